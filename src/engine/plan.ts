@@ -1,0 +1,181 @@
+// What decide() returns: everything that one pass does, with the reason of each thing, as data. The controller carries a plan out in
+// this order: actions (as listed), status, traffic, events (as listed); it decides nothing. A plan may be lost at any point:
+// the next pass, from what it then sees, leads to the same end.
+import type { KubeObject, OwnerReference, RolloutStatus, TrafficIntent } from "../api/api.ts";
+
+export interface Plan {
+  /** In the order in which to carry them out. The first that fails ends the pass; the key is then queued again with back-off. */
+  readonly actions: readonly Action[];
+  /**
+   * The whole status wanted. The controller writes the merge patch from the status of the snapshot to this one, on the status
+   * subresource, with the Rollout's resourceVersion (as of the last write of this pass) as precondition; no difference, no write.
+   */
+  readonly status: RolloutStatus;
+  /** What the proxies should do; absent without weir's router, or when nothing is known yet. Publish after the status was written. */
+  readonly traffic?: TrafficIntent;
+  /** Emitted in order after the last successful write of the pass; none of them when the pass is lost to a conflict. */
+  readonly events: readonly PlannedEvent[];
+  /** When to look again though nothing changed, epoch milliseconds; always later than the `nowMs` of the decision. */
+  readonly requeueAtMs?: number;
+  /** Things to log as warnings: the pass went on in spite of them. */
+  readonly warnings: readonly string[];
+  /** Why the plan is what it is: for `weir explain` and the log. */
+  readonly explanation: Explanation;
+}
+
+/** One event on the Rollout. `reason` is one of Argo's. */
+export interface PlannedEvent {
+  readonly type: "Normal" | "Warning";
+  readonly reason: string;
+  readonly message: string;
+}
+
+/**
+ * One write to one object of the Rollout's namespace. Idempotent: doing it twice is doing it once. `uid` and `resourceVersion`, where
+ * given, are preconditions. `reason` says why, for logs and explain. `requestOf` turns an action into the call of the API.
+ */
+export type Action =
+  | CreateReplicaSet
+  | AdoptReplicaSet
+  | ScaleReplicaSet
+  | AnnotateReplicaSet
+  | DeleteReplicaSet
+  | SelectPods
+  | CreateAnalysisRun
+  | TerminateAnalysisRun
+  | DeleteAnalysisRun
+  | AnnotateRollout
+  | DefaultReplicas;
+
+interface Named {
+  readonly namespace: string;
+  readonly name: string;
+  readonly reason: string;
+}
+
+/** An object that exists. */
+interface Existing extends Named {
+  readonly uid: string;
+}
+
+/** Creates the ReplicaSet of a revision with 0 replicas. */
+export interface CreateReplicaSet extends Named {
+  readonly kind: "createReplicaSet";
+  readonly object: KubeObject;
+}
+
+/** Makes the Rollout the controller of an orphan that its selector matches. */
+export interface AdoptReplicaSet extends Existing {
+  readonly kind: "adoptReplicaSet";
+  readonly resourceVersion: string;
+  /** The whole list wanted. */
+  readonly ownerReferences: readonly OwnerReference[];
+}
+
+/** Sets `spec.replicas`. Down-scales carry the resourceVersion that the decision saw. */
+export interface ScaleReplicaSet extends Existing {
+  readonly kind: "scaleReplicaSet";
+  readonly resourceVersion?: string;
+  readonly from: number;
+  readonly replicas: number;
+  /** Written with it; null removes. */
+  readonly annotations: AnnotationChanges;
+}
+
+/** Changes annotations, and `spec.minReadySeconds` where that follows the Rollout's. */
+export interface AnnotateReplicaSet extends Existing {
+  readonly kind: "annotateReplicaSet";
+  readonly annotations: AnnotationChanges;
+  readonly minReadySeconds?: number;
+}
+
+/** Deletes a ReplicaSet that runs nothing and is beyond the revision history limit. */
+export interface DeleteReplicaSet extends Existing {
+  readonly kind: "deleteReplicaSet";
+  readonly resourceVersion: string;
+}
+
+/** Points a Service at the pods of one version and marks it as managed by the Rollout. */
+export interface SelectPods extends Existing {
+  readonly kind: "selectPods";
+  readonly podHash: string;
+  readonly managedBy: string;
+}
+
+export interface CreateAnalysisRun extends Named {
+  readonly kind: "createAnalysisRun";
+  readonly object: KubeObject;
+}
+
+/** Sets `spec.terminate`. */
+export interface TerminateAnalysisRun extends Existing {
+  readonly kind: "terminateAnalysisRun";
+}
+
+/** Deletes a finished run beyond the history limits. */
+export interface DeleteAnalysisRun extends Existing {
+  readonly kind: "deleteAnalysisRun";
+}
+
+/** Changes annotations of the Rollout itself (its revision). */
+export interface AnnotateRollout extends Existing {
+  readonly kind: "annotateRollout";
+  readonly annotations: AnnotationChanges;
+}
+
+/** Writes the default of `spec.replicas` into the Rollout, which autoscalers need. */
+export interface DefaultReplicas extends Existing {
+  readonly kind: "defaultReplicas";
+  readonly replicas: number;
+}
+
+/** Keys to set, or with null to remove. */
+export type AnnotationChanges = Readonly<Record<string, string | null>>;
+
+/** The decision in words and numbers. */
+export interface Explanation {
+  /** `Progressing`, `Paused`, `Healthy` or `Degraded`, and its message, as in the status. */
+  readonly phase: string;
+  readonly message: string;
+  readonly revision?: number;
+  /** The planner that decided (`invalid`, `first deploy`, `promote full`, `abort`, `steps` …): the page to read in decide.ts. */
+  readonly planner: string;
+  /** Stable first. */
+  readonly versions: readonly ExplainedVersion[];
+  /** Absent without steps. `index` = `count` once all are done. */
+  readonly step?: { readonly index: number; readonly count: number; readonly text: string };
+  /** What it waits for; empty when it waits for nothing. */
+  readonly waits: readonly Wait[];
+  /** What this pass does, in words. */
+  readonly does: readonly string[];
+  /** What comes once the waits are over. */
+  readonly next: string;
+}
+
+export interface ExplainedVersion {
+  readonly role: "stable" | "canary" | "old";
+  readonly podHash: string;
+  readonly replicaSet: string;
+  readonly desired: number;
+  readonly available: number;
+  /** Percent of the traffic decided for it; absent without a router. */
+  readonly weight?: number;
+}
+
+export interface Wait {
+  readonly code: WaitCode;
+  readonly text: string;
+  /** When the wait ends by itself, if it does. */
+  readonly untilMs?: number;
+}
+
+export type WaitCode =
+  | "valid"
+  | "user"
+  | "pause"
+  | "replicas"
+  | "acknowledgement"
+  | "analysis"
+  | "inconclusive"
+  | "scaleDownDelay"
+  | "retry";

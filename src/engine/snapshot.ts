@@ -1,0 +1,76 @@
+// What decide() sees of the world, split by topic. Read-only values: the controller's observe builds one per pass from its caches,
+// the tests and the simulator from a model. Everything here was observed; nothing is decided or derived.
+import type {
+  Acknowledgement,
+  AnalysisRun,
+  AnalysisTemplate,
+  ClusterAnalysisTemplate,
+  KubeObject,
+  ReplicaSet,
+  Rollout,
+  Service,
+  TrafficIntent,
+} from "../api/api.ts";
+
+/** One Rollout and all that a decision about it depends on, but for the time. */
+export interface Snapshot {
+  /** The Rollout as its schema reads it: what does not decode is left out. */
+  readonly rollout: Rollout;
+  /** The same object as the API holds it: the pod template is copied from here, so that no field of it is lost. */
+  readonly raw: KubeObject;
+  readonly workload: WorkloadSnapshot;
+  readonly services: ServicesSnapshot;
+  readonly traffic: TrafficSnapshot;
+  readonly analysis: AnalysisSnapshot;
+  readonly validation: ValidationSnapshot;
+  readonly config: EngineConfig;
+}
+
+export interface WorkloadSnapshot {
+  /**
+   * ReplicaSets of the Rollout's namespace that it controls, that have no controller and match its selector, or whose name begins with
+   * `<rollout>-`. The engine tells apart which are its own, which to adopt, and which stand in the way under a computed name.
+   * More of the namespace does no harm.
+   */
+  readonly replicaSets: readonly ReplicaSet[];
+}
+
+/** The Services that the canary strategy names. Absent: not named, or named and not there. */
+export interface ServicesSnapshot {
+  readonly stable?: Service;
+  readonly canary?: Service;
+}
+
+export interface TrafficSnapshot {
+  /** The intent last handed to the publisher by this process; absent: none yet, so nothing is known of what is in force. */
+  readonly published?: TrafficIntent;
+  /** Whether `published` is in force. `notApplicable` for Rollouts that weir's router does not serve. */
+  readonly acknowledgement: Acknowledgement;
+}
+
+export interface AnalysisSnapshot {
+  /** AnalysisRuns of the namespace that the Rollout controls or whose name begins with `<rollout>-` (names that are taken). */
+  readonly runs: readonly AnalysisRun[];
+  /** AnalysisTemplates of the namespace: at least those that the Rollout or its templates name. */
+  readonly templates: readonly AnalysisTemplate[];
+  readonly clusterTemplates: readonly ClusterAnalysisTemplate[];
+}
+
+export interface ValidationSnapshot {
+  /**
+   * What is wrong with the Rollout by itself and with what weir carries out so far, as Kubernetes words field errors
+   * (`spec.strategy.canary.steps[0].setWeight: Invalid value: 101: …`). Empty: nothing. Missing objects are found by the engine.
+   */
+  readonly errors: readonly string[];
+}
+
+/** Settings of the controller that decisions depend on. */
+export interface EngineConfig {
+  /** How long a proxy that is gone counts, and how long a scale-down waits for acknowledgements at least. */
+  readonly nodeGraceMs: number;
+  /** After how long an invalid Rollout is looked at again without any event. */
+  readonly invalidRetryMs: number;
+}
+
+/** 30 s of grace (NODE_GRACE), 20 s between looks at an invalid Rollout. */
+export const DEFAULT_ENGINE_CONFIG: EngineConfig = { nodeGraceMs: 30_000, invalidRetryMs: 20_000 };
