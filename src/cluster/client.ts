@@ -2,21 +2,12 @@
 // Objects come and go as raw JSON, so that fields that weir does not know survive. Failures are WeirErrors with the codes below.
 import type { KubeObject, ResourceType } from "../api/api.ts";
 
-/** Codes of this room. The API's own `Status` is in `context.status`, its HTTP status in `context.httpStatus`. */
-export const CLUSTER_ERRORS = {
-  notFound: "WEIR_ERR_CLUSTER_NOT_FOUND",
-  alreadyExists: "WEIR_ERR_CLUSTER_ALREADY_EXISTS",
-  /** The resourceVersion or UID of the write is not the current one. */
-  conflict: "WEIR_ERR_CLUSTER_CONFLICT",
-  /** 400 or 422: the server refused the object. */
-  invalid: "WEIR_ERR_CLUSTER_INVALID",
-  /** 401 or 403. */
-  forbidden: "WEIR_ERR_CLUSTER_FORBIDDEN",
-  /** 410: the resourceVersion of a watch or a continued list is too old. */
-  expired: "WEIR_ERR_CLUSTER_EXPIRED",
-  /** No answer, a timeout, or 429 and 5xx: trying again may help. */
-  unavailable: "WEIR_ERR_CLUSTER_UNAVAILABLE",
-} as const;
+export { type ClusterConnection, type ConnectOptions, connectCluster } from "./connect.ts";
+export { CLUSTER_ERRORS, statusOf } from "./errors.ts";
+export { createReflector, type Reflector, type ReflectorOptions } from "./reflector.ts";
+export { type ClusterClientOptions, createClusterClient, FIELD_MANAGER } from "./rest.ts";
+export type { ObjectStore, StoreEvent, StoreListener } from "./store.ts";
+export { createWorkQueue, type WorkQueue, type WorkQueueOptions, type WorkResult } from "./workqueue.ts";
 
 /** One HTTP exchange with the API server. Two implementations: sockets (undici), and the embedded server's handler in process. */
 export interface Transport {
@@ -72,8 +63,18 @@ export type Patch =
   | { readonly type: "json"; readonly body: readonly unknown[] }
   | { readonly type: "strategic"; readonly body: unknown };
 
+export interface WatchOptions extends ListOptions {
+  readonly resourceVersion: string;
+  /** After how long the server ends the watch. Default: the server's. */
+  readonly timeoutSeconds?: number;
+  /** Begins with an ADDED for every object and a bookmark with `isInitialEnd` (WatchList); `resourceVersion` may be "" then. */
+  readonly sendInitialEvents?: boolean;
+}
+
 export interface WriteOptions {
   readonly subresource?: "status" | "scale";
+  /** The server checks and answers as if it had written, and writes nothing. */
+  readonly dryRun?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -83,6 +84,7 @@ export interface DeleteOptions {
   /** Default `Background`. */
   readonly propagationPolicy?: "Background" | "Foreground" | "Orphan";
   readonly gracePeriodSeconds?: number;
+  readonly dryRun?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -92,11 +94,25 @@ export interface ClusterClient {
   /** All pages. */
   list(type: ResourceType, options?: ListOptions): Promise<ObjectList>;
   /** Events after `resourceVersion`; throws `expired` when the server no longer has them. Ends when the server or `signal` ends it. */
-  watch(type: ResourceType, options: ListOptions & { readonly resourceVersion: string }): AsyncIterable<WatchEvent>;
-  create(type: ResourceType, object: KubeObject, signal?: AbortSignal): Promise<KubeObject>;
+  watch(type: ResourceType, options: WatchOptions): AsyncIterable<WatchEvent>;
+  create(
+    type: ResourceType,
+    object: KubeObject,
+    signal?: AbortSignal,
+    options?: Pick<WriteOptions, "dryRun">,
+  ): Promise<KubeObject>;
   /** Replaces; with `metadata.resourceVersion` only that version (`conflict` otherwise). */
   update(type: ResourceType, object: KubeObject, options?: WriteOptions): Promise<KubeObject>;
   patch(type: ResourceType, ref: ObjectRef, patch: Patch, options?: WriteOptions): Promise<KubeObject>;
   /** Deleting what is not there is no error. */
   delete(type: ResourceType, ref: ObjectRef, options?: DeleteOptions): Promise<void>;
+  /** Any other request (discovery, /version, a subresource's own kind): the answer as JSON. */
+  request(method: TransportRequest["method"], path: string, options?: RequestOptions): Promise<unknown>;
+}
+
+export interface RequestOptions {
+  readonly body?: unknown;
+  /** Default `application/json`. */
+  readonly contentType?: string;
+  readonly signal?: AbortSignal;
 }
