@@ -28,7 +28,11 @@ function resource(
 export const RESOURCES = {
   rollout: resource("argoproj.io/v1alpha1", "Rollout", "rollouts rollout ro", ["status", "scale"]),
   analysisRun: resource("argoproj.io/v1alpha1", "AnalysisRun", "analysisruns analysisrun ar"),
-  analysisTemplate: resource("argoproj.io/v1alpha1", "AnalysisTemplate", "analysistemplates analysistemplate at"),
+  analysisTemplate: resource(
+    "argoproj.io/v1alpha1",
+    "AnalysisTemplate",
+    "analysistemplates analysistemplate at",
+  ),
   clusterAnalysisTemplate: resource(
     "argoproj.io/v1alpha1",
     "ClusterAnalysisTemplate",

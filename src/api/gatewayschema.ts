@@ -1,0 +1,122 @@
+// Schemas of the Gateway API kinds (gateway.networking.k8s.io/v1) that decide where requests enter and which Service they name.
+import { z } from "zod";
+import { int32, int64, kindOf, opaque, open, type Parsed, strings, time } from "./shapes.ts";
+
+const condition = open({
+  type: z.string(),
+  status: z.string(),
+  reason: z.string(),
+  message: z.string(),
+  lastTransitionTime: time,
+  observedGeneration: int64.optional(),
+});
+
+const listener = open({
+  name: z.string(),
+  hostname: z.string().optional(),
+  port: int32,
+  protocol: z.string(),
+  tls: opaque.optional(),
+  allowedRoutes: open({
+    namespaces: open({ from: z.string().optional(), selector: opaque.optional() }).optional(),
+    kinds: z.array(open({ group: z.string().optional(), kind: z.string() })).optional(),
+  }).optional(),
+});
+export type GatewayListener = Parsed<typeof listener>;
+
+export const gatewaySchema = kindOf({
+  spec: open({
+    gatewayClassName: z.string(),
+    listeners: z.array(listener),
+    addresses: z.array(open({ type: z.string().optional(), value: z.string().optional() })).optional(),
+    infrastructure: opaque.optional(),
+  }),
+  status: open({
+    addresses: z.array(open({ type: z.string().optional(), value: z.string() })).optional(),
+    conditions: z.array(condition).optional(),
+    listeners: z.array(opaque).optional(),
+  }),
+});
+export type Gateway = Parsed<typeof gatewaySchema>;
+
+const parentRef = open({
+  /** Default `gateway.networking.k8s.io`. */
+  group: z.string().optional(),
+  /** Default `Gateway`. */
+  kind: z.string().optional(),
+  /** Default: the route's. */
+  namespace: z.string().optional(),
+  name: z.string(),
+  sectionName: z.string().optional(),
+  port: int32.optional(),
+});
+export type ParentRef = Parsed<typeof parentRef>;
+
+const valueMatch = open({
+  /** `Exact` (the default) or `RegularExpression`. */
+  type: z.string().optional(),
+  name: z.string(),
+  value: z.string(),
+});
+
+const routeMatch = open({
+  path: open({
+    /** `Exact`, `PathPrefix` (the default) or `RegularExpression`. */
+    type: z.string().optional(),
+    /** Default `/`. */
+    value: z.string().optional(),
+  }).optional(),
+  headers: z.array(valueMatch).optional(),
+  queryParams: z.array(valueMatch).optional(),
+  method: z.string().optional(),
+});
+export type HttpRouteMatch = Parsed<typeof routeMatch>;
+
+/** A filter: the tag, and the settings beside it as they are written. */
+const routeFilter = open({
+  type: z.string(),
+  requestHeaderModifier: opaque.optional(),
+  responseHeaderModifier: opaque.optional(),
+  requestMirror: opaque.optional(),
+  requestRedirect: opaque.optional(),
+  urlRewrite: opaque.optional(),
+  cors: opaque.optional(),
+  extensionRef: opaque.optional(),
+});
+export type HttpRouteFilter = Parsed<typeof routeFilter>;
+
+const backendRef = open({
+  /** Default: the core group. */
+  group: z.string().optional(),
+  /** Default `Service`. */
+  kind: z.string().optional(),
+  namespace: z.string().optional(),
+  name: z.string(),
+  port: int32.optional(),
+  /** Default 1. */
+  weight: int32.optional(),
+  filters: z.array(routeFilter).optional(),
+});
+export type HttpBackendRef = Parsed<typeof backendRef>;
+
+const routeRule = open({
+  name: z.string().optional(),
+  /** Default: one match of the path prefix `/`. */
+  matches: z.array(routeMatch).optional(),
+  filters: z.array(routeFilter).optional(),
+  backendRefs: z.array(backendRef).optional(),
+  timeouts: open({ request: z.string().optional(), backendRequest: z.string().optional() }).optional(),
+  retry: opaque.optional(),
+  sessionPersistence: opaque.optional(),
+});
+export type HttpRouteRule = Parsed<typeof routeRule>;
+
+export const httpRouteSchema = kindOf({
+  spec: open({
+    parentRefs: z.array(parentRef).optional(),
+    hostnames: strings.optional(),
+    rules: z.array(routeRule).optional(),
+  }),
+  status: open({ parents: z.array(opaque).optional() }),
+});
+export type HttpRoute = Parsed<typeof httpRouteSchema>;
