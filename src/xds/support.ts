@@ -1,0 +1,226 @@
+// What weir's proxy does with every field of the resources it is sent, as data. A field that would change traffic and is not carried
+// out makes it reject the resource (NACK) with the field's path; a field that changes no traffic may be there and is left alone.
+// The proxy's validation asks `unsupportedFields`; docs/reference/xds.md prints the table.
+import type { DescField, Message } from "@bufbuild/protobuf";
+import type { ReflectMessage } from "@bufbuild/protobuf/reflect";
+import type { ResourceKind } from "./messages.ts";
+import { RESOURCE_SCHEMAS } from "./messages.ts";
+import { type Descent, visit } from "./unknown.ts";
+
+/** `supported`: carried out (and looked into); `harmless`: changes no traffic; `refused`: would change traffic and is not carried out. */
+export type Support = "supported" | "harmless" | "refused";
+
+interface MessageSupport {
+  /** Field names, separated by spaces. */
+  readonly supported: string;
+  readonly harmless?: string;
+  readonly refused?: string;
+  /** Supported fields of which only these values are (enum numbers, scalars, values of wrappers; for strings of commas, every word). */
+  readonly only?: Readonly<Record<string, readonly (number | string | boolean)[]>>;
+}
+
+export interface UnsupportedField {
+  /** Path in the resource, in the wire's own field names: `virtual_hosts[0].routes[2].route.hash_policy`. */
+  readonly path: string;
+  readonly why: string;
+}
+
+const CLUSTER = "envoy.config.cluster.v3.";
+const CORE = "envoy.config.core.v3.";
+const ENDPOINT = "envoy.config.endpoint.v3.";
+const LISTENER = "envoy.config.listener.v3.";
+const MATCHER = "envoy.type.matcher.v3.";
+const ROUTE = "envoy.config.route.v3.";
+const HCM = "envoy.extensions.filters.network.http_connection_manager.v3.";
+
+/** By message; a message that is not listed has no field that is supported. */
+export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
+  [`${LISTENER}Listener`]: {
+    supported: "name address filter_chains",
+    harmless:
+      "metadata drain_type traffic_direction access_log tcp_backlog_size stat_prefix enable_reuse_port reuse_port ignore_global_conn_limit per_connection_buffer_limit_bytes",
+    refused:
+      "use_original_dst listener_filters listener_filters_timeout continue_on_listener_filters_timeout transparent freebind api_listener default_filter_chain bind_to_port",
+  },
+  [`${LISTENER}FilterChain`]: {
+    supported: "filters",
+    harmless: "name metadata transport_socket_connect_timeout",
+    refused: "filter_chain_match transport_socket",
+  },
+  [`${LISTENER}Filter`]: { supported: "typed_config", harmless: "name" },
+  [`${HCM}HttpConnectionManager`]: {
+    supported:
+      "rds route_config http_filters codec_type stream_idle_timeout request_headers_timeout common_http_protocol_options use_remote_address",
+    harmless:
+      "stat_prefix access_log generate_request_id preserve_external_request_id server_name server_header_transformation via drain_timeout delayed_close_timeout normalize_path merge_slashes stream_error_on_invalid_http_message http2_protocol_options upgrade_configs",
+    refused:
+      "add_user_agent http_protocol_options xff_num_trusted_hops skip_xff_append request_timeout max_request_headers_kb strip_matching_host_port strip_any_host_port path_with_escaped_slashes_action",
+    only: { codec_type: [0, 1], use_remote_address: [true] },
+  },
+  [`${HCM}Rds`]: { supported: "config_source route_config_name" },
+  [`${HCM}HttpFilter`]: { supported: "typed_config", harmless: "name is_optional", refused: "disabled" },
+  "envoy.extensions.filters.http.router.v3.Router": {
+    supported: "",
+    harmless:
+      "dynamic_stats upstream_log suppress_envoy_headers strict_check_headers respect_expected_rq_timeout",
+  },
+  [`${CORE}ConfigSource`]: {
+    supported: "ads self resource_api_version",
+    harmless: "initial_fetch_timeout",
+    refused: "path path_config_source api_config_source",
+    only: { resource_api_version: [0, 2] },
+  },
+  [`${CORE}AggregatedConfigSource`]: { supported: "" },
+  [`${CORE}SelfConfigSource`]: {
+    supported: "transport_api_version",
+    only: { transport_api_version: [0, 2] },
+  },
+  [`${CORE}Address`]: { supported: "socket_address", refused: "pipe" },
+  [`${CORE}SocketAddress`]: {
+    supported: "protocol address port_value",
+    harmless: "ipv4_compat",
+    refused: "named_port resolver_name",
+    only: { protocol: [0] },
+  },
+  [`${CORE}HttpProtocolOptions`]: {
+    supported: "idle_timeout",
+    refused:
+      "max_headers_count max_connection_duration max_stream_duration headers_with_underscores_action max_requests_per_connection",
+  },
+  "google.protobuf.Duration": { supported: "seconds nanos" },
+  "google.protobuf.BoolValue": { supported: "value" },
+  "google.protobuf.UInt32Value": { supported: "value" },
+  [`${ROUTE}RouteConfiguration`]: {
+    supported: "name virtual_hosts ignore_port_in_host_matching",
+    harmless:
+      "validate_clusters metadata max_direct_response_body_size_bytes most_specific_header_mutations_wins",
+    refused:
+      "internal_only_headers response_headers_to_add response_headers_to_remove request_headers_to_add request_headers_to_remove request_mirror_policies typed_per_filter_config",
+  },
+  [`${ROUTE}VirtualHost`]: {
+    supported: "name domains routes",
+    harmless: "metadata per_request_buffer_limit_bytes",
+    refused:
+      "require_tls request_headers_to_add response_headers_to_add response_headers_to_remove request_headers_to_remove include_request_attempt_count typed_per_filter_config retry_policy hedge_policy include_attempt_count_in_response request_mirror_policies",
+  },
+  [`${ROUTE}Route`]: {
+    supported: "name match route",
+    harmless: "metadata decorator per_request_buffer_limit_bytes stat_prefix",
+    refused:
+      "redirect direct_response non_forwarding_action request_headers_to_add response_headers_to_add response_headers_to_remove request_headers_to_remove typed_per_filter_config",
+  },
+  [`${ROUTE}RouteMatch`]: {
+    supported: "prefix path path_separated_prefix case_sensitive headers",
+    refused: "safe_regex connect_matcher query_parameters grpc runtime_fraction tls_context",
+  },
+  [`${ROUTE}HeaderMatcher`]: {
+    supported:
+      "name exact_match range_match present_match prefix_match suffix_match contains_match string_match invert_match treat_missing_header_as_empty",
+    refused: "safe_regex_match",
+  },
+  [`${MATCHER}StringMatcher`]: {
+    supported: "exact prefix suffix contains ignore_case",
+    refused: "safe_regex",
+  },
+  "envoy.type.v3.Int64Range": { supported: "start end" },
+  [`${ROUTE}RouteAction`]: {
+    supported: "cluster weighted_clusters timeout idle_timeout retry_policy",
+    harmless: "cluster_not_found_response_code upgrade_configs",
+    refused:
+      "cluster_header metadata_match prefix_rewrite host_rewrite_literal auto_host_rewrite host_rewrite_header host_rewrite_path_regex priority hash_policy hedge_policy request_mirror_policies regex_rewrite max_stream_duration append_x_forwarded_host",
+  },
+  [`${ROUTE}WeightedCluster`]: {
+    supported: "clusters total_weight",
+    harmless: "runtime_key_prefix",
+    refused: "header_name use_hash_policy",
+  },
+  [`${ROUTE}WeightedCluster.ClusterWeight`]: {
+    supported: "name weight",
+    refused:
+      "metadata_match request_headers_to_add response_headers_to_add response_headers_to_remove request_headers_to_remove typed_per_filter_config host_rewrite_literal cluster_header",
+  },
+  [`${ROUTE}RetryPolicy`]: {
+    supported: "retry_on num_retries",
+    refused:
+      "per_try_timeout retry_host_predicate host_selection_retry_max_attempts retriable_status_codes retry_back_off retriable_headers retriable_request_headers rate_limited_retry_back_off per_try_idle_timeout",
+    only: { retry_on: ["connect-failure"], num_retries: [1] },
+  },
+  [`${CLUSTER}Cluster`]: {
+    supported: "name type eds_cluster_config connect_timeout lb_policy load_assignment lrs_server",
+    harmless:
+      "metadata alt_stat_name wait_for_warm_on_init cleanup_interval per_connection_buffer_limit_bytes dns_refresh_rate dns_lookup_family respect_dns_ttl close_connections_on_host_health_failure ignore_health_on_host_removal common_lb_config",
+    refused:
+      "health_checks max_requests_per_connection circuit_breakers http_protocol_options http2_protocol_options outlier_detection ring_hash_lb_config least_request_lb_config maglev_lb_config round_robin_lb_config transport_socket common_http_protocol_options upstream_connection_options typed_extension_protocol_options",
+    only: { type: [0, 3], lb_policy: [0] },
+  },
+  [`${CLUSTER}Cluster.EdsClusterConfig`]: { supported: "eds_config service_name" },
+  [`${ENDPOINT}ClusterLoadAssignment`]: {
+    supported: "cluster_name endpoints",
+    refused: "policy named_endpoints",
+  },
+  [`${ENDPOINT}LocalityLbEndpoints`]: {
+    supported: "lb_endpoints priority",
+    harmless: "locality load_balancing_weight proximity metadata",
+    only: { priority: [0] },
+  },
+  [`${ENDPOINT}LbEndpoint`]: {
+    supported: "endpoint health_status",
+    harmless: "metadata",
+    refused: "endpoint_name load_balancing_weight",
+  },
+  [`${ENDPOINT}Endpoint`]: { supported: "address", harmless: "hostname health_check_config" },
+};
+
+/** What of one resource the proxy does not carry out: refused and unknown fields, refused values, extensions it does not know. Empty: all is well. */
+export function unsupportedFields(kind: ResourceKind, resource: Message): readonly UnsupportedField[] {
+  const found: UnsupportedField[] = [];
+  visit(RESOURCE_SCHEMAS[kind], resource, {
+    field: (path, field, message) => judge(path, field, message, found),
+    unknown: (path) => found.push({ path, why: "is a field that this proxy does not know" }),
+    opaque: (path, typeName, why) =>
+      found.push({
+        path,
+        why:
+          why === undefined ? `holds ${typeName}, which this proxy does not know` : `does not decode: ${why}`,
+      }),
+  });
+  return found;
+}
+
+/** The verdict of the table for one field. */
+export function supportOf(field: DescField): Support {
+  const row = SUPPORT[field.parent.typeName];
+  const isListed = (names: string | undefined): boolean => names?.split(" ").includes(field.name) ?? false;
+  if (isListed(row?.supported)) return "supported";
+  return isListed(row?.harmless) ? "harmless" : "refused";
+}
+
+function judge(path: string, field: DescField, message: ReflectMessage, found: UnsupportedField[]): Descent {
+  const verdict = supportOf(field);
+  if (verdict === "harmless") return "over";
+  if (verdict === "refused") {
+    found.push({ path, why: "is not supported by this proxy" });
+    return "over";
+  }
+  const only = SUPPORT[field.parent.typeName]?.only?.[field.name];
+  const value = plainValue(message.get(field));
+  if (only !== undefined && !valueWords(value).every((word) => only.some((allowed) => allowed === word)))
+    found.push({ path, why: `has a value that this proxy does not support: ${shown(field, value)}` });
+  return "into";
+}
+
+/** The value inside a wrapper message; other values as they are. */
+function plainValue(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || !("message" in value)) return value;
+  const { message } = value;
+  return typeof message === "object" && message !== null && "value" in message ? message.value : message;
+}
+
+function valueWords(value: unknown): readonly unknown[] {
+  return typeof value === "string" ? value.split(",").map((word) => word.trim()) : [value];
+}
+
+function shown(field: DescField, value: unknown): string {
+  const name = field.enum?.values.find((candidate) => candidate.number === value)?.name;
+  return name ?? String(value);
+}
