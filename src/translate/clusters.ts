@@ -1,0 +1,168 @@
+// Destinations become clusters: one per version of a Service that a Rollout manages, `<namespace>/<service>:<port>/<podHash>`, and one for
+// any other Service, `<namespace>/<service>:<port>`. A version's endpoints are those of the stable and the canary Service whose pods carry its
+// hash, so that a promotion, which repoints Services, moves no endpoint.
+import type { EndpointSlice, Service, TrafficIntent } from "../api/api.ts";
+import {
+  ApiVersion,
+  type Cluster,
+  Cluster_DiscoveryType,
+  Cluster_LbPolicy,
+  type ClusterLoadAssignment,
+  ClusterLoadAssignmentSchema,
+  ClusterSchema,
+  create,
+  durationOf,
+} from "../xds/types.ts";
+import type { Destination, TranslateInput } from "./input.ts";
+
+const CONNECT_TIMEOUT_MS = 5_000;
+
+/** A cluster that a destination leads to. */
+export interface Target {
+  readonly cluster: string;
+  /** Parts of `scale`. */
+  readonly weight: number;
+}
+
+/** Where requests for a destination go. The weights add up to `scale`. */
+export interface Split {
+  readonly targets: readonly Target[];
+  readonly scale: number;
+  /** Key of the Rollout whose intent this is. */
+  readonly rollout?: string;
+}
+
+interface ClusterPlan {
+  readonly name: string;
+  readonly destinations: readonly Destination[];
+  readonly podHash?: string;
+}
+
+/** Resolves destinations and remembers every cluster that they need. One per translation. */
+export interface ClusterBook {
+  split(destination: Destination): Split;
+  clusters(): Cluster[];
+  endpoints(): ClusterLoadAssignment[];
+  /** Keys of the Rollouts whose splits were asked for. */
+  rollouts(): readonly string[];
+}
+
+/** Makes an empty book over the objects of `input`; `intents` are those that apply to its Gateway. */
+export function createClusterBook(input: TranslateInput, intents: readonly TrafficIntent[]): ClusterBook {
+  const plans = new Map<string, ClusterPlan>();
+  const rollouts = new Set<string>();
+  const byService = new Map<string, TrafficIntent>();
+  for (const intent of intents) {
+    byService.set(`${intent.namespace}/${intent.stableService}`, intent);
+    byService.set(`${intent.namespace}/${intent.canaryService}`, intent);
+  }
+  const sorted = (): ClusterPlan[] => [...plans.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  return {
+    split(destination) {
+      const intent = byService.get(`${destination.namespace}/${destination.service}`);
+      if (intent === undefined) {
+        const name = clusterName(destination);
+        plans.set(name, { name, destinations: [destination] });
+        return { targets: [{ cluster: name, weight: 1 }], scale: 1 };
+      }
+      const rollout = `${intent.namespace}/${intent.rollout}`;
+      rollouts.add(rollout);
+      return { ...versionSplit(intent, destination.port, plans), rollout };
+    },
+    clusters: () => sorted().map(clusterOf),
+    endpoints: () => sorted().map((plan) => assignmentOf(input, plan)),
+    rollouts: () => [...rollouts].sort(),
+  };
+}
+
+function versionSplit(intent: TrafficIntent, port: number, plans: Map<string, ClusterPlan>): Split {
+  const at = (service: string): Destination => ({ namespace: intent.namespace, service, port });
+  const targets = intent.versions.map(({ podHash, weight }): Target => {
+    const name = `${clusterName(at(intent.stableService))}/${podHash}`;
+    plans.set(name, { name, podHash, destinations: [at(intent.stableService), at(intent.canaryService)] });
+    return { cluster: name, weight };
+  });
+  return { targets, scale: intent.maxWeight };
+}
+
+function clusterName({ namespace, service, port }: Destination): string {
+  return `${namespace}/${service}:${port}`;
+}
+
+function clusterOf(plan: ClusterPlan): Cluster {
+  return create(ClusterSchema, {
+    name: plan.name,
+    clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.EDS },
+    edsClusterConfig: {
+      edsConfig: {
+        configSourceSpecifier: { case: "ads", value: {} },
+        resourceApiVersion: ApiVersion.V3,
+      },
+    },
+    connectTimeout: durationOf(CONNECT_TIMEOUT_MS),
+    lbPolicy: Cluster_LbPolicy.ROUND_ROBIN,
+    lrsServer: { configSourceSpecifier: { case: "self", value: {} }, resourceApiVersion: ApiVersion.V3 },
+  });
+}
+
+function assignmentOf(input: TranslateInput, plan: ClusterPlan): ClusterLoadAssignment {
+  const addresses = new Map<string, { address: string; port: number }>();
+  for (const destination of plan.destinations) {
+    const service = input.service(destination.namespace, destination.service);
+    if (service === undefined) continue;
+    for (const slice of input.slices(destination.namespace, destination.service)) {
+      const port = slicePort(service, destination.port, slice);
+      if (port === undefined) continue;
+      for (const address of readyAddresses(input, slice, destination.namespace, plan.podHash)) {
+        addresses.set(`${address}:${port}`, { address, port });
+      }
+    }
+  }
+  const sorted = [...addresses].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, endpoint]) => endpoint);
+  return create(ClusterLoadAssignmentSchema, {
+    clusterName: plan.name,
+    endpoints: sorted.length === 0 ? [] : [localityOf(sorted)],
+  });
+}
+
+function localityOf(endpoints: readonly { readonly address: string; readonly port: number }[]) {
+  return {
+    locality: {},
+    loadBalancingWeight: 1,
+    lbEndpoints: endpoints.map(({ address, port }) => ({
+      hostIdentifier: {
+        case: "endpoint" as const,
+        value: {
+          address: {
+            address: {
+              case: "socketAddress" as const,
+              value: { address, portSpecifier: { case: "portValue" as const, value: port } },
+            },
+          },
+        },
+      },
+    })),
+  };
+}
+
+/** The port of a slice that stands for a Service port: they share the name (empty for the only one). */
+function slicePort(service: Service, port: number, slice: EndpointSlice): number | undefined {
+  const servicePort = service.spec?.ports?.find((candidate) => candidate.port === port);
+  if (servicePort === undefined) return undefined;
+  return slice.ports?.find((candidate) => (candidate.name ?? "") === (servicePort.name ?? ""))?.port;
+}
+
+function readyAddresses(
+  input: TranslateInput,
+  slice: EndpointSlice,
+  namespace: string,
+  podHash: string | undefined,
+): string[] {
+  const chosen = (slice.endpoints ?? []).filter((endpoint) => {
+    if (endpoint.conditions?.ready === false) return false;
+    if (podHash === undefined) return true;
+    const pod = endpoint.targetRef?.kind === "Pod" ? endpoint.targetRef.name : undefined;
+    return pod !== undefined && input.podHash(namespace, pod) === podHash;
+  });
+  return chosen.flatMap((endpoint) => endpoint.addresses.slice(0, 1));
+}

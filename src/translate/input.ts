@@ -1,0 +1,35 @@
+// What translate reads: one Gateway and the objects that its routes lead to. Lookups are functions, so that nothing is copied.
+import type { EndpointSlice, Gateway, HttpRoute, Service, TrafficIntent } from "../api/api.ts";
+
+export interface TranslateInput {
+  readonly gateway: Gateway;
+  /** Address that listeners bind when the Gateway names none. */
+  readonly bindAddress: string;
+  /** All HTTPRoutes; those that do not attach to the Gateway are left alone. */
+  readonly httpRoutes: readonly HttpRoute[];
+  /** All intents; each makes its two Services one split. */
+  readonly intents: readonly TrafficIntent[];
+  service(namespace: string, name: string): Service | undefined;
+  slices(namespace: string, service: string): readonly EndpointSlice[];
+  /** The pod-template hash that a pod carries. */
+  podHash(namespace: string, pod: string): string | undefined;
+}
+
+/** Something in the manifests that is not carried out, and what happens instead. */
+export interface Problem {
+  /** `HTTPRoute ns/name` or `Gateway ns/name`. */
+  readonly about: string;
+  /** Path of the field. */
+  readonly field: string;
+  readonly message: string;
+}
+
+/** One Service port as a destination, before it is known which versions share it. */
+export interface Destination {
+  readonly namespace: string;
+  readonly service: string;
+  readonly port: number;
+}
+
+/** Collects problems during one translation. */
+export type Report = (about: string, field: string, message: string) => void;

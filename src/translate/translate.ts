@@ -1,0 +1,184 @@
+// The door of translate/: a Gateway with its HTTPRoutes, Services, endpoints and the Rollouts' intents become one xDS snapshot, consistent
+// by construction: every route names clusters of the snapshot, every cluster has its assignment. Pure.
+import type { GatewayListener, TrafficIntent } from "../api/api.ts";
+import {
+  ApiVersion,
+  create,
+  HttpConnectionManager_CodecType,
+  HttpConnectionManagerSchema,
+  type Listener,
+  ListenerSchema,
+  pack,
+  type RouteConfiguration,
+  RouteConfigurationSchema,
+  RouterSchema,
+  type XdsSnapshot,
+} from "../xds/types.ts";
+import { type ClusterBook, createClusterBook } from "./clusters.ts";
+import { commonHosts, isAttached } from "./hosts.ts";
+import type { Problem, Report, TranslateInput } from "./input.ts";
+import { byPrecedence, defaultRoute, type RankedRoute, routesOf } from "./matches.ts";
+
+export type { Problem, TranslateInput } from "./input.ts";
+
+/** The class whose Gateways weir's proxies serve. */
+export const GATEWAY_CLASS = "weir";
+
+export interface Translation {
+  readonly snapshot: XdsSnapshot;
+  /** Keys (`namespace/name`) of the Rollouts whose split the snapshot carries. */
+  readonly rollouts: readonly string[];
+  readonly problems: readonly Problem[];
+}
+
+/** The node group of a Gateway's proxies: their `node.cluster`. */
+export function groupOf(gateway: {
+  readonly metadata: { readonly namespace?: string; readonly name: string };
+}): string {
+  return `gateway/${gateway.metadata.namespace ?? "default"}/${gateway.metadata.name}`;
+}
+
+/** Renders what the proxies of one Gateway should do. */
+export function translateGateway(input: TranslateInput): Translation {
+  const { gateway } = input;
+  const problems: Problem[] = [];
+  const report: Report = (about, field, message) => problems.push({ about, field, message });
+  const intents = input.intents.filter((intent) => concerns(intent, input));
+  const book = createClusterBook(input, intents);
+  const listeners: Listener[] = [];
+  const routes: RouteConfiguration[] = [];
+  const isServed = (listener: GatewayListener): boolean => {
+    if (listener.protocol === "HTTP") return true;
+    const about = `Gateway ${gateway.metadata.namespace}/${gateway.metadata.name}`;
+    report(
+      about,
+      `spec.listeners[${listener.name}].protocol`,
+      `${listener.protocol} is not carried out yet, only HTTP`,
+    );
+    return false;
+  };
+  const byPort = Map.groupBy((gateway.spec?.listeners ?? []).filter(isServed), (listener) => listener.port);
+  for (const [port, sharing] of byPort) {
+    const name = `${gateway.metadata.namespace}/${gateway.metadata.name}:${port}`;
+    const hosts = new Map<string, RankedRoute[]>();
+    for (const listener of sharing) collectHosts(hosts, listener, input, intents, book, report);
+    listeners.push(listenerOf(name, input, port));
+    routes.push(routeConfigurationOf(name, hosts));
+  }
+  const snapshot = { listeners, routes, clusters: book.clusters(), endpoints: book.endpoints() };
+  return { snapshot, rollouts: book.rollouts(), problems: distinct(problems) };
+}
+
+function concerns(intent: TrafficIntent, { gateway }: TranslateInput): boolean {
+  if (intent.gateways === undefined) return true;
+  return intent.namespace === gateway.metadata.namespace && intent.gateways.includes(gateway.metadata.name);
+}
+
+function collectHosts(
+  hosts: Map<string, RankedRoute[]>,
+  listener: GatewayListener,
+  input: TranslateInput,
+  intents: readonly TrafficIntent[],
+  book: ClusterBook,
+  report: Report,
+): void {
+  const add = (host: string, routes: readonly RankedRoute[]): void => {
+    hosts.set(host, [...(hosts.get(host) ?? []), ...routes]);
+  };
+  const named = new Set<string>();
+  for (const route of input.httpRoutes) {
+    if (!isAttached(input.gateway, listener, route, report)) continue;
+    for (const ref of (route.spec?.rules ?? []).flatMap((rule) => rule.backendRefs ?? [])) {
+      named.add(`${route.metadata.namespace}/${ref.name}`);
+    }
+    const common = commonHosts(listener, route);
+    if (common.length === 0) continue;
+    const routes = routesOf(route, book, report);
+    for (const host of common) add(host, routes);
+  }
+  for (const intent of intents) {
+    const isRouted = [intent.stableService, intent.canaryService].some((name) =>
+      named.has(`${intent.namespace}/${name}`),
+    );
+    const isReachable =
+      intent.namespace === input.gateway.metadata.namespace && listener.hostname === undefined;
+    if (isRouted || !isReachable) continue;
+    for (const [host, route] of serviceHosts(intent, input, book)) if (!hosts.has(host)) add(host, [route]);
+  }
+}
+
+/** The cluster-internal names of a Rollout's stable Service, for Rollouts that no HTTPRoute of the listener leads to. */
+function serviceHosts(
+  intent: TrafficIntent,
+  input: TranslateInput,
+  book: ClusterBook,
+): [string, RankedRoute][] {
+  const { namespace, stableService } = intent;
+  const port = input.service(namespace, stableService)?.spec?.ports?.[0]?.port;
+  if (port === undefined) return [];
+  const route = defaultRoute(namespace, stableService, port, book);
+  const suffixes = ["", `.${namespace}`, `.${namespace}.svc`, `.${namespace}.svc.cluster.local`];
+  return suffixes.map((suffix) => [`${stableService}${suffix}`, route]);
+}
+
+function routeConfigurationOf(
+  name: string,
+  hosts: ReadonlyMap<string, readonly RankedRoute[]>,
+): RouteConfiguration {
+  const virtualHosts = [...hosts]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([host, routes]) => ({
+      name: host,
+      domains: [host],
+      routes: [...routes].sort(byPrecedence).map(({ route }) => route),
+    }));
+  return create(RouteConfigurationSchema, { name, virtualHosts, ignorePortInHostMatching: true });
+}
+
+function listenerOf(name: string, input: TranslateInput, port: number): Listener {
+  const manager = pack(HttpConnectionManagerSchema, {
+    statPrefix: name,
+    codecType: HttpConnectionManager_CodecType.HTTP1,
+    routeSpecifier: {
+      case: "rds",
+      value: {
+        routeConfigName: name,
+        configSource: {
+          configSourceSpecifier: { case: "ads", value: {} },
+          resourceApiVersion: ApiVersion.V3,
+        },
+      },
+    },
+    httpFilters: [
+      {
+        name: "envoy.filters.http.router",
+        configType: { case: "typedConfig", value: pack(RouterSchema, {}) },
+      },
+    ],
+  });
+  const address = input.gateway.spec?.addresses?.[0]?.value ?? input.bindAddress;
+  return create(ListenerSchema, {
+    name,
+    address: {
+      address: {
+        case: "socketAddress",
+        value: { address, portSpecifier: { case: "portValue", value: port } },
+      },
+    },
+    filterChains: [
+      {
+        filters: [
+          {
+            name: "envoy.filters.network.http_connection_manager",
+            configType: { case: "typedConfig", value: manager },
+          },
+        ],
+      },
+    ],
+  });
+}
+
+function distinct(problems: readonly Problem[]): Problem[] {
+  const text = (problem: Problem): string => `${problem.about} ${problem.field} ${problem.message}`;
+  return [...new Map(problems.map((problem) => [text(problem), problem])).values()];
+}

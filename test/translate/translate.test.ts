@@ -1,0 +1,244 @@
+// From Gateway API objects and intents to snapshots: names, weights, endpoints by version, precedence, what is refused.
+import { test } from "tap";
+import type { EndpointSlice, Gateway, HttpRoute, Service, TrafficIntent } from "../../src/api/api.ts";
+import { groupOf, type TranslateInput, translateGateway } from "../../src/translate/translate.ts";
+import type { Route, RouteConfiguration } from "../../src/xds/types.ts";
+
+const gateway: Gateway = {
+  apiVersion: "gateway.networking.k8s.io/v1",
+  kind: "Gateway",
+  metadata: { name: "edge", namespace: "shop" },
+  spec: { gatewayClassName: "weir", listeners: [{ name: "http", port: 8000, protocol: "HTTP" }] },
+  status: {},
+};
+
+const service = (name: string): Service => ({
+  apiVersion: "v1",
+  kind: "Service",
+  metadata: { name, namespace: "shop" },
+  spec: {
+    selector: { app: "web" },
+    ports: [
+      { name: "http", port: 80 },
+      { name: "admin", port: 81 },
+    ],
+  },
+});
+
+const slice = (port: number, pods: readonly string[], ready = true): EndpointSlice => ({
+  apiVersion: "discovery.k8s.io/v1",
+  kind: "EndpointSlice",
+  metadata: { name: `web-${port}`, namespace: "shop" },
+  addressType: "IPv4",
+  ports: [{ name: "http", port }],
+  endpoints: pods.map((pod) => ({
+    addresses: [`10.244.0.${pod.length}`],
+    conditions: { ready },
+    targetRef: { kind: "Pod", name: pod, namespace: "shop" },
+  })),
+});
+
+const httpRoute = (spec: HttpRoute["spec"], name = "web"): HttpRoute => ({
+  apiVersion: "gateway.networking.k8s.io/v1",
+  kind: "HTTPRoute",
+  metadata: { name, namespace: "shop", creationTimestamp: "2026-01-01T00:00:00Z" },
+  spec: { parentRefs: [{ name: "edge" }], ...spec },
+  status: {},
+});
+
+const intent = (stable: number, canary: number): TrafficIntent => ({
+  namespace: "shop",
+  rollout: "web",
+  stableService: "web-stable",
+  canaryService: "web-canary",
+  maxWeight: 100,
+  versions: [
+    { podHash: "aaa", role: "stable", weight: stable },
+    { podHash: "bbb", role: "canary", weight: canary },
+  ],
+});
+
+function input(changes: Partial<TranslateInput> = {}): TranslateInput {
+  return {
+    gateway,
+    bindAddress: "127.0.0.1",
+    httpRoutes: [],
+    intents: [],
+    service: (_namespace, name) => (name.startsWith("web") ? service(name) : undefined),
+    slices: () => [],
+    podHash: () => undefined,
+    ...changes,
+  };
+}
+
+const weightsOf = (route: Route | undefined): Record<string, number> => {
+  const specifier = route?.action.case === "route" ? route.action.value.clusterSpecifier : undefined;
+  if (specifier?.case === "cluster") return { [specifier.value]: 1 };
+  if (specifier?.case !== "weightedClusters") return {};
+  return Object.fromEntries(specifier.value.clusters.map(({ name, weight }) => [name, weight ?? Number.NaN]));
+};
+const hostsOf = (configuration: RouteConfiguration | undefined): string[] =>
+  (configuration?.virtualHosts ?? []).flatMap((host) => host.domains);
+
+test("translate: a backend that a Rollout manages becomes its split, by version", async (t) => {
+  const route = httpRoute({ rules: [{ backendRefs: [{ name: "web-stable", port: 80 }] }] });
+  const { snapshot, rollouts, problems } = translateGateway(
+    input({ httpRoutes: [route], intents: [intent(80, 20)] }),
+  );
+  t.strictSame(problems, []);
+  t.strictSame(rollouts, ["shop/web"]);
+  t.strictSame(weightsOf(snapshot.routes[0]?.virtualHosts[0]?.routes[0]), {
+    "shop/web-stable:80/aaa": 80,
+    "shop/web-stable:80/bbb": 20,
+  });
+  t.strictSame(
+    snapshot.clusters.map((cluster) => cluster.name),
+    ["shop/web-stable:80/aaa", "shop/web-stable:80/bbb"],
+  );
+  t.strictSame(
+    snapshot.endpoints.map((assignment) => assignment.clusterName),
+    snapshot.clusters.map((cluster) => cluster.name),
+    "every cluster has its assignment",
+  );
+});
+
+test("translate: a version of weight 0 leaves the route and keeps its cluster", async (t) => {
+  const route = httpRoute({ rules: [{ backendRefs: [{ name: "web-stable", port: 80 }] }] });
+  const { snapshot } = translateGateway(input({ httpRoutes: [route], intents: [intent(100, 0)] }));
+  t.strictSame(weightsOf(snapshot.routes[0]?.virtualHosts[0]?.routes[0]), { "shop/web-stable:80/aaa": 1 });
+  t.equal(snapshot.clusters.length, 2);
+});
+
+test("translate: endpoints of a version are the ready pods of either Service that carry its hash", async (t) => {
+  const route = httpRoute({ rules: [{ backendRefs: [{ name: "web-stable", port: 80 }] }] });
+  const { snapshot } = translateGateway(
+    input({
+      httpRoutes: [route],
+      intents: [intent(50, 50)],
+      slices: (_namespace, name) =>
+        name === "web-stable"
+          ? [slice(8081, ["a"]), slice(8082, ["aa"], false)]
+          : [slice(8083, ["b__"]), slice(8084, ["a___"])],
+      podHash: (_namespace, pod) => (pod.startsWith("a") ? "aaa" : "bbb"),
+    }),
+  );
+  const ports = snapshot.endpoints.map((assignment) =>
+    assignment.endpoints.flatMap((locality) =>
+      locality.lbEndpoints.map((endpoint) => {
+        const host = endpoint.hostIdentifier.case === "endpoint" ? endpoint.hostIdentifier.value : undefined;
+        const address = host?.address?.address;
+        return address?.case === "socketAddress" ? address.value.portSpecifier.value : undefined;
+      }),
+    ),
+  );
+  t.strictSame(ports, [[8081, 8084], [8083]]);
+});
+
+test("translate: a split beside another backend keeps every share exact", async (t) => {
+  const backendRefs = [
+    { name: "web-stable", port: 80, weight: 3 },
+    { name: "other", port: 80, weight: 1 },
+  ];
+  const { snapshot } = translateGateway(
+    input({ httpRoutes: [httpRoute({ rules: [{ backendRefs }] })], intents: [intent(90, 10)] }),
+  );
+  t.strictSame(weightsOf(snapshot.routes[0]?.virtualHosts[0]?.routes[0]), {
+    "shop/web-stable:80/aaa": 270,
+    "shop/web-stable:80/bbb": 30,
+    "shop/other:80": 100,
+  });
+});
+
+test("translate: a Rollout without an HTTPRoute serves under its Service's names", async (t) => {
+  const { snapshot, rollouts } = translateGateway(input({ intents: [intent(100, 0)] }));
+  t.strictSame(hostsOf(snapshot.routes[0]), [
+    "web-stable",
+    "web-stable.shop",
+    "web-stable.shop.svc",
+    "web-stable.shop.svc.cluster.local",
+  ]);
+  t.strictSame(rollouts, ["shop/web"]);
+});
+
+test("translate: an intent confined to other gateways is no split here", async (t) => {
+  const route = httpRoute({ rules: [{ backendRefs: [{ name: "web-stable", port: 80 }] }] });
+  const confined = { ...intent(50, 50), gateways: ["inner"] };
+  const { snapshot, rollouts } = translateGateway(input({ httpRoutes: [route], intents: [confined] }));
+  t.strictSame(weightsOf(snapshot.routes[0]?.virtualHosts[0]?.routes[0]), { "shop/web-stable:80": 1 });
+  t.strictSame(rollouts, []);
+});
+
+test("translate: routes come in the precedence of the Gateway API", async (t) => {
+  const backendRefs = [{ name: "other", port: 80 }];
+  const rules = [
+    { matches: [{ path: { value: "/" } }], backendRefs },
+    { matches: [{ path: { value: "/api" } }], backendRefs },
+    { matches: [{ path: { value: "/api" }, headers: [{ name: "X-Beta", value: "1" }] }], backendRefs },
+    { matches: [{ path: { type: "Exact", value: "/a" } }], backendRefs },
+    { matches: [{ path: { value: "/api" }, method: "POST" }], backendRefs },
+  ];
+  const { snapshot } = translateGateway(input({ httpRoutes: [httpRoute({ rules })] }));
+  t.strictSame(
+    snapshot.routes[0]?.virtualHosts[0]?.routes.map((route) => route.name),
+    ["shop/web/3", "shop/web/4", "shop/web/2", "shop/web/1", "shop/web/0"],
+  );
+  const match = snapshot.routes[0]?.virtualHosts[0]?.routes[2]?.match;
+  t.strictSame(match?.pathSpecifier, { case: "pathSeparatedPrefix", value: "/api" });
+  t.equal(match?.headers[0]?.name, "x-beta");
+});
+
+test("translate: a rule that says what is not carried out yet is left out and reported by its field", async (t) => {
+  const backendRefs = [{ name: "other", port: 80 }];
+  const rules = [
+    { matches: [{ path: { type: "RegularExpression", value: "/.*" } }], backendRefs },
+    { filters: [{ type: "URLRewrite" }], backendRefs },
+    { backendRefs: [{ name: "other" }] },
+    { backendRefs: [{ name: "other", port: 80, weight: 0 }] },
+    { backendRefs },
+  ];
+  const { snapshot, problems } = translateGateway(input({ httpRoutes: [httpRoute({ rules })] }));
+  t.strictSame(
+    snapshot.routes[0]?.virtualHosts[0]?.routes.map((route) => route.name),
+    ["shop/web/4"],
+  );
+  t.strictSame(
+    problems.map((problem) => `${problem.about} ${problem.field}`),
+    [
+      "HTTPRoute shop/web spec.rules[0].matches[0].path.type",
+      "HTTPRoute shop/web spec.rules[1].filters[0]",
+      "HTTPRoute shop/web spec.rules[2].backendRefs[0].port",
+      "HTTPRoute shop/web spec.rules[3].backendRefs",
+    ],
+  );
+});
+
+test("translate: hosts are those that listener and route have in common", async (t) => {
+  const narrow: Gateway = {
+    ...gateway,
+    spec: {
+      gatewayClassName: "weir",
+      listeners: [{ name: "http", port: 8000, protocol: "HTTP", hostname: "*.example.com" }],
+    },
+  };
+  const rules = [{ backendRefs: [{ name: "other", port: 80 }] }];
+  const hosts = (hostnames: string[]): string[] =>
+    hostsOf(
+      translateGateway(input({ gateway: narrow, httpRoutes: [httpRoute({ hostnames, rules })] })).snapshot
+        .routes[0],
+    );
+  t.strictSame(hosts(["a.example.com", "example.com", "other.org"]), ["a.example.com"]);
+  t.strictSame(hosts(["*.a.example.com"]), ["*.a.example.com"]);
+  t.strictSame(hosts([]), ["*.example.com"]);
+});
+
+test("translate: routes of other gateways and other namespaces do not attach", async (t) => {
+  const rules = [{ backendRefs: [{ name: "other", port: 80 }] }];
+  const elsewhere = httpRoute({ parentRefs: [{ name: "inner" }], rules });
+  const foreign: HttpRoute = {
+    ...httpRoute({ parentRefs: [{ name: "edge", namespace: "shop" }], rules }),
+    metadata: { name: "x", namespace: "else" },
+  };
+  const { snapshot } = translateGateway(input({ httpRoutes: [elsewhere, foreign] }));
+  t.strictSame(hostsOf(snapshot.routes[0]), []);
+  t.equal(groupOf(gateway), "gateway/shop/edge");
+});
