@@ -1,0 +1,194 @@
+// The controller's view of the cluster: one watched cache a kind, read through the kind's schema once per object.
+// A kind that the server does not know (its CRD is not installed) counts as empty, and is asked for again from time to time.
+import {
+  type AnalysisRun,
+  type AnalysisTemplate,
+  type ClusterAnalysisTemplate,
+  type EndpointSlice,
+  type Gateway,
+  type HttpRoute,
+  type KubeObject,
+  type Pod,
+  RESOURCES,
+  type ReplicaSet,
+  type ResourceType,
+  type Rollout,
+  readAnalysisRun,
+  readAnalysisTemplate,
+  readClusterAnalysisTemplate,
+  readEndpointSlice,
+  readGateway,
+  readHttpRoute,
+  readPod,
+  readReplicaSet,
+  readRollout,
+  readService,
+  type Service,
+} from "../api/api.ts";
+import {
+  CLUSTER_ERRORS,
+  type ClusterClient,
+  createReflector,
+  type ObjectStore,
+  type StoreListener,
+} from "../cluster/client.ts";
+import { type Clock, sleep } from "../lib/clock.ts";
+import { isWeirError, messageOf } from "../lib/errors.ts";
+import type { Logger } from "../lib/log.ts";
+
+/** How often a kind that the server does not know is asked for again. */
+const PROBE_MS = 30_000;
+/** How often the server is asked again while it does not answer at all. */
+const RETRY_MS = 1_000;
+
+/** A cache of one kind, typed. */
+export interface View<T> {
+  readonly type: ResourceType;
+  readonly store: ObjectStore;
+  get(namespace: string, name: string): T | undefined;
+  list(namespace?: string): readonly T[];
+  byOwner(uid: string): readonly T[];
+  /** The typed view of an object of this cache; values that do not decode are left out of it. */
+  read(object: KubeObject): T;
+  subscribe(listener: StoreListener): () => void;
+}
+
+export interface Caches {
+  readonly rollouts: View<Rollout>;
+  readonly replicaSets: View<ReplicaSet>;
+  readonly analysisRuns: View<AnalysisRun>;
+  readonly analysisTemplates: View<AnalysisTemplate>;
+  readonly clusterAnalysisTemplates: View<ClusterAnalysisTemplate>;
+  readonly services: View<Service>;
+  readonly pods: View<Pod>;
+  readonly endpointSlices: View<EndpointSlice>;
+  readonly gateways: View<Gateway>;
+  readonly httpRoutes: View<HttpRoute>;
+  /** Resolves true when every cache holds its first list, false when `signal` aborts before. */
+  waitForSync(signal: AbortSignal): Promise<boolean>;
+  start(): void;
+  stop(): Promise<void>;
+}
+
+export interface CachesDeps {
+  readonly client: ClusterClient;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Watch one namespace only. */
+  readonly namespace?: string;
+}
+
+interface Watched {
+  start(): void;
+  waitForSync(signal: AbortSignal): Promise<boolean>;
+  stop(): Promise<void>;
+}
+
+/** Makes the caches; nothing is asked of the server before `start`. */
+export function createCaches(deps: CachesDeps): Caches {
+  const watched: Watched[] = [];
+  const view = <T>(type: ResourceType, read: (object: KubeObject) => { readonly value: T }): View<T> => {
+    const made = createView(deps, type, read);
+    watched.push(made);
+    return made.view;
+  };
+  return {
+    rollouts: view(RESOURCES.rollout, readRollout),
+    replicaSets: view(RESOURCES.replicaSet, readReplicaSet),
+    analysisRuns: view(RESOURCES.analysisRun, readAnalysisRun),
+    analysisTemplates: view(RESOURCES.analysisTemplate, readAnalysisTemplate),
+    clusterAnalysisTemplates: view(RESOURCES.clusterAnalysisTemplate, readClusterAnalysisTemplate),
+    services: view(RESOURCES.service, readService),
+    pods: view(RESOURCES.pod, readPod),
+    endpointSlices: view(RESOURCES.endpointSlice, readEndpointSlice),
+    gateways: view(RESOURCES.gateway, readGateway),
+    httpRoutes: view(RESOURCES.httpRoute, readHttpRoute),
+    start: () => watched.forEach((one) => void one.start()),
+    waitForSync: async (signal) =>
+      (await Promise.all(watched.map((one) => one.waitForSync(signal)))).every((isSynced) => isSynced),
+    stop: async () => void (await Promise.all(watched.map((one) => one.stop()))),
+  };
+}
+
+function createView<T>(
+  { client, clock, log, namespace }: CachesDeps,
+  type: ResourceType,
+  read: (object: KubeObject) => { readonly value: T },
+): Watched & { readonly view: View<T> } {
+  const isConfined = namespace !== undefined && type.isNamespaced;
+  const reflector = createReflector({ client, type, clock, log, ...(isConfined && { namespace }) });
+  const typed = new WeakMap<KubeObject, T>();
+  const stopping = new AbortController();
+  const known = Promise.withResolvers<void>();
+  let running: Promise<void> | undefined;
+
+  /** Starts watching as soon as the server knows the kind. */
+  const begin = async (): Promise<void> => {
+    while (!stopping.signal.aborted) {
+      const presence = await probe(client, type, isConfined ? namespace : undefined, stopping.signal);
+      if (presence === "there") {
+        reflector.start();
+        await reflector.waitForSync(stopping.signal);
+        return known.resolve();
+      }
+      if (presence === "unknown kind") {
+        log.debug("kind is not installed", { kind: type.kind });
+        known.resolve();
+      } else log.warn("the API server does not answer", { kind: type.kind, error: presence.error });
+      await sleep(clock, presence === "unknown kind" ? PROBE_MS : RETRY_MS, stopping.signal);
+    }
+  };
+  const readOnce = (object: KubeObject): T => {
+    let value = typed.get(object);
+    if (value === undefined) {
+      value = read(object).value;
+      typed.set(object, value);
+    }
+    return value;
+  };
+  const { store } = reflector;
+  return {
+    view: {
+      type,
+      store,
+      get(namespaceOf, name) {
+        const object = store.get(type.isNamespaced ? `${namespaceOf}/${name}` : name);
+        return object === undefined ? undefined : readOnce(object);
+      },
+      list: (namespaceOf) => store.list(namespaceOf).map(readOnce),
+      byOwner: (uid) => store.byOwner(uid).map(readOnce),
+      read: readOnce,
+      subscribe: reflector.subscribe,
+    },
+    start() {
+      running ??= begin();
+    },
+    async waitForSync(signal) {
+      const aborted = new Promise<false>((resolve) => {
+        if (signal.aborted) resolve(false);
+        else signal.addEventListener("abort", () => resolve(false), { once: true });
+      });
+      return Promise.race([known.promise.then(() => true), aborted]);
+    },
+    async stop() {
+      stopping.abort();
+      await Promise.all([running, reflector.stop()]);
+    },
+  };
+}
+
+type Presence = "there" | "unknown kind" | { readonly error: string };
+
+async function probe(
+  client: ClusterClient,
+  type: ResourceType,
+  namespace: string | undefined,
+  signal: AbortSignal,
+): Promise<Presence> {
+  try {
+    await client.list(type, { signal, ...(namespace !== undefined && { namespace }) });
+    return "there";
+  } catch (error) {
+    return isWeirError(error, CLUSTER_ERRORS.notFound) ? "unknown kind" : { error: messageOf(error) };
+  }
+}

@@ -1,0 +1,141 @@
+// Writes down which proxies are connected, one ConfigMap a node group, so that a new leader knows whom to wait for.
+// Written when membership changes, never per heartbeat; retried until it is written or overtaken by a newer list.
+import { type KubeObject, RESOURCES } from "../api/api.ts";
+import { CLUSTER_ERRORS, type ClusterClient } from "../cluster/client.ts";
+import { type Clock, sleep } from "../lib/clock.ts";
+import { isWeirError, messageOf } from "../lib/errors.ts";
+import { isObject } from "../lib/json.ts";
+import type { Logger } from "../lib/log.ts";
+import type { Member } from "./nodes.ts";
+
+const LABEL = "weir.dev/nodes";
+const NAME_PREFIX = "weir-nodes-";
+const RETRY_MS = 1_000;
+
+export interface NodeRecords {
+  /** Reads what a predecessor wrote. Retries until it is read or the records are stopped. */
+  load(): Promise<void>;
+  /** The members written down for a group, as gone since `nowMs`: each counts until it is back or its grace has passed. */
+  known(group: string, nowMs: number): readonly Member[];
+  /** Writes the members of a group; `done` is called when these, not older ones, are written. */
+  write(group: string, members: readonly Member[], done: () => void): void;
+  /** Deletes the record of a group that is gone. */
+  forget(group: string): void;
+  stop(): Promise<void>;
+}
+
+export interface NodeRecordsDeps {
+  readonly client: ClusterClient;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** The controller's namespace. */
+  readonly namespace: string;
+}
+
+/** Makes the records of one controller. */
+export function createNodeRecords({ client, clock, log, namespace }: NodeRecordsDeps): NodeRecords {
+  const loaded = new Map<string, readonly Member[]>();
+  const wanted = new Map<string, { readonly body: KubeObject | undefined; readonly done: () => void }>();
+  const stopping = new AbortController();
+  const writers = new Map<string, Promise<void>>();
+
+  const writeOnce = async (name: string, body: KubeObject | undefined): Promise<void> => {
+    const ref = { namespace, name };
+    if (body === undefined) return client.delete(RESOURCES.configMap, ref, { signal: stopping.signal });
+    try {
+      const patch = {
+        type: "merge",
+        body: { metadata: { labels: body.metadata.labels }, data: body.data },
+      } as const;
+      await client.patch(RESOURCES.configMap, ref, patch, { signal: stopping.signal });
+    } catch (error) {
+      if (!isWeirError(error, CLUSTER_ERRORS.notFound)) throw error;
+      await client.create(RESOURCES.configMap, body, stopping.signal);
+    }
+  };
+  const work = async (name: string): Promise<void> => {
+    for (
+      let next = wanted.get(name);
+      next !== undefined && !stopping.signal.aborted;
+      next = wanted.get(name)
+    ) {
+      try {
+        await writeOnce(name, next.body);
+        if (wanted.get(name) !== next) continue;
+        wanted.delete(name);
+        next.done();
+      } catch (error) {
+        log.warn("the list of proxies was not written, trying again", { name, error: messageOf(error) });
+        await sleep(clock, RETRY_MS, stopping.signal);
+      }
+    }
+    writers.delete(name);
+  };
+  const enqueue = (group: string, body: KubeObject | undefined, done: () => void): void => {
+    const name = recordName(group);
+    wanted.set(name, { body, done });
+    if (!writers.has(name)) writers.set(name, work(name));
+  };
+
+  return {
+    async load() {
+      while (!stopping.signal.aborted) {
+        try {
+          const { items } = await client.list(RESOURCES.configMap, { namespace, labelSelector: LABEL });
+          for (const item of items) {
+            const { group, members } = parseRecord(item);
+            if (group !== undefined) loaded.set(group, members);
+          }
+          return;
+        } catch (error) {
+          log.warn("the lists of proxies cannot be read, trying again", { error: messageOf(error) });
+          await sleep(clock, RETRY_MS, stopping.signal);
+        }
+      }
+    },
+    known: (group, nowMs) => (loaded.get(group) ?? []).map((member) => ({ ...member, goneSinceMs: nowMs })),
+    write(group, members, done) {
+      enqueue(group, recordOf(namespace, group, members), done);
+    },
+    forget(group) {
+      loaded.delete(group);
+      enqueue(group, undefined, () => undefined);
+    },
+    async stop() {
+      stopping.abort();
+      await Promise.all(writers.values());
+    },
+  };
+}
+
+/** `gateway/shop/edge` becomes `weir-nodes-gateway.shop.edge`: slashes cannot stand in names, dots can. */
+function recordName(group: string): string {
+  return `${NAME_PREFIX}${group.replaceAll("/", ".")}`;
+}
+
+function recordOf(namespace: string, group: string, members: readonly Member[]): KubeObject {
+  return {
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    metadata: { name: recordName(group), namespace, labels: { [LABEL]: "true" } },
+    data: { group, nodes: JSON.stringify(members.map(({ id, joinedMs }) => ({ id, joinedMs }))) },
+  };
+}
+
+/** A record that cannot be read is as good as none: whoever is connected will be written down again. */
+function parseRecord(object: KubeObject): { readonly group?: string; readonly members: readonly Member[] } {
+  const data = isObject(object.data) ? object.data : {};
+  const { group, nodes } = data;
+  if (typeof group !== "string" || typeof nodes !== "string") return { members: [] };
+  try {
+    const parsed: unknown = JSON.parse(nodes);
+    return { group, members: Array.isArray(parsed) ? parsed.flatMap(memberOf) : [] };
+  } catch {
+    return { group, members: [] }; // damaged by hand: see above
+  }
+}
+
+function memberOf(value: unknown): Member[] {
+  if (!isObject(value) || typeof value.id !== "string") return [];
+  return [{ id: value.id, joinedMs: typeof value.joinedMs === "number" ? value.joinedMs : 0 }];
+}

@@ -1,0 +1,70 @@
+// Builds the snapshot of one Rollout from the caches and the publisher. Nothing is decided here.
+import {
+  type AnalysisRun,
+  type KubeObject,
+  type ReplicaSet,
+  type Rollout,
+  rolloutErrors,
+} from "../api/api.ts";
+import { DEFAULT_ENGINE_CONFIG, type EngineConfig, type Snapshot } from "../engine/decide.ts";
+import type { Caches } from "./caches.ts";
+import type { Publisher } from "./publish.ts";
+
+/** The name under which a Rollout asks for weir's own router. */
+export const WEIR_ROUTER = "weir.dev/proxy";
+
+export interface ObserveDeps {
+  readonly caches: Caches;
+  readonly publisher: Pick<Publisher, "published" | "acknowledgement">;
+  readonly config?: EngineConfig;
+}
+
+/** What the decision about `raw` may depend on. */
+export function observe({ caches, publisher, config }: ObserveDeps, raw: KubeObject): Snapshot {
+  const rollout = caches.rollouts.read(raw);
+  const namespace = raw.metadata.namespace ?? "";
+  const key = `${namespace}/${raw.metadata.name}`;
+  const canary = rollout.spec?.strategy?.canary;
+  const service = (name: string | undefined) =>
+    name === undefined ? undefined : caches.services.get(namespace, name);
+  const stable = service(canary?.stableService);
+  const canaryService = service(canary?.canaryService);
+  const published = publisher.published(key);
+  return {
+    rollout,
+    raw,
+    workload: { replicaSets: caches.replicaSets.list(namespace).filter((set) => concerns(set, raw)) },
+    services: {
+      ...(stable !== undefined && { stable }),
+      ...(canaryService !== undefined && { canary: canaryService }),
+    },
+    traffic: {
+      acknowledgement: usesWeirRouter(rollout) ? publisher.acknowledgement(key) : { kind: "notApplicable" },
+      ...(published !== undefined && { published }),
+    },
+    analysis: {
+      runs: caches.analysisRuns.list(namespace).filter((run) => isTheirs(run, raw)),
+      templates: caches.analysisTemplates.list(namespace),
+      clusterTemplates: caches.clusterAnalysisTemplates.list(),
+    },
+    validation: { errors: rolloutErrors(rollout) },
+    config: config ?? DEFAULT_ENGINE_CONFIG,
+  };
+}
+
+/** Whether weir's proxies carry the Rollout's weights. */
+export function usesWeirRouter(rollout: Rollout): boolean {
+  return rollout.spec?.strategy?.canary?.trafficRouting?.plugins?.[WEIR_ROUTER] !== undefined;
+}
+
+/** Its own ReplicaSets, orphans that may be adopted, and whatever stands under a name that it may compute. */
+function concerns(set: ReplicaSet, rollout: KubeObject): boolean {
+  return !set.metadata.ownerReferences?.some((owner) => owner.controller === true) || isTheirs(set, rollout);
+}
+
+function isTheirs(object: ReplicaSet | AnalysisRun, rollout: KubeObject): boolean {
+  return (
+    object.metadata.ownerReferences?.some((owner) => owner.uid === rollout.metadata.uid) === true ||
+    object.metadata.name.startsWith(`${rollout.metadata.name}-`)
+  );
+}

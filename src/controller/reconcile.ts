@@ -1,0 +1,45 @@
+// One pass over one Rollout: observe, decide, apply. Level-based: it is given a key, never an event, and may run at any time.
+import type { KubeObject } from "../api/api.ts";
+import type { WorkResult } from "../cluster/client.ts";
+import { decide } from "../engine/decide.ts";
+import { type ApplyDeps, apply } from "./apply.ts";
+import type { Caches } from "./caches.ts";
+import { type ObserveDeps, observe } from "./observe.ts";
+
+/** How long to wait for the caches to show this process's own writes, when no event wakes the key before. */
+const STALE_RETRY_MS = 250;
+/** The longest timer that one requeue sets. */
+const MAX_REQUEUE_MS = 3_600_000;
+
+export type ReconcileDeps = ApplyDeps & ObserveDeps;
+
+/** Brings the Rollout under `key` one step closer to what its spec says. Throws what the first failed write threw. */
+export async function reconcile(deps: ReconcileDeps, key: string, signal: AbortSignal): Promise<WorkResult> {
+  const { caches, clock, freshness, log, publisher } = deps;
+  const raw = caches.rollouts.store.get(key);
+  if (raw === undefined) {
+    freshness.forget(key);
+    publisher.removeIntent(key);
+    return;
+  }
+  if (!freshness.isFresh(key, cachedVersion(caches), clock.nowMs()))
+    return { requeueAfterMs: STALE_RETRY_MS };
+  const nowMs = clock.nowMs();
+  const snapshot = observe(deps, raw);
+  const plan = decide(snapshot, nowMs);
+  for (const warning of plan.warnings) log.warn(warning, { rollout: key });
+  await apply(deps, key, snapshot, plan, signal);
+  if (plan.requeueAtMs === undefined) return;
+  return { requeueAfterMs: Math.min(Math.max(plan.requeueAtMs - clock.nowMs(), 1), MAX_REQUEUE_MS) };
+}
+
+/** The version that the caches hold of an object that a pass may have written. */
+function cachedVersion(caches: Caches): (object: string) => string | undefined {
+  const stores = [caches.rollouts, caches.replicaSets, caches.services, caches.analysisRuns];
+  const byKind = new Map(stores.map((view) => [view.type.kind, view.store]));
+  return (object) => {
+    const [kind = "", ...rest] = object.split("/");
+    const cached: KubeObject | undefined = byKind.get(kind)?.get(rest.join("/"));
+    return cached?.metadata.resourceVersion;
+  };
+}

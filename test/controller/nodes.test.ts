@@ -1,0 +1,94 @@
+// Whom a weight waits for, and what counts as acknowledged.
+import { test } from "tap";
+import {
+  acknowledgementOf,
+  type GroupState,
+  type NodeState,
+  updateMembers,
+} from "../../src/controller/nodes.ts";
+
+const node = (id: string, changes: Partial<NodeState> = {}): NodeState => ({
+  id,
+  connectedSinceMs: 1_000,
+  isFresh: true,
+  ackedSequence: 0,
+  ...changes,
+});
+const group = (changes: Partial<GroupState> = {}): GroupState => ({
+  group: "gateway/shop/edge",
+  members: [
+    { id: "a", joinedMs: 1_000 },
+    { id: "b", joinedMs: 1_000 },
+  ],
+  nodes: [node("a", { ackedSequence: 3 }), node("b", { ackedSequence: 3 })],
+  sequence: 3,
+  publishedAtMs: 2_000,
+  isRecorded: true,
+  ...changes,
+});
+const silent = (groups: readonly GroupState[]): unknown => {
+  const verdict = acknowledgementOf(groups, 7);
+  return verdict.kind === "no" ? verdict.nodes.map(({ node: id, why }) => `${id}: ${why}`) : verdict.kind;
+};
+
+test("nodes: acknowledged when every member has the publication or a later one in force", async (t) => {
+  t.equal(silent([group()]), "yes");
+  t.equal(
+    silent([group({ nodes: [node("a", { ackedSequence: 9 }), node("b", { ackedSequence: 3 })] })]),
+    "yes",
+  );
+  t.strictSame(
+    silent([group({ nodes: [node("a", { ackedSequence: 3 }), node("b", { ackedSequence: 2 })] })]),
+    ["b: has not acknowledged yet"],
+  );
+});
+
+test("nodes: a refusal is given in the proxy's words", async (t) => {
+  const nodes = [node("a", { ackedSequence: 3 }), node("b", { ackedSequence: 2, nack: "unknown cluster x" })];
+  t.strictSame(silent([group({ nodes })]), ["b: refused: unknown cluster x"]);
+});
+
+test("nodes: a member that is gone counts until its grace has passed", async (t) => {
+  const gone = group({ nodes: [node("a", { ackedSequence: 3 })] });
+  t.strictSame(silent([gone]), ["b: not connected; it counts until its grace has passed"]);
+  const at = (nowMs: number) => updateMembers(gone.members, gone.nodes, nowMs, 30_000);
+  t.strictSame(at(5_000).members.at(1), { id: "b", joinedMs: 1_000, goneSinceMs: 5_000 });
+  t.equal(at(5_000).nextExpiryMs, 35_000);
+  t.equal(at(5_000).hasChanged, false, "going is no change of membership, forgetting is");
+  const later = updateMembers(at(5_000).members, gone.nodes, 35_000, 30_000);
+  t.strictSame(
+    later.members.map((member) => member.id),
+    ["a"],
+  );
+  t.equal(later.hasChanged, true);
+});
+
+test("nodes: a member that comes back keeps the time at which it joined", async (t) => {
+  const away = [{ id: "a", joinedMs: 500, goneSinceMs: 4_000 }];
+  const change = updateMembers(away, [node("a", { connectedSinceMs: 6_000 })], 6_000);
+  t.strictSame(change, { members: [{ id: "a", joinedMs: 500 }], hasChanged: false });
+});
+
+test("nodes: a new proxy that joins after the publication is not waited for, one with older content is", async (t) => {
+  const joined = (isFresh: boolean): GroupState =>
+    group({
+      members: [
+        { id: "a", joinedMs: 1_000 },
+        { id: "c", joinedMs: 2_500 },
+      ],
+      nodes: [node("a", { ackedSequence: 3 }), node("c", { connectedSinceMs: 2_500, isFresh })],
+    });
+  t.equal(silent([joined(true)]), "yes");
+  t.strictSame(silent([joined(false)]), ["c: has not acknowledged yet"]);
+});
+
+test("nodes: without any proxy, or any Gateway, nothing is acknowledged", async (t) => {
+  t.strictSame(silent([group({ members: [], nodes: [] })]), ["gateway/shop/edge: no proxy connected"]);
+  t.strictSame(silent([]), ["-: no Gateway of class weir routes to the stable service"]);
+});
+
+test("nodes: nothing is acknowledged before the members are written down", async (t) => {
+  t.strictSame(silent([group({ isRecorded: false })]), [
+    "gateway/shop/edge: the list of connected proxies is not recorded yet",
+  ]);
+});
