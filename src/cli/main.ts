@@ -1,0 +1,86 @@
+// The door of cli/: parses the command line, runs one command, turns what went wrong into words and an exit code.
+// Exit codes: 0 done, 1 failed, 2 wrong usage, 130 ended by Ctrl-C.
+import { Command, CommanderError } from "commander";
+import { isWeirError, messageOf } from "../lib/errors.ts";
+import { addAbort } from "./abort.ts";
+import { CLI_ERRORS, type Cli, type CliIo } from "./cli.ts";
+import { addPause } from "./pause.ts";
+import { addPromote } from "./promote.ts";
+import { addRetry } from "./retry.ts";
+import { addVersion } from "./version.ts";
+
+/** Runs `weir` with these arguments; resolves with the exit code. */
+export async function main(args: readonly string[], io?: CliIo): Promise<number> {
+  const own = io === undefined ? processIo() : undefined;
+  const outside = io ?? own?.io;
+  if (outside === undefined) throw new TypeError("no outside to run in");
+  let exitCode = 0;
+  const exitWith = (code: number): void => {
+    exitCode = code;
+  };
+  const cli: Cli = { ...outside, exitWith };
+  try {
+    await createProgram(cli).parseAsync([...args], { from: "user" });
+    return exitCode;
+  } catch (error) {
+    return explainFailure(cli, error);
+  } finally {
+    own?.release();
+  }
+}
+
+/** The commands, in the order in which help lists them. */
+export function createProgram(cli: Cli): Command {
+  const program = new Command("weir")
+    .description(
+      "shifts traffic between versions of a service and decides, from what the traffic shows, whether to go on",
+    )
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => cli.out(text.replace(/\n$/, "")),
+      writeErr: (text) => cli.err(text.replace(/\n$/, "")),
+    })
+    .showHelpAfterError("run `weir help` for the commands");
+  for (const add of [addPromote, addAbort, addRetry, addPause, addVersion]) add(program, cli);
+  for (const command of program.commands) command.copyInheritedSettings(program);
+  return program;
+}
+
+function explainFailure(cli: Cli, error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (cli.signal.aborted) return 130;
+  cli.err(`weir: ${messageOf(error)}`);
+  if (!isWeirError(error)) cli.err(error instanceof Error ? (error.stack ?? "") : "");
+  return isWeirError(error, CLI_ERRORS.usage) ? 2 : 1;
+}
+
+function processIo(): { readonly io: CliIo; readonly release: () => void } {
+  const stopping = new AbortController();
+  const stop = (): void => stopping.abort();
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+  for (const signal of signals) process.on(signal, stop);
+  const { stdout } = process;
+  const io: CliIo = {
+    out: (line) => void stdout.write(`${line}\n`),
+    err: (line) => void process.stderr.write(`${line}\n`),
+    write: (text) => void stdout.write(text),
+    env: process.env,
+    signal: stopping.signal,
+    ...(stdout.isTTY && {
+      terminal: {
+        get columns() {
+          return stdout.columns;
+        },
+        get rows() {
+          return stdout.rows;
+        },
+      },
+    }),
+  };
+  return {
+    io,
+    release: () => {
+      for (const signal of signals) process.off(signal, stop);
+    },
+  };
+}

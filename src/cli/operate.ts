@@ -1,0 +1,37 @@
+// The shape of commands that ask one thing of one Rollout: read it, send the patches, say what was done and where.
+import type { Command } from "commander";
+import { RESOURCES, type Rollout, readRollout } from "../api/api.ts";
+import { type Cli, type ClusterFlags, getOrFail, sayServer, withCluster, withClusterFlags } from "./cli.ts";
+import type { Operation } from "./operations.ts";
+
+export interface OperationCommand {
+  readonly name: string;
+  readonly description: string;
+  /** What to send, and the past participle for the message. */
+  readonly plan: (
+    rollout: Rollout,
+    options: Readonly<Record<string, unknown>>,
+  ) => { readonly operations: readonly Operation[]; readonly done: string };
+}
+
+/** Adds `weir NAME ROLLOUT`. */
+export function addOperation(program: Command, cli: Cli, spec: OperationCommand): Command {
+  const command = program.command(`${spec.name} <rollout>`).description(spec.description);
+  return withClusterFlags(command).action(async (word: string, options: ClusterFlags) => {
+    const name = word.replace(/^(rollouts?|ro)\//, "");
+    await withCluster(cli, options, async (connection) => {
+      const { client, namespace } = connection;
+      const rollout = await getOrFail(connection, RESOURCES.rollout, name, cli.signal);
+      const { operations, done } = spec.plan(readRollout(rollout).value, { ...options });
+      sayServer(cli, connection);
+      for (const { subresource, body } of operations) {
+        const patch = { type: "merge", body } as const;
+        const target = { ...(subresource !== undefined && { subresource }), signal: cli.signal };
+        await client.patch(RESOURCES.rollout, { namespace, name }, patch, target);
+      }
+      cli.out(
+        operations.length > 0 ? `rollout '${name}' ${done}` : `rollout '${name}' has nothing left to promote`,
+      );
+    });
+  });
+}

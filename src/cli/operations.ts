@@ -1,0 +1,40 @@
+// What users ask of a Rollout, as the patches that the controller understands. They are those of Argo's kubectl plugin, so that either tool
+// may be used on either controller. Source: argo-rollouts, pkg/kubectl-argo-rollouts/cmd/{promote,abort,retry,pause}. Pure.
+import type { Rollout } from "../api/api.ts";
+
+/** A merge patch and the resource that it goes to. */
+export interface Operation {
+  readonly subresource?: "status";
+  readonly body: Readonly<Record<string, unknown>>;
+}
+
+export const abortOperations: readonly Operation[] = [
+  { subresource: "status", body: { status: { abort: true } } },
+];
+export const retryOperations: readonly Operation[] = [
+  { subresource: "status", body: { status: { abort: false } } },
+];
+export const pauseOperations: readonly Operation[] = [{ body: { spec: { paused: true } } }];
+
+/** Goes on: ends the pause there is, or else skips the current step; with `isFull`, skips everything that is left. */
+export function promoteOperations(rollout: Rollout, isFull: boolean): Operation[] {
+  const unpause: Operation[] = rollout.spec.paused === true ? [{ body: { spec: { paused: false } } }] : [];
+  const status = isFull ? fullPatch(rollout) : nextPatch(rollout);
+  return status === undefined ? unpause : [...unpause, { subresource: "status", body: { status } }];
+}
+
+function fullPatch({ status }: Rollout): Readonly<Record<string, unknown>> | undefined {
+  return status.currentPodHash === status.stableRS ? undefined : { promoteFull: true };
+}
+
+function nextPatch({ spec, status }: Rollout): Readonly<Record<string, unknown>> | undefined {
+  const pauses = status.pauseConditions ?? [];
+  const steps = spec.strategy?.canary?.steps ?? [];
+  const nextIndex = Math.min((status.currentStepIndex ?? 0) + 1, steps.length);
+  const isInconclusive = pauses.some((pause) => pause.reason === "InconclusiveAnalysisRun");
+  if (isInconclusive && spec.strategy?.canary !== undefined) {
+    return { pauseConditions: null, controllerPause: false, currentStepIndex: nextIndex };
+  }
+  if (pauses.length > 0) return { pauseConditions: null };
+  return steps.length > 0 ? { currentStepIndex: nextIndex } : undefined;
+}

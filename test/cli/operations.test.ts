@@ -1,0 +1,57 @@
+// Users' operations are the patches of Argo's plugin.
+import { test } from "tap";
+import { type KubeObject, readRollout } from "../../src/api/api.ts";
+import { promoteOperations } from "../../src/cli/operations.ts";
+
+const rollout = (spec: object, status: object) => {
+  const object: KubeObject = {
+    apiVersion: "argoproj.io/v1alpha1",
+    kind: "Rollout",
+    metadata: { name: "web", namespace: "shop" },
+    spec: { strategy: { canary: { steps: [{ setWeight: 20 }, { pause: {} }] } }, ...spec },
+    status: { currentPodHash: "b", stableRS: "a", currentStepIndex: 1, ...status },
+  };
+  return readRollout(object).value;
+};
+const startTime = "2026-01-01T00:00:00Z";
+
+test("promote: ends a pause by clearing its conditions only", async (t) => {
+  const paused = rollout(
+    {},
+    { pauseConditions: [{ reason: "CanaryPauseStep", startTime }], controllerPause: true },
+  );
+  t.strictSame(promoteOperations(paused, false), [
+    { subresource: "status", body: { status: { pauseConditions: null } } },
+  ]);
+});
+
+test("promote: skips the current step where there is no pause, and never goes past the last", async (t) => {
+  t.strictSame(promoteOperations(rollout({}, {}), false), [
+    { subresource: "status", body: { status: { currentStepIndex: 2 } } },
+  ]);
+  t.strictSame(promoteOperations(rollout({}, { currentStepIndex: 2 }), false), [
+    { subresource: "status", body: { status: { currentStepIndex: 2 } } },
+  ]);
+});
+
+test("promote: goes past an inconclusive analysis in one patch", async (t) => {
+  const held = rollout({}, { pauseConditions: [{ reason: "InconclusiveAnalysisRun", startTime }] });
+  t.strictSame(promoteOperations(held, false), [
+    {
+      subresource: "status",
+      body: { status: { pauseConditions: null, controllerPause: false, currentStepIndex: 2 } },
+    },
+  ]);
+});
+
+test("promote: ends the user's own pause first", async (t) => {
+  const [first] = promoteOperations(rollout({ paused: true }, {}), false);
+  t.strictSame(first, { body: { spec: { paused: false } } });
+});
+
+test("promote --full: is nothing to do when the stable version is the current one", async (t) => {
+  t.strictSame(promoteOperations(rollout({}, {}), true), [
+    { subresource: "status", body: { status: { promoteFull: true } } },
+  ]);
+  t.strictSame(promoteOperations(rollout({}, { stableRS: "b" }), true), []);
+});
