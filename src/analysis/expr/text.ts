@@ -1,0 +1,118 @@
+// Text as Go has it: UTF-8 bytes. Escapes of string literals, byte lengths and slices, order by code point, and Go's way of
+// printing values (%v).
+import { Buffer } from "node:buffer";
+import { fail } from "./error.ts";
+
+const SIMPLE: Readonly<Record<string, string>> = {
+  a: "\x07",
+  b: "\b",
+  f: "\f",
+  n: "\n",
+  r: "\r",
+  t: "\t",
+  v: "\v",
+  "\\": "\\",
+  "'": "'",
+  '"': '"',
+  "`": "`",
+  "?": "?",
+};
+const ESCAPE =
+  /\\(?:u\{([0-9a-fA-F]{1,6})\}|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|x([0-9a-fA-F]{2})|([0-7]{3})|([\s\S]))/gu;
+const MAX_CODE_POINT = 0x10ffff;
+
+/** What a quoted literal (quotes included) stands for. */
+export function unescapeString(literal: string): string {
+  return decodeEscapes(literal, (code) => {
+    if (code > MAX_CODE_POINT) fail("unable to unescape string");
+    // Halves of surrogate pairs do not join: each is the replacement character.
+    return code >= 0xd800 && code <= 0xdfff ? "\ufffd" : String.fromCodePoint(code);
+  });
+}
+
+/** The same for b"...": a string with one character per byte. */
+export function unescapeBytes(literal: string): string {
+  const bytes = Buffer.from(literal, "utf8").toString("latin1");
+  if (/\\[uU]/.test(literal.replaceAll("\\\\", ""))) fail("unable to unescape string");
+  return decodeEscapes(bytes, (code) => String.fromCharCode(code));
+}
+
+function decodeEscapes(literal: string, ofCode: (code: number) => string): string {
+  const body = literal.replaceAll("\r\n", "\n").replaceAll("\r", "\n").slice(1, -1);
+  return body.replaceAll(ESCAPE, (_all, braced, four, eight, two, octal, simple) => {
+    const hex: string | undefined = braced ?? four ?? eight ?? two;
+    if (hex !== undefined) return ofCode(Number.parseInt(hex, 16));
+    if (octal !== undefined) {
+      if (octal > "377") fail("unable to unescape string");
+      return ofCode(Number.parseInt(octal, 8));
+    }
+    return SIMPLE[simple] ?? fail("unable to unescape string");
+  });
+}
+
+/** Length in bytes. */
+export function byteLength(text: string): number {
+  return Buffer.byteLength(text, "utf8");
+}
+
+/** Byte at `index`, which must lie inside. */
+export function byteAt(text: string, index: number): number {
+  return Buffer.from(text, "utf8")[index] ?? 0;
+}
+
+/** The bytes from `from` up to `to`; a character cut in two becomes the replacement character. */
+export function byteSlice(text: string, from: number, to: number): string {
+  return Buffer.from(text, "utf8").subarray(from, to).toString("utf8");
+}
+
+/** Byte offset of `part` in `text`, -1 without a hit. */
+export function byteIndexOf(text: string, part: string, isLast = false): number {
+  const index = isLast ? text.lastIndexOf(part) : text.indexOf(part);
+  return index < 0 ? -1 : byteLength(text.slice(0, index));
+}
+
+/** Negative, zero or positive: order by bytes, which is order by code point, not by UTF-16 unit. */
+export function compareText(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a, "utf8"), Buffer.from(b, "utf8"));
+}
+
+/** Go's %v of a float64: shortest digits, exponent form (of two digits at least) below 1e-4 and from 1e+06 on. */
+export function formatFloat(value: number): string {
+  if (Number.isNaN(value)) return "NaN";
+  if (!Number.isFinite(value)) return value > 0 ? "+Inf" : "-Inf";
+  if (Object.is(value, -0)) return "-0";
+  const [mantissa = "", exponentText = "0"] = value.toExponential().split("e");
+  const exponent = Number(exponentText);
+  if (value !== 0 && (exponent < -4 || exponent >= 6)) {
+    return `${mantissa}e${exponent < 0 ? "-" : "+"}${String(Math.abs(exponent)).padStart(2, "0")}`;
+  }
+  return String(value);
+}
+
+const CASE_EXCEPTIONS: Readonly<Record<string, string>> = { ß: "ß", İ: "i" };
+
+/** Go maps rune by rune: a character whose case form is longer than one character stays as it is. */
+export function mapCase(text: string, to: "upper" | "lower"): string {
+  return Array.from(text)
+    .map((char) => {
+      if (to === "lower" && CASE_EXCEPTIONS[char] !== undefined) return CASE_EXCEPTIONS[char];
+      const mapped = to === "upper" ? char.toUpperCase() : char.toLowerCase();
+      return Array.from(mapped).length === 1 ? mapped : char;
+    })
+    .join("");
+}
+
+const GO_SPACE = "\\t\\n\\v\\f\\r \\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
+const TRIM = new RegExp(`^[${GO_SPACE}]+|[${GO_SPACE}]+$`, "gu");
+
+/** Removes Go's white space (U+0085 is, U+FEFF is not) at both ends, or the characters of `cutset`. */
+export function trimText(text: string, cutset?: string): string {
+  if (cutset === undefined) return text.replaceAll(TRIM, "");
+  const cut = new Set(cutset);
+  const chars = Array.from(text);
+  let from = 0;
+  let to = chars.length;
+  while (from < to && cut.has(chars[from] ?? "")) from += 1;
+  while (to > from && cut.has(chars[to - 1] ?? "")) to -= 1;
+  return chars.slice(from, to).join("");
+}
