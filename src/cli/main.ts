@@ -4,9 +4,13 @@ import { Command, CommanderError } from "commander";
 import { isWeirError, messageOf } from "../lib/errors.ts";
 import { addAbort } from "./abort.ts";
 import { CLI_ERRORS, type Cli, type CliIo } from "./cli.ts";
+import { addDelete } from "./delete.ts";
+import { addGet } from "./get.ts";
+import { addList } from "./list.ts";
 import { addPause } from "./pause.ts";
 import { addPromote } from "./promote.ts";
 import { addRetry } from "./retry.ts";
+import { addStatus } from "./status.ts";
 import { addVersion } from "./version.ts";
 
 /** Runs `weir` with these arguments; resolves with the exit code. */
@@ -29,7 +33,20 @@ export async function main(args: readonly string[], io?: CliIo): Promise<number>
   }
 }
 
-/** The commands, in the order in which help lists them. */
+/** In the order in which help lists them. */
+const COMMANDS: readonly ((program: Command, cli: Cli) => void)[] = [
+  addDelete,
+  addGet,
+  addList,
+  addStatus,
+  addPromote,
+  addAbort,
+  addRetry,
+  addPause,
+  addVersion,
+];
+
+/** The program with all its commands. */
 export function createProgram(cli: Cli): Command {
   const program = new Command("weir")
     .description(
@@ -41,7 +58,7 @@ export function createProgram(cli: Cli): Command {
       writeErr: (text) => cli.err(text.replace(/\n$/, "")),
     })
     .showHelpAfterError("run `weir help` for the commands");
-  for (const add of [addPromote, addAbort, addRetry, addPause, addVersion]) add(program, cli);
+  for (const add of COMMANDS) add(program, cli);
   for (const command of program.commands) command.copyInheritedSettings(program);
   return program;
 }

@@ -5,13 +5,11 @@ import {
   type ReplicaSet,
   type Rollout,
   rolloutErrors,
+  WEIR_ROUTER,
 } from "../api/api.ts";
 import { DEFAULT_ENGINE_CONFIG, type EngineConfig, type Snapshot } from "../engine/decide.ts";
 import type { Caches } from "./caches.ts";
 import type { Publisher } from "./publish.ts";
-
-/** The name under which a Rollout asks for weir's own router. */
-export const WEIR_ROUTER = "weir.dev/proxy";
 
 export interface ObserveDeps {
   readonly caches: Caches;

@@ -1,7 +1,14 @@
 // Keeps the proxies' snapshots up to date with the cluster and the Rollouts' intents, and tells which intents are in force.
 // It renders on every change that may matter, at once; equal content is no new publication. The intent of a Rollout is whatever its last pass
 // set, never something read back from a cache, so an older cache cannot bring an older weight back.
-import { type Acknowledgement, type KubeObject, RESOURCES, type TrafficIntent } from "../api/api.ts";
+import {
+  type Acknowledgement,
+  type KubeObject,
+  POD_HASH_LABEL,
+  RESOURCES,
+  SERVICE_NAME_LABEL,
+  type TrafficIntent,
+} from "../api/api.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { jsonEqual } from "../lib/json.ts";
 import type { Logger } from "../lib/log.ts";
@@ -17,8 +24,6 @@ import type { Caches } from "./caches.ts";
 import type { EventRecorder } from "./events.ts";
 import type { NodeRecords } from "./noderecords.ts";
 import { acknowledgementOf, type GroupState, type Member, type NodeState, updateMembers } from "./nodes.ts";
-
-const POD_HASH_LABEL = "rollouts-pod-template-hash";
 
 /** The part of the xDS server that publishing needs. */
 export interface SnapshotServer {
@@ -234,7 +239,7 @@ function inputFor(
   intents: readonly TrafficIntent[],
 ): TranslateInput {
   const ofService = (namespace: string, service: string): readonly KubeObject[] =>
-    caches.endpointSlices.store.byLabel("kubernetes.io/service-name", service, namespace);
+    caches.endpointSlices.store.byLabel(SERVICE_NAME_LABEL, service, namespace);
   return {
     gateway,
     bindAddress,

@@ -1,0 +1,63 @@
+// Manifests are read from anywhere, and errors say where.
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { test } from "tap";
+import { parseManifests, readManifests } from "../../src/cli/manifests.ts";
+
+const SERVICE = "apiVersion: v1\nkind: Service\nmetadata:\n  name: web\nspec:\n  ports:\n    - port: 80\n";
+const none = Readable.from([]);
+
+test("manifests: several documents and Lists are taken apart, and fields are located", async (t) => {
+  const list = `apiVersion: v1\nkind: List\nitems:\n  - ${SERVICE.trimEnd().replaceAll("\n", "\n    ")}\n`;
+  const manifests = parseManifests("m.yaml", `${SERVICE}---\n# nothing\n---\n${list}`);
+  t.strictSame(
+    manifests.map(({ type, object }) => `${type.kind} ${object.metadata.name}`),
+    ["Service web", "Service web"],
+  );
+  t.equal(manifests[0]?.locate(["spec", "ports", 0, "port"]), "m.yaml:7:13");
+  t.equal(manifests[1]?.locate(["spec", "ports", 0, "port"]), "m.yaml:20:17");
+  t.equal(manifests[0]?.locate(["spec", "selector", "app"]), "m.yaml:6:3", "the nearest thing that is there");
+});
+
+test("manifests: a syntax error names file, line and column", async (t) => {
+  t.throws(() => parseManifests("m.yaml", "apiVersion: v1\nkind: [Service\n"), {
+    code: "WEIR_ERR_CLI_MANIFEST",
+    message: /^m\.yaml:3:1: /,
+  });
+});
+
+test("manifests: what is no object, has no kind, an unknown one or no name is refused where it stands", async (t) => {
+  const words = (content: string): string => {
+    try {
+      parseManifests("m.yaml", content);
+    } catch (error) {
+      return error instanceof Error ? error.message : "";
+    }
+    return "";
+  };
+  t.equal(words("- a\n"), "m.yaml:1:1: a manifest is an object with apiVersion, kind and metadata");
+  t.equal(words("apiVersion: v1\n"), "m.yaml:1:1: kind is missing");
+  t.equal(words("apiVersion: v2\nkind: Service\n"), "m.yaml:2:7: v2 Service is not a kind that weir handles");
+  t.equal(words("apiVersion: v1\nkind: Service\nmetadata: {}\n"), "m.yaml:3:11: metadata.name: is missing");
+});
+
+test("manifests: files, folders and standard input are read; a path that is not there is named", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "weir-manifests-"));
+  t.teardown(() => rm(folder, { recursive: true }));
+  await writeFile(join(folder, "b.yaml"), SERVICE);
+  await writeFile(
+    join(folder, "a.json"),
+    JSON.stringify({ apiVersion: "v1", kind: "Secret", metadata: { name: "s" } }),
+  );
+  await writeFile(join(folder, "notes.txt"), "no manifest");
+  const kinds = async (path: string, stdin: NodeJS.ReadableStream = none): Promise<string[]> =>
+    (await readManifests([path], stdin)).map(({ type }) => type.kind);
+  t.strictSame(await kinds(folder), ["Secret", "Service"]);
+  t.strictSame(await kinds("-", Readable.from([SERVICE])), ["Service"]);
+  await t.rejects(readManifests([join(folder, "gone.yaml")], none), { message: /gone\.yaml cannot be read/ });
+  await t.rejects(readManifests([join(folder, "notes.txt")], Readable.from([])), {
+    message: /a manifest is an object/,
+  });
+});
