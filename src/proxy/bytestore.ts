@@ -1,0 +1,70 @@
+// Bytes that arrived before they could be used: an incomplete head, a pipelined request, a body whose upstream is not connected yet.
+// Callers bound it by pausing the source.
+
+import { writeDecimal } from "./bytes.ts";
+
+const FIRST_BYTES = 1024;
+
+/** A growing buffer, filled at the end and emptied from the front. */
+export class ByteStore {
+  bytes: Buffer = Buffer.alloc(0);
+  start = 0;
+  end = 0;
+
+  get length(): number {
+    return this.end - this.start;
+  }
+
+  /** Copies bytes [start, end) of `buf` in. */
+  append(buf: Uint8Array, start: number, end: number): void {
+    const count = end - start;
+    if (this.end + count > this.bytes.length) this.#grow(count);
+    if (buf instanceof Buffer) buf.copy(this.bytes, this.end, start, end);
+    else this.bytes.set(buf.subarray(start, end), this.end);
+    this.end += count;
+  }
+
+  /** Appends a constant. */
+  text(text: Uint8Array): void {
+    this.append(text, 0, text.length);
+  }
+
+  /** Appends a whole number in decimal digits. */
+  decimal(value: number): void {
+    if (this.end + 20 > this.bytes.length) this.#grow(20);
+    this.end = writeDecimal(this.bytes, this.end, value);
+  }
+
+  clear(): void {
+    this.start = 0;
+    this.end = 0;
+  }
+
+  /** Drops `count` bytes from the front. */
+  consume(count: number): void {
+    this.start += count;
+    if (this.start < this.end) return;
+    this.start = 0;
+    this.end = 0;
+  }
+
+  /** Gives the memory away: the bytes in use stay valid for whoever still refers to them. */
+  detach(): void {
+    const rest = this.bytes.subarray(this.start, this.end);
+    this.bytes = Buffer.alloc(0);
+    this.start = 0;
+    this.end = 0;
+    if (rest.length > 0) this.append(rest, 0, rest.length);
+  }
+
+  #grow(count: number): void {
+    const length = this.length;
+    let size = FIRST_BYTES;
+    while (size < length + count) size *= 2;
+    const grown = size <= this.bytes.length ? this.bytes : Buffer.allocUnsafeSlow(size);
+    this.bytes.copy(grown, 0, this.start, this.end);
+    this.bytes = grown;
+    this.start = 0;
+    this.end = length;
+  }
+}

@@ -1,0 +1,120 @@
+// What all connections of one event loop share: output, timers, statistics, buffers, clusters, bounds.
+import type { Clock } from "../lib/clock.ts";
+import type { Logger } from "../lib/log.ts";
+import { ReadBuffers } from "./buffers.ts";
+import { Deadlines } from "./deadlines.ts";
+import { Outbox } from "./outbox.ts";
+import { HeadParser } from "./parse.ts";
+import type { Cluster } from "./pool.ts";
+import { Dice } from "./split.ts";
+import { Stats } from "./stats.ts";
+
+/** Named bounds and waits of the data plane. */
+export interface Limits {
+  /** Client connections per listener; more are closed at once. */
+  readonly maxConnections: number;
+  /** From the first byte of a request head to its last. */
+  readonly headTimeoutMs: number;
+  /** Silence on a client connection between requests. */
+  readonly idleTimeoutMs: number;
+  /** Age at which an unused upstream connection is closed; below the keep-alive of common servers (5 s). */
+  readonly poolIdleMs: number;
+  /** A client that takes nothing of a finished answer. */
+  readonly stalledWriteMs: number;
+  /** Discarding what a client still sends after its last answer. */
+  readonly lingerMs: number;
+  readonly lingerBytes: number;
+  /** Bytes of later requests, or of a body whose upstream is not connected yet, before reading is paused. */
+  readonly heldBytes: number;
+  /** From the begin of a drain to the end of everything. */
+  readonly drainMs: number;
+}
+
+export const DEFAULT_LIMITS: Limits = {
+  maxConnections: 20_000,
+  headTimeoutMs: 10_000,
+  idleTimeoutMs: 3_600_000,
+  poolIdleMs: 4_000,
+  stalledWriteMs: 60_000,
+  lingerMs: 1_000,
+  lingerBytes: 1024 * 1024,
+  heldBytes: 16 * 1024,
+  drainMs: 5_000,
+};
+
+export interface CoreDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Monotonic milliseconds with fractions, for latencies. Default: the machine's. */
+  readonly monotonicMs?: () => number;
+  readonly limits?: Partial<Limits>;
+  /** Seed of the dice. Default: random. */
+  readonly seed?: number;
+}
+
+/** Counts that belong to no route. */
+export interface ProxyCounts {
+  connections: number;
+  connectionsRefused: number;
+  /** Requests refused before a route was looked for. */
+  refused: number;
+  noRoute: number;
+  internalErrors: number;
+}
+
+const MAX_FREE_PARSERS = 64;
+
+/** One event loop's shared state. */
+export class Core {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly limits: Limits;
+  readonly monotonicMs: () => number;
+  readonly outbox: Outbox = new Outbox();
+  readonly buffers: ReadBuffers = new ReadBuffers();
+  readonly deadlines: Deadlines;
+  readonly stats: Stats = new Stats();
+  readonly dice: Dice;
+  readonly clusters: Map<string, Cluster> = new Map();
+  readonly counts: ProxyCounts = {
+    connections: 0,
+    connectionsRefused: 0,
+    refused: 0,
+    noRoute: 0,
+    internalErrors: 0,
+  };
+  isDraining = false;
+  readonly #parsers: HeadParser[] = [];
+
+  constructor(deps: CoreDeps) {
+    this.clock = deps.clock;
+    this.log = deps.log;
+    this.limits = { ...DEFAULT_LIMITS, ...deps.limits };
+    this.monotonicMs = deps.monotonicMs ?? (() => performance.now());
+    this.deadlines = new Deadlines(deps.clock, () => {
+      this.outbox.flush();
+      this.outbox.forgetKept();
+    });
+    this.dice = new Dice(deps.seed ?? Math.floor(Math.random() * 0xffffffff));
+  }
+
+  /** A parser ready for a head of that KIND; give it back with `giveParser` when the head is no longer needed. */
+  takeParser(kind: number): HeadParser {
+    const parser = this.#parsers.pop() ?? new HeadParser();
+    parser.reset(kind);
+    return parser;
+  }
+
+  giveParser(parser: HeadParser): void {
+    if (this.#parsers.length < MAX_FREE_PARSERS) this.#parsers.push(parser);
+  }
+
+  /** Counts and logs a bug that one connection's boundary caught. */
+  internalError(where: string, error: unknown): void {
+    this.counts.internalErrors += 1;
+    this.log.error("internal error on a connection", {
+      where,
+      error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    });
+  }
+}

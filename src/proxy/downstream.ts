@@ -1,0 +1,436 @@
+// [hot] One HTTP/1.1 connection of a client: parses requests strictly, one exchange at a time, and writes answers. Stays read-armed while an
+// exchange runs, so that a FIN or reset of the client is seen; bytes that arrive early are held up to a bound.
+//
+//   head -> body -> wait -> head            pipelined requests wait in `held`
+//   any  -> discard -> closed               after the last answer: what the client still sends is thrown away, for a while
+import { BODY, BodyReader, type BodySink } from "./body.ts";
+import { ByteStore } from "./bytestore.ts";
+import { type ClientFacts, CONNECTION, composeResponse, composeTrailers } from "./compose.ts";
+import type { Core } from "./core.ts";
+import type { DeadlineOwner } from "./deadlines.ts";
+import { type ClientSide, Exchange } from "./exchange.ts";
+import { type Head, METHOD } from "./head.ts";
+import { type HeadParser, KIND, PARSED, type Refusal } from "./parse.ts";
+import { composeReply, REPLY, type Reply } from "./reply.ts";
+import type { HostTable } from "./table.ts";
+import type { Wire, WireOwner } from "./wire.ts";
+
+/** What a client connection needs of its listener. */
+export interface ListenerView {
+  /** In force for requests that begin now. */
+  readonly hosts: HostTable;
+  /** From the first byte of a head to its last, and between requests; milliseconds. */
+  readonly headTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  onGone(connection: Downstream): void;
+}
+
+const STATE = { HEAD: 0, BODY: 1, WAIT: 2, DISCARD: 3, CLOSED: 4 } as const;
+const CHUNK_END = Buffer.from("\r\n");
+const LAST_CHUNK = Buffer.from("0\r\n");
+const NO_WIRE: Wire = {
+  owner: {
+    deliver: () => undefined,
+    onConnect: () => undefined,
+    onEnd: () => undefined,
+    onPending: () => undefined,
+    onDrain: () => undefined,
+    onClose: () => undefined,
+    onInternalError: () => undefined,
+  },
+  peerAddress: "",
+  isPending: false,
+  isOpen: false,
+  isSecure: false,
+  write: () => true,
+  pause: () => undefined,
+  resume: () => undefined,
+  end: () => undefined,
+  destroy: () => undefined,
+  reset: () => undefined,
+};
+
+/** See the head of this file. */
+export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwner {
+  readonly #core: Core;
+  readonly #listener: ListenerView;
+  readonly #slot: number;
+  readonly #exchange: Exchange;
+  readonly #body = new BodyReader();
+  readonly #held = new ByteStore();
+  #wire: Wire = NO_WIRE;
+  #facts: ClientFacts = { address: Buffer.alloc(0), isSecure: false };
+  #state: number = STATE.HEAD;
+  #parser: HeadParser | null = null;
+  #isProcessing = false;
+  #isPaused = false;
+  /** The upstream is behind. */
+  #isBlocked = false;
+  /** The client wants, or framing allows, no further request on this connection. */
+  #isLast = false;
+  #isOldClient = false;
+  #isHeadRequest = false;
+  /** BODY kind of the answer as it is sent. */
+  #sending = 0;
+  #hasTrailers = false;
+  #hasSentHead = false;
+  #discarded = 0;
+
+  constructor(core: Core, listener: ListenerView) {
+    this.#core = core;
+    this.#listener = listener;
+    this.#exchange = new Exchange(core, this);
+    this.#slot = core.deadlines.add(this);
+    core.deadlines.set(this.#slot, listener.idleTimeoutMs);
+  }
+
+  /** Sets the wire, once, before anything is delivered. */
+  attach(wire: Wire): void {
+    this.#wire = wire;
+    this.#facts = { address: Buffer.from(wire.peerAddress, "latin1"), isSecure: wire.isSecure };
+  }
+
+  /** True between requests, with nothing of the next one there. */
+  get isIdle(): boolean {
+    return (
+      this.#state === STATE.HEAD && this.#parser === null && this.#held.length === 0 && !this.#wire.isPending
+    );
+  }
+
+  /** Ends the connection at the drain deadline: clean when idle, else by reset. */
+  close(): void {
+    if (this.isIdle || this.#state === STATE.DISCARD) return this.#wire.destroy();
+    this.#exchange.abort();
+    this.#wire.reset();
+  }
+
+  // From the wire.
+
+  deliver(buf: Buffer, start: number, end: number): void {
+    const held = this.#held;
+    if (held.length === 0) {
+      const p = this.#process(buf, start, end);
+      if (p < end && this.#state < STATE.DISCARD) held.append(buf, p, end);
+    } else {
+      held.append(buf, start, end);
+      this.#processHeld();
+    }
+    if (held.length >= this.#core.limits.heldBytes || this.#isPaused) this.#updatePause();
+  }
+
+  onConnect(): void {
+    // Accepted connections stand already.
+  }
+
+  onEnd(): void {
+    switch (this.#state) {
+      case STATE.BODY:
+      case STATE.WAIT:
+        // A client that closes its side has given up, whether or not its request was complete.
+        this.#exchange.abort();
+        this.#state = STATE.CLOSED;
+        this.#wire.reset();
+        return;
+      case STATE.HEAD:
+        this.#linger();
+        return;
+      default:
+        return;
+    }
+  }
+
+  onPending(): void {
+    if (this.#exchange.isActive) this.#exchange.pauseAnswer();
+    else this.#core.deadlines.set(this.#slot, this.#core.limits.stalledWriteMs);
+  }
+
+  onDrain(): void {
+    if (this.#exchange.isActive) {
+      this.#touch();
+      this.#exchange.resumeAnswer();
+    } else if (this.#state === STATE.DISCARD)
+      this.#core.deadlines.set(this.#slot, this.#core.limits.lingerMs);
+    else if (this.#state === STATE.HEAD) {
+      this.#core.deadlines.set(this.#slot, this.#listener.idleTimeoutMs);
+      this.#processHeld();
+    }
+    this.#updatePause();
+  }
+
+  onClose(): void {
+    this.#exchange.abort();
+    this.#state = STATE.CLOSED;
+    this.#core.deadlines.remove(this.#slot);
+    this.#giveParser();
+    this.#held.detach();
+    this.#listener.onGone(this);
+  }
+
+  onDeadline(): void {
+    if (!this.#exchange.isActive && this.#wire.isPending) return this.#wire.reset();
+    switch (this.#state) {
+      case STATE.HEAD:
+        if (this.isIdle) this.#linger();
+        else this.#refuse(REPLY.slowHead);
+        return;
+      case STATE.DISCARD:
+        this.#wire.destroy();
+        return;
+      default:
+        this.#exchange.onIdle();
+    }
+  }
+
+  onInternalError(error: unknown): void {
+    this.#core.internalError("downstream", error);
+    this.#exchange.abort();
+    this.#state = STATE.CLOSED;
+    this.#wire.reset();
+  }
+
+  // Reading requests.
+
+  #processHeld(): void {
+    const held = this.#held;
+    if (this.#isProcessing || held.length === 0) return;
+    const { bytes, start } = held;
+    const p = this.#process(bytes, start, held.end);
+    if (this.#core.outbox.isKept(bytes)) held.detach();
+    held.consume(p - start);
+  }
+
+  /** Returns the position behind the last byte that was used. */
+  #process(buf: Buffer, start: number, end: number): number {
+    let p = start;
+    this.#isProcessing = true;
+    while (p < end) {
+      const before = p;
+      const state = this.#state;
+      if (state === STATE.HEAD) p = this.#readHead(buf, p, end);
+      else if (state === STATE.BODY) p = this.#readBody(buf, p, end);
+      else if (state === STATE.DISCARD) p = this.#discard(p, end);
+      else if (state === STATE.CLOSED) p = end;
+      if (p === before && this.#state === state) break;
+    }
+    this.#isProcessing = false;
+    return p;
+  }
+
+  #readHead(buf: Buffer, start: number, end: number): number {
+    // The last answer is still on its way: the next request waits, so that a slow reader bounds what is pending.
+    if (this.#wire.isPending) return start;
+    let parser = this.#parser;
+    if (parser === null) {
+      parser = this.#core.takeParser(KIND.REQUEST);
+      this.#parser = parser;
+    }
+    const isFresh = parser.isFresh;
+    const result = parser.run(buf, start, end);
+    if (result === PARSED.DONE) {
+      this.#onHead(parser.head);
+      this.#giveParser();
+      return start + parser.head.length;
+    }
+    if (result === PARSED.REFUSED) {
+      this.#core.counts.refused += 1;
+      this.#refuse(parser.refused);
+      return end;
+    }
+    if (isFresh) this.#core.deadlines.set(this.#slot, this.#listener.headTimeoutMs);
+    return start;
+  }
+
+  #onHead(head: Head): void {
+    const isOld = head.minor === 0;
+    this.#isOldClient = isOld;
+    this.#isLast = head.hasClose || (isOld && !head.hasKeepAlive) || this.#core.isDraining;
+    this.#isHeadRequest = head.method === METHOD.HEAD;
+    this.#hasSentHead = false;
+    this.#hasTrailers = false;
+    let kind: number = BODY.NONE;
+    if (head.isChunked) kind = BODY.CHUNKED;
+    else if (head.contentLength > 0) kind = BODY.LENGTH;
+    this.#body.reset(kind, head.contentLength);
+    if (head.method === METHOD.CONNECT) return this.#refuse(REPLY.notConnect);
+    this.#state = kind === BODY.NONE ? STATE.WAIT : STATE.BODY;
+    if (head.maxForwards === 0 && (head.method === METHOD.OPTIONS || head.method === METHOD.TRACE)) {
+      this.sendReply(head.method === METHOD.TRACE ? REPLY.notTrace : REPLY.options);
+      this.onExchangeEnd();
+      return;
+    }
+    this.#exchange.begin(this.#listener.hosts, head, kind, this.#facts);
+    if (this.#exchange.isActive) this.#touch();
+    else if (this.#state === STATE.WAIT || this.#state === STATE.BODY) this.onExchangeEnd();
+  }
+
+  #readBody(buf: Buffer, start: number, end: number): number {
+    if (!this.#exchange.canTakeBody) return start;
+    const body = this.#body;
+    const p = body.read(buf, start, end, this);
+    if (this.#state !== STATE.BODY) return p;
+    if (body.refused !== null) {
+      this.#core.counts.refused += 1;
+      this.#exchange.abort();
+      if (this.#hasSentHead) this.cut();
+      else this.#refuse(body.refused);
+      return end;
+    }
+    if (body.isDone) {
+      this.#state = STATE.WAIT;
+      this.#isBlocked = false;
+      this.#exchange.endRequest();
+    }
+    this.#touch();
+    return p;
+  }
+
+  onBody(buf: Buffer, start: number, end: number): void {
+    this.#exchange.sendBody(buf, start, end);
+  }
+
+  onTrailers(head: Head): void {
+    this.#exchange.sendTrailers(head);
+  }
+
+  #discard(start: number, end: number): number {
+    this.#discarded += end - start;
+    if (this.#discarded > this.#core.limits.lingerBytes) this.#wire.destroy();
+    return end;
+  }
+
+  // From the exchange.
+
+  sendInterim(head: Head): void {
+    if (this.#isOldClient) return;
+    const { outbox } = this.#core;
+    outbox.to(this.#wire);
+    composeResponse(outbox, head, BODY.NONE, -1, CONNECTION.SILENT);
+  }
+
+  sendHead(head: Head, body: number, length: number): void {
+    const { outbox } = this.#core;
+    let sending = body;
+    // A client of HTTP/1.0 knows no chunks: the end of the connection is the end of the body.
+    if (body === BODY.CHUNKED && this.#isOldClient) sending = BODY.CLOSE;
+    if (sending === BODY.CLOSE || !this.#exchange.isRequestDone || this.#core.isDraining) this.#isLast = true;
+    this.#sending = sending;
+    this.#hasSentHead = true;
+    const kept = this.#isOldClient ? CONNECTION.KEEP : CONNECTION.SILENT;
+    outbox.to(this.#wire);
+    composeResponse(outbox, head, sending, length, this.#isLast ? CONNECTION.CLOSE : kept);
+  }
+
+  sendBody(buf: Buffer, start: number, end: number): void {
+    const { outbox } = this.#core;
+    outbox.to(this.#wire);
+    if (this.#sending === BODY.CHUNKED) {
+      outbox.chunkSize(end - start);
+      outbox.bytes(buf, start, end);
+      outbox.text(CHUNK_END);
+    } else outbox.bytes(buf, start, end);
+    this.#touch();
+  }
+
+  sendTrailers(head: Head): void {
+    if (this.#sending !== BODY.CHUNKED) return;
+    const { outbox } = this.#core;
+    outbox.to(this.#wire);
+    outbox.text(LAST_CHUNK);
+    composeTrailers(outbox, head);
+    this.#hasTrailers = true;
+  }
+
+  sendEnd(): void {
+    if (this.#sending !== BODY.CHUNKED) return;
+    const { outbox } = this.#core;
+    outbox.to(this.#wire);
+    if (!this.#hasTrailers) outbox.text(LAST_CHUNK);
+    outbox.text(CHUNK_END);
+  }
+
+  sendReply(reply: Reply | Refusal): void {
+    const { outbox, clock } = this.#core;
+    if (!this.#body.isDone) this.#isLast = true;
+    this.#hasSentHead = true;
+    outbox.to(this.#wire);
+    composeReply(outbox, reply, {
+      isHead: this.#isHeadRequest,
+      isLast: this.#isLast,
+      isOldClient: this.#isOldClient,
+      nowMs: clock.nowMs(),
+    });
+  }
+
+  cut(): void {
+    this.#state = STATE.CLOSED;
+    this.#wire.reset();
+  }
+
+  takeBody(): void {
+    this.#processHeld();
+    this.#updatePause();
+  }
+
+  pauseRequest(): void {
+    this.#isBlocked = true;
+    this.#updatePause();
+  }
+
+  resumeRequest(): void {
+    this.#isBlocked = false;
+    this.#updatePause();
+  }
+
+  onExchangeEnd(): void {
+    if (this.#state >= STATE.DISCARD) return;
+    this.#isBlocked = false;
+    if (this.#isLast || !this.#body.isDone) return this.#linger();
+    this.#state = STATE.HEAD;
+    this.#core.deadlines.set(this.#slot, this.#listener.idleTimeoutMs);
+    if (this.#held.length > 0) this.#processHeld();
+    if (this.#isPaused) this.#updatePause();
+  }
+
+  /** Answers, and reads nothing more of this connection as HTTP. */
+  #refuse(why: Reply | Refusal): void {
+    this.#isLast = true;
+    this.sendReply(why);
+    this.#linger();
+  }
+
+  /**
+   * Sends what is pending, then FIN, and discards what the client still sends: closing at once would reset the connection and could take the
+   * answer with it.
+   */
+  #linger(): void {
+    const { outbox, deadlines, limits } = this.#core;
+    this.#state = STATE.DISCARD;
+    this.#giveParser();
+    this.#held.clear();
+    outbox.flush();
+    this.#wire.end();
+    deadlines.set(this.#slot, this.#wire.isPending ? limits.stalledWriteMs : limits.lingerMs);
+    this.#updatePause();
+  }
+
+  #touch(): void {
+    this.#core.deadlines.set(this.#slot, this.#exchange.idleTimeoutMs);
+  }
+
+  #updatePause(): void {
+    // A head in the making is bounded by its parser, and must go on arriving.
+    const isReading = this.#state === STATE.HEAD && !this.#wire.isPending;
+    const isHolding = this.#state < STATE.DISCARD && !isReading;
+    const isFull = isHolding && this.#held.length >= this.#core.limits.heldBytes;
+    const mustPause = isFull || (this.#isBlocked && this.#state === STATE.BODY);
+    if (mustPause === this.#isPaused) return;
+    this.#isPaused = mustPause;
+    if (mustPause) this.#wire.pause();
+    else this.#wire.resume();
+  }
+
+  #giveParser(): void {
+    if (this.#parser !== null) this.#core.giveParser(this.#parser);
+    this.#parser = null;
+  }
+}

@@ -1,0 +1,125 @@
+// Phase "accept": a listening socket and its client connections. Routes are looked up through it, so that a new table is one assignment.
+import { createServer, type Server, type Socket } from "node:net";
+import { messageOf, WeirError } from "../lib/errors.ts";
+import type { Core } from "./core.ts";
+import { Downstream, type ListenerView } from "./downstream.ts";
+import { acceptWire } from "./netwire.ts";
+import { EMPTY_HOSTS, type HostTable } from "./table.ts";
+import type { Wire } from "./wire.ts";
+
+/** Code of the error of a port that cannot be listened on. */
+export const LISTEN_FAILED = "WEIR_ERR_PROXY_LISTEN";
+const BACKLOG = 1024;
+
+export interface ListenerOptions {
+  readonly name: string;
+  readonly address: string;
+  /** 0: any free port. */
+  readonly port: number;
+  /** Default: the proxy's limits. */
+  readonly headTimeoutMs?: number;
+  readonly idleTimeoutMs?: number;
+}
+
+/** A listening socket. Open it with `open`, end it with `drain` or `close`. */
+export class Listener implements ListenerView {
+  /** In force for requests that begin now; assigned whole. */
+  hosts: HostTable = EMPTY_HOSTS;
+  headTimeoutMs = 0;
+  idleTimeoutMs = 0;
+  #options: ListenerOptions;
+  readonly #core: Core;
+  readonly #connections = new Set<Downstream>();
+  #server: Server | null = null;
+  #onEmpty: (() => void) | null = null;
+
+  constructor(core: Core, options: ListenerOptions) {
+    this.#core = core;
+    this.#options = options;
+    this.configure(options);
+  }
+
+  get name(): string {
+    return this.#options.name;
+  }
+
+  get options(): ListenerOptions {
+    return this.#options;
+  }
+
+  /** Where it listens; port 0 before `open`. */
+  get port(): number {
+    const address = this.#server?.address();
+    return typeof address === "object" && address !== null ? address.port : 0;
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  /** Takes waits that may change while it is open; address and port may not. */
+  configure(options: ListenerOptions): void {
+    this.#options = options;
+    this.headTimeoutMs = options.headTimeoutMs ?? this.#core.limits.headTimeoutMs;
+    this.idleTimeoutMs = options.idleTimeoutMs ?? this.#core.limits.idleTimeoutMs;
+  }
+
+  /** Begins to accept. Rejects with LISTEN_FAILED. */
+  open(): Promise<void> {
+    const { name, address, port } = this.#options;
+    const server = createServer({ allowHalfOpen: true, noDelay: true });
+    this.#server = server;
+    server.on("connection", (socket) => this.#onConnection(socket));
+    return new Promise((resolve, reject) => {
+      server.once("error", (error) => {
+        this.#server = null;
+        const message = `listener ${name} cannot listen on ${address}:${port}: ${messageOf(error)}; choose another port or end what uses it`;
+        reject(new WeirError({ code: LISTEN_FAILED, source: "user", message, cause: error }));
+      });
+      server.listen({ host: address, port, backlog: BACKLOG }, () => {
+        server.removeAllListeners("error");
+        server.on("error", (error) =>
+          this.#core.log.warn("accepting failed", { listener: name, error: messageOf(error) }),
+        );
+        resolve();
+      });
+    });
+  }
+
+  /** Serves a connection that exists already; for byte sources other than plain sockets. */
+  accept(makeWire: (owner: Downstream) => Wire): void {
+    const connection = new Downstream(this.#core, this);
+    this.#connections.add(connection);
+    connection.attach(makeWire(connection));
+    this.#core.counts.connections += 1;
+  }
+
+  /** Stops accepting; resolves when the last connection is gone. Connections end with their next answer. */
+  drain(): Promise<void> {
+    this.#server?.close();
+    if (this.#connections.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#onEmpty = resolve;
+    });
+  }
+
+  /** Ends all connections: idle ones clean, others by reset. */
+  close(): void {
+    this.#server?.close();
+    for (const connection of [...this.#connections]) connection.close();
+  }
+
+  onGone(connection: Downstream): void {
+    if (!this.#connections.delete(connection)) return;
+    if (this.#connections.size === 0) this.#onEmpty?.();
+  }
+
+  #onConnection(socket: Socket): void {
+    if (this.#connections.size >= this.#core.limits.maxConnections) {
+      this.#core.counts.connectionsRefused += 1;
+      socket.destroy();
+      return;
+    }
+    this.accept((owner) => acceptWire(this.#core, socket, owner));
+  }
+}

@@ -1,0 +1,124 @@
+// [hot] Phase "match": request head → route. Virtual host first (exact, then the longest suffix wildcard, the longest prefix wildcard,
+// then `*`; a port in Host counts only where a domain names it), then its routes in order. Bytes are compared in place.
+import { COLON, hasPrefix, isSameBytes, LOWER, SLASH } from "./bytes.ts";
+import type { Head } from "./head.ts";
+import { EMPTY_HOSTS, type HeaderRule, type HostTable, PATH, type Route, type VirtualHost } from "./table.ts";
+
+const MAX_CACHED_HOST_BYTES = 256;
+
+/** Finds routes for one connection and remembers the last host: clients seldom change it. */
+export class Matcher {
+  #table: HostTable = EMPTY_HOSTS;
+  #host: VirtualHost | null = null;
+  #cached: Buffer | null = null;
+
+  /** The route that serves the request, or null. */
+  find(table: HostTable, head: Head): Route | null {
+    const host = this.#hostOf(table, head);
+    if (host === null) return null;
+    const routes = host.routes;
+    const { bytes, base } = head;
+    const start = base + head.pathStart;
+    const end = base + head.pathEnd;
+    for (let i = 0; i < routes.length; i++) {
+      const route = routes[i]!;
+      if (isPathMatch(route, bytes, start, end) && areHeadersMatch(route.headers, head)) return route;
+    }
+    return null;
+  }
+
+  #hostOf(table: HostTable, head: Head): VirtualHost | null {
+    if (table.any !== null && table.exact.size === 0 && table.suffixes.length + table.prefixes.length === 0)
+      return table.any;
+    const start = head.base + head.authorityStart;
+    const end = head.base + head.authorityEnd;
+    if (this.#table === table && this.#cached !== null && isSameBytes(head.bytes, start, end, this.#cached))
+      return this.#host;
+    const host = findHost(table, hostText(head.bytes, start, end));
+    this.#table = table;
+    this.#host = host;
+    this.#cached = end - start > MAX_CACHED_HOST_BYTES ? null : Buffer.from(head.bytes.subarray(start, end));
+    return host;
+  }
+}
+
+/** The virtual host for a lower-case authority. */
+export function findHost(table: HostTable, authority: string): VirtualHost | null {
+  const host = withoutPort(authority);
+  const exact = table.exact.get(authority) ?? table.exact.get(host);
+  if (exact !== undefined) return exact;
+  for (const { part, host: found } of table.suffixes)
+    if (host.length > part.length && host.endsWith(part)) return found;
+  for (const { part, host: found } of table.prefixes)
+    if (host.length > part.length && host.startsWith(part)) return found;
+  return table.any;
+}
+
+function hostText(buf: Buffer, start: number, end: number): string {
+  return buf.toString("latin1", start, end).toLowerCase();
+}
+
+function withoutPort(authority: string): string {
+  const colon = authority.lastIndexOf(":");
+  const isPort = colon > authority.lastIndexOf("]") && authority.charCodeAt(colon) === COLON;
+  return isPort ? authority.slice(0, colon) : authority;
+}
+
+function isPathMatch(route: Route, buf: Buffer, start: number, end: number): boolean {
+  const path = route.path;
+  if (route.pathKind === PATH.EXACT) return isSameBytes(buf, start, end, path);
+  if (!hasPrefix(buf, start, end, path)) return false;
+  if (route.pathKind === PATH.PREFIX) return true;
+  const next = start + path.length;
+  return next === end || buf[next] === SLASH;
+}
+
+function areHeadersMatch(rules: readonly HeaderRule[], head: Head): boolean {
+  for (let i = 0; i < rules.length; i++) if (!isHeaderMatch(rules[i]!, head)) return false;
+  return true;
+}
+
+function isHeaderMatch(rule: HeaderRule, head: Head): boolean {
+  const found = rule.nameBytes[0] === COLON ? pseudoValue(rule.name, head) : head.valueOf(rule.nameBytes);
+  const value = found === undefined && rule.isMissingEmpty ? "" : found;
+  const { test } = rule;
+  if (test.kind === "present") return ((value !== undefined) === test.isPresent) !== rule.isInverted;
+  // As in Envoy, a header that is not there matches no value rule, inverted or not.
+  if (value === undefined) return false;
+  return isValueMatch(test, value) !== rule.isInverted;
+}
+
+type ValueTest = Exclude<HeaderRule["test"], { readonly kind: "present" }>;
+
+function isValueMatch(test: ValueTest, value: string): boolean {
+  if (test.kind === "range") {
+    if (!/^[+-]?\d{1,15}$/.test(value)) return false;
+    const number = Number(value);
+    return number >= test.start && number < test.end;
+  }
+  const text = test.ignoreCase ? value.toLowerCase() : value;
+  switch (test.kind) {
+    case "exact":
+      return text === test.text;
+    case "prefix":
+      return text.startsWith(test.text);
+    case "suffix":
+      return text.endsWith(test.text);
+    default:
+      return text.includes(test.text);
+  }
+}
+
+function pseudoValue(name: string, head: Head): string | undefined {
+  const { bytes, base } = head;
+  if (name === ":method") return bytes.toString("latin1", base + head.lineStart, base + head.methodEnd);
+  if (name === ":path") return bytes.toString("latin1", base + head.pathStart, base + head.targetEnd);
+  if (name === ":authority")
+    return bytes.toString("latin1", base + head.authorityStart, base + head.authorityEnd);
+  return undefined;
+}
+
+/** Lower-case copy of ASCII bytes, for names that are compared with LOWER. */
+export function lowerBytes(text: string): Uint8Array {
+  return Uint8Array.from(Buffer.from(text, "latin1"), (byte) => LOWER[byte]!);
+}

@@ -1,0 +1,179 @@
+// [hot] A plain TCP connection as a Wire: reads land in a buffer of the wire's own, which is exchanged only when the kernel still needs it
+// or when another size fits better. Every callback ends with the turn's writes going out, and a throw goes to the owner, not up.
+import { connect, type OnReadOpts, type Socket } from "node:net";
+import type { ReadBuffers } from "./buffers.ts";
+import type { Outbox } from "./outbox.ts";
+import { rewrap } from "./rewrap.ts";
+import { StreamWire } from "./streamwire.ts";
+import type { Wire, WireOwner } from "./wire.ts";
+
+const EMPTY = Buffer.alloc(0);
+
+/** What wires share in one event loop. */
+export interface WireContext {
+  readonly outbox: Outbox;
+  readonly buffers: ReadBuffers;
+}
+
+/** Makes a Wire of a connection that a net.Server just accepted. Call it inside the 'connection' event. */
+export function acceptWire(context: WireContext, accepted: Socket, owner: WireOwner): Wire {
+  const wire = new NetWire(context, owner);
+  const socket = rewrap(accepted, wire.onread);
+  if (socket === undefined) return new StreamWire(context, accepted, owner);
+  wire.attach(socket);
+  return wire;
+}
+
+/** Opens a connection; `owner.onConnect` or `owner.onClose` follows. `host` is an IP address. */
+export function connectWire(context: WireContext, host: string, port: number, owner: WireOwner): Wire {
+  const wire = new NetWire(context, owner);
+  const socket = connect({ host, port, allowHalfOpen: true, noDelay: true, onread: wire.onread });
+  wire.attach(socket);
+  socket.once("connect", wire.onConnect);
+  return wire;
+}
+
+/** See `acceptWire` and `connectWire`. */
+class NetWire implements Wire {
+  owner: WireOwner;
+  isPending = false;
+  readonly isSecure = false;
+  readonly onread: OnReadOpts;
+  readonly #context: WireContext;
+  #socket: Socket | null = null;
+  #buffer: Buffer;
+  #level = 0;
+  #nextLevel = 0;
+  #isStarted = false;
+  #isLent = false;
+  #code = "";
+
+  constructor(context: WireContext, owner: WireOwner) {
+    this.owner = owner;
+    this.#context = context;
+    this.#buffer = context.buffers.take(0);
+    this.onread = {
+      buffer: () => this.#nextBuffer(),
+      callback: (count, buf) => this.#onRead(count, buf),
+    };
+  }
+
+  attach(socket: Socket): void {
+    this.#socket = socket;
+    socket.on("end", () => this.#turn(this.#onEnd));
+    socket.on("error", (error: NodeJS.ErrnoException) => {
+      this.#code = error.code ?? "ERROR";
+    });
+    socket.on("close", () => this.#turn(this.#onClose));
+  }
+
+  readonly onConnect = (): void => this.#turn(() => this.owner.onConnect());
+
+  get peerAddress(): string {
+    return this.#socket?.remoteAddress ?? "";
+  }
+
+  get isOpen(): boolean {
+    return this.#socket !== null && !this.#socket.destroyed;
+  }
+
+  write(view: Uint8Array): boolean {
+    const socket = this.#socket;
+    if (socket === null || socket.destroyed || socket.writableEnded) return true;
+    socket.write(view);
+    if (socket.writableLength === 0 || socket.destroyed) return true;
+    if (!this.isPending) {
+      this.isPending = true;
+      // An empty write behind the pending one: its callback tells when all is taken, at no cost where nothing ever pends.
+      socket.write(EMPTY, this.#onFlushed);
+    }
+    return false;
+  }
+
+  pause(): void {
+    this.#socket?.pause();
+  }
+
+  resume(): void {
+    this.#socket?.resume();
+  }
+
+  end(): void {
+    const socket = this.#socket;
+    if (socket !== null && !socket.destroyed && !socket.writableEnded) socket.end();
+  }
+
+  destroy(): void {
+    this.#socket?.destroy();
+  }
+
+  reset(): void {
+    const socket = this.#socket;
+    if (socket !== null && !socket.destroyed) socket.resetAndDestroy();
+  }
+
+  readonly #onFlushed = (error?: Error | null): void => {
+    this.isPending = false;
+    if (!error) this.#turn(() => this.owner.onDrain());
+  };
+
+  readonly #onEnd = (): void => this.owner.onEnd();
+
+  readonly #onClose = (): void => {
+    if (this.#socket === null) return;
+    this.#socket = null;
+    this.isPending = false;
+    if (!this.#isLent) this.#context.buffers.give(this.#level, this.#buffer);
+    this.#isLent = true;
+    this.owner.onClose(this.#code);
+  };
+
+  #onRead(count: number, buf: Uint8Array): boolean {
+    const { outbox, buffers } = this.#context;
+    const buffer = this.#buffer;
+    try {
+      this.owner.deliver(buffer, 0, count);
+      outbox.flush();
+    } catch (error) {
+      this.#failed(error);
+    }
+    if (outbox.isKept(buf) || outbox.isKept(buffer)) this.#isLent = true;
+    outbox.forgetKept();
+    this.#nextLevel = buffers.nextLevel(this.#level, count);
+    return true;
+  }
+
+  /** Called by net at the start and after every read; undefined keeps the buffer in use. */
+  #nextBuffer(): Buffer {
+    if (!this.#isStarted) {
+      this.#isStarted = true;
+      return this.#buffer;
+    }
+    const next = this.#nextLevel;
+    // net takes anything that is no Uint8Array as "keep the buffer".
+    if (!this.#isLent && next === this.#level) return undefined as unknown as Buffer;
+    if (this.#socket === null || this.#socket.destroyed) return undefined as unknown as Buffer;
+    const { buffers } = this.#context;
+    if (!this.#isLent) buffers.give(this.#level, this.#buffer);
+    this.#isLent = false;
+    this.#level = next;
+    this.#buffer = buffers.take(next);
+    return this.#buffer;
+  }
+
+  #turn(step: () => void): void {
+    const { outbox } = this.#context;
+    try {
+      step();
+      outbox.flush();
+    } catch (error) {
+      this.#failed(error);
+    }
+    outbox.forgetKept();
+  }
+
+  #failed(error: unknown): void {
+    this.owner.onInternalError(error);
+    this.#context.outbox.flush();
+  }
+}

@@ -1,0 +1,197 @@
+// [hot] What the proxy counts, per cell = (route, cluster), where the cluster is the version. All of it lives in one Float64Array, is
+// cumulative since the process started, and survives every change of configuration. Consumers: Prometheus text (exposition.ts) and load
+// reports (LRS), where each value is a named metric `weir/v1/<route>/<name>`; names and meanings are the tables below.
+
+/**
+ * Counters of a cell, in array order. `requests = success + error`: requests that the client gave up are in `aborted` alone.
+ *
+ * | name       | counts |
+ * |---|---|
+ * | requests   | requests that ended with an answer, or without one by the upstream's or the proxy's fault |
+ * | success    | answers of status 1xx to 4xx, received whole |
+ * | error      | status 5xx, or no whole answer |
+ * | status_1xx … status_5xx | answers sent to the client by status class (a cut answer counts under its status and as error) |
+ * | connect    | connection attempts to an endpoint that were refused or failed |
+ * | timeout    | connect, request and idle timeouts of the upstream side |
+ * | reset      | connections that the upstream closed or reset before its answer was whole |
+ * | protocol   | answers refused because their framing was broken |
+ * | overflow   | requests refused because a bound (connections, requests) was reached |
+ * | unhealthy  | requests refused because the cluster was unknown or had no healthy endpoint |
+ * | aborted    | requests that the client gave up before its answer was whole |
+ * | retries    | attempts beyond the first |
+ * | bytes_in   | payload bytes of request bodies sent upstream |
+ * | bytes_out  | payload bytes of response bodies sent to clients |
+ * | latency_ms_sum | sum of latencies in milliseconds over `requests` |
+ *
+ * Latency (from the complete request head to the last byte of the answer) is counted in buckets `le_<ms>`: each holds the requests in
+ * (previous bound, this bound], not those of the buckets below it; `le_inf` holds the rest. Only non-zero values are reported.
+ */
+export const COUNTERS = [
+  "requests",
+  "success",
+  "error",
+  "status_1xx",
+  "status_2xx",
+  "status_3xx",
+  "status_4xx",
+  "status_5xx",
+  "connect",
+  "timeout",
+  "reset",
+  "protocol",
+  "overflow",
+  "unhealthy",
+  "aborted",
+  "retries",
+  "bytes_in",
+  "bytes_out",
+  "latency_ms_sum",
+] as const;
+
+export const COUNTER = {
+  REQUESTS: 0,
+  SUCCESS: 1,
+  ERROR: 2,
+  STATUS_BASE: 2,
+  CONNECT: 8,
+  TIMEOUT: 9,
+  RESET: 10,
+  PROTOCOL: 11,
+  OVERFLOW: 12,
+  UNHEALTHY: 13,
+  ABORTED: 14,
+  RETRIES: 15,
+  BYTES_IN: 16,
+  BYTES_OUT: 17,
+  LATENCY_SUM: 18,
+} as const;
+
+/** The gauge behind the counters: requests in progress. */
+const IN_FLIGHT = COUNTERS.length;
+const FIRST_BUCKET = IN_FLIGHT + 1;
+/** Ticks per millisecond in the histogram. */
+const TICKS = 16;
+/** Log-linear: four buckets per doubling, from 1/16 ms to 65.5 s. */
+const BUCKETS = 76;
+/** Values per cell. */
+const STRIDE = FIRST_BUCKET + BUCKETS + 1;
+/** Most cells; what comes beyond shares the last one, named `overflow`. */
+export const MAX_CELLS = 4096;
+
+/** Upper bounds of the latency buckets in milliseconds, ascending; what lies above them is in `le_inf`. */
+export const LATENCY_BOUNDS_MS: readonly number[] = Array.from({ length: BUCKETS }, (_, index) => {
+  if (index < 4) return (index + 1) / TICKS;
+  const shift = (index >> 2) - 1;
+  return ((5 + (index & 3)) << shift) / TICKS;
+});
+
+/** Name of the bucket whose upper bound is LATENCY_BOUNDS_MS[index], or of the last one. */
+export function bucketName(index: number): string {
+  const bound = LATENCY_BOUNDS_MS[index];
+  return bound === undefined ? "le_inf" : `le_${bound}`;
+}
+
+/** Index of the bucket that holds a latency: bounds are inclusive to the tick of 1/16 ms. */
+export function bucketOf(latencyMs: number): number {
+  const ticks = Math.ceil(latencyMs * TICKS) - 1;
+  if (ticks < 4) return ticks < 0 ? 0 : ticks;
+  if (ticks >= 1 << 20) return BUCKETS;
+  const exponent = 31 - Math.clz32(ticks);
+  return ((exponent - 1) << 2) + ((ticks >> (exponent - 2)) & 3);
+}
+
+export interface CellName {
+  readonly route: string;
+  readonly cluster: string;
+}
+
+/** A cell's values: non-zero counters and buckets by name. */
+export interface CellSnapshot extends CellName {
+  readonly inFlight: number;
+  /** Cumulative, by name as in COUNTERS and `bucketName`. */
+  readonly values: ReadonlyMap<string, number>;
+}
+
+/** The cells of one event loop. */
+export class Stats {
+  /** Hot code adds to `values[cell + COUNTER.X]`; `cell` is what `cell()` returned. Read the field anew each time: it is replaced as it grows. */
+  values: Float64Array = new Float64Array(16 * STRIDE);
+  readonly names: CellName[] = [];
+  readonly #index = new Map<string, number>();
+
+  /** The base position of (route, cluster), the same for the life of the process. */
+  cell(route: string, cluster: string): number {
+    const key = `${route}\n${cluster}`;
+    const known = this.#index.get(key);
+    if (known !== undefined) return known;
+    if (this.names.length === MAX_CELLS) return (MAX_CELLS - 1) * STRIDE;
+    const isLast = this.names.length === MAX_CELLS - 1;
+    const position = this.names.length * STRIDE;
+    this.names.push(isLast ? { route: "overflow", cluster: "overflow" } : { route, cluster });
+    if (!isLast) this.#index.set(key, position);
+    if (position + STRIDE > this.values.length) {
+      const grown = new Float64Array(this.values.length * 2);
+      grown.set(this.values);
+      this.values = grown;
+    }
+    return position;
+  }
+
+  add(cell: number, counter: number, amount: number): void {
+    this.values[cell + counter]! += amount;
+  }
+
+  begin(cell: number): void {
+    this.values[cell + IN_FLIGHT]! += 1;
+  }
+
+  /** The client gave up. */
+  abort(cell: number): void {
+    this.values[cell + IN_FLIGHT]! -= 1;
+    this.values[cell + COUNTER.ABORTED]! += 1;
+  }
+
+  /** The request ended; `status` is what the client got (0: nothing), `isWhole` whether it got all of it. */
+  end(cell: number, status: number, isWhole: boolean, latencyMs: number): void {
+    const values = this.values;
+    values[cell + IN_FLIGHT]! -= 1;
+    values[cell + COUNTER.REQUESTS]! += 1;
+    const statusClass = Math.trunc(status / 100);
+    if (statusClass > 0) values[cell + COUNTER.STATUS_BASE + statusClass]! += 1;
+    const isSuccess = isWhole && statusClass > 0 && statusClass < 5;
+    values[cell + (isSuccess ? COUNTER.SUCCESS : COUNTER.ERROR)]! += 1;
+    values[cell + COUNTER.LATENCY_SUM]! += latencyMs;
+    values[cell + FIRST_BUCKET + bucketOf(latencyMs)]! += 1;
+  }
+
+  inFlight(cell: number): number {
+    return this.values[cell + IN_FLIGHT]!;
+  }
+
+  /** Requests of a cell in latency bucket `index` (see `bucketName`). */
+  bucket(cell: number, index: number): number {
+    return this.values[cell + FIRST_BUCKET + index]!;
+  }
+
+  /** Position of the cell that was added as number `index`. */
+  positionOf(index: number): number {
+    return index * STRIDE;
+  }
+}
+
+/** All cells by name, for load reports and tests. */
+export function snapshotStats(stats: Stats): CellSnapshot[] {
+  return stats.names.map(({ route, cluster }, index) => {
+    const cell = stats.positionOf(index);
+    const values = new Map<string, number>();
+    COUNTERS.forEach((name, counter) => {
+      const value = stats.values[cell + counter]!;
+      if (value !== 0) values.set(name, value);
+    });
+    for (let bucket = 0; bucket <= BUCKETS; bucket++) {
+      const count = stats.bucket(cell, bucket);
+      if (count !== 0) values.set(bucketName(bucket), count);
+    }
+    return { route, cluster, inFlight: stats.inFlight(cell), values };
+  });
+}

@@ -1,0 +1,88 @@
+// The routing tables that requests are matched against: immutable, compiled from configuration (compile.ts), swapped whole.
+
+/** Hosts of one listener or route configuration. */
+export interface HostTable {
+  /** Name of the route configuration. */
+  readonly name: string;
+  readonly version: string;
+  /** By lower-case host, with or without port. */
+  readonly exact: ReadonlyMap<string, VirtualHost>;
+  /** `*.example.com` by `.example.com`, longest first. */
+  readonly suffixes: readonly WildcardHost[];
+  /** `example.*` by `example.`, longest first. */
+  readonly prefixes: readonly WildcardHost[];
+  /** `*` */
+  readonly any: VirtualHost | null;
+}
+
+export interface WildcardHost {
+  readonly part: string;
+  readonly host: VirtualHost;
+}
+
+export interface VirtualHost {
+  readonly name: string;
+  /** The first that matches serves. */
+  readonly routes: readonly Route[];
+}
+
+export const PATH = { PREFIX: 0, EXACT: 1, SEPARATED: 2 } as const;
+
+export interface Route {
+  /** Label of statistics. */
+  readonly name: string;
+  /** PATH: how `path` is compared. SEPARATED is a prefix that ends at a path segment. */
+  readonly pathKind: number;
+  readonly path: Uint8Array;
+  /** All must hold. */
+  readonly headers: readonly HeaderRule[];
+  readonly split: Split;
+  /** From the end of the request to the end of the answer; 0: none. */
+  readonly timeoutMs: number;
+  /** Longest silence on the exchange; 0: none. */
+  readonly idleTimeoutMs: number;
+}
+
+export type HeaderTest =
+  | {
+      readonly kind: "exact" | "prefix" | "suffix" | "contains";
+      readonly text: string;
+      readonly ignoreCase: boolean;
+    }
+  | { readonly kind: "present"; readonly isPresent: boolean }
+  /** A whole decimal number in [start, end). */
+  | { readonly kind: "range"; readonly start: number; readonly end: number };
+
+export interface HeaderRule {
+  /** Lower case; `:method`, `:path` and `:authority` are the request's own. */
+  readonly name: string;
+  readonly nameBytes: Uint8Array;
+  readonly test: HeaderTest;
+  readonly isInverted: boolean;
+  /** A missing header counts as empty. */
+  readonly isMissingEmpty: boolean;
+}
+
+export interface Split {
+  readonly targets: readonly Target[];
+  /** `bounds[i]` = sum of the weights up to and with target i. */
+  readonly bounds: Float64Array;
+  readonly total: number;
+}
+
+export interface Target {
+  readonly cluster: string;
+  readonly weight: number;
+  /** Position of the statistics of (route, cluster). */
+  readonly cell: number;
+}
+
+/** A table that serves nothing. */
+export const EMPTY_HOSTS: HostTable = {
+  name: "",
+  version: "",
+  exact: new Map(),
+  suffixes: [],
+  prefixes: [],
+  any: null,
+};

@@ -1,0 +1,301 @@
+// [hot] One HTTP/1.1 connection to an endpoint: sends requests of exchanges, parses answers strictly, and goes back to its endpoint's pool only
+// when nothing at all was unexpected. It stays read-armed while pooled, so that a close or stray bytes are seen at once.
+import { BODY, BodyReader, type BodySink } from "./body.ts";
+import { ByteStore } from "./bytestore.ts";
+import { composeTrailers } from "./compose.ts";
+import type { Core } from "./core.ts";
+import type { DeadlineOwner } from "./deadlines.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Head } from "./head.ts";
+import { connectWire } from "./netwire.ts";
+import { type HeadParser, KIND, MAX_HEAD_BYTES, PARSED } from "./parse.ts";
+import type { Endpoint } from "./pool.ts";
+import { COUNTER } from "./stats.ts";
+import type { Wire, WireOwner } from "./wire.ts";
+
+const STATE = { CONNECTING: 0, IDLE: 1, HEAD: 2, BODY: 3, CLOSED: 4 } as const;
+const CHUNK_END = Buffer.from("\r\n");
+const LAST_CHUNK = Buffer.from("0\r\n");
+
+/** See the head of this file. */
+export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
+  readonly #core: Core;
+  readonly #endpoint: Endpoint;
+  readonly #wire: Wire;
+  readonly #slot: number;
+  readonly #body = new BodyReader();
+  #state: number = STATE.CONNECTING;
+  #exchange: Exchange | null = null;
+  #parser: HeadParser | null = null;
+  /** An answer head that has not arrived whole. */
+  #store: ByteStore | null = null;
+  #requestBody = 0;
+  #isHeadRequest = false;
+  #hasServed = false;
+  #hasBytes = false;
+  #isReusable = false;
+  #isPaused = false;
+  #hasTrailers = false;
+  #interimBytes = 0;
+
+  constructor(core: Core, endpoint: Endpoint) {
+    this.#core = core;
+    this.#endpoint = endpoint;
+    endpoint.cluster.connections += 1;
+    this.#slot = core.deadlines.add(this);
+    core.deadlines.set(this.#slot, endpoint.cluster.options.connectTimeoutMs);
+    this.#wire = connectWire(core, endpoint.address, endpoint.port, this);
+  }
+
+  /** Serves `exchange` from now on: call `sendHead` at once when pooled, else after `exchange.onConnected`. */
+  begin(exchange: Exchange): void {
+    this.#exchange = exchange;
+  }
+
+  /** Sends a composed head; `body` is the BODY of the request. */
+  sendHead(buf: Buffer, start: number, end: number, body: number, isHeadRequest: boolean): void {
+    this.#core.deadlines.clear(this.#slot);
+    this.#state = STATE.HEAD;
+    this.#requestBody = body;
+    this.#isHeadRequest = isHeadRequest;
+    this.#hasBytes = false;
+    this.#hasTrailers = false;
+    this.#interimBytes = 0;
+    this.#core.outbox.to(this.#wire);
+    this.#core.outbox.copied(buf, start, end);
+  }
+
+  sendBody(buf: Buffer, start: number, end: number): void {
+    const { outbox } = this.#core;
+    outbox.to(this.#wire);
+    if (this.#requestBody === BODY.CHUNKED) {
+      outbox.chunkSize(end - start);
+      outbox.bytes(buf, start, end);
+      outbox.text(CHUNK_END);
+    } else outbox.bytes(buf, start, end);
+  }
+
+  sendTrailers(head: Head): void {
+    const { outbox } = this.#core;
+    outbox.to(this.#wire);
+    outbox.text(LAST_CHUNK);
+    composeTrailers(outbox, head);
+    this.#hasTrailers = true;
+  }
+
+  sendEnd(): void {
+    if (this.#requestBody !== BODY.CHUNKED) return;
+    const { outbox } = this.#core;
+    outbox.to(this.#wire);
+    if (!this.#hasTrailers) outbox.text(LAST_CHUNK);
+    outbox.text(CHUNK_END);
+  }
+
+  /** The answer must be whole within this time. */
+  setTimeout(timeoutMs: number): void {
+    this.#core.deadlines.set(this.#slot, timeoutMs);
+  }
+
+  pause(): void {
+    if (this.#isPaused || this.#state === STATE.CLOSED) return;
+    this.#isPaused = true;
+    this.#wire.pause();
+  }
+
+  resume(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    if (this.#state !== STATE.CLOSED) this.#wire.resume();
+  }
+
+  /** Goes back to the pool. */
+  release(): void {
+    this.#exchange = null;
+    this.resume();
+    if (this.#state === STATE.CLOSED) return;
+    if (this.#endpoint.isRemoved || this.#core.isDraining || this.#wire.isPending) return this.close();
+    this.#state = STATE.IDLE;
+    this.#hasServed = true;
+    this.#core.deadlines.set(this.#slot, this.#core.limits.poolIdleMs);
+    this.#endpoint.giveIdle(this);
+  }
+
+  /** Leaves the exchange in the middle: the upstream sees a reset, never a request that seems complete. */
+  abandon(): void {
+    this.#exchange = null;
+    this.#shut();
+    this.#wire.reset();
+  }
+
+  /** Closes an idle connection. */
+  close(): void {
+    this.#exchange = null;
+    this.#shut();
+    this.#wire.destroy();
+  }
+
+  onConnect(): void {
+    if (this.#state !== STATE.CONNECTING) return;
+    this.#exchange?.onConnected();
+  }
+
+  deliver(buf: Buffer, start: number, end: number): void {
+    // Bytes that no request asked for: what they answer is unknown.
+    if (this.#state === STATE.IDLE) return this.#drop();
+    if (this.#state === STATE.CLOSED) return;
+    this.#hasBytes = true;
+    const store = this.#store;
+    if (store === null) return this.#process(buf, start, end);
+    store.append(buf, start, end);
+    this.#process(store.bytes, store.start, store.end);
+  }
+
+  onBody(buf: Buffer, start: number, end: number): void {
+    this.#exchange?.onBody(buf, start, end);
+  }
+
+  onTrailers(head: Head): void {
+    this.#exchange?.onTrailers(head);
+  }
+
+  onEnd(): void {
+    if (this.#state === STATE.IDLE) return this.#drop();
+    if (this.#state === STATE.CLOSED) return;
+    if (this.#state === STATE.BODY && this.#body.kind === BODY.CLOSE) {
+      this.#exchange?.onEnd(false);
+      return;
+    }
+    this.#lost();
+  }
+
+  onPending(): void {
+    this.#exchange?.onUpstreamPending();
+  }
+
+  onDrain(): void {
+    this.#exchange?.onUpstreamDrained();
+  }
+
+  onClose(): void {
+    const state = this.#state;
+    if (state === STATE.CLOSED) return;
+    if (state === STATE.IDLE) this.#endpoint.dropIdle(this);
+    if (state === STATE.CONNECTING) this.#connectFailed(COUNTER.CONNECT);
+    else this.#lost();
+  }
+
+  onDeadline(): void {
+    if (this.#state === STATE.IDLE) this.#drop();
+    else if (this.#state === STATE.CONNECTING) this.#connectFailed(COUNTER.TIMEOUT);
+    else this.#exchange?.onTimeout();
+  }
+
+  onInternalError(error: unknown): void {
+    this.#core.internalError("upstream", error);
+    const exchange = this.#exchange;
+    this.#exchange = null;
+    this.#shut();
+    this.#wire.reset();
+    exchange?.onMalformed();
+  }
+
+  #process(buf: Buffer, start: number, end: number): void {
+    let p = start;
+    while (this.#state === STATE.HEAD && p < end) {
+      const parser = (this.#parser ??= this.#core.takeParser(KIND.RESPONSE));
+      const result = parser.run(buf, p, end);
+      if (result === PARSED.REFUSED) return this.#malformed();
+      if (result === PARSED.MORE) return this.#keep(buf, p, end);
+      p += parser.head.length;
+      this.#parser = null;
+      const isFine = this.#onHead(parser.head);
+      this.#core.giveParser(parser);
+      if (!isFine) return;
+    }
+    if (this.#state !== STATE.BODY) return;
+    const body = this.#body;
+    if (!body.isDone) p = body.read(buf, p, end, this);
+    this.#store = null;
+    if (body.refused !== null) return this.#malformed();
+    if (body.isDone && this.#exchange !== null) {
+      this.#core.deadlines.clear(this.#slot);
+      this.#exchange.onEnd(this.#isReusable && p === end);
+    }
+  }
+
+  /** Keeps the begin of a head for the next delivery. */
+  #keep(buf: Buffer, from: number, end: number): void {
+    const store = this.#store;
+    if (store !== null && buf === store.bytes) {
+      store.consume(from - store.start);
+      return;
+    }
+    this.#store = new ByteStore();
+    this.#store.append(buf, from, end);
+  }
+
+  /** False when the answer may not be used. */
+  #onHead(head: Head): boolean {
+    const exchange = this.#exchange;
+    if (exchange === null) return false;
+    const { status } = head;
+    if (status < 200) {
+      this.#interimBytes += head.length;
+      // Nobody asked for an upgrade: 101 would turn the connection into something that nobody speaks.
+      if (status === 101 || this.#interimBytes > MAX_HEAD_BYTES) {
+        this.#malformed();
+        return false;
+      }
+      exchange.onInterim(head);
+      return true;
+    }
+    const hasNoBody = this.#isHeadRequest || status === 204 || status === 304;
+    let kind: number = BODY.CLOSE;
+    if (hasNoBody) kind = BODY.NONE;
+    else if (head.isChunked) kind = BODY.CHUNKED;
+    else if (head.contentLength >= 0) kind = BODY.LENGTH;
+    this.#isReusable = kind !== BODY.CLOSE && !head.hasClose && (head.minor === 1 || head.hasKeepAlive);
+    this.#body.reset(kind, head.contentLength);
+    this.#state = STATE.BODY;
+    exchange.onHead(head, kind, status === 204 ? -1 : head.contentLength);
+    return this.#exchange !== null;
+  }
+
+  #malformed(): void {
+    const exchange = this.#exchange;
+    exchange?.onMalformed();
+  }
+
+  #lost(): void {
+    const exchange = this.#exchange;
+    const isUnanswered = !this.#hasBytes;
+    this.#exchange = null;
+    this.#shut();
+    this.#wire.destroy();
+    exchange?.onLost(isUnanswered, this.#hasServed);
+  }
+
+  #connectFailed(counter: number): void {
+    const exchange = this.#exchange;
+    this.#exchange = null;
+    this.#shut();
+    this.#wire.destroy();
+    exchange?.onConnectFailed(counter);
+  }
+
+  /** Leaves the pool and closes. */
+  #drop(): void {
+    this.#endpoint.dropIdle(this);
+    this.close();
+  }
+
+  #shut(): void {
+    if (this.#state === STATE.CLOSED) return;
+    this.#state = STATE.CLOSED;
+    this.#core.deadlines.remove(this.#slot);
+    this.#endpoint.cluster.connections -= 1;
+    if (this.#parser !== null) this.#core.giveParser(this.#parser);
+    this.#parser = null;
+    this.#store = null;
+  }
+}
