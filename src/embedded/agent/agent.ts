@@ -48,7 +48,7 @@ export interface AgentOptions {
   readonly random?: () => number;
 }
 
-export interface LogRequest extends LogOptions {
+export interface AgentLogRequest extends LogOptions {
   readonly namespace: string;
   readonly pod: string;
   /** May be left out when the pod has one container. */
@@ -63,7 +63,7 @@ export interface Agent {
   /** Ends. `keepPods` leaves the processes to the next agent; otherwise they are stopped gracefully. Idempotent. */
   stop(options: { readonly keepPods: boolean }): Promise<void>;
   /** The log of a container, line by line. Throws NO_LOG when there is none. */
-  readLogs(request: LogRequest): Promise<AsyncIterable<Uint8Array>>;
+  readLogs(request: AgentLogRequest): Promise<AsyncIterable<Uint8Array>>;
 }
 
 /** Code of a request for a log that does not exist; the message names the choices. */
@@ -162,7 +162,7 @@ export function createAgent(options: AgentOptions): Agent {
       binding.start();
       if (!(await pods.waitForSync())) return;
       // What is left over belongs to pods that were deleted while no agent ran.
-      for (const [uid, { object }] of [...records]) {
+      for (const [uid, { object }] of records) {
         work(object);
         drop(uid);
       }
@@ -289,7 +289,7 @@ function isFolderName(uid: string): boolean {
 }
 
 function containerFor(
-  request: LogRequest,
+  request: AgentLogRequest,
   object: KubeObject | undefined,
   worker: PodWorker | undefined,
 ): ContainerRunner {
