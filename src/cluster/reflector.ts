@@ -90,7 +90,8 @@ export function createReflector(options: ReflectorOptions): Reflector {
   };
   const publish = (event: StoreEvent | undefined): void => {
     if (event === undefined) return;
-    for (const listener of [...listeners]) tell(listener, event);
+    const current = [...listeners]; // one that subscribes meanwhile has been told of the object as `added`
+    for (const listener of current) tell(listener, event);
   };
 
   const listOnce = async (): Promise<void> => {
