@@ -1,14 +1,15 @@
 // Pratt parser of the condition language: the whole grammar of expr-lang/expr v1.17, whatever of it the evaluator carries out.
 // Precedences, and that `??` takes no other operator on its right unbracketed, are the reference's.
-import type { BuiltinNode, Node, UnaryOperator } from "./ast.ts";
+import { type BuiltinNode, childrenOf, type Node, type UnaryOperator } from "./ast.ts";
 import { fail } from "./error.ts";
 import { describeToken, isNameChar, type Token, type TokenKind, tokenize } from "./lexer.ts";
 import { BUILTIN_NAMES } from "./names.ts";
 
 /** Bound on the size of a tree, the reference's own. */
 export const MAX_NODES = 10_000;
-/** Bound on nesting: the parser recurses. */
-export const MAX_DEPTH = 500;
+/** Bounds of weir's own, because parser, checker and evaluator recurse: nesting in the text, and depth of the tree. */
+export const MAX_NESTING = 500;
+export const MAX_TREE_DEPTH = 1000;
 
 const UNARY: Readonly<Record<string, number>> = { not: 50, "!": 50, "-": 90, "+": 90 };
 const BINARY: Readonly<Record<string, number>> = {
@@ -73,6 +74,7 @@ class Parser {
   #predicateDepth = 0;
   #depth = 0;
   #nodes = 0;
+  readonly #depths = new Map<Node, number>();
 
   constructor(tokens: readonly Token[], overridden: ReadonlySet<string>) {
     this.#tokens = tokens;
@@ -113,6 +115,11 @@ class Parser {
   #make(node: Node): Node {
     this.#nodes += 1;
     if (this.#nodes > MAX_NODES) fail("compilation failed: expression exceeds maximum allowed nodes");
+    const below = childrenOf(node).map((child) => this.#depths.get(child) ?? 0);
+    const depth = 1 + Math.max(0, ...below);
+    if (depth > MAX_TREE_DEPTH)
+      fail(`compilation failed: expression has more than ${MAX_TREE_DEPTH} operators in a row`);
+    this.#depths.set(node, depth);
     return node;
   }
 
@@ -129,8 +136,8 @@ class Parser {
 
   #expression(precedence: number): Node {
     this.#depth += 1;
-    if (this.#depth > MAX_DEPTH)
-      fail(`compilation failed: expression is nested deeper than ${MAX_DEPTH} levels`);
+    if (this.#depth > MAX_NESTING)
+      fail(`compilation failed: expression is nested deeper than ${MAX_NESTING} levels`);
     try {
       if (precedence === 0 && this.#is("Operator", "let")) return this.#declaration();
       if (precedence === 0 && this.#is("Operator", "if")) return this.#ifElse();
