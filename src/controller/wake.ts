@@ -1,0 +1,42 @@
+// Which Rollouts a change concerns: every event of the caches becomes keys for the work queue. Nothing else travels with a key.
+import { controllerOf, type KubeObject, RESOURCES } from "../api/api.ts";
+import type { StoreEvent } from "../cluster/client.ts";
+import type { Caches } from "./caches.ts";
+
+/** Subscribes to all caches that decisions about Rollouts depend on; returns how to stop. */
+export function wakeRollouts(caches: Caches, wake: (key: string) => void): () => void {
+  const ofNamespace = (namespace: string | undefined, concerns: (rollout: KubeObject) => boolean): void => {
+    for (const rollout of caches.rollouts.store.list(namespace)) {
+      if (concerns(rollout)) wake(`${rollout.metadata.namespace}/${rollout.metadata.name}`);
+    }
+  };
+  /** The owner; without one, whoever may adopt the object or stumble over its name. */
+  const owned = ({ object }: StoreEvent): void => {
+    const { namespace } = object.metadata;
+    const owner = controllerOf(object);
+    if (owner?.kind === RESOURCES.rollout.kind) wake(`${namespace}/${owner.name}`);
+    else
+      ofNamespace(
+        namespace,
+        (rollout) => owner === undefined || object.metadata.name.startsWith(`${rollout.metadata.name}-`),
+      );
+  };
+  const named = ({ object }: StoreEvent): void => {
+    const { namespace, name } = object.metadata;
+    ofNamespace(namespace, (rollout) => {
+      const canary = caches.rollouts.read(rollout).spec.strategy?.canary;
+      return canary?.stableService === name || canary?.canaryService === name;
+    });
+  };
+  const endings = [
+    caches.rollouts.subscribe(({ key }) => wake(key)),
+    caches.replicaSets.subscribe(owned),
+    caches.analysisRuns.subscribe(owned),
+    caches.services.subscribe(named),
+    caches.analysisTemplates.subscribe(({ object }) => ofNamespace(object.metadata.namespace, () => true)),
+    caches.clusterAnalysisTemplates.subscribe(() => ofNamespace(undefined, () => true)),
+  ];
+  return () => {
+    for (const end of endings) end();
+  };
+}

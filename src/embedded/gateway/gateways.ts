@@ -1,0 +1,200 @@
+// Gives every Gateway of class weir a proxy: one pod beside the Gateway, run by the node agent like any other, so that it is restarted, adopted
+// after a crash and logged as pods are. Its bootstrap file lies in the state folder; a pod whose bootstrap changed is replaced.
+import { createHash } from "node:crypto";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { apiVersionOf, type KubeObject, RESOURCES, readGateway } from "../../api/api.ts";
+import { CLUSTER_ERRORS, type ClusterClient, createReflector, createWorkQueue } from "../../cluster/client.ts";
+import type { Clock } from "../../lib/clock.ts";
+import { isWeirError, WeirError } from "../../lib/errors.ts";
+import type { Logger } from "../../lib/log.ts";
+import { gatewayBootstrap } from "./bootstrap.ts";
+
+/** Label of a gateway's pod: the name of its Gateway. */
+export const GATEWAY_LABEL = "weir.dev/gateway";
+const BOOTSTRAP_ANNOTATION = "weir.dev/bootstrap";
+const ADMIN_PORT_ANNOTATION = "weir.dev/admin-port";
+const CLASS = "weir";
+const DRAIN_SECONDS = 30;
+/** Ports tried for one admin server. */
+const PORT_TRIES = 1000;
+
+export interface GatewayControllerDeps {
+  readonly client: ClusterClient;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** State folder; bootstrap files go to `proxies/` in it. */
+  readonly stateDir: string;
+  /** The program of a proxy; `--config FILE` is added. */
+  readonly command: readonly string[];
+  /** The control plane, as `host:port`. */
+  readonly xdsAddress: string;
+  /** First port to try for admin servers. Default 9901. */
+  readonly firstAdminPort?: number;
+}
+
+export interface GatewayController {
+  start(): void;
+  stop(): Promise<void>;
+}
+
+/** Makes the controller. */
+export function createGatewayController(deps: GatewayControllerDeps): GatewayController {
+  const { client, clock, log } = deps;
+  const gateways = createReflector({ client, type: RESOURCES.gateway, clock, log });
+  const pods = createReflector({ client, type: RESOURCES.pod, labelSelector: GATEWAY_LABEL, clock, log });
+  const reserved = new Map<string, number>();
+
+  const reconcile = async (key: string, signal: AbortSignal): Promise<void> => {
+    const gateway = gateways.store.get(key);
+    const [namespace = "", name = ""] = key.split("/");
+    const podName = `gateway-${name}`;
+    if (
+      gateway === undefined ||
+      gateway.metadata.deletionTimestamp !== undefined ||
+      classOf(gateway) !== CLASS
+    ) {
+      // The pod goes with its owner; only the file is left to remove.
+      reserved.delete(key);
+      return rm(fileOf(deps.stateDir, namespace, name), { force: true });
+    }
+    const present = pods.store.get(`${namespace}/${podName}`);
+    if (present?.metadata.deletionTimestamp !== undefined) return;
+    const adminPort =
+      adminPortOf(present) ?? reserved.get(key) ?? (await freePort(deps, pods.store.list(), reserved));
+    reserved.set(key, adminPort);
+    const options = {
+      nodeId: `${namespace}/${podName}`,
+      group: `gateway/${key}`,
+      adminPort,
+      xdsAddress: deps.xdsAddress,
+    };
+    const bootstrap = JSON.stringify(gatewayBootstrap(options), undefined, 2);
+    const hash = createHash("sha256")
+      .update(JSON.stringify([bootstrap, deps.command]))
+      .digest("hex")
+      .slice(0, 16);
+    if (present?.metadata.annotations?.[BOOTSTRAP_ANNOTATION] === hash) return;
+    if (present !== undefined) {
+      log.info("gateway proxy is replaced", { gateway: key });
+      const { uid } = present.metadata;
+      return client.delete(
+        RESOURCES.pod,
+        { namespace, name: podName },
+        { signal, ...(uid !== undefined && { uid }) },
+      );
+    }
+    const file = await writeBootstrap(deps.stateDir, namespace, name, bootstrap);
+    try {
+      await client.create(RESOURCES.pod, podOf(gateway, podName, file, deps.command, adminPort, hash), signal);
+    } catch (error) {
+      // The cache has not shown the last pass's pod yet; its event wakes the key again.
+      if (isWeirError(error, CLUSTER_ERRORS.alreadyExists)) return;
+      throw error;
+    }
+    log.info("gateway proxy is started", { gateway: key, adminPort });
+  };
+
+  const queue = createWorkQueue({ clock, log, process: reconcile, baseDelayMs: 50 });
+  return {
+    start() {
+      gateways.subscribe(({ key }) => queue.add(key));
+      pods.subscribe(({ object }) => {
+        const name = object.metadata.labels?.[GATEWAY_LABEL];
+        queue.add(`${object.metadata.namespace}/${name}`);
+      });
+      gateways.start();
+      pods.start();
+      // Nothing is decided upon half a picture: a pod not yet seen would be made twice.
+      void Promise.all([gateways.waitForSync(), pods.waitForSync()]).then(() => queue.start());
+    },
+    async stop() {
+      await Promise.all([queue.stop(), gateways.stop(), pods.stop()]);
+    },
+  };
+}
+
+function classOf(gateway: KubeObject): string | undefined {
+  return readGateway(gateway).value.spec.gatewayClassName;
+}
+
+function adminPortOf(pod: KubeObject | undefined): number | undefined {
+  const port = Number(pod?.metadata.annotations?.[ADMIN_PORT_ANNOTATION]);
+  return Number.isInteger(port) && port > 0 ? port : undefined;
+}
+
+function fileOf(stateDir: string, namespace: string, name: string): string {
+  return join(stateDir, "proxies", `${namespace}.${name}.json`);
+}
+
+async function writeBootstrap(
+  stateDir: string,
+  namespace: string,
+  name: string,
+  text: string,
+): Promise<string> {
+  const file = fileOf(stateDir, namespace, name);
+  await mkdir(join(stateDir, "proxies"), { recursive: true });
+  await writeFile(`${file}.new`, text);
+  await rename(`${file}.new`, file);
+  return file;
+}
+
+/** A port that nothing listens on and no other gateway has been given. */
+async function freePort(
+  { firstAdminPort = 9901 }: GatewayControllerDeps,
+  pods: readonly KubeObject[],
+  reserved: ReadonlyMap<string, number>,
+): Promise<number> {
+  const taken = new Set([...pods.map(adminPortOf), ...reserved.values()]);
+  for (let port = firstAdminPort; port < firstAdminPort + PORT_TRIES; port += 1) {
+    if (!taken.has(port) && (await isFree(port))) return port;
+  }
+  throw new WeirError({
+    code: "WEIR_ERR_EMBEDDED_NO_PORT",
+    message: `no free port for a proxy's admin server between ${firstAdminPort} and ${firstAdminPort + PORT_TRIES}`,
+  });
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+  });
+}
+
+function podOf(
+  gateway: KubeObject,
+  name: string,
+  file: string,
+  command: readonly string[],
+  adminPort: number,
+  hash: string,
+): KubeObject {
+  const { name: gatewayName, namespace, uid = "" } = gateway.metadata;
+  const owner = { apiVersion: apiVersionOf(RESOURCES.gateway), kind: "Gateway", name: gatewayName, uid };
+  return {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: {
+      name,
+      ...(namespace !== undefined && { namespace }),
+      labels: { [GATEWAY_LABEL]: gatewayName },
+      annotations: { [BOOTSTRAP_ANNOTATION]: hash, [ADMIN_PORT_ANNOTATION]: String(adminPort) },
+      ownerReferences: [{ ...owner, controller: true, blockOwnerDeletion: true }],
+    },
+    spec: {
+      terminationGracePeriodSeconds: DRAIN_SECONDS,
+      containers: [
+        {
+          name: "proxy",
+          image: "weir",
+          command: [...command, "--config", file],
+          readinessProbe: { httpGet: { path: "/ready", port: adminPort }, periodSeconds: 1 },
+        },
+      ],
+    },
+  };
+}

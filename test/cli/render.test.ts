@@ -1,0 +1,149 @@
+// The picture of a Rollout: header, tree, icons, columns.
+import { test } from "tap";
+import { type KubeObject, readAnalysisRun, readPod, readReplicaSet, readRollout } from "../../src/api/api.ts";
+import { renderRollout, renderTable } from "../../src/cli/render.ts";
+import { phaseSeen, viewRollout } from "../../src/cli/rolloutview.ts";
+
+const NOW = Date.parse("2026-01-01T00:10:00Z");
+const created = { creationTimestamp: "2026-01-01T00:05:00Z", namespace: "shop" };
+
+const rollout: KubeObject = {
+  apiVersion: "argoproj.io/v1alpha1",
+  kind: "Rollout",
+  metadata: { name: "web", uid: "u", generation: 2, ...created },
+  spec: {
+    replicas: 4,
+    strategy: {
+      canary: {
+        steps: [{ setWeight: 20 }, { pause: {} }],
+        trafficRouting: { plugins: { "weir.dev/proxy": {} } },
+      },
+    },
+  },
+  status: {
+    observedGeneration: "2",
+    phase: "Paused",
+    message: "CanaryPauseStep",
+    currentPodHash: "b",
+    stableRS: "a",
+    currentStepIndex: 1,
+    replicas: 5,
+    updatedReplicas: 1,
+    readyReplicas: 5,
+    availableReplicas: 5,
+    canary: { weights: { canary: { weight: 20 }, stable: { weight: 80 }, verified: true } },
+  },
+};
+const replicaSet = (hash: string, revision: string, replicas: number, annotations = {}): KubeObject => ({
+  apiVersion: "apps/v1",
+  kind: "ReplicaSet",
+  metadata: {
+    name: `web-${hash}`,
+    uid: `rs-${hash}`,
+    labels: { "rollouts-pod-template-hash": hash },
+    annotations: { "rollout.argoproj.io/revision": revision, ...annotations },
+    ...created,
+  },
+  spec: { replicas, template: { spec: { containers: [{ name: "c", image: `demo:${hash}` }] } } },
+  status: { availableReplicas: replicas, readyReplicas: replicas, replicas },
+});
+const pod = (name: string, owner: string, status: object): KubeObject => ({
+  apiVersion: "v1",
+  kind: "Pod",
+  metadata: {
+    name,
+    ownerReferences: [{ apiVersion: "apps/v1", kind: "ReplicaSet", name: owner, uid: `rs-${owner}` }],
+    ...created,
+  },
+  spec: { containers: [{ name: "c" }] },
+  status,
+});
+const run: KubeObject = {
+  apiVersion: "argoproj.io/v1alpha1",
+  kind: "AnalysisRun",
+  metadata: { name: "web-b-2-1", annotations: { "rollout.argoproj.io/revision": "2" }, ...created },
+  spec: { metrics: [] },
+  status: { phase: "Running", metricResults: [{ name: "m", phase: "Running", successful: 3, failed: 1 }] },
+};
+
+const parts = {
+  rollout: readRollout(rollout).value,
+  replicaSets: [
+    replicaSet("a", "1", 4, { "scale-down-deadline": "2026-01-01T00:10:30Z" }),
+    replicaSet("b", "2", 1),
+  ].map((object) => readReplicaSet(object).value),
+  pods: [
+    pod("web-b-x", "b", {
+      phase: "Running",
+      containerStatuses: [{ name: "c", ready: true, restartCount: 0 }],
+    }),
+    pod("web-a-y", "a", {
+      phase: "Running",
+      containerStatuses: [
+        { name: "c", ready: false, restartCount: 7, state: { waiting: { reason: "CrashLoopBackOff" } } },
+      ],
+    }),
+  ].map((object) => readPod(object).value),
+  analysisRuns: [readAnalysisRun(run).value],
+};
+
+test("get: shows header, revisions newest first, roles, pods and analysis as Argo's plugin does", async (t) => {
+  t.strictSame(
+    renderRollout(viewRollout(parts, NOW)),
+    [
+      "Name:            web",
+      "Namespace:       shop",
+      "Status:          ॥ Paused",
+      "Message:         CanaryPauseStep",
+      "Strategy:        Canary",
+      "  Step:          1/2",
+      "  SetWeight:     20",
+      "  ActualWeight:  20",
+      "Images:          demo:b (canary)",
+      "                 demo:a (stable)",
+      "Replicas:",
+      "  Desired:       4",
+      "  Current:       5",
+      "  Updated:       1",
+      "  Ready:         5",
+      "  Available:     5",
+      "",
+      "NAME                KIND         STATUS              AGE  INFO",
+      "⟳ web               Rollout      ॥ Paused            5m",
+      "├──# revision:2",
+      "│  ├──⧉ web-b       ReplicaSet   ✔ Healthy           5m   canary",
+      "│  │  └──□ web-b-x  Pod          ✔ Running           5m   ready:1/1",
+      "│  └──α web-b-2-1   AnalysisRun  ◌ Running           5m   ✔ 3,✖ 1",
+      "└──# revision:1",
+      "   └──⧉ web-a       ReplicaSet   ✔ Healthy           5m   stable,delay:30s",
+      "      └──□ web-a-y  Pod          ⚠ CrashLoopBackOff  5m   ready:0/1,restarts:7",
+    ].map((line) => line),
+  );
+});
+
+test("get: a status that has not caught up with the spec is Progressing", async (t) => {
+  const seen = (status: object): string => {
+    const object = { ...rollout, status: { ...(rollout.status as object), ...status } };
+    return phaseSeen(readRollout(object).value).message;
+  };
+  t.equal(seen({ observedGeneration: "1" }), "waiting for rollout spec update to be observed");
+  t.equal(seen({ controllerPause: true }), "waiting for rollout to unpause");
+  t.equal(
+    seen({
+      controllerPause: true,
+      pauseConditions: [{ reason: "CanaryPauseStep", startTime: "2026-01-01T00:00:00Z" }],
+    }),
+    "CanaryPauseStep",
+  );
+});
+
+test("render: columns are as wide as what is seen of their widest cell", async (t) => {
+  t.strictSame(
+    renderTable([
+      ["॥ a", "b"],
+      ["cc", "d"],
+      ["e", ""],
+    ]),
+    ["॥ a  b", "cc   d", "e"],
+  );
+});
