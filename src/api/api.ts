@@ -92,6 +92,7 @@ export {
   WORKLOAD_GENERATION_ANNOTATION,
 } from "./labels.ts";
 export { controllerOf, type KubeObject, keyOf, type ObjectMeta, type OwnerReference } from "./meta.ts";
+export { podTemplateHash, stepHash } from "./podhash.ts";
 export type {
   Container,
   ContainerState,
@@ -160,6 +161,7 @@ export {
   type WeightDestination,
 } from "./rolloutschema.ts";
 export type { TrafficRouting } from "./routingschema.ts";
+export { selectorMatches, selectorText } from "./selector.ts";
 export type { DeepReadonly, LabelSelector } from "./shapes.ts";
 export {
   type CanaryScale,
