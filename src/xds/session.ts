@@ -1,0 +1,307 @@
+// One client on one stream, as a state machine: it takes discovery requests and publications and says which responses to send now.
+// It keeps make before break (clusters and endpoints, then listeners, then routes, and only then removals), one response outstanding
+// per kind, and does not repeat what was rejected. Pure: time comes as `nowMs`, the timer it needs goes out as `wakeAtMs`.
+//
+//   publish ─▶ clusters ─ack▶ endpoints ─ack▶ listeners ─ack▶ routes ─ack▶ in force ─▶ clusters without the old ones
+import type { ResourceKind } from "./messages.ts";
+import { type Entries, type Entry, NO_ENTRIES, type Publication, versionOf } from "./snapshot.ts";
+
+/** How long the next kind waits for a client to subscribe to the endpoints of clusters it was given. gRPC clients never ask for all. */
+export const SUBSCRIBE_WAIT_MS = 2_000;
+/** Resource names that one client may ask for of one kind; a client that asks for more is cut off. */
+export const MAX_NAMES = 100_000;
+
+/** What a client says of one kind, in the words of a DiscoveryRequest. */
+export interface SessionRequest {
+  readonly kind: ResourceKind;
+  readonly version: string;
+  readonly nonce: string;
+  readonly names: readonly string[];
+  /** The client's words, when it rejects the response of that nonce. */
+  readonly rejection?: string;
+}
+
+export interface SessionResponse {
+  readonly kind: ResourceKind;
+  readonly version: string;
+  readonly nonce: string;
+  readonly entries: readonly Entry[];
+  /** All that the client has of this kind once it accepts: what `version` stands for. */
+  readonly holds: Entries;
+}
+
+/** What a request meant. `stale` answers a response that is not the latest: it changes nothing. */
+export type RequestMeaning = "first" | "ack" | "nack" | "subscription" | "stale";
+
+export interface Rejection {
+  readonly version: string;
+  readonly message: string;
+  readonly atMs: number;
+}
+
+/** Looks up what was sent under a version before, on any stream of the group. */
+export type Recall = (kind: ResourceKind, version: string) => Entries | undefined;
+
+interface KindState {
+  isSubscribed: boolean;
+  isWildcard: boolean;
+  names: ReadonlySet<string>;
+  nonce: string;
+  /** Version of the response that is not answered yet. */
+  outstanding: string | undefined;
+  /** What the client holds for sure, and what it holds once it accepts the outstanding response. */
+  acked: Entries;
+  sent: Entries;
+  /** What it rejected last: some of it may be in force nevertheless. */
+  doubtful: Entries;
+  ackedVersion: string;
+  /** Version that the client says it has, from a stream before this one; until it is looked up. */
+  claimed: string;
+  rejection: Rejection | undefined;
+}
+
+const ORDER: readonly ResourceKind[] = ["clusters", "endpoints", "listeners", "routes"];
+
+const freshState = (): KindState => ({
+  isSubscribed: false,
+  isWildcard: false,
+  names: new Set(),
+  nonce: "",
+  outstanding: undefined,
+  acked: NO_ENTRIES,
+  sent: NO_ENTRIES,
+  doubtful: NO_ENTRIES,
+  ackedVersion: "",
+  claimed: "",
+  rejection: undefined,
+});
+
+export class Session {
+  readonly #recall: Recall;
+  readonly #states: Readonly<Record<ResourceKind, KindState>> = {
+    clusters: freshState(),
+    endpoints: freshState(),
+    listeners: freshState(),
+    routes: freshState(),
+  };
+  #target: Publication | undefined;
+  #sendCount = 0;
+  #ackedSeq = 0;
+  /** Assignments to answer again though they are unchanged: a client warms a changed cluster until it hears of its endpoints. */
+  #repeat = new Set<string>();
+  /** Until when the publication of `seq` waits for subscriptions. */
+  #deadline: { readonly seq: number; readonly atMs: number } | undefined;
+  #isWaiting = false;
+
+  constructor(recall: Recall) {
+    this.#recall = recall;
+  }
+
+  /** The highest publication that the client has in force, routes and all they depend on; 0: none. */
+  get ackedSeq(): number {
+    return this.#ackedSeq;
+  }
+
+  /** When `step` must run again though nothing was heard. */
+  get wakeAtMs(): number | undefined {
+    return this.#isWaiting ? this.#deadline?.atMs : undefined;
+  }
+
+  get subscribedRoutes(): readonly string[] {
+    return [...this.#states.routes.names].sort();
+  }
+
+  acked(kind: ResourceKind): string {
+    return this.#states[kind].ackedVersion;
+  }
+
+  rejection(kind: ResourceKind): Rejection | undefined {
+    return this.#states[kind].rejection;
+  }
+
+  /** Sets what the client should have. */
+  publish(publication: Publication): void {
+    this.#target = publication;
+  }
+
+  /** Takes a request; `step` then says what to send. */
+  request(request: SessionRequest, nowMs: number): RequestMeaning {
+    const state = this.#states[request.kind];
+    if (request.nonce !== "" && request.nonce !== state.nonce) return "stale";
+    const isFirst = !state.isSubscribed;
+    this.#subscribe(state, request);
+    if (isFirst && request.nonce === "") {
+      state.claimed = request.version;
+      return "first";
+    }
+    if (request.nonce === "" || state.outstanding === undefined) return "subscription";
+    const version = state.outstanding;
+    state.outstanding = undefined;
+    if (request.rejection !== undefined) {
+      state.rejection = { version, message: request.rejection, atMs: nowMs };
+      state.doubtful = state.sent;
+      state.sent = state.acked;
+      return "nack";
+    }
+    state.acked = this.#restrict(state, state.sent);
+    state.sent = state.acked;
+    state.doubtful = NO_ENTRIES;
+    state.ackedVersion = version;
+    state.rejection = undefined;
+    return "ack";
+  }
+
+  /** What to send now, in order. At most one response per kind is outstanding. */
+  step(nowMs: number): readonly SessionResponse[] {
+    const responses: SessionResponse[] = [];
+    const target = this.#target;
+    if (target === undefined) return responses;
+    this.#isWaiting = false;
+    for (const kind of ORDER) {
+      const state = this.#states[kind];
+      if (state.isSubscribed) {
+        this.#adopt(kind, target);
+        const wanted = this.#wantedWhileAdding(kind, target);
+        this.#offer(kind, wanted, responses, kind === "clusters" ? "additions" : "all");
+        if (isUnsettled(state, wanted)) return responses;
+        if (state.rejection !== undefined && state.rejection.version !== versionOf(wanted))
+          state.rejection = undefined;
+      }
+      if (kind === "endpoints" && this.#waitsForSubscription(target, nowMs)) return responses;
+    }
+    if (!this.#hasAskedForAllRoutes(target)) return responses;
+    this.#ackedSeq = target.seq;
+    if (this.#states.clusters.isSubscribed)
+      this.#offer("clusters", this.#select("clusters", target.entries.clusters), responses, "all");
+    return responses;
+  }
+
+  /** Sends what differs; with `additions`, what only takes away is left for later. */
+  #offer(
+    kind: ResourceKind,
+    wanted: Entries,
+    responses: SessionResponse[],
+    which: "additions" | "all",
+  ): void {
+    const state = this.#states[kind];
+    if (state.outstanding !== undefined) return;
+    const isFull = kind === "listeners" || kind === "clusters";
+    const changed = [...wanted.values()].filter(
+      (entry) =>
+        state.sent.get(entry.name)?.hash !== entry.hash ||
+        (kind === "endpoints" && this.#repeat.has(entry.name)),
+    );
+    const hasRemoval = isFull && which === "all" && [...state.sent.keys()].some((name) => !wanted.has(name));
+    // A first answer is due even when there is nothing to say: the client waits for it.
+    const isFirst = state.nonce === "" && state.ackedVersion === "" && isFull;
+    if (changed.length === 0 && !hasRemoval && !isFirst) return;
+    const version = versionOf(wanted);
+    if (state.rejection?.version === version) return;
+    if (kind === "clusters")
+      for (const entry of changed) for (const name of entry.refersTo) this.#repeat.add(name);
+    if (kind === "endpoints") for (const entry of changed) this.#repeat.delete(entry.name);
+    this.#sendCount += 1;
+    state.nonce = String(this.#sendCount);
+    state.outstanding = version;
+    state.sent = wanted;
+    responses.push({
+      kind,
+      version,
+      nonce: state.nonce,
+      entries: isFull ? [...wanted.values()] : changed,
+      holds: wanted,
+    });
+  }
+
+  /** The target, and what the client may still need of the old: clusters that its present routes name, and their endpoints. */
+  #wantedWhileAdding(kind: ResourceKind, target: Publication): Entries {
+    const entries = target.entries[kind];
+    if (kind === "listeners" || kind === "routes") return this.#select(kind, entries);
+    const kept = kind === "clusters" ? this.#keptClusters(target) : this.#keptAssignments();
+    const union = new Map(entries);
+    for (const [name, entry] of kept) if (!union.has(name)) union.set(name, entry);
+    return this.#select(kind, union);
+  }
+
+  #keptClusters(target: Publication): Entries {
+    const { clusters, routes } = this.#states;
+    // Which clusters the client's routes name is known once it has acknowledged some; until then it keeps all.
+    const isKnown = routes.ackedVersion !== "" && routes.acked !== NO_ENTRIES;
+    const held = [routes.acked, routes.sent, routes.doubtful].flatMap((entries) => [...entries.values()]);
+    const named = new Set(held.flatMap((entry) => entry.refersTo));
+    const isSettled = this.#ackedSeq === target.seq && routes.outstanding === undefined;
+    return new Map([...clusters.sent].filter(([name]) => (isKnown || isSettled ? named.has(name) : true)));
+  }
+
+  #keptAssignments(): Entries {
+    const needed = new Set([...this.#states.clusters.sent.values()].flatMap((entry) => entry.refersTo));
+    return new Map([...this.#states.endpoints.sent].filter(([name]) => needed.has(name)));
+  }
+
+  /** Clients that take all clusters subscribe to the endpoints of each; those that do so late (or never) are waited for within a bound. */
+  #waitsForSubscription(target: Publication, nowMs: number): boolean {
+    const { clusters, endpoints } = this.#states;
+    const isComplete =
+      !clusters.isWildcard || [...target.entries.endpoints.keys()].every((name) => endpoints.names.has(name));
+    if (isComplete) return false;
+    if (this.#deadline?.seq !== target.seq)
+      this.#deadline = { seq: target.seq, atMs: nowMs + SUBSCRIBE_WAIT_MS };
+    this.#isWaiting = nowMs < this.#deadline.atMs;
+    return this.#isWaiting;
+  }
+
+  #hasAskedForAllRoutes(target: Publication): boolean {
+    const { listeners, routes } = this.#states;
+    if (!listeners.isSubscribed) return false;
+    if (!listeners.isWildcard) return routes.isSubscribed;
+    return [...target.entries.routes.keys()].every((name) => routes.names.has(name));
+  }
+
+  #subscribe(state: KindState, { kind, names }: SessionRequest): void {
+    const isWildcardKind = kind === "listeners" || kind === "clusters";
+    const wanted = new Set(names.filter((name) => name !== "*"));
+    const isWildcard =
+      isWildcardKind &&
+      (names.includes("*") || (names.length === 0 && (!state.isSubscribed || state.isWildcard)));
+    const isSame =
+      state.isWildcard === isWildcard &&
+      wanted.size === state.names.size &&
+      [...wanted].every((name) => state.names.has(name));
+    state.isSubscribed = true;
+    if (isSame) return;
+    state.isWildcard = isWildcard;
+    state.names = wanted;
+    // What it no longer asks for it may have dropped: it is sent again should it ask again.
+    state.acked = this.#restrict(state, state.acked);
+    if (state.outstanding === undefined) state.sent = state.acked;
+  }
+
+  /** A client that comes back says what it has; when that is known, it need not be sent. */
+  #adopt(kind: ResourceKind, target: Publication): void {
+    const state = this.#states[kind];
+    const { claimed } = state;
+    if (claimed === "") return;
+    state.claimed = "";
+    const current = this.#select(kind, target.entries[kind]);
+    const held = versionOf(current) === claimed ? current : this.#recall(kind, claimed);
+    if (held === undefined) return;
+    state.acked = this.#restrict(state, held);
+    state.sent = state.acked;
+    state.ackedVersion = claimed;
+  }
+
+  #select(kind: ResourceKind, entries: Entries): Entries {
+    return this.#restrict(this.#states[kind], entries);
+  }
+
+  #restrict(state: KindState, entries: Entries): Entries {
+    if (state.isWildcard) return entries;
+    return new Map([...entries].filter(([name]) => state.names.has(name)));
+  }
+}
+
+/** Whether later kinds must wait: an answer is outstanding, or the client does not have (refused) what they would build on. */
+function isUnsettled(state: KindState, wanted: Entries): boolean {
+  if (state.outstanding !== undefined) return true;
+  return [...wanted.values()].some((entry) => state.acked.get(entry.name)?.hash !== entry.hash);
+}
