@@ -1,5 +1,22 @@
-// The door of engine/.
+// The door of engine/ and the page to read first: what one pass does about one Rollout. Planners stand in fixed precedence: deleted →
+// invalid → the wanted version's ReplicaSet → canary (where promote full clears an abort, and an abort comes before the steps).
+// Pure: from a snapshot and the time to a plan. Nothing here performs or waits.
+import { MESSAGES, REASONS, stepText, type TrafficIntent } from "../api/api.ts";
+import { assertNever } from "../lib/assert.ts";
+import { type CanaryDecision, decideCanary } from "./canary.ts";
+import { type Context, contextOf, isPromoted } from "./context.ts";
+import { deadlineAbortStage } from "./deadline.ts";
+import { explanationOf } from "./explain.ts";
+import { invalidReason } from "./invalid.ts";
+import type { Action, Plan, PlannedEvent, Wait } from "./plan.ts";
+import { planHistory, planRevision, type RevisionPlan } from "./revision.ts";
+import type { Snapshot } from "./snapshot.ts";
+import { afterUser, firstStage, modeOf, type Stage } from "./stage.ts";
+import { type BuiltStatus, buildStatus, collisionStatus, invalidStatus, isFirstSight } from "./status.ts";
+import { inForceOf, intentOf } from "./traffic.ts";
+import { desiredWeights } from "./weights.ts";
 
+export { explain } from "./explain.ts";
 export type {
   Action,
   AnnotationChanges,
@@ -21,3 +38,233 @@ export {
   type ValidationSnapshot,
   type WorkloadSnapshot,
 } from "./snapshot.ts";
+
+/** Decides one pass. */
+export function decide(snapshot: Snapshot, nowMs: number): Plan {
+  const context = contextOf(snapshot, nowMs);
+  if (snapshot.rollout.metadata.deletionTimestamp !== undefined) return planDeleted(context);
+  const reason = invalidReason(context);
+  if (reason !== undefined) return planInvalid(context, reason);
+  const revision = planRevision(context);
+  switch (revision.kind) {
+    case "collision":
+      return planCollision(context, revision.collisionCount);
+    case "preparing":
+      return planPreparing(context, revision);
+    case "ready":
+      return planUpdate(context, revision);
+    default:
+      return assertNever(revision);
+  }
+}
+
+/** The owner is going: the API takes its ReplicaSets and runs with it, the proxies keep what they have. */
+function planDeleted(context: Context): Plan {
+  return assemble(context, {
+    planner: "deleted",
+    status: context.status,
+    traffic: lastIntent(context),
+    next: "nothing: the Rollout is being deleted",
+  });
+}
+
+/** Nothing is touched, the running release goes on; the last weights stay published. */
+function planInvalid(context: Context, reason: string): Plan {
+  const retryAtMs = context.nowMs + context.snapshot.config.invalidRetryMs;
+  return assemble(context, {
+    planner: "invalid",
+    status: invalidStatus(context, reason),
+    events: firstSight(context),
+    traffic: lastIntent(context),
+    requeueAtMs: [retryAtMs],
+    waits: [{ code: "valid", text: reason }],
+    next: "it goes on by itself once the spec is right and what it names exists",
+  });
+}
+
+/** Another salt, another name: the next pass creates it. */
+function planCollision(context: Context, collisionCount: number): Plan {
+  return assemble(context, {
+    planner: "name taken",
+    status: collisionStatus(context, collisionCount),
+    events: firstSight(context),
+    traffic: lastIntent(context),
+    requeueAtMs: [context.nowMs + 1],
+    next: "create the ReplicaSet under another name",
+  });
+}
+
+/** Creates or adopts what the update stands on; the update begins when it is there. */
+function planPreparing(context: Context, revision: Extract<RevisionPlan, { kind: "preparing" }>): Plan {
+  const reset = changedStage(context);
+  const stage = reset ?? afterUser(context).stage;
+  const mode = modeOf(context, stage);
+  const stableHash = context.status.stableRS ?? "";
+  const { weights } = desiredWeights(context, mode, stage, inForceOf(context));
+  const built = buildStatus(context, {
+    stage,
+    stableHash,
+    weights,
+    areServicesSettled: false,
+    revision: revision.revision,
+    isCreating: revision.isNew,
+    isNewVersion: reset !== undefined,
+    isFast: false,
+    isPromoted: false,
+  });
+  return assemble(context, {
+    planner: "revision",
+    status: built.status,
+    actions: revision.steps.actions,
+    events: [
+      ...firstSight(context),
+      ...revision.steps.events,
+      ...built.events.incomplete,
+      ...built.events.aborted,
+      ...built.events.paused,
+    ],
+    traffic: weights === undefined ? undefined : intentOf(context, weights),
+    requeueAtMs: revision.steps.actions.length > 0 ? [] : [context.nowMs + RECHECK_MS],
+    next: "scale the new version",
+  });
+}
+
+/** How soon to look again while an object of ours is on its way out. */
+const RECHECK_MS = 1000;
+
+/** One pass of the update. */
+function planUpdate(context: Context, revision: Extract<RevisionPlan, { kind: "ready" }>): Plan {
+  const reset = changedStage(context);
+  let decision = decideCanary(context, reset);
+  let built = statusOf(context, decision, revision.revision, reset);
+  const abortStage = deadlineAbortStage(context, decision, built.deadline);
+  if (abortStage !== undefined) {
+    decision = decideCanary(context, abortStage);
+    built = statusOf(context, decision, revision.revision, reset);
+  }
+  const { deadline, events } = built;
+  const completed = completedEvents(context, decision, revision.revision);
+  return assemble(context, {
+    planner: PLANNER_NAMES[decision.mode],
+    status: built.status,
+    actions: [...revision.steps.actions, ...decision.actions, ...planHistory(context)],
+    events: [
+      ...firstSight(context),
+      ...revision.steps.events,
+      ...events.incomplete,
+      ...skipped(context, reset),
+      ...decision.events.steps,
+      ...decision.events.scaling,
+      ...events.aborted,
+      ...events.paused,
+      ...completed,
+    ],
+    traffic: decision.weights === undefined ? undefined : intentOf(context, decision.weights),
+    requeueAtMs: [...decision.requeueAtMs, ...(deadline.atMs === undefined ? [] : [deadline.atMs])],
+    waits: decision.waits,
+    warnings: decision.warnings,
+    next: nextWords(context, decision),
+  });
+}
+
+const PLANNER_NAMES: Readonly<Record<CanaryDecision["mode"], string>> = {
+  firstDeploy: "first deploy",
+  promoted: "promoted",
+  promoteFull: "promote full",
+  aborted: "abort",
+  steps: "steps",
+};
+
+function statusOf(
+  context: Context,
+  decision: CanaryDecision,
+  revision: number,
+  reset: Stage | undefined,
+): BuiltStatus {
+  const isBack = reset !== undefined && isPromoted(context);
+  return buildStatus(context, {
+    stage: decision.stage,
+    stableHash: decision.stableHash,
+    weights: decision.weights,
+    areServicesSettled: decision.areServicesSettled,
+    revision,
+    isCreating: false,
+    isNewVersion: reset !== undefined,
+    isFast: decision.mode === "promoteFull" || isBack,
+    isPromoted: decision.promotion !== undefined || isBack,
+  });
+}
+
+/** The stage to begin with, when the spec asks for other pods or other steps than the last status knew. */
+function changedStage(context: Context): Stage | undefined {
+  const { currentPodHash, currentStepHash } = context.status;
+  const isSame = currentPodHash === context.podHash && currentStepHash === context.stepHash;
+  return isSame ? undefined : firstStage(context);
+}
+
+function skipped(context: Context, reset: Stage | undefined): readonly PlannedEvent[] {
+  const isBack = reset !== undefined && isPromoted(context) && context.steps.length > 0;
+  return isBack ? [{ type: "Normal", reason: REASONS.skipSteps, message: MESSAGES.skipStepsToStable }] : [];
+}
+
+function completedEvents(
+  context: Context,
+  decision: CanaryDecision,
+  revision: number,
+): readonly PlannedEvent[] {
+  if (decision.promotion === undefined) return [];
+  const message = MESSAGES.rolloutCompleted(revision, context.podHash, decision.promotion);
+  return [{ type: "Normal", reason: REASONS.rolloutCompleted, message }];
+}
+
+function firstSight(context: Context): readonly PlannedEvent[] {
+  if (!isFirstSight(context.snapshot.raw)) return [];
+  const message = `Rollout resource added to informer: ${context.namespace}/${context.name}`;
+  return [{ type: "Normal", reason: REASONS.rolloutAddedToInformer, message }];
+}
+
+/** What was published last, or what the status says was decided: for passes that decide no weights. */
+function lastIntent(context: Context): TrafficIntent | undefined {
+  const { weights } = context.status.canary ?? {};
+  if (!context.hasRouter || weights === undefined) return context.snapshot.traffic.published;
+  return intentOf(context, weights);
+}
+
+interface Parts {
+  readonly planner: string;
+  readonly status: Plan["status"];
+  readonly actions?: readonly Action[];
+  readonly events?: readonly PlannedEvent[];
+  readonly traffic: TrafficIntent | undefined;
+  readonly requeueAtMs?: readonly number[];
+  readonly waits?: readonly Wait[];
+  readonly warnings?: readonly string[];
+  readonly next: string;
+}
+
+/** Puts a plan together, with its explanation. */
+function assemble(context: Context, parts: Parts): Plan {
+  const { status, traffic, actions = [], events = [], requeueAtMs = [], waits = [], warnings = [] } = parts;
+  const soonestMs = Math.min(...requeueAtMs);
+  return {
+    actions,
+    status,
+    ...(traffic === undefined ? {} : { traffic }),
+    events,
+    ...(requeueAtMs.length === 0 ? {} : { requeueAtMs: Math.max(soonestMs, context.nowMs + 1) }),
+    warnings,
+    explanation: explanationOf(context, { planner: parts.planner, status, actions, waits, next: parts.next }),
+  };
+}
+
+function nextWords(context: Context, decision: CanaryDecision): string {
+  const { stage, mode } = decision;
+  if (mode === "aborted") return "nothing until somebody retries, or applies another version";
+  if (decision.promotion !== undefined || mode === "promoted")
+    return "nothing: the version is the stable one";
+  if (mode === "firstDeploy") return "make this first version the stable one";
+  const at = stage.index ?? 0;
+  const following = context.steps[mode === "promoteFull" ? context.steps.length : at + 1];
+  if (following === undefined) return "make the new version the stable one";
+  return `step ${at + 2} of ${context.steps.length}: ${stepText(context.canary.steps?.[at + 1] ?? {})}`;
+}

@@ -1,0 +1,198 @@
+// AnalysisRuns of an update: what the current ones say, which to create, end and delete. A failed run aborts, an inconclusive one pauses.
+// Source: Argo: rollout/analysis.go, v1.9.
+import {
+  type AnalysisPhase,
+  type AnalysisRun,
+  type AnalysisRunRef,
+  analysisRunReason,
+  MESSAGES,
+  POD_HASH_LABEL,
+  runHistoryLimitsOf,
+} from "../api/api.ts";
+import { type Context, isOwnedBy } from "./context.ts";
+import { newRun } from "./newrun.ts";
+import type { Action, PlannedEvent, Wait } from "./plan.ts";
+import { podHashOf } from "./replicaset.ts";
+import { aborted, hasPause, isHalted, type Mode, type Stage, withPause } from "./stage.ts";
+import { parseTime } from "./time.ts";
+
+export type RunKind = "Step" | "Background";
+
+export interface Judgement {
+  readonly stage: Stage;
+  readonly events: readonly PlannedEvent[];
+}
+
+export interface RunPlan {
+  readonly stage: Stage;
+  readonly actions: readonly Action[];
+  readonly waits: readonly Wait[];
+}
+
+/** Takes over what the current runs say. `isResumed`: the user lifted a pause, so that an inconclusive run is replaced by a new one. */
+export function judgeRuns(context: Context, before: Stage, isResumed: boolean): Judgement {
+  const events: PlannedEvent[] = [];
+  let stage = before;
+  for (const kind of ["Step", "Background"] as const) {
+    const ref = refOf(stage, kind);
+    const run = ref === undefined ? undefined : ownRun(context, ref.name);
+    if (ref === undefined || run === undefined) continue;
+    const { phase, message } = run.status;
+    const seen = {
+      name: ref.name,
+      ...(phase === undefined ? {} : { status: phase }),
+      ...withMessage(message),
+    };
+    stage = withRef(stage, kind, seen);
+    if (phase !== undefined && phase !== ref.status) events.push(changed(kind, ref.name, phase, ref.status));
+    if (stage.isAborted || stage.promoteFull) continue;
+    if (phase === "Failed" || phase === "Error") {
+      const text = kind === "Step" ? MESSAGES.stepAnalysisFailed : MESSAGES.backgroundAnalysisFailed;
+      stage = aborted(context, stage, text(message ?? ""));
+    } else if (phase === "Inconclusive") {
+      stage = isResumed
+        ? withRef(stage, kind, undefined)
+        : withPause(context, stage, "InconclusiveAnalysisRun");
+    }
+  }
+  return { stage, events };
+}
+
+/** Creates the runs that the stage needs, ends those that it does not, deletes old ones. */
+export function planRuns(context: Context, mode: Mode, before: Stage): RunPlan {
+  const actions: Action[] = [];
+  const waits: Wait[] = [];
+  let stage = before;
+  for (const kind of wantedRuns(context, mode, stage)) {
+    const ref = refOf(stage, kind);
+    if (ref === undefined || ownRun(context, ref.name) === undefined) {
+      const run = newRun(context, kind, stage.index ?? 0);
+      if (run.kind === "error") {
+        waits.push({ code: "valid", text: run.message });
+        continue;
+      }
+      if (run.action !== undefined) actions.push(run.action);
+      stage = withRef(stage, kind, { name: run.name });
+    }
+    if (kind === "Step") waits.push(waitFor(context, refOf(stage, kind)));
+  }
+  const isOver = mode !== "steps";
+  const needed = new Set(
+    isOver ? [] : [stage.stepRun?.name, stage.backgroundRun?.name].filter((name) => name !== undefined),
+  );
+  actions.push(...endUnneeded(context, needed));
+  const shown = new Set([stage.stepRun?.name, stage.backgroundRun?.name]);
+  actions.push(...deleteOld(context, shown));
+  return { stage, actions, waits };
+}
+
+/** Whether the step's run has succeeded. */
+export function isStepRunSuccessful(stage: Stage): boolean {
+  return stage.stepRun?.status === "Successful";
+}
+
+function wantedRuns(context: Context, mode: Mode, stage: Stage): readonly RunKind[] {
+  if (mode !== "steps" || isHalted(context, stage) || stage.index === undefined) {
+    return mode === "steps" && context.canary.analysis !== undefined && !isHalted(context, stage)
+      ? ["Background"]
+      : [];
+  }
+  const kinds: RunKind[] = [];
+  const step = context.steps[stage.index];
+  if (step?.kind === "analysis" && !hasPause(stage, "CanaryPauseStep")) kinds.push("Step");
+  const { analysis } = context.canary;
+  if (analysis !== undefined && stage.index >= (analysis.startingStep ?? 0)) kinds.push("Background");
+  return kinds;
+}
+
+function waitFor(context: Context, ref: AnalysisRunRef | undefined): Wait {
+  const phase = ref?.status ?? "Pending";
+  const { completedAt: _, ...status } = ownRun(context, ref?.name ?? "")?.status ?? {};
+  const measured = (status.metricResults ?? []).map(
+    (result) => `${result.name} ${result.successful ?? 0} ok, ${result.failed ?? 0} failed`,
+  );
+  const detail = measured.length === 0 ? "" : ` (${measured.join("; ")})`;
+  return { code: "analysis", text: `AnalysisRun ${ref?.name ?? ""} is ${phase}${detail}` };
+}
+
+/** Ends runs that nothing waits for any more. */
+function endUnneeded(context: Context, needed: ReadonlySet<string>): readonly Action[] {
+  return ownRuns(context)
+    .filter((run) => !isFinished(run) && run.spec.terminate !== true && !needed.has(run.metadata.name))
+    .map((run) => ({
+      kind: "terminateAnalysisRun",
+      ...identity(run),
+      reason: "nothing waits for this run any more",
+    }));
+}
+
+/** Deletes finished runs of versions that are gone, and those beyond the history limits, oldest first. */
+function deleteOld(context: Context, shown: ReadonlySet<string | undefined>): readonly Action[] {
+  const limits = runHistoryLimitsOf(context.rollout);
+  const versions = new Set([context.podHash, ...context.roles.owned.map(podHashOf)]);
+  const isOfVersion = (run: AnalysisRun): boolean =>
+    versions.has(run.metadata.labels?.[POD_HASH_LABEL] ?? "");
+  const old = ownRuns(context).filter((run) => isFinished(run) && !shown.has(run.metadata.name));
+  const newestFirst = old.filter(isOfVersion).sort((a, b) => createdMs(b) - createdMs(a));
+  const isSuccess = (run: AnalysisRun): boolean => run.status.phase === "Successful";
+  const beyond = [
+    ...newestFirst.filter(isSuccess).slice(limits.successful),
+    ...newestFirst.filter((run) => !isSuccess(run)).slice(limits.unsuccessful),
+  ];
+  return [...old.filter((run) => !isOfVersion(run)), ...beyond].map((run) => ({
+    kind: "deleteAnalysisRun",
+    ...identity(run),
+    reason: "the run is beyond the history limit",
+  }));
+}
+
+function changed(
+  kind: RunKind,
+  name: string,
+  phase: AnalysisPhase,
+  before: string | undefined,
+): PlannedEvent {
+  const isBad = phase === "Failed" || phase === "Error";
+  return {
+    type: isBad ? "Warning" : "Normal",
+    reason: analysisRunReason(phase),
+    message: MESSAGES.analysisRunChanged(kind, name, phase, before),
+  };
+}
+
+function ownRuns(context: Context): readonly AnalysisRun[] {
+  return context.snapshot.analysis.runs.filter(
+    (run) => isOwnedBy(run, context.uid) && run.metadata.deletionTimestamp === undefined,
+  );
+}
+
+function ownRun(context: Context, name: string): AnalysisRun | undefined {
+  return ownRuns(context).find((run) => run.metadata.name === name);
+}
+
+/** Whether the run has its verdict. */
+export function isFinished(run: AnalysisRun): boolean {
+  const { phase } = run.status;
+  return phase === "Successful" || phase === "Failed" || phase === "Error" || phase === "Inconclusive";
+}
+
+function identity(run: AnalysisRun): { namespace: string; name: string; uid: string } {
+  const { namespace = "", name, uid = "" } = run.metadata;
+  return { namespace, name, uid };
+}
+
+function createdMs(run: AnalysisRun): number {
+  return parseTime(run.metadata.creationTimestamp) ?? 0;
+}
+
+function refOf(stage: Stage, kind: RunKind): AnalysisRunRef | undefined {
+  return kind === "Step" ? stage.stepRun : stage.backgroundRun;
+}
+
+function withRef(stage: Stage, kind: RunKind, ref: AnalysisRunRef | undefined): Stage {
+  return kind === "Step" ? { ...stage, stepRun: ref } : { ...stage, backgroundRun: ref };
+}
+
+function withMessage(message: string | undefined): { message?: string } {
+  return message === undefined || message === "" ? {} : { message };
+}

@@ -1,0 +1,147 @@
+// One pass of a canary whose ReplicaSet exists: what the user and the analyses say, which step is done, then weights, Services, pods and
+// promotion, each from what was observed and from the choices before it. The order of this page is the order of the pass.
+import { MESSAGES, PROMOTION_REASONS, REASONS, type TrafficWeights } from "../api/api.ts";
+import { judgeRuns, planRuns } from "./analysisruns.ts";
+import { type Context, isPromoted } from "./context.ts";
+import type { Action, PlannedEvent, Wait } from "./plan.ts";
+import { countsOf } from "./replicaset.ts";
+import { planScaling } from "./scaling.ts";
+import { planServices } from "./services.ts";
+import { afterUser, lastIndex, type Mode, modeOf, type Stage } from "./stage.ts";
+import { planSteps } from "./steps.ts";
+import { type InForce, inForceOf } from "./traffic.ts";
+import { acknowledgementText, desiredWeights } from "./weights.ts";
+
+export interface CanaryDecision {
+  readonly mode: Mode;
+  readonly stage: Stage;
+  /** The stable version as the pass leaves it; empty before there is one. */
+  readonly stableHash: string;
+  /** Why it was promoted by this pass. */
+  readonly promotion: string | undefined;
+  readonly weights: TrafficWeights | undefined;
+  readonly areServicesSettled: boolean;
+  readonly actions: readonly Action[];
+  /** In three parts: before, among and after the events that the status brings. */
+  readonly events: CanaryEvents;
+  readonly waits: readonly Wait[];
+  readonly warnings: readonly string[];
+  readonly requeueAtMs: readonly number[];
+}
+
+export interface CanaryEvents {
+  readonly steps: readonly PlannedEvent[];
+  readonly scaling: readonly PlannedEvent[];
+}
+
+/** Decides the pass. `reset`: the stage to begin with when the spec's version or steps have changed. */
+export function decideCanary(context: Context, reset: Stage | undefined): CanaryDecision {
+  const inForce = inForceOf(context);
+  const user = reset === undefined ? afterUser(context) : { stage: reset, isResumed: false };
+  const judged = judgeRuns(context, user.stage, user.isResumed);
+  const stepped = planSteps(context, modeOf(context, judged.stage), judged.stage, user.isResumed, inForce);
+  const mode = modeOf(context, stepped.stage);
+  const runs = planRuns(context, mode, stepped.stage);
+  const promotion = promotionOf(context, mode, runs.stage, inForce);
+  const stage = promotion.reason === undefined ? runs.stage : promotedStage(context, runs.stage);
+  const stableHash = promotion.reason === undefined ? (context.status.stableRS ?? "") : context.podHash;
+
+  const weighed =
+    promotion.reason === undefined
+      ? desiredWeights(context, mode, runs.stage, inForce)
+      : desiredWeights(withStable(context), "promoted", stage, inForce);
+  const wishes = { mode, stage: runs.stage, weights: weighed.weights, inForce };
+  const services = planServices(context, { ...wishes, stableHash });
+  const scaling = planScaling(context, { ...wishes, selected: services.selected });
+  return {
+    mode,
+    stage,
+    stableHash,
+    promotion: promotion.reason,
+    weights: weighed.weights,
+    areServicesSettled: services.isSettled,
+    actions: [...runs.actions, ...services.actions, ...scaling.actions],
+    events: {
+      steps: [...judged.events, ...stepped.events.filter((event) => event.reason !== REASONS.rolloutPaused)],
+      scaling: [...weightEvents(context, weighed.weights), ...scaling.events, ...services.events],
+    },
+    waits: [
+      ...stepped.waits,
+      ...runs.waits,
+      ...weighed.waits,
+      ...promotion.waits,
+      ...services.waits,
+      ...scaling.waits,
+    ],
+    warnings: scaling.warnings,
+    requeueAtMs: [stepped.requeueAtMs, scaling.requeueAtMs].filter((atMs) => atMs !== undefined),
+  };
+}
+
+/** Whether the wanted version becomes the stable one now, and why or why not. */
+function promotionOf(
+  context: Context,
+  mode: Mode,
+  stage: Stage,
+  inForce: InForce,
+): { readonly reason?: string; readonly waits: readonly Wait[] } {
+  const isDue =
+    mode === "firstDeploy" ||
+    mode === "promoteFull" ||
+    (mode === "steps" && stage.index === lastIndex(context));
+  if (!isDue || context.rollout.spec.paused === true) return { waits: [] };
+  const waits = promotionWaits(context, mode, inForce);
+  if (waits.length > 0) return { waits };
+  if (mode === "firstDeploy") return { reason: PROMOTION_REASONS.initialDeploy, waits };
+  if (mode === "promoteFull") return { reason: PROMOTION_REASONS.fullPromotion, waits };
+  return { reason: PROMOTION_REASONS.allSteps(context.steps.length), waits };
+}
+
+function promotionWaits(context: Context, mode: Mode, inForce: InForce): readonly Wait[] {
+  const { replicas, roles, hasRouter, maxWeight } = context;
+  const counts = roles.current === undefined ? { spec: 0, available: 0 } : countsOf(roles.current);
+  const waits: Wait[] = [];
+  if (counts.spec < replicas || counts.available < replicas)
+    waits.push({
+      code: "replicas",
+      text: `the new version has ${counts.available} of ${replicas} pods available`,
+    });
+  if (!hasRouter || mode === "firstDeploy") return waits;
+  const set = context.status.canary?.weights?.canary;
+  if (set?.weight !== maxWeight || set.podTemplateHash !== context.podHash)
+    waits.push({ code: "acknowledgement", text: "the new version does not have all the traffic yet" });
+  else if (inForce.kind === "no")
+    waits.push({ code: "acknowledgement", text: acknowledgementText(inForce.words) });
+  return waits;
+}
+
+function promotedStage(context: Context, stage: Stage): Stage {
+  return {
+    ...stage,
+    index: lastIndex(context),
+    isAborted: false,
+    abortedAt: undefined,
+    promoteFull: false,
+    pauses: [],
+    controllerPause: false,
+  };
+}
+
+/** The context as it is once the wanted version is the stable one. */
+function withStable(context: Context): Context {
+  const { current } = context.roles;
+  return {
+    ...context,
+    status: { ...context.status, stableRS: context.podHash },
+    roles: { ...context.roles, stable: current },
+  };
+}
+
+function weightEvents(context: Context, decided: TrafficWeights | undefined): readonly PlannedEvent[] {
+  if (decided === undefined || isPromoted(context)) return [];
+  const before = context.status.canary?.weights?.canary.weight;
+  const after = decided.canary.weight;
+  if (before === undefined || before === after) return [];
+  const message = MESSAGES.trafficWeightUpdated(before, after);
+  return [{ type: "Normal", reason: REASONS.trafficWeightUpdated, message }];
+}

@@ -1,0 +1,142 @@
+// The snapshot sorted out: which ReplicaSet plays which role, which hashes are wanted, what the strategy says. Facts that follow from
+// the snapshot alone; every planner reads them, none is decided here.
+import {
+  type CanaryStrategy,
+  controllerOf,
+  maxTrafficWeightOf,
+  podTemplateHash,
+  type ReplicaSet,
+  type Rollout,
+  type RolloutStatus,
+  replicasOf,
+  rollingLimitsOf,
+  type Step,
+  scaleDownDelaySecondsOf,
+  selectorMatches,
+  stepHash,
+  stepsOf,
+  WEIR_ROUTER,
+} from "../api/api.ts";
+import { byAge, podHashOf } from "./replicaset.ts";
+import type { Snapshot } from "./snapshot.ts";
+
+export interface Context {
+  readonly snapshot: Snapshot;
+  readonly nowMs: number;
+  readonly rollout: Rollout;
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  /** The status that the pass starts from. */
+  readonly status: RolloutStatus;
+  readonly canary: CanaryStrategy;
+  readonly steps: readonly Step[];
+  /** Pods wanted. */
+  readonly replicas: number;
+  readonly maxSurge: number;
+  readonly maxUnavailable: number;
+  readonly maxWeight: number;
+  /** Whether weir's proxies split the traffic; otherwise the pods' numbers do. */
+  readonly hasRouter: boolean;
+  readonly scaleDownDelayMs: number;
+  /** The version that the spec asks for. */
+  readonly podHash: string;
+  /** The salt that `podHash` was made with. */
+  readonly collisionCount: number | undefined;
+  readonly stepHash: string;
+  readonly roles: Roles;
+}
+
+/** The ReplicaSets of the snapshot by what they are to this Rollout. */
+export interface Roles {
+  /** All that the Rollout controls, oldest first. */
+  readonly owned: readonly ReplicaSet[];
+  /** Without a controller, but matched by the selector. */
+  readonly orphans: readonly ReplicaSet[];
+  /** Somebody else's, under the name that the wanted version would have. */
+  readonly blocker: ReplicaSet | undefined;
+  /** Of the wanted version. */
+  readonly current: ReplicaSet | undefined;
+  /** Of the version named in `status.stableRS`; the same as `current` when nothing is in flight. */
+  readonly stable: ReplicaSet | undefined;
+  /** All other owned ones. */
+  readonly others: readonly ReplicaSet[];
+}
+
+/** Sorts the snapshot out. */
+export function contextOf(snapshot: Snapshot, nowMs: number): Context {
+  const { rollout } = snapshot;
+  const { namespace = "", name, uid = "" } = rollout.metadata;
+  const canary = rollout.spec.strategy?.canary ?? {};
+  const collisionCount = rollout.status.collisionCount;
+  const hash = wantedHash(snapshot, collisionCount);
+  return {
+    snapshot,
+    nowMs,
+    rollout,
+    namespace,
+    name,
+    uid,
+    status: rollout.status,
+    canary,
+    steps: stepsOf(rollout),
+    replicas: replicasOf(rollout),
+    ...rollingLimitsOf(rollout),
+    maxWeight: maxTrafficWeightOf(rollout),
+    hasRouter: canary.trafficRouting?.plugins?.[WEIR_ROUTER] !== undefined,
+    scaleDownDelayMs: scaleDownDelaySecondsOf(rollout) * 1000,
+    podHash: hash,
+    collisionCount,
+    stepHash: stepHash(canary.steps),
+    roles: rolesOf(snapshot, hash),
+  };
+}
+
+/** The name of the ReplicaSet of a version. */
+export function replicaSetName(rollout: string, hash: string): string {
+  return `${rollout}-${hash}`;
+}
+
+/** The pod template as written. */
+export function templateOf(snapshot: Snapshot): unknown {
+  const spec: unknown = snapshot.raw.spec;
+  return typeof spec === "object" && spec !== null && "template" in spec ? spec.template : undefined;
+}
+
+/** Whether the spec's version is the stable one: nothing is in flight. */
+export function isPromoted(context: Context): boolean {
+  return context.status.stableRS === context.podHash;
+}
+
+/** Whether the Rollout controls the object. */
+export function isOwnedBy(object: Parameters<typeof controllerOf>[0], uid: string): boolean {
+  return controllerOf(object)?.uid === uid;
+}
+
+function wantedHash(snapshot: Snapshot, collisionCount: number | undefined): string {
+  return podTemplateHash(templateOf(snapshot), collisionCount);
+}
+
+function rolesOf(snapshot: Snapshot, hash: string): Roles {
+  const { rollout, workload } = snapshot;
+  const uid = rollout.metadata.uid ?? "";
+  const selector = rollout.spec.selector;
+  const name = replicaSetName(rollout.metadata.name, hash);
+  const living = workload.replicaSets.filter((item) => item.metadata.deletionTimestamp === undefined);
+  const owned = living.filter((item) => isOwnedBy(item, uid)).sort(byAge);
+  const orphans = living.filter(
+    (item) =>
+      controllerOf(item) === undefined &&
+      selector !== undefined &&
+      podHashOf(item) !== "" &&
+      selectorMatches(selector, item.metadata.labels ?? {}),
+  );
+  const blocker = workload.replicaSets.find(
+    (item) => item.metadata.name === name && !owned.includes(item) && !orphans.includes(item),
+  );
+  const current = owned.find((item) => podHashOf(item) === hash);
+  const stableHash = rollout.status.stableRS ?? "";
+  const stable = stableHash === "" ? undefined : owned.find((item) => podHashOf(item) === stableHash);
+  const others = owned.filter((item) => item !== current && item !== stable);
+  return { owned, orphans, blocker, current, stable, others };
+}

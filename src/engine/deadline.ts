@@ -1,0 +1,68 @@
+// The progress deadline: how long an update may stand without a step ahead before it is called Degraded.
+import {
+  CONDITION_TYPES,
+  MESSAGES,
+  progressDeadlineSecondsOf,
+  REASONS,
+  type RolloutStatus,
+} from "../api/api.ts";
+import { conditionOf, hasProgressed } from "./conditions.ts";
+import { type Context, replicaSetName } from "./context.ts";
+import { aborted, isHalted, type Mode, type Stage } from "./stage.ts";
+import { parseTime } from "./time.ts";
+import { inForceOf } from "./traffic.ts";
+import { acknowledgementText } from "./weights.ts";
+
+export interface Deadline {
+  /** The words of the condition, once the time is up. */
+  readonly timedOut?: string;
+  /** When it will be up. */
+  readonly atMs?: number;
+}
+
+/** Where the deadline stands after a pass that leads to `draft`. It rests while the update is paused, analysed, aborted or healthy. */
+export function deadlineOf(
+  context: Context,
+  stage: Stage,
+  draft: RolloutStatus,
+  isHealthy: boolean,
+): Deadline {
+  if (isHealthy || isResting(context, stage)) return {};
+  const seconds = progressDeadlineSecondsOf(context.rollout);
+  const known = conditionOf(context.status.conditions, CONDITION_TYPES.progressing);
+  const sinceMs = parseTime(known?.lastUpdateTime);
+  const isFresh = known?.reason === REASONS.rolloutPaused || known?.reason === REASONS.rolloutAborted;
+  if (sinceMs === undefined || isFresh || hasProgressed(context, draft))
+    return { atMs: context.nowMs + seconds * 1000 };
+  const atMs = sinceMs + seconds * 1000;
+  const isOver = known?.reason === REASONS.progressDeadlineExceeded || context.nowMs >= atMs;
+  return isOver ? { timedOut: timedOutText(context) } : { atMs };
+}
+
+function isResting(context: Context, stage: Stage): boolean {
+  const step = stage.index === undefined ? undefined : context.steps[stage.index];
+  const isInFlight = context.status.stableRS !== context.podHash && (context.status.stableRS ?? "") !== "";
+  const waitsByDesign = isInFlight && (step?.kind === "pause" || step?.kind === "analysis");
+  return stage.isAborted || stage.pauses.length > 0 || isHalted(context, stage) || waitsByDesign;
+}
+
+/** Argo's words, and the proxies' own when it is their silence that holds the update. */
+function timedOutText(context: Context): string {
+  const text = MESSAGES.replicaSetTimedOut(replicaSetName(context.name, context.podHash));
+  const inForce = inForceOf(context);
+  return inForce.kind === "no" && context.status.canary?.weights !== undefined
+    ? `${text} ${acknowledgementText(inForce.words)}`
+    : text;
+}
+
+/** The stage to go on with when the deadline ends an update that is in flight; undefined when it does not. */
+export function deadlineAbortStage(
+  context: Context,
+  decision: { readonly stage: Stage; readonly mode: Mode },
+  deadline: Deadline,
+): Stage | undefined {
+  const isInFlight = decision.mode === "steps" || decision.mode === "promoteFull";
+  const mayAbort = context.rollout.spec.progressDeadlineAbort === true;
+  if (deadline.timedOut === undefined || !isInFlight || !mayAbort) return undefined;
+  return aborted(context, { ...decision.stage, promoteFull: false }, deadline.timedOut);
+}

@@ -1,0 +1,105 @@
+// The decision in words: built with every plan, printed by `weir explain`. Says nothing that the plan does not hold.
+import { REVISION_ANNOTATION, type ReplicaSet, type RolloutStatus, stepText } from "../api/api.ts";
+import { humanDuration } from "../lib/duration.ts";
+import type { Context } from "./context.ts";
+import type { Action, ExplainedVersion, Explanation, Plan, Wait } from "./plan.ts";
+import { countsOf, podHashOf, revisionOf } from "./replicaset.ts";
+import { weightOf } from "./traffic.ts";
+
+interface Decided {
+  readonly planner: string;
+  readonly status: RolloutStatus;
+  readonly actions: readonly Action[];
+  readonly waits: readonly Wait[];
+  readonly next: string;
+}
+
+/** The lines of `weir explain`. With `nowMs`, waits say how long they still take. */
+export function explain(plan: Plan, nowMs?: number): readonly string[] {
+  const { phase, message, planner, revision, step, versions, waits, does, next } = plan.explanation;
+  const lines = [`${phase}${message === "" ? "" : `: ${message}`}`];
+  lines.push(`decided by: ${planner}${revision === undefined ? "" : `, revision ${revision}`}`);
+  if (step !== undefined) {
+    const position =
+      step.index >= step.count ? `all ${step.count} done` : `${step.index + 1} of ${step.count}`;
+    lines.push(`step: ${position}${step.text === "" ? "" : ` (${step.text})`}`);
+  }
+  for (const version of versions) {
+    const weight = version.weight === undefined ? "" : `, ${version.weight} % of the traffic`;
+    const pods = `${version.available} of ${version.desired} pods available`;
+    lines.push(`${version.role}: ${version.replicaSet}, ${pods}${weight}`);
+  }
+  for (const { text, untilMs } of waits) {
+    const left =
+      nowMs === undefined || untilMs === undefined ? "" : ` (${humanDuration(untilMs - nowMs)} left)`;
+    lines.push(`waits: ${text}${left}`);
+  }
+  for (const action of does) lines.push(`does: ${action}`);
+  for (const warning of plan.warnings) lines.push(`warning: ${warning}`);
+  lines.push(`next: ${next}`);
+  return lines;
+}
+
+/** The explanation that goes with a plan. */
+export function explanationOf(context: Context, decided: Decided): Explanation {
+  const { status, planner, actions, next } = decided;
+  const revision = Number(context.rollout.metadata.annotations?.[REVISION_ANNOTATION] ?? Number.NaN);
+  const index = status.currentStepIndex;
+  const count = context.steps.length;
+  const text = index === undefined ? "" : stepWords(context, index);
+  return {
+    phase: status.phase ?? "",
+    message: status.message ?? "",
+    ...(Number.isNaN(revision) ? {} : { revision }),
+    planner,
+    versions: versionsOf(context, status),
+    ...(index === undefined || count === 0 ? {} : { step: { index, count, text } }),
+    waits: withoutRepeats(decided.waits),
+    does: actions.map(wordsOf),
+    next,
+  };
+}
+
+/** One action as a line. */
+export function wordsOf(action: Action): string {
+  const size = action.kind === "scaleReplicaSet" ? ` ${action.from} -> ${action.replicas}` : "";
+  const version = action.kind === "selectPods" ? ` -> ${action.podHash}` : "";
+  return `${action.kind} ${action.name}${size}${version}: ${action.reason}`;
+}
+
+function stepWords(context: Context, index: number): string {
+  const step = context.canary.steps?.[index];
+  return step === undefined ? "" : stepText(step);
+}
+
+function versionsOf(context: Context, status: RolloutStatus): readonly ExplainedVersion[] {
+  const stable = context.roles.owned.find((replicaSet) => podHashOf(replicaSet) === status.stableRS);
+  const { current, owned } = context.roles;
+  const canary = current === stable ? undefined : current;
+  const old = owned
+    .filter((item) => item !== stable && item !== current && countsOf(item).spec > 0)
+    .sort((a, b) => revisionOf(b) - revisionOf(a));
+  return [
+    ...(stable === undefined ? [] : [version(context, status, stable, "stable")]),
+    ...(canary === undefined ? [] : [version(context, status, canary, "canary")]),
+    ...old.map((replicaSet) => version(context, status, replicaSet, "old")),
+  ];
+}
+
+function version(
+  context: Context,
+  status: RolloutStatus,
+  replicaSet: ReplicaSet,
+  role: ExplainedVersion["role"],
+): ExplainedVersion {
+  const podHash = podHashOf(replicaSet);
+  const { spec: desired, available } = countsOf(replicaSet);
+  const { weights } = status.canary ?? {};
+  const base = { role, podHash, replicaSet: replicaSet.metadata.name, desired, available };
+  if (weights === undefined) return base;
+  return { ...base, weight: Math.round((weightOf(weights, podHash) * 100) / context.maxWeight) };
+}
+
+function withoutRepeats(waits: readonly Wait[]): readonly Wait[] {
+  return waits.filter((wait, index) => waits.findIndex((other) => other.text === wait.text) === index);
+}

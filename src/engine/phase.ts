@@ -1,0 +1,50 @@
+// status.phase and status.message: the one word and the one line that clients show. The first row that fits wins.
+// Source: Argo: utils/rollout/rolloututil.go, v1.9; the last row but one is weir's own.
+import {
+  CONDITION_TYPES,
+  PHASE_MESSAGES,
+  REASONS,
+  type RolloutPhase,
+  type RolloutStatus,
+} from "../api/api.ts";
+import { conditionOf } from "./conditions.ts";
+import type { Context } from "./context.ts";
+
+export interface PhaseAndMessage {
+  readonly phase: RolloutPhase;
+  readonly message: string;
+}
+
+/** The phase of `status`, whose conditions and counts are final. `unsettled`: what Healthy would claim and does not hold yet. */
+export function phaseOf(
+  context: Context,
+  status: RolloutStatus,
+  unsettled: string | undefined,
+): PhaseAndMessage {
+  const invalid = conditionOf(status.conditions, CONDITION_TYPES.invalidSpec);
+  if (invalid !== undefined) return degraded(REASONS.invalidSpec, invalid.message);
+  const bad = status.conditions?.find(
+    ({ reason }) => reason === REASONS.rolloutAborted || reason === REASONS.progressDeadlineExceeded,
+  );
+  if (bad !== undefined) return degraded(bad.reason, bad.message);
+  if (context.rollout.spec.paused === true)
+    return { phase: "Paused", message: PHASE_MESSAGES.manuallyPaused };
+  const [pause] = status.pauseConditions ?? [];
+  if (pause !== undefined) return { phase: "Paused", message: pause.reason };
+  const waiting = progressMessage(context, status) ?? unsettled;
+  return waiting === undefined
+    ? { phase: "Healthy", message: "" }
+    : { phase: "Progressing", message: waiting };
+}
+
+function progressMessage(context: Context, status: RolloutStatus): string | undefined {
+  const { replicas = 0, updatedReplicas = 0, availableReplicas = 0 } = status;
+  if (updatedReplicas < context.replicas) return PHASE_MESSAGES.moreReplicas;
+  if (availableReplicas < updatedReplicas) return PHASE_MESSAGES.becomingAvailable;
+  if (!context.hasRouter && replicas > updatedReplicas) return PHASE_MESSAGES.oldReplicas;
+  return status.stableRS === status.currentPodHash ? undefined : PHASE_MESSAGES.waitingForSteps;
+}
+
+function degraded(reason: string, message: string): PhaseAndMessage {
+  return { phase: "Degraded", message: PHASE_MESSAGES.because(reason, message) };
+}

@@ -1,0 +1,192 @@
+// Sizes of all ReplicaSets of a Rollout: what each should have now, and the actions that bring it there. Without a router the split of
+// pods is the split of traffic (replicas.ts); with one the canary follows its share, stable stays whole, and what no longer serves goes
+// after its delay and only when no proxy may still send to it.
+import {
+  abortScaleDownDelayOf,
+  DESIRED_REPLICAS_ANNOTATION,
+  MESSAGES,
+  REASONS,
+  type ReplicaSet,
+  replicasOf,
+  SCALE_DOWN_DEADLINE_ANNOTATION,
+} from "../api/api.ts";
+import type { Context } from "./context.ts";
+import { planOld } from "./oldreplicas.ts";
+import type { Action, AnnotationChanges, PlannedEvent, Wait } from "./plan.ts";
+import { nearestSplit, nextSizes } from "./replicas.ts";
+import {
+  availableOf,
+  countsOf,
+  deadlineMsOf,
+  identityOf,
+  podHashOf,
+  revisionOf,
+  versionOf,
+} from "./replicaset.ts";
+import { delayWait, emptied, heldBack, type ScalingWishes, type Sizing } from "./sizing.ts";
+import type { Mode, Stage } from "./stage.ts";
+import { isHalted } from "./stage.ts";
+import { formatTime } from "./time.ts";
+import { podsToKeep } from "./traffic.ts";
+import { canaryPods, shareAt } from "./weights.ts";
+
+export interface ScalingPlan {
+  readonly actions: readonly Action[];
+  readonly events: readonly PlannedEvent[];
+  readonly waits: readonly Wait[];
+  readonly warnings: readonly string[];
+  readonly requeueAtMs?: number;
+}
+
+/** What to scale now. Nothing while the update is halted, unless the user changed the number of replicas or aborted. */
+export function planScaling(context: Context, wishes: ScalingWishes): ScalingPlan {
+  const isFrozen = isHalted(context, wishes.stage) && wishes.mode !== "aborted" && !isUserScaling(context);
+  if (isFrozen) return { actions: [], events: [], waits: [], warnings: [] };
+  const sizings = [...planInUse(context, wishes), ...planOld(context, wishes)];
+  const parts = sizings.map((sizing) => carryOut(context, sizing));
+  const times = sizings.map((sizing) => sizing.requeueAtMs).filter((atMs) => atMs !== undefined);
+  return {
+    actions: parts.flatMap((part) => part.actions),
+    events: parts.flatMap((part) => part.events),
+    waits: sizings.flatMap((sizing) => sizing.wait ?? []),
+    warnings: sizings.flatMap((sizing) => sizing.warning ?? []),
+    ...(times.length === 0 ? {} : { requeueAtMs: Math.min(...times) }),
+  };
+}
+
+/** The sizes that count as reached for the present share: what step completion is measured by. */
+export function targetSizes(context: Context, mode: Mode, stage: Stage): { canary: number; stable: number } {
+  const { replicas, maxWeight, maxSurge, hasRouter, roles } = context;
+  const share = shareInForce(context, mode, stage);
+  if (roles.stable === undefined || roles.stable === roles.current) return { canary: replicas, stable: 0 };
+  if (hasRouter) return { canary: canaryPods(context, share), stable: replicas };
+  return nearestSplit({ replicas, weight: share, maxWeight, maxSurge });
+}
+
+/** Whether the user changed spec.replicas since the versions in use were scaled. */
+export function isUserScaling(context: Context): boolean {
+  const { current, stable } = context.roles;
+  return [current, stable].some((replicaSet) => {
+    const scaledFor = replicaSet?.metadata.annotations?.[DESIRED_REPLICAS_ANNOTATION];
+    if (replicaSet === undefined || scaledFor === undefined || replicasOf(replicaSet) === 0) return false;
+    return scaledFor !== String(context.replicas);
+  });
+}
+
+function planInUse(context: Context, wishes: ScalingWishes): readonly Sizing[] {
+  const { current, stable } = context.roles;
+  const sizes = context.hasRouter ? routedSizes(context, wishes) : splitSizes(context, wishes);
+  const isCanaryDue = wishes.mode === "aborted" && context.hasRouter && current !== stable;
+  const parts: Sizing[] = [];
+  if (stable !== undefined && stable !== current) parts.push(kept(context, wishes, stable, sizes.stable));
+  if (current !== undefined && isCanaryDue && stable !== undefined)
+    parts.push(abortedCanary(context, wishes, current));
+  else if (current !== undefined) parts.push(kept(context, wishes, current, sizes.canary));
+  return parts;
+}
+
+function splitSizes(context: Context, wishes: ScalingWishes): { canary: number; stable: number } {
+  const { replicas, maxSurge, maxUnavailable, maxWeight, roles } = context;
+  const { current, stable, others } = roles;
+  const counts = {
+    ...(current === undefined ? {} : { canary: countsOf(current) }),
+    ...(stable === undefined || stable === current ? {} : { stable: countsOf(stable) }),
+    others: others.reduce((sum, replicaSet) => sum + replicasOf(replicaSet), 0),
+  };
+  const weight = shareInForce(context, wishes.mode, wishes.stage);
+  return nextSizes(counts, { replicas, weight, maxWeight, maxSurge, maxUnavailable });
+}
+
+function routedSizes(context: Context, wishes: ScalingWishes): { canary: number; stable: number } {
+  return targetSizes(context, wishes.mode, wishes.stage);
+}
+
+/** The share that the pods are sized for. */
+function shareInForce(context: Context, mode: Mode, stage: Stage): number {
+  if (mode === "steps") return shareAt(context, stage.index);
+  return mode === "aborted" && context.roles.stable !== undefined ? 0 : context.maxWeight;
+}
+
+/** A version in use, brought to `replicas`, but not below what proxies may still send to it. */
+function kept(context: Context, wishes: ScalingWishes, replicaSet: ReplicaSet, replicas: number): Sizing {
+  const from = replicasOf(replicaSet);
+  const annotations = {
+    ...desiredAnnotation(context, replicaSet),
+    ...(deadlineMsOf(replicaSet) === undefined ? {} : { [SCALE_DOWN_DEADLINE_ANNOTATION]: null }),
+  };
+  const reason = `${replicas} of ${context.replicas} pods for this version`;
+  if (replicas >= from || !context.hasRouter) return { replicaSet, replicas, annotations, reason };
+  const keep = podsToKeep(context, wishes.inForce, wishes.weights, podHashOf(replicaSet));
+  const floor = Math.min(keep.pods, context.replicas);
+  const size = Math.min(from, Math.max(replicas, floor));
+  return {
+    replicaSet,
+    replicas: size,
+    annotations,
+    reason,
+    ...heldBack(wishes.inForce, size > replicas, keep),
+  };
+}
+
+/** An aborted canary stays for its delay, which begins once stable can take all the traffic back. */
+function abortedCanary(context: Context, wishes: ScalingWishes, replicaSet: ReplicaSet): Sizing {
+  const { nowMs, roles } = context;
+  const from = replicasOf(replicaSet);
+  const delay = abortScaleDownDelayOf(context.rollout);
+  const annotations = desiredAnnotation(context, replicaSet);
+  const stay = {
+    replicaSet,
+    replicas: Math.min(from, context.replicas),
+    annotations,
+    reason: "the aborted version stays up",
+  };
+  if (from === 0 || delay === "never") return stay;
+  const isStableWhole = availableOf(roles.stable) >= context.replicas;
+  const deadlineMs = deadlineMsOf(replicaSet);
+  if (deadlineMs === undefined) {
+    if (!isStableWhole || (wishes.weights?.canary.weight ?? 0) > 0) return stay;
+    const dueMs = nowMs + delay * 1000;
+    return {
+      ...stay,
+      annotations: { ...annotations, [SCALE_DOWN_DEADLINE_ANNOTATION]: formatTime(dueMs) },
+      reason: `the aborted version stays for ${delay} s`,
+      requeueAtMs: dueMs,
+      wait: delayWait(replicaSet, dueMs),
+    };
+  }
+  if (nowMs < deadlineMs)
+    return { ...stay, requeueAtMs: deadlineMs, wait: delayWait(replicaSet, deadlineMs) };
+  return emptied(context, wishes, replicaSet, "the aborted version's delay has passed");
+}
+
+function desiredAnnotation(context: Context, replicaSet: ReplicaSet): AnnotationChanges {
+  const wanted = String(context.replicas);
+  return replicaSet.metadata.annotations?.[DESIRED_REPLICAS_ANNOTATION] === wanted
+    ? {}
+    : { [DESIRED_REPLICAS_ANNOTATION]: wanted };
+}
+
+function carryOut(
+  context: Context,
+  sizing: Sizing,
+): { readonly actions: readonly Action[]; readonly events: readonly PlannedEvent[] } {
+  const { replicaSet, replicas, annotations = {}, reason } = sizing;
+  const from = replicasOf(replicaSet);
+  const base = { ...identityOf(replicaSet), reason };
+  if (replicas === from) {
+    if (Object.keys(annotations).length === 0) return { actions: [], events: [] };
+    return { actions: [{ kind: "annotateReplicaSet", ...base, annotations }], events: [] };
+  }
+  const direction = replicas > from ? "up" : "down";
+  const { name } = replicaSet.metadata;
+  const message = MESSAGES.scaled(direction, name, revisionOf(replicaSet), from, replicas);
+  const action: Action = {
+    kind: "scaleReplicaSet",
+    ...base,
+    ...(direction === "down" ? { resourceVersion: versionOf(replicaSet) } : {}),
+    from,
+    replicas,
+    annotations: { ...desiredAnnotation(context, replicaSet), ...annotations },
+  };
+  return { actions: [action], events: [{ type: "Normal", reason: REASONS.scalingReplicaSet, message }] };
+}

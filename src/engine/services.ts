@@ -1,0 +1,124 @@
+// Which version the stable and the canary Service select. The proxies take a version's endpoints from the pods that either Service
+// selects, so a selector leaves a version only when no proxy may still send to it, and goes to one only when it has available pods.
+import {
+  MANAGED_BY_ANNOTATION,
+  MESSAGES,
+  POD_HASH_LABEL,
+  REASONS,
+  type Service,
+  type TrafficWeights,
+} from "../api/api.ts";
+import type { Context } from "./context.ts";
+import type { Action, PlannedEvent, Wait } from "./plan.ts";
+import { availableOf, countsOf, podHashOf } from "./replicaset.ts";
+import type { Mode } from "./stage.ts";
+import { type InForce, podsToKeep } from "./traffic.ts";
+
+export interface ServicePlan {
+  readonly actions: readonly Action[];
+  readonly events: readonly PlannedEvent[];
+  readonly waits: readonly Wait[];
+  /** Whether every named Service selects what it should, once the actions are done. */
+  readonly isSettled: boolean;
+  /** Versions that the Services select once the actions are done. */
+  readonly selected: ReadonlySet<string>;
+}
+
+export interface ServiceWishes {
+  readonly mode: Mode;
+  /** The stable version as this pass leaves it; empty before there is one. */
+  readonly stableHash: string;
+  readonly weights: TrafficWeights | undefined;
+  readonly inForce: InForce;
+}
+
+/** Switches what may be switched now. */
+export function planServices(context: Context, wishes: ServiceWishes): ServicePlan {
+  const { stable, canary } = context.snapshot.services;
+  const stableWish = wishes.stableHash === "" ? context.podHash : wishes.stableHash;
+  const canaryWish = wishes.mode === "aborted" ? stableWish : context.podHash;
+  const parts = [
+    planService(context, wishes, stable, stableWish),
+    ...(canary?.metadata.name === stable?.metadata.name
+      ? []
+      : [planService(context, wishes, canary, canaryWish)]),
+  ];
+  return {
+    actions: parts.flatMap((part) => part.actions),
+    events: parts.flatMap((part) => part.events),
+    waits: parts.flatMap((part) => part.waits),
+    isSettled: parts.every((part) => part.isSettled),
+    selected: new Set(parts.flatMap((part) => [...part.selected])),
+  };
+}
+
+function planService(
+  context: Context,
+  wishes: ServiceWishes,
+  service: Service | undefined,
+  wish: string,
+): ServicePlan {
+  const seen = service?.spec.selector?.[POD_HASH_LABEL] ?? "";
+  const isAdopted = service?.metadata.annotations?.[MANAGED_BY_ANNOTATION] === context.name;
+  const keep = {
+    actions: [],
+    events: [],
+    waits: [],
+    isSettled: service === undefined || seen === wish,
+    selected: new Set(seen === "" ? [] : [seen]),
+  };
+  if (service === undefined || (seen === wish && isAdopted)) return keep;
+  const obstacle = seen === wish ? undefined : obstacleOf(context, wishes, seen, wish);
+  if (obstacle !== undefined) return { ...keep, waits: [obstacle] };
+  const { namespace = "", name, uid = "" } = service.metadata;
+  const action: Action = {
+    kind: "selectPods",
+    namespace,
+    name,
+    uid,
+    podHash: wish,
+    managedBy: context.name,
+    reason: seen === wish ? "mark the Service as managed" : `point the Service at version ${wish}`,
+  };
+  const message = MESSAGES.switchedService(name, seen, wish);
+  const event: PlannedEvent = { type: "Normal", reason: REASONS.switchService, message };
+  return {
+    actions: [action],
+    events: seen === wish ? [] : [event],
+    waits: [],
+    isSettled: true,
+    selected: new Set([wish]),
+  };
+}
+
+/** What forbids to take the selector from one version to another; undefined when nothing does. */
+function obstacleOf(context: Context, wishes: ServiceWishes, from: string, to: string): Wait | undefined {
+  if (context.rollout.spec.paused === true && wishes.mode !== "aborted")
+    return { code: "user", text: "paused by the user" };
+  const next = context.roles.owned.find((replicaSet) => podHashOf(replicaSet) === to);
+  const counts = next === undefined ? { spec: 0, available: 0 } : countsOf(next);
+  // The first selector of all needs the whole version, a change of versions one pod: an abort waits for none, its version serves.
+  const isFirst = from === "";
+  const needed = isFirst
+    ? Math.max(counts.spec, context.replicas === 0 ? 0 : 1)
+    : context.replicas === 0
+      ? 0
+      : 1;
+  if (availableOf(next) < needed) {
+    return {
+      code: "replicas",
+      text: `version ${to} has ${counts.available} of ${needed} pods for its Service`,
+    };
+  }
+  if (isFirst) return undefined;
+  const { pods } = podsToKeep(context, wishes.inForce, wishes.weights, from);
+  if (pods > 0 && !isSelectedElsewhere(context, from))
+    return { code: "acknowledgement", text: `proxies may still send to version ${from}` };
+  return undefined;
+}
+
+/** Whether both Services select the version: then one of them may leave it. */
+function isSelectedElsewhere(context: Context, podHash: string): boolean {
+  const { stable, canary } = context.snapshot.services;
+  return [stable, canary].every((service) => service?.spec.selector?.[POD_HASH_LABEL] === podHash);
+}

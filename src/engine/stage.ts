@@ -1,0 +1,128 @@
+// How far an update has come: the part of the status that decisions move. Planners take a Stage and return the next one.
+import type { AnalysisRunRef, PauseCondition, PauseReason, RolloutStatus } from "../api/api.ts";
+import type { Context } from "./context.ts";
+import { isPromoted } from "./context.ts";
+import { formatTime } from "./time.ts";
+
+export interface Stage {
+  /** Undefined without steps; the number of steps once all are done. */
+  readonly index: number | undefined;
+  readonly isAborted: boolean;
+  readonly abortedAt: string | undefined;
+  /** Why this pass aborts; undefined when an earlier pass or the user did. */
+  readonly abortMessage: string | undefined;
+  readonly promoteFull: boolean;
+  readonly pauses: readonly PauseCondition[];
+  /** True from the pass that pauses until the pass that sees the pause gone: how a user's resume is told from no pause at all. */
+  readonly controllerPause: boolean;
+  readonly stepRun: AnalysisRunRef | undefined;
+  readonly backgroundRun: AnalysisRunRef | undefined;
+}
+
+/** What the pass is about; see canary.ts. */
+export type Mode = "firstDeploy" | "promoted" | "promoteFull" | "aborted" | "steps";
+
+/** The stage that the status tells. */
+export function stageOf(status: RolloutStatus): Stage {
+  return {
+    index: status.currentStepIndex,
+    isAborted: status.abort === true,
+    abortedAt: status.abortedAt,
+    abortMessage: undefined,
+    promoteFull: status.promoteFull === true,
+    pauses: status.pauseConditions ?? [],
+    controllerPause: status.controllerPause === true,
+    stepRun: status.canary?.currentStepAnalysisRunStatus,
+    backgroundRun: status.canary?.currentBackgroundAnalysisRunStatus,
+  };
+}
+
+/** The stage at the beginning of an update, or past its end when the spec went back to the stable version. */
+export function firstStage(context: Context): Stage {
+  const count = context.steps.length;
+  return {
+    index: count === 0 ? undefined : isPromoted(context) ? count : 0,
+    isAborted: false,
+    abortedAt: undefined,
+    abortMessage: undefined,
+    promoteFull: false,
+    pauses: [],
+    controllerPause: false,
+    stepRun: undefined,
+    backgroundRun: undefined,
+  };
+}
+
+/** What the user asked for since the last pass, carried into the stage. `isResumed`: a pause was there and the user took it away. */
+export function afterUser(context: Context): { readonly stage: Stage; readonly isResumed: boolean } {
+  const seen = withValidIndex(context, stageOf(context.status));
+  if (seen.promoteFull) {
+    const stage = withoutPauses({ ...seen, isAborted: false, abortedAt: undefined });
+    return isPromoted(context)
+      ? { stage: { ...stage, promoteFull: false }, isResumed: false }
+      : { stage: { ...stage, index: lastIndex(context) }, isResumed: false };
+  }
+  if (seen.isAborted) return { stage: aborted(context, seen), isResumed: false };
+  if (seen.abortedAt !== undefined) {
+    // The user asked for a retry: from the first step, with new runs.
+    const stage = { ...seen, abortedAt: undefined, stepRun: undefined, backgroundRun: undefined };
+    return { stage, isResumed: false };
+  }
+  return { stage: seen, isResumed: seen.controllerPause && seen.pauses.length === 0 };
+}
+
+/** The stage of an aborted update. */
+export function aborted(context: Context, stage: Stage, message?: string): Stage {
+  return {
+    ...withoutPauses(stage),
+    isAborted: true,
+    abortedAt: stage.abortedAt ?? formatTime(context.nowMs),
+    abortMessage: message,
+    index: context.steps.length === 0 ? undefined : isPromoted(context) ? lastIndex(context) : 0,
+  };
+}
+
+/** What the pass is about. */
+export function modeOf(context: Context, stage: Stage): Mode {
+  if ((context.status.stableRS ?? "") === "") return stage.isAborted ? "aborted" : "firstDeploy";
+  if (stage.isAborted) return "aborted";
+  if (isPromoted(context)) return "promoted";
+  return stage.promoteFull ? "promoteFull" : "steps";
+}
+
+/** The number of steps; undefined without steps. */
+export function lastIndex(context: Context): number | undefined {
+  return context.steps.length === 0 ? undefined : context.steps.length;
+}
+
+export function hasPause(stage: Stage, reason: PauseReason): boolean {
+  return stage.pauses.some((pause) => pause.reason === reason);
+}
+
+export function withPause(context: Context, stage: Stage, reason: PauseReason): Stage {
+  if (hasPause(stage, reason)) return stage;
+  const pause = { reason, startTime: formatTime(context.nowMs) };
+  return { ...stage, pauses: [...stage.pauses, pause], controllerPause: true };
+}
+
+export function withoutPause(stage: Stage, reason: PauseReason): Stage {
+  const pauses = stage.pauses.filter((pause) => pause.reason !== reason);
+  return { ...stage, pauses, controllerPause: pauses.length > 0 };
+}
+
+/** Whether scaling, Service switches and steps stand still. */
+export function isHalted(context: Context, stage: Stage): boolean {
+  return context.rollout.spec.paused === true || hasPause(stage, "InconclusiveAnalysisRun");
+}
+
+function withoutPauses(stage: Stage): Stage {
+  return { ...stage, pauses: [], controllerPause: false };
+}
+
+/** An index that clients or an older spec left behind is brought into range. */
+function withValidIndex(context: Context, stage: Stage): Stage {
+  const count = context.steps.length;
+  if (count === 0) return stage.index === undefined ? stage : { ...stage, index: undefined };
+  const index = Math.min(Math.max(stage.index ?? 0, 0), count);
+  return index === stage.index ? stage : { ...stage, index };
+}

@@ -1,0 +1,151 @@
+// Which share of the traffic each version should have, with a router. Pure choice: decides the weights that the status is to hold.
+// A weight is raised only for a version whose pods are there and once the proxies follow the last weights; lowering never waits for a
+// proxy. Where the conditions do not hold, the last weights stand. Source of the cases: Argo: rollout/trafficrouting.go, v1.9.
+import { POD_HASH_LABEL, type TrafficWeights } from "../api/api.ts";
+import type { Context } from "./context.ts";
+import type { Wait } from "./plan.ts";
+import { availableOf, countsOf, podHashOf } from "./replicaset.ts";
+import type { Mode, Stage } from "./stage.ts";
+import { type InForce, weightOf } from "./traffic.ts";
+
+export interface WeightDecision {
+  /** Absent without a router, and before there is any version. */
+  readonly weights?: TrafficWeights;
+  readonly waits: readonly Wait[];
+}
+
+/** The weights to hold from now on. `mode` and `stage` are those that the pass has arrived at. */
+export function desiredWeights(context: Context, mode: Mode, stage: Stage, inForce: InForce): WeightDecision {
+  if (!context.hasRouter) return { waits: [] };
+  const last = context.status.canary?.weights;
+  const stableHash = mode === "firstDeploy" ? context.podHash : (context.status.stableRS ?? "");
+  if (stableHash === "" || stableHash === context.podHash || mode === "firstDeploy")
+    return settle(context, inForce, last, split(context, stableHash || context.podHash, 0), mode);
+  const share = wantedShare(context, mode, stage);
+  return settle(context, inForce, last, split(context, stableHash, share), mode);
+}
+
+/** The share that the steps give the canary at `index`: that of the last setWeight up to it, all after the last step. */
+export function shareAt(context: Context, index: number | undefined): number {
+  const { steps, maxWeight } = context;
+  if (index === undefined || index >= steps.length) return maxWeight;
+  for (let at = index; at >= 0; at -= 1) {
+    const step = steps[at];
+    if (step?.kind === "setWeight") return step.weight;
+  }
+  return 0;
+}
+
+/** Pods that the canary needs for a share: rounded up. */
+export function canaryPods(context: Context, share: number): number {
+  const { replicas, maxWeight, canary } = context;
+  if (share === 0) return 0;
+  const floor = Math.min(canary.minPodsPerReplicaSet ?? 0, replicas);
+  return Math.max(Math.ceil((share * replicas) / maxWeight), floor);
+}
+
+function wantedShare(context: Context, mode: Mode, stage: Stage): number {
+  if (mode === "aborted") return 0;
+  const available = availableOf(context.roles.current);
+  if (available === 0 && context.replicas > 0) return 0;
+  return mode === "promoteFull" ? context.maxWeight : shareAt(context, stage.index);
+}
+
+/** Takes the wanted split, or leaves the last one standing and says what it waits for. */
+function settle(
+  context: Context,
+  inForce: InForce,
+  last: TrafficWeights | undefined,
+  wanted: TrafficWeights,
+  mode: Mode,
+): WeightDecision {
+  if (last === undefined && wanted.canary.weight === 0) return accept(inForce, last, wanted);
+  const stableHash = wanted.stable.podTemplateHash ?? "";
+  const canaryHash = wanted.canary.podTemplateHash ?? "";
+  const before = last ?? split(context, stableHash, 0);
+  const isRaised = (hash: string, weight: number): boolean => weight > weightOf(before, hash);
+  let next = wanted;
+  let waits: readonly Wait[] = [];
+  if (canaryHash !== stableHash && isRaised(canaryHash, wanted.canary.weight)) {
+    waits = raiseWaits(context, inForce, wanted.canary.weight);
+    // A canary that follows another one begins at 0 when it may not have its share yet.
+    const isSame = before.canary.podTemplateHash === canaryHash;
+    if (waits.length > 0) next = isSame ? before : split(context, stableHash, 0);
+  }
+  if (isRaised(stableHash, next.stable.weight) && !canCarry(context, mode, next)) {
+    next = before;
+    waits = [{ code: "replicas", text: "the stable version has too few available pods for its traffic" }];
+  }
+  return { ...accept(inForce, last, next), waits };
+}
+
+/** What keeps the canary's share from rising; nothing when it may. */
+function raiseWaits(context: Context, inForce: InForce, share: number): readonly Wait[] {
+  const waits: Wait[] = [];
+  const { current } = context.roles;
+  const counts = current === undefined ? { spec: 0, available: 0 } : countsOf(current);
+  const needed = canaryPods(context, share);
+  if (counts.spec < needed || counts.available < needed) {
+    waits.push({ code: "replicas", text: `the canary has ${counts.available} of ${needed} pods available` });
+  }
+  if (!isSelected(context)) {
+    waits.push({ code: "replicas", text: "the canary Service does not select the canary's pods yet" });
+  }
+  if (context.rollout.spec.paused === true) waits.push({ code: "user", text: "paused by the user" });
+  if (inForce.kind === "no" && context.status.canary?.weights !== undefined)
+    waits.push({ code: "acknowledgement", text: acknowledgementText(inForce.words) });
+  return waits;
+}
+
+/** Whether a Service selects the wanted version: the proxies take its endpoints from there. */
+function isSelected(context: Context): boolean {
+  const { stable, canary } = context.snapshot.services;
+  const named = [stable, canary].filter((service) => service !== undefined);
+  return (
+    named.length === 0 || named.some((service) => service.spec.selector?.[POD_HASH_LABEL] === context.podHash)
+  );
+}
+
+/** The words of a wait for proxies. */
+export function acknowledgementText(words: string): string {
+  return `the proxies have not acknowledged the weights: ${words}`;
+}
+
+/** Whether stable has the pods for its share. An abort, and a canary that is gone, take what there is, if there is any. */
+function canCarry(context: Context, mode: Mode, wanted: TrafficWeights): boolean {
+  const { replicas, maxWeight, roles } = context;
+  const available = availableOf(
+    roles.owned.find((replicaSet) => podHashOf(replicaSet) === wanted.stable.podTemplateHash),
+  );
+  if (available >= (wanted.stable.weight * replicas) / maxWeight) return true;
+  return available > 0 && (mode === "aborted" || mode === "firstDeploy" || availableOf(roles.current) === 0);
+}
+
+function split(context: Context, stableHash: string, share: number): TrafficWeights {
+  const { canaryService, stableService } = context.canary;
+  const named = (service: string | undefined): { serviceName?: string } =>
+    service === undefined ? {} : { serviceName: service };
+  return {
+    canary: { weight: share, ...named(canaryService), podTemplateHash: context.podHash },
+    stable: { weight: context.maxWeight - share, ...named(stableService), podTemplateHash: stableHash },
+  };
+}
+
+/** Adds whether the proxies are known to follow: true stays until the weights change. */
+function accept(inForce: InForce, last: TrafficWeights | undefined, next: TrafficWeights): WeightDecision {
+  const { canary, stable, additional } = next;
+  const plain = additional === undefined ? { canary, stable } : { canary, stable, additional };
+  if (inForce.kind === "notApplicable") return { weights: plain, waits: [] };
+  const isSame = last !== undefined && isSameSplit(last, next);
+  return {
+    weights: { ...plain, verified: isSame && (inForce.kind === "yes" || last.verified === true) },
+    waits: [],
+  };
+}
+
+/** Whether both give every version the same share under the same role. */
+export function isSameSplit(a: TrafficWeights, b: TrafficWeights): boolean {
+  const isSame = (x: TrafficWeights["canary"], y: TrafficWeights["canary"]): boolean =>
+    x.weight === y.weight && x.podTemplateHash === y.podTemplateHash && x.serviceName === y.serviceName;
+  return isSame(a.canary, b.canary) && isSame(a.stable, b.stable);
+}
