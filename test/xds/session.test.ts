@@ -119,6 +119,7 @@ type Step =
   | { readonly kind: "publish"; readonly weights: Readonly<Record<string, number>> }
   | { readonly kind: "request" }
   | { readonly kind: "response"; readonly isRejected: boolean }
+  | { readonly kind: "settle" }
   | { readonly kind: "reconnect" };
 
 const weights = fc.dictionary(fc.constantFrom(...CLUSTERS), fc.integer({ min: 1, max: 9 }), {
@@ -129,18 +130,25 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: weights.map((chosen) => ({ kind: "publish" as const, weights: chosen })) },
   { weight: 6, arbitrary: fc.constant({ kind: "request" as const }) },
   { weight: 6, arbitrary: fc.nat(9).map((draw) => ({ kind: "response" as const, isRejected: draw === 0 })) },
+  { weight: 4, arbitrary: fc.constant({ kind: "settle" as const }) },
   { weight: 1, arbitrary: fc.constant({ kind: "reconnect" as const }) },
 );
 
 function drain(client: ModelClient): void {
   for (let turn = 0; turn < 500; turn += 1) {
     const isMoved = client.deliverRequest() || client.deliverResponse(false);
+    assertWhole(client);
     if (isMoved) continue;
     if (client.session.wakeAtMs === undefined) return;
     client.nowMs += SUBSCRIBE_WAIT_MS;
     client.step();
   }
   throw new Error("it never comes to rest");
+}
+
+function assertWhole(client: ModelClient): void {
+  const dangling = client.dangling();
+  if (dangling.length > 0) throw new Error(`routes to ${dangling}, which the client does not have`);
 }
 
 function carryOut(client: ModelClient, one: Step): void {
@@ -154,6 +162,9 @@ function carryOut(client: ModelClient, one: Step): void {
     case "response":
       client.deliverResponse(one.isRejected);
       break;
+    case "settle":
+      drain(client);
+      break;
     case "reconnect":
       client.connect();
   }
@@ -165,8 +176,7 @@ test("session: a client never holds a route to a cluster that it does not have, 
       const client = new ModelClient(new GroupTable());
       for (const one of steps) {
         carryOut(client, one);
-        if (client.dangling().length > 0)
-          throw new Error(`after ${one.kind}: routes to ${client.dangling()}`);
+        assertWhole(client);
       }
       drain(client);
       // Content that was never rejected, so that nothing may hold it back.
