@@ -4,6 +4,7 @@ import type { KubeObject, ResourceType } from "../api/api.ts";
 
 export { type ClusterConnection, type ConnectOptions, connectCluster } from "./connect.ts";
 export { CLUSTER_ERRORS, statusOf } from "./errors.ts";
+export { createLeaderElection, type LeaderElection, type LeaderElectionOptions } from "./lease.ts";
 export { createReflector, type Reflector, type ReflectorOptions } from "./reflector.ts";
 export { type ClusterClientOptions, createClusterClient, FIELD_MANAGER } from "./rest.ts";
 export type { ObjectStore, StoreEvent, StoreListener } from "./store.ts";
