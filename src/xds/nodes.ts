@@ -23,6 +23,8 @@ export interface NodeView {
   readonly epoch?: string;
   /** Names of the route configurations that it takes. */
   readonly subscribedRoutes: readonly string[];
+  /** Whether it had content from before when it connected. */
+  readonly cameWithContent: boolean;
   /** Version last acknowledged, per kind; a kind without one is absent. */
   readonly acked: Readonly<Partial<Record<ResourceKind, string>>>;
   /** The highest publication of its group that it has in force: routes and all that they depend on. 0: none. */
@@ -115,6 +117,7 @@ export function viewOf(record: NodeRecord): NodeView {
     lastSeenMs: record.lastSeenMs,
     userAgent: record.userAgent,
     subscribedRoutes: session.subscribedRoutes,
+    cameWithContent: session.cameWithContent,
     acked,
     ackedSeq: session.ackedSeq,
     ...(record.epoch === undefined ? {} : { epoch: record.epoch }),

@@ -92,6 +92,7 @@ export class Session {
   /** Until when the publication of `seq` waits for subscriptions. */
   #deadline: { readonly seq: number; readonly atMs: number } | undefined;
   #isWaiting = false;
+  #cameWithContent = false;
 
   constructor(recall: Recall) {
     this.#recall = recall;
@@ -100,6 +101,11 @@ export class Session {
   /** The highest publication that the client has in force, routes and all they depend on; 0: none. */
   get ackedSeq(): number {
     return this.#ackedSeq;
+  }
+
+  /** Whether the client named a version with its first requests: something older may be in force in it. */
+  get cameWithContent(): boolean {
+    return this.#cameWithContent;
   }
 
   /** When `step` must run again though nothing was heard. */
@@ -132,6 +138,7 @@ export class Session {
     this.#subscribe(state, request);
     if (isFirst && request.nonce === "") {
       state.claimed = request.version;
+      this.#cameWithContent ||= request.version !== "";
       return "first";
     }
     if (request.nonce === "" || state.outstanding === undefined) return "subscription";
