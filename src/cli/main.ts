@@ -3,14 +3,19 @@
 import { Command, CommanderError } from "commander";
 import { isWeirError, messageOf } from "../lib/errors.ts";
 import { addAbort } from "./abort.ts";
+import { addAgent } from "./agent.ts";
 import { CLI_ERRORS, type Cli, type CliIo } from "./cli.ts";
+import { addController } from "./controller.ts";
 import { addDelete } from "./delete.ts";
+import { addDown } from "./down.ts";
+import { addExplain } from "./explain.ts";
 import { addGet } from "./get.ts";
 import { addList } from "./list.ts";
 import { addPause } from "./pause.ts";
 import { addPromote } from "./promote.ts";
 import { addRetry } from "./retry.ts";
 import { addStatus } from "./status.ts";
+import { addUp } from "./up.ts";
 import { addVersion } from "./version.ts";
 
 /** Runs `weir` with these arguments; resolves with the exit code. */
@@ -35,6 +40,8 @@ export async function main(args: readonly string[], io?: CliIo): Promise<number>
 
 /** In the order in which help lists them. */
 const COMMANDS: readonly ((program: Command, cli: Cli) => void)[] = [
+  addUp,
+  addDown,
   addDelete,
   addGet,
   addList,
@@ -43,6 +50,9 @@ const COMMANDS: readonly ((program: Command, cli: Cli) => void)[] = [
   addAbort,
   addRetry,
   addPause,
+  addExplain,
+  addController,
+  addAgent,
   addVersion,
 ];
 

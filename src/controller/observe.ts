@@ -1,6 +1,7 @@
 // Builds the snapshot of one Rollout from the caches and the publisher. Nothing is decided here.
 import {
   type AnalysisRun,
+  fieldErrorText,
   type KubeObject,
   type ReplicaSet,
   type Rollout,
@@ -45,7 +46,7 @@ export function observe({ caches, publisher, config }: ObserveDeps, raw: KubeObj
       templates: caches.analysisTemplates.list(namespace),
       clusterTemplates: caches.clusterAnalysisTemplates.list(),
     },
-    validation: { errors: rolloutErrors(rollout) },
+    validation: { errors: rolloutErrors(rollout).map(fieldErrorText) },
     config: config ?? DEFAULT_ENGINE_CONFIG,
   };
 }

@@ -40,6 +40,8 @@ export interface Publisher {
   setIntent(key: string, intent: TrafficIntent): void;
   removeIntent(key: string): void;
   published(key: string): TrafficIntent | undefined;
+  /** When the intent of `key` last changed in this process. */
+  changedAtMs(key: string): number | undefined;
   /** Whether what was published for `key` is in force in every proxy that carries it. */
   acknowledgement(key: string): Acknowledgement;
   /** Begins to render; call when the caches have synced and every Rollout has been reconciled once. */
@@ -175,6 +177,7 @@ export function createPublisher(deps: PublisherDeps): Publisher {
       if (intents.delete(key)) schedule();
     },
     published: (key) => intents.get(key)?.intent,
+    changedAtMs: (key) => intents.get(key)?.sinceMs,
     acknowledgement(key) {
       const entry = intents.get(key);
       if (entry === undefined) {

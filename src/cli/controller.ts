@@ -1,0 +1,56 @@
+// `weir controller`: the control plane alone, against the cluster that the kubeconfig or the pod's service account names.
+import type { Command } from "commander";
+import { createController } from "../controller/controller.ts";
+import { systemClock } from "../lib/clock.ts";
+import { type Cli, type ClusterFlags, withCluster, withClusterFlags } from "./cli.ts";
+import { formatFlag, type LogFlags, levelFlag, loggerFor, portFlag } from "./flags.ts";
+import { SYSTEM_NAMESPACE } from "./local.ts";
+import { untilAborted } from "./up.ts";
+
+interface ControllerFlags extends ClusterFlags, LogFlags {
+  readonly ownNamespace: string;
+  readonly namespaced: boolean;
+  readonly xdsHost: string;
+  readonly xdsPort: number;
+  readonly bind: string;
+  readonly identity?: string;
+}
+
+/** Adds the command. */
+export function addController(program: Command, cli: Cli): void {
+  const command = program
+    .command("controller")
+    .description("run the control plane: decide about rollouts and serve xDS to proxies")
+    .option(
+      "--own-namespace <name>",
+      "namespace of the lease and of the records of proxies",
+      SYSTEM_NAMESPACE,
+    )
+    .option("--namespaced", "reconcile only the namespace of the context or of -n", false)
+    .option("--xds-host <address>", "address that ADS and LRS listen on", "0.0.0.0")
+    .option("--xds-port <port>", "port of ADS and LRS", portFlag, 18_000)
+    .option("--bind <address>", "address that gateways listen on when their Gateway names none", "0.0.0.0")
+    .option("--identity <name>", "name of this process in the lease; default: host name and pid")
+    .option("--log-level <level>", "error, warn, info or debug", levelFlag, "info")
+    .option("--log-format <format>", "text or json", formatFlag, "text");
+  withClusterFlags(command).action((flags: ControllerFlags) =>
+    withCluster(cli, flags, async ({ client, namespace, server }) => {
+      const log = loggerFor(cli, flags);
+      const controller = createController({
+        client,
+        clock: systemClock,
+        log,
+        namespace: flags.ownNamespace,
+        xdsHost: flags.xdsHost,
+        xdsPort: flags.xdsPort,
+        bindAddress: flags.bind,
+        ...(flags.namespaced && { watchNamespace: namespace }),
+        ...(flags.identity !== undefined && { identity: flags.identity }),
+      });
+      const { xdsAddress } = await controller.start();
+      log.info("controller runs", { server, xdsAddress });
+      await untilAborted(cli.signal);
+      await controller.stop();
+    }),
+  );
+}

@@ -1,0 +1,33 @@
+// Parsers of flag values, with words for those that do not fit.
+import { InvalidArgumentError } from "commander";
+import { createLogger, type Logger, type LogLevel } from "../lib/log.ts";
+import type { Cli } from "./cli.ts";
+
+/** A TCP port, 0 to 65535. */
+export function portFlag(text: string): number {
+  const port = Number(text);
+  if (/^\d+$/.test(text) && port <= 65_535) return port;
+  throw new InvalidArgumentError("a port is a number from 0 to 65535.");
+}
+
+/** A log level. */
+export function levelFlag(text: string): LogLevel {
+  if (text === "error" || text === "warn" || text === "info" || text === "debug") return text;
+  throw new InvalidArgumentError("levels are error, warn, info and debug.");
+}
+
+/** `text` or `json`. */
+export function formatFlag(text: string): "text" | "json" {
+  if (text === "text" || text === "json") return text;
+  throw new InvalidArgumentError("formats are text and json.");
+}
+
+export interface LogFlags {
+  readonly logLevel: LogLevel;
+  readonly logFormat: "text" | "json";
+}
+
+/** The logger that the flags ask for, on standard error. */
+export function loggerFor(cli: Cli, { logLevel, logFormat }: LogFlags): Logger {
+  return createLogger({ level: logLevel, format: logFormat, write: cli.err });
+}

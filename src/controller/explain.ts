@@ -1,0 +1,59 @@
+// `weir explain`: what the next pass over a Rollout would decide, from the objects alone. Runs observe and decide, applies nothing.
+// Whether proxies have acknowledged is taken from what the leader last wrote: status and its words, and the record of proxies.
+import { type Acknowledgement, type KubeObject, RESOURCES, type Rollout, readRollout } from "../api/api.ts";
+import type { ClusterClient } from "../cluster/client.ts";
+import { decide, explain } from "../engine/decide.ts";
+import type { Clock } from "../lib/clock.ts";
+import { silentLogger } from "../lib/log.ts";
+import { createCaches } from "./caches.ts";
+import { observe } from "./observe.ts";
+
+/** How long the objects may take to be read. */
+const READ_TIMEOUT_MS = 10_000;
+
+export interface ExplainDeps {
+  readonly client: ClusterClient;
+  readonly clock: Clock;
+}
+
+/** Lines that say how the Rollout stands, what it waits for and what comes next; undefined when it is not there. */
+export async function explainRollout(
+  { client, clock }: ExplainDeps,
+  namespace: string,
+  name: string,
+  signal: AbortSignal,
+): Promise<readonly string[] | undefined> {
+  const raw = await client.get(RESOURCES.rollout, { namespace, name }, signal);
+  if (raw === undefined) return undefined;
+  const caches = createCaches({ client, clock, log: silentLogger, namespace });
+  try {
+    caches.start();
+    await caches.waitForSync(AbortSignal.any([signal, AbortSignal.timeout(READ_TIMEOUT_MS)]));
+    const first = observe({ caches, publisher: recorded(raw, undefined) }, raw);
+    // The first look only tells what the last weights are; with them, the second is the pass that the leader would make.
+    const published = decide(first, clock.nowMs()).traffic;
+    const plan = decide(observe({ caches, publisher: recorded(raw, published) }, raw), clock.nowMs());
+    return explain(plan, clock.nowMs());
+  } finally {
+    await caches.stop();
+  }
+}
+
+type Recorded = Parameters<typeof observe>[0]["publisher"];
+
+function recorded(raw: KubeObject, published: ReturnType<Recorded["published"]>): Recorded {
+  const rollout = readRollout(raw).value;
+  return { published: () => published, acknowledgement: () => lastAcknowledgement(rollout) };
+}
+
+function lastAcknowledgement({ status }: Rollout): Acknowledgement {
+  const { weights } = status.canary ?? {};
+  if (weights?.verified !== false) return { kind: "yes" };
+  const progressing = status.conditions?.find((condition) => condition.type === "Progressing");
+  const why = progressing?.message ?? "not every proxy has acknowledged the weights";
+  return {
+    kind: "no",
+    nodes: [{ node: "proxies", why }],
+    sinceMs: Date.parse(progressing?.lastUpdateTime ?? "") || 0,
+  };
+}

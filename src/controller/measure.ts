@@ -1,0 +1,240 @@
+// One pass over one AnalysisRun: assess, write what has ended, take the measurements that are due, write their outcomes. The run's own
+// events and time to live are seen to here as well. Level-based like every pass: a measurement lost with the process is taken again.
+
+import {
+  applyMeasurement,
+  assessRun,
+  type DueMeasurement,
+  evaluateCondition,
+  isCompleted,
+  type MeasurementOutcome,
+  redact,
+  resolveMetric,
+  ttlExpiresAtMs,
+} from "../analysis/assess.ts";
+import {
+  type AnalysisRun,
+  type AnalysisRunStatus,
+  controllerOf,
+  type KubeObject,
+  POD_HASH_LABEL,
+  RESOURCES,
+  type Rollout,
+  readSecret,
+} from "../api/api.ts";
+import type { ClusterClient, WorkResult } from "../cluster/client.ts";
+import type { Clock } from "../lib/clock.ts";
+import { messageOf } from "../lib/errors.ts";
+import { jsonEqual } from "../lib/json.ts";
+import type { Logger } from "../lib/log.ts";
+import { diffMergePatch } from "../lib/patch.ts";
+import {
+  findProvider,
+  type MeasureContext,
+  type Outcome,
+  type ProviderTable,
+} from "../providers/providers.ts";
+import { objectId } from "./apply.ts";
+import type { Caches } from "./caches.ts";
+import type { EventRecorder } from "./events.ts";
+import type { Freshness } from "./freshness.ts";
+import type { Publisher } from "./publish.ts";
+
+/** The longest that one measurement may take, whatever its provider. */
+const MEASURE_TIMEOUT_MS = 60_000;
+const WRITE_TIMEOUT_MS = 10_000;
+const STALE_RETRY_MS = 250;
+
+export interface MeasureDeps {
+  readonly client: ClusterClient;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly caches: Caches;
+  readonly events: EventRecorder;
+  readonly freshness: Freshness;
+  readonly publisher: Pick<Publisher, "changedAtMs">;
+  readonly providers: ProviderTable;
+}
+
+/** Brings the AnalysisRun under `key` up to now. */
+export async function measureRun(deps: MeasureDeps, key: string, signal: AbortSignal): Promise<WorkResult> {
+  const { caches, clock, freshness } = deps;
+  const passKey = `run ${key}`;
+  const raw = caches.analysisRuns.store.get(key);
+  if (raw === undefined || raw.metadata.deletionTimestamp !== undefined) return freshness.forget(passKey);
+  const isFresh = freshness.isFresh(passKey, () => raw.metadata.resourceVersion, clock.nowMs());
+  if (!isFresh) return { requeueAfterMs: STALE_RETRY_MS };
+  const run = caches.analysisRuns.read(raw);
+  if (isCompleted(run.status.phase)) return expire(deps, run, signal);
+
+  let current = raw;
+  const before = assessRun(run, clock.nowMs());
+  current = await writeStatus(deps, passKey, current, run.status, before.status, signal);
+  for (const event of before.events) await deps.events.record(RESOURCES.analysisRun, current, event);
+  const tasks = [
+    ...before.measurementsDue.map((due) => ({ due, isEnd: false })),
+    ...before.terminateMeasurements.map((due) => ({ due, isEnd: true })),
+  ];
+  if (tasks.length === 0) return wait(clock, before.requeueAtMs);
+
+  const startedAtMs = clock.nowMs();
+  const outcomes = await Promise.all(tasks.map(({ due, isEnd }) => take(deps, run, due, isEnd, signal)));
+  let status = before.status;
+  for (const [index, outcome] of outcomes.entries()) {
+    const due = tasks[index]?.due;
+    if (due === undefined) continue;
+    const metric = { name: due.metric, isDryRun: due.isDryRun, startedAtMs, secrets: outcome.secrets };
+    status = applyMeasurement(status, metric, outcome.outcome, clock.nowMs());
+  }
+  const after = assessRun({ ...run, status }, clock.nowMs());
+  current = await writeStatus(deps, passKey, current, before.status, after.status, signal);
+  for (const event of after.events) await deps.events.record(RESOURCES.analysisRun, current, event);
+  const isMore = after.measurementsDue.length + after.terminateMeasurements.length > 0;
+  return wait(clock, isMore ? clock.nowMs() + 1 : after.requeueAtMs);
+}
+
+function wait(clock: Clock, atMs: number | undefined): WorkResult {
+  if (atMs !== undefined) return { requeueAfterMs: Math.max(atMs - clock.nowMs(), 1) };
+}
+
+/** Deletes a finished run whose time to live is over. */
+async function expire(
+  { client, clock }: MeasureDeps,
+  run: AnalysisRun,
+  signal: AbortSignal,
+): Promise<WorkResult> {
+  const atMs = ttlExpiresAtMs(run);
+  if (atMs === undefined) return;
+  if (clock.nowMs() < atMs) return wait(clock, atMs);
+  const { namespace = "", name, uid } = run.metadata;
+  await client.delete(
+    RESOURCES.analysisRun,
+    { namespace, name },
+    { signal, ...(uid !== undefined && { uid }) },
+  );
+}
+
+async function writeStatus(
+  { client, clock, freshness }: MeasureDeps,
+  passKey: string,
+  current: KubeObject,
+  from: AnalysisRunStatus,
+  to: AnalysisRunStatus,
+  signal: AbortSignal,
+): Promise<KubeObject> {
+  if (jsonEqual(from, to)) return current;
+  const { namespace = "", name, resourceVersion } = current.metadata;
+  const body = { metadata: { resourceVersion }, status: diffMergePatch(from, to) };
+  const written = await client.patch(
+    RESOURCES.analysisRun,
+    { namespace, name },
+    { type: "merge", body },
+    { signal: AbortSignal.any([signal, AbortSignal.timeout(WRITE_TIMEOUT_MS)]) },
+  );
+  const id = objectId(RESOURCES.analysisRun.kind, namespace, name);
+  freshness.wrote(passKey, id, written.metadata.resourceVersion, clock.nowMs());
+  return written;
+}
+
+interface Taken {
+  readonly outcome: MeasurementOutcome;
+  readonly secrets: readonly string[];
+}
+
+/** Takes, resumes or ends one measurement. Whatever goes wrong is an outcome of phase Error. */
+async function take(
+  deps: MeasureDeps,
+  run: AnalysisRun,
+  due: DueMeasurement,
+  isEnd: boolean,
+  signal: AbortSignal,
+): Promise<Taken> {
+  const failed = (message: string, secrets: readonly string[] = []): Taken => ({
+    outcome: { phase: "Error", message: redact(message, secrets) },
+    secrets,
+  });
+  const metric = run.spec.metrics.find(({ name }) => name === due.metric);
+  if (metric === undefined) return failed(`metric ${due.metric} is not in the spec`);
+  const secretValues = await readSecrets(deps.client, run, signal);
+  const resolved = resolveMetric(metric, run.spec.args ?? [], (name, key) =>
+    secretValues.get(`${name}/${key}`),
+  );
+  if (resolved.kind === "error") return failed(resolved.message);
+  const { metric: ready, secrets } = resolved.value;
+  const found = findProvider(deps.providers, ready);
+  if (found.kind === "unsupported") return failed(found.message);
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(MEASURE_TIMEOUT_MS)]);
+  const context = contextOf(deps, run, due, ready);
+  try {
+    const call = isEnd ? found.provider.terminate : found.provider.measure;
+    const outcome: Outcome = await call(found.settings, context, limit);
+    return { outcome, secrets };
+  } catch (error) {
+    deps.log.warn("measurement failed", {
+      run: run.metadata.name,
+      metric: due.metric,
+      error: messageOf(error),
+    });
+    return failed(messageOf(error), secrets);
+  }
+}
+
+function contextOf(
+  { caches, clock, publisher }: MeasureDeps,
+  run: AnalysisRun,
+  due: DueMeasurement,
+  metric: AnalysisRun["spec"]["metrics"][number],
+): MeasureContext {
+  const { namespace = "" } = run.metadata;
+  const rollout = ownerOf(caches, run);
+  const canary = run.metadata.labels?.[POD_HASH_LABEL] ?? rollout?.status.currentPodHash;
+  const stable = rollout?.status.stableRS;
+  const service = rollout?.spec.strategy?.canary?.stableService;
+  const stepStartedAtMs =
+    rollout === undefined ? undefined : publisher.changedAtMs(`${namespace}/${rollout.metadata.name}`);
+  const runStartedAtMs =
+    Date.parse(run.status.startedAt ?? run.metadata.creationTimestamp ?? "") || clock.nowMs();
+  return {
+    namespace,
+    nowMs: clock.nowMs(),
+    runStartedAtMs,
+    podHashes: { ...(canary !== undefined && { canary }), ...(stable !== undefined && { stable }) },
+    ...(service !== undefined && { service }),
+    ...(stepStartedAtMs !== undefined && { stepStartedAtMs }),
+    ...(due.measurement?.metadata !== undefined && { metadata: due.measurement.metadata }),
+    evaluate: (result) =>
+      evaluateCondition({
+        result,
+        ...(metric.successCondition !== undefined && { success: metric.successCondition }),
+        ...(metric.failureCondition !== undefined && { failure: metric.failureCondition }),
+      }),
+  };
+}
+
+function ownerOf(caches: Caches, run: AnalysisRun): Rollout | undefined {
+  const owner = controllerOf(run);
+  return owner?.kind === RESOURCES.rollout.kind
+    ? caches.rollouts.get(run.metadata.namespace ?? "", owner.name)
+    : undefined;
+}
+
+/** The Secrets that the run's arguments name, read now and kept nowhere; `name/key` → value. */
+async function readSecrets(
+  client: ClusterClient,
+  run: AnalysisRun,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, string>> {
+  const values = new Map<string, string>();
+  const names = new Set(
+    (run.spec.args ?? []).flatMap(({ valueFrom }) => valueFrom?.secretKeyRef?.name ?? []),
+  );
+  const { namespace = "" } = run.metadata;
+  for (const name of names) {
+    const object = await client.get(RESOURCES.secret, { namespace, name }, signal);
+    if (object === undefined) continue;
+    for (const [key, text] of Object.entries(readSecret(object).value.data ?? {})) {
+      values.set(`${name}/${key}`, Buffer.from(text, "base64").toString("utf8"));
+    }
+  }
+  return values;
+}
