@@ -2,6 +2,7 @@
 // Objects come and go as raw JSON, so that fields that weir does not know survive. Failures are WeirErrors with the codes below.
 import type { KubeObject, ResourceType } from "../api/api.ts";
 
+export { type ApplyOptions, type ApplyResult, applyObject } from "./apply.ts";
 export { type ClusterConnection, type ConnectOptions, connectCluster } from "./connect.ts";
 export { CLUSTER_ERRORS, statusOf } from "./errors.ts";
 export { createLeaderElection, type LeaderElection, type LeaderElectionOptions } from "./lease.ts";
