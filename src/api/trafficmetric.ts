@@ -1,0 +1,54 @@
+// Settings of the metric `provider.plugin["weir.dev/traffic"]`: strict, because a misspelt field would silently measure something
+// else. Arguments are replaced before this is read, so numbers may come as text.
+import { z } from "zod";
+import { parseDuration } from "../lib/duration.ts";
+
+const number = z.union([
+  z.number(),
+  z
+    .string()
+    .regex(/^\d+(?:\.\d+)?$/, "is not a number")
+    .transform(Number),
+]);
+
+const settings = z.strictObject({
+  /** requests: their number; successRate, errorRate: 0 to 1; latency: milliseconds. */
+  metric: z.enum(["requests", "successRate", "errorRate", "latency"]),
+  /** Of the latency, above 0 and at most 1. */
+  quantile: number.pipe(z.number().gt(0).lte(1)).optional(),
+  version: z.enum(["canary", "stable"]).default("canary"),
+  /** One route of the proxies; all when absent. */
+  route: z.string().min(1).optional(),
+  /** Since when: the current step, the start of the run, or a duration back from now. */
+  since: z
+    .string()
+    .refine((text) => text === "step" || text === "run" || (parseDuration(text) ?? 0) > 0, {
+      message: 'is not "step", "run" or a duration such as "30s"',
+    })
+    .default("run"),
+  /** A verdict needs as many requests. */
+  minRequests: number.pipe(z.number().int().gte(0)).default(20),
+});
+
+/** The settings with their defaults. */
+export type TrafficMetric = Readonly<z.output<typeof settings>>;
+
+/** Reads the settings; the message names the field. */
+export function readTrafficMetric(
+  input: unknown,
+):
+  | { readonly kind: "ok"; readonly metric: TrafficMetric }
+  | { readonly kind: "error"; readonly message: string } {
+  const parsed = settings.safeParse(input);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    const path = issue?.path.join(".") ?? "";
+    return {
+      kind: "error",
+      message: `weir.dev/traffic: ${path === "" ? "" : `${path}: `}${issue?.message ?? "invalid"}`,
+    };
+  }
+  if (parsed.data.quantile !== undefined && parsed.data.metric !== "latency")
+    return { kind: "error", message: "weir.dev/traffic: quantile: applies to the metric latency only" };
+  return { kind: "ok", metric: parsed.data };
+}
