@@ -18,6 +18,7 @@ export {
   type MetricResult,
   type RunSummary,
 } from "./analysisschema.ts";
+export { type Issue, isReadableKind, structuralFindings, unknownFields } from "./check.ts";
 export { type Finding, formatPath, type Path } from "./decode.ts";
 export {
   abortScaleDownDelayOf,
@@ -35,6 +36,7 @@ export {
   runHistoryLimitsOf,
   scaleDownDelaySecondsOf,
 } from "./defaults.ts";
+export { type FieldError, type FieldErrorType, fieldErrorText } from "./fielderror.ts";
 export type {
   Gateway,
   GatewayListener,
@@ -91,6 +93,7 @@ export {
   WEIR_TRAFFIC_METRIC,
   WORKLOAD_GENERATION_ANNOTATION,
 } from "./labels.ts";
+export { lint, metricErrors, rolloutErrors } from "./lint.ts";
 export { controllerOf, type KubeObject, keyOf, type ObjectMeta, type OwnerReference } from "./meta.ts";
 export { podTemplateHash, stepHash } from "./podhash.ts";
 export type {
@@ -125,7 +128,6 @@ export {
   readRollout,
   readSecret,
   readService,
-  unknownFields,
 } from "./read.ts";
 export {
   analysisRunReason,
@@ -160,6 +162,12 @@ export {
   type TrafficWeights,
   type WeightDestination,
 } from "./rolloutschema.ts";
+export {
+  type CapabilityTable,
+  ROUTER_CAPABILITIES,
+  type RouterCapabilities,
+  usedRouters,
+} from "./routers.ts";
 export type { TrafficRouting } from "./routingschema.ts";
 export { selectorMatches, selectorText } from "./selector.ts";
 export type { DeepReadonly, LabelSelector } from "./shapes.ts";
@@ -181,3 +189,7 @@ export type {
   RolloutAnalysis,
 } from "./strategyschema.ts";
 export type { Acknowledgement, SilentNode, TrafficIntent, VersionWeight } from "./traffic.ts";
+export { readTrafficMetric, type TrafficMetric } from "./trafficmetric.ts";
+export { invalidSpecMessage, validateRollout } from "./validate.ts";
+export { type MetricError, validateMetrics } from "./validatemetrics.ts";
+export { type ProxyRouting, proxyRoutingOf, readProxyRouting, usesWeirRouter } from "./weirsettings.ts";

@@ -6,7 +6,7 @@ import {
   analysisTemplateSchema,
   clusterAnalysisTemplateSchema,
 } from "./analysisschema.ts";
-import { type Decoder, decoderOf, type Finding, inspect } from "./decode.ts";
+import { type Decoder, decoderOf, type Finding } from "./decode.ts";
 import { gatewaySchema, httpRouteSchema } from "./gatewayschema.ts";
 import {
   configMapSchema,
@@ -69,17 +69,6 @@ export const readNamespace = reader(namespaceSchema);
 export const readNode = reader(nodeSchema);
 export const readGateway = reader(gatewaySchema);
 export const readHttpRoute = reader(httpRouteSchema);
-
-/** Fields that the schema of `kind` does not name. They survive every write; they have no effect in weir. */
-export function unknownFields(kind: ReadableKind, object: KubeObject): readonly Finding[] {
-  return inspect(SCHEMAS[kind], object).unknown;
-}
-
-/** All that a strict look finds: values that do not decode, missing fields, fields that the schema does not name. */
-export function schemaFindings(kind: ReadableKind, object: unknown): readonly Finding[] {
-  const { dropped, missing, unknown } = inspect(SCHEMAS[kind], object);
-  return [...dropped, ...missing, ...unknown];
-}
 
 function reader<S extends z.ZodType>(schema: S): (object: KubeObject) => Read<Parsed<S>> {
   let decoder: Decoder | undefined;

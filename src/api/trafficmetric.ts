@@ -2,6 +2,7 @@
 // else. Arguments are replaced before this is read, so numbers may come as text.
 import { z } from "zod";
 import { parseDuration } from "../lib/duration.ts";
+import type { Finding } from "./decode.ts";
 
 const number = z.union([
   z.number(),
@@ -33,22 +34,22 @@ const settings = z.strictObject({
 /** The settings with their defaults. */
 export type TrafficMetric = Readonly<z.output<typeof settings>>;
 
-/** Reads the settings; the message names the field. */
+/** Reads the settings; paths of findings begin at the settings' root. */
 export function readTrafficMetric(
   input: unknown,
 ):
-  | { readonly kind: "ok"; readonly metric: TrafficMetric }
-  | { readonly kind: "error"; readonly message: string } {
+  | { readonly kind: "valid"; readonly settings: TrafficMetric }
+  | { readonly kind: "invalid"; readonly findings: readonly Finding[] } {
   const parsed = settings.safeParse(input);
   if (!parsed.success) {
-    const [issue] = parsed.error.issues;
-    const path = issue?.path.join(".") ?? "";
-    return {
-      kind: "error",
-      message: `weir.dev/traffic: ${path === "" ? "" : `${path}: `}${issue?.message ?? "invalid"}`,
-    };
+    const findings = parsed.error.issues.map(({ path, message }) => ({
+      path: path.filter((key) => typeof key !== "symbol"),
+      message,
+    }));
+    return { kind: "invalid", findings };
   }
-  if (parsed.data.quantile !== undefined && parsed.data.metric !== "latency")
-    return { kind: "error", message: "weir.dev/traffic: quantile: applies to the metric latency only" };
-  return { kind: "ok", metric: parsed.data };
+  if (parsed.data.quantile === undefined || parsed.data.metric === "latency")
+    return { kind: "valid", settings: parsed.data };
+  const finding = { path: ["quantile"], message: "applies to the metric latency only" };
+  return { kind: "invalid", findings: [finding] };
 }

@@ -1,0 +1,77 @@
+// Holds an object against its schema strictly: what a tolerant read drops, fills in or ignores, as things to mend.
+import { isObject } from "../lib/json.ts";
+import { type Finding, inspect, type Path } from "./decode.ts";
+import { goFindings } from "./gocheck.ts";
+import type { KubeObject } from "./meta.ts";
+import { type ReadableKind, SCHEMAS } from "./read.ts";
+
+/** One thing to mend in a manifest. */
+export interface Issue {
+  readonly path: Path;
+  /** What is wrong with the value at `path`. */
+  readonly message: string;
+  /** What to do about it. */
+  readonly mend: string;
+}
+
+/** Kinds whose schemas are complete by field. Of the others weir names only what it reads. */
+const COMPLETE: ReadonlySet<string> = new Set<ReadableKind>([
+  "Rollout",
+  "AnalysisRun",
+  "AnalysisTemplate",
+  "ClusterAnalysisTemplate",
+]);
+
+export function isReadableKind(kind: string): kind is ReadableKind {
+  return Object.hasOwn(SCHEMAS, kind);
+}
+
+/** Fields that the schema of the object's kind does not name: they survive every write and have no effect. */
+export function unknownFields(kind: ReadableKind, object: KubeObject): readonly Finding[] {
+  return COMPLETE.has(kind) ? findings(kind, object).unknown : [];
+}
+
+/** What does not decode, and what is missing, with the schema's own words; for servers that refuse such objects. */
+export function structuralFindings(
+  kind: ReadableKind,
+  object: unknown,
+): { readonly dropped: readonly Finding[]; readonly missing: readonly Finding[] } {
+  const { dropped, missing } = inspect(SCHEMAS[kind], object);
+  return { dropped, missing };
+}
+
+/** All that the schema has to say about `object`. */
+export function schemaIssues(kind: ReadableKind, object: KubeObject): readonly Issue[] {
+  const { mistyped, missing, unknown } = findings(kind, object);
+  const issues = [
+    ...mistyped.map((finding) => ({ ...finding, mend: "write a value of that type; this one is not read" })),
+    ...missing.map((finding) => ({ ...finding, mend: "add the field" })),
+  ];
+  if (!COMPLETE.has(kind)) return issues;
+  return [
+    ...issues,
+    ...unknown.map((finding) => ({ ...finding, mend: "correct the name, or leave it out" })),
+  ];
+}
+
+interface Findings {
+  readonly mistyped: readonly Finding[];
+  readonly missing: readonly Finding[];
+  readonly unknown: readonly Finding[];
+}
+
+/** The pod template's own schema names only what weir reads, so inside it the Go structs have the word. */
+function findings(kind: ReadableKind, object: KubeObject): Findings {
+  const { dropped, missing, unknown } = inspect(SCHEMAS[kind], object);
+  // Nobody writes status by hand, and it is the server's to be absent.
+  const needed = missing.filter(({ path }) => path[0] !== "status");
+  if (kind !== "Rollout") return { mistyped: dropped, missing: needed, unknown };
+  const spec = isObject(object.spec) ? object.spec : {};
+  const template = goFindings("PodTemplateSpec", spec.template, ["spec", "template"]);
+  const isOutside = ({ path }: Finding): boolean => path[0] !== "spec" || path[1] !== "template";
+  return {
+    mistyped: [...dropped.filter(isOutside), ...template.mistyped],
+    missing: needed,
+    unknown: [...unknown.filter(isOutside), ...template.unknown],
+  };
+}

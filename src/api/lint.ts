@@ -1,0 +1,117 @@
+// Strict looks at manifests: what a tolerant read would drop or ignore, what Argo holds invalid, and what weir does not carry
+// out yet, each with its place, what is wrong, and how to mend it.
+import { isObject } from "../lib/json.ts";
+import type { AnalysisTemplateSpec, Metric } from "./analysisschema.ts";
+import { type Issue, isReadableKind, schemaIssues } from "./check.ts";
+import type { Path } from "./decode.ts";
+import { type FieldError, fieldErrorText, invalid } from "./fielderror.ts";
+import { WEIR_ROUTER, WEIR_TRAFFIC_METRIC } from "./labels.ts";
+import type { KubeObject } from "./meta.ts";
+import { notYetErrors, notYetMetricErrors } from "./notyet.ts";
+import { readAnalysisRun, readAnalysisTemplate, readRollout } from "./read.ts";
+import type { Rollout } from "./rolloutschema.ts";
+import { type CapabilityTable, ROUTER_CAPABILITIES } from "./routers.ts";
+import { readTrafficMetric } from "./trafficmetric.ts";
+import { validateRollout } from "./validate.ts";
+import { type MetricError, validateMetricRules, validateMetrics } from "./validatemetrics.ts";
+import { readProxyRouting } from "./weirsettings.ts";
+
+/** Everything to mend in an object of any kind; kinds that weir does not read have no issues. */
+export function lint(
+  object: KubeObject,
+  capabilities: CapabilityTable = ROUTER_CAPABILITIES,
+): readonly Issue[] {
+  if (!isObject(object))
+    return [{ path: [], message: "is not an object", mend: "write one object per document" }];
+  const { kind } = object;
+  if (!isReadableKind(kind)) return [];
+  return [...schemaIssues(kind, object), ...ruleIssues(object, capabilities)];
+}
+
+/** Why `rollout` is InvalidSpec, in order: Argo's rules, weir's router settings, what is not carried out yet. */
+export function rolloutErrors(
+  rollout: Rollout,
+  capabilities: CapabilityTable = ROUTER_CAPABILITIES,
+): readonly FieldError[] {
+  return [
+    ...validateRollout(rollout, capabilities),
+    ...routerSettingsErrors(rollout),
+    ...notYetErrors(rollout),
+  ];
+}
+
+/** Why an analysis with these metrics is in error, in order. */
+export function metricErrors(spec: AnalysisTemplateSpec): readonly MetricError[] {
+  const metrics = spec.metrics ?? [];
+  return [
+    ...validateMetrics(metrics),
+    ...validateMetricRules(spec),
+    ...metrics.flatMap(trafficMetricErrors),
+    ...notYetMetricErrors(metrics),
+  ];
+}
+
+function ruleIssues(object: KubeObject, capabilities: CapabilityTable): readonly Issue[] {
+  switch (object.kind) {
+    case "Rollout":
+      return rolloutErrors(readRollout(object).value, capabilities).map((error) => ({
+        path: error.path,
+        message: fieldErrorText({ ...error, field: "" }),
+        mend: mendOf(error),
+      }));
+    case "AnalysisRun":
+      return metricErrors(readAnalysisRun(object).value.spec).map(metricIssue);
+    case "AnalysisTemplate":
+    case "ClusterAnalysisTemplate": {
+      const { spec } = readAnalysisTemplate(object).value;
+      const isComposed = (spec.metrics ?? []).length === 0 && (spec.templates ?? []).length > 0;
+      return isComposed ? [] : metricErrors(spec).map(metricIssue);
+    }
+    default:
+      return [];
+  }
+}
+
+function metricIssue({ path, message }: MetricError): Issue {
+  return { path, message, mend: "correct the metric; a run of it would end in phase Error" };
+}
+
+function mendOf({ type }: FieldError): string {
+  switch (type) {
+    case "Required value":
+      return "add the field";
+    case "Forbidden":
+      return "leave the field out";
+    case "Duplicate value":
+      return "give each its own";
+    default:
+      return "correct the value; a Rollout with it is Degraded (InvalidSpec)";
+  }
+}
+
+function routerSettingsErrors(rollout: Rollout): readonly FieldError[] {
+  const settings = rollout.spec.strategy?.canary?.trafficRouting?.plugins?.[WEIR_ROUTER];
+  if (settings === undefined) return [];
+  const read = readProxyRouting(settings);
+  if (read.kind === "valid") return [];
+  const path = ["spec", "strategy", "canary", "trafficRouting", "plugins", WEIR_ROUTER];
+  return read.findings.map(({ path: inner, message }) =>
+    invalid([...path, ...inner], JSON.stringify(valueAt(settings, inner)) ?? "null", message),
+  );
+}
+
+/** A metric's settings in which an argument's tag stands can only be read once it is replaced. */
+function trafficMetricErrors({ provider }: Metric, index: number): readonly MetricError[] {
+  const settings = provider.plugin?.[WEIR_TRAFFIC_METRIC];
+  if (settings === undefined || JSON.stringify(settings).includes("{{")) return [];
+  const read = readTrafficMetric(settings);
+  if (read.kind === "ok") return [];
+  const path = ["spec", "metrics", index, "provider", "plugin", WEIR_TRAFFIC_METRIC];
+  return [{ path, message: `metrics[${index}]: ${read.message}` }];
+}
+
+function valueAt(value: unknown, path: Path): unknown {
+  let at = value;
+  for (const key of path) at = isObject(at) || Array.isArray(at) ? Reflect.get(at, key) : undefined;
+  return at;
+}

@@ -1,0 +1,55 @@
+// Validation against the words of Argo Rollouts itself (scripts/go/validation asks its validators).
+import { readFileSync } from "node:fs";
+import { test } from "tap";
+import type { Metric, Rollout } from "../../src/api/api.ts";
+import {
+  fieldErrorText,
+  readAnalysisRun,
+  readRollout,
+  validateMetrics,
+  validateRollout,
+} from "../../src/api/api.ts";
+import type { KubeObject } from "../../src/api/meta.ts";
+
+interface Vector {
+  readonly name: string;
+  readonly rollout?: KubeObject;
+  readonly metrics?: unknown;
+  readonly errors: readonly string[];
+}
+
+// The file is written by our own generator in this shape.
+const vectors = JSON.parse(
+  readFileSync(new URL("validation.vectors.json", import.meta.url), "utf8"),
+) as readonly Vector[];
+
+function rolloutOf(object: KubeObject): Rollout {
+  return readRollout(object).value;
+}
+
+function metricsOf(metrics: unknown): readonly Metric[] {
+  const run = {
+    apiVersion: "argoproj.io/v1alpha1",
+    kind: "AnalysisRun",
+    metadata: { name: "r" },
+    spec: { metrics },
+  };
+  return readAnalysisRun(run).value.spec.metrics;
+}
+
+test("validation: a Rollout has the errors that Argo finds, in its words and order", (t) => {
+  for (const { name, rollout, errors } of vectors) {
+    if (rollout === undefined) continue;
+    t.strictSame(validateRollout(rolloutOf(rollout)).map(fieldErrorText), errors, name);
+  }
+  t.end();
+});
+
+test("validation: the first error of metrics is the one that Argo gives", (t) => {
+  for (const { name, metrics, errors } of vectors) {
+    if (metrics === undefined) continue;
+    const found = validateMetrics(metricsOf(metrics)).map(({ message }) => message);
+    t.strictSame(found.slice(0, 1), errors, name);
+  }
+  t.end();
+});
