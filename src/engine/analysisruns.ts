@@ -8,6 +8,7 @@ import {
   MESSAGES,
   POD_HASH_LABEL,
   runHistoryLimitsOf,
+  STEP_INDEX_LABEL,
 } from "../api/api.ts";
 import { type Context, isOwnedBy } from "./context.ts";
 import { newRun } from "./newrun.ts";
@@ -32,7 +33,7 @@ export interface RunPlan {
 /** Takes over what the current runs say. `isResumed`: the user lifted a pause, so that an inconclusive run is replaced by a new one. */
 export function judgeRuns(context: Context, before: Stage, isResumed: boolean): Judgement {
   const events: PlannedEvent[] = [];
-  let stage = before;
+  let stage = withoutForeignRun(context, before);
   for (const kind of ["Step", "Background"] as const) {
     const ref = refOf(stage, kind);
     const run = ref === undefined ? undefined : ownRun(context, ref.name);
@@ -84,6 +85,14 @@ export function planRuns(context: Context, mode: Mode, before: Stage): RunPlan {
   const shown = new Set([stage.stepRun?.name, stage.backgroundRun?.name]);
   actions.push(...deleteOld(context, shown));
   return { stage, actions, waits };
+}
+
+/** A run of another step counts no more: the user has gone past it. */
+function withoutForeignRun(context: Context, stage: Stage): Stage {
+  const run = stage.stepRun === undefined ? undefined : ownRun(context, stage.stepRun.name);
+  if (run === undefined || stage.isAborted) return stage;
+  const isOfThisStep = run.metadata.labels?.[STEP_INDEX_LABEL] === String(stage.index);
+  return isOfThisStep ? stage : { ...stage, stepRun: undefined };
 }
 
 /** Whether the step's run has succeeded. */

@@ -15,7 +15,7 @@ import {
   selectorMatches,
   stepHash,
   stepsOf,
-  WEIR_ROUTER,
+  usesWeirRouter,
 } from "../api/api.ts";
 import { byAge, podHashOf } from "./replicaset.ts";
 import type { Snapshot } from "./snapshot.ts";
@@ -83,7 +83,7 @@ export function contextOf(snapshot: Snapshot, nowMs: number): Context {
     replicas: replicasOf(rollout),
     ...rollingLimitsOf(rollout),
     maxWeight: maxTrafficWeightOf(rollout),
-    hasRouter: canary.trafficRouting?.plugins?.[WEIR_ROUTER] !== undefined,
+    hasRouter: usesWeirRouter(rollout),
     scaleDownDelayMs: scaleDownDelaySecondsOf(rollout) * 1000,
     podHash: hash,
     collisionCount,

@@ -51,7 +51,7 @@ function timedOutText(context: Context): string {
   const text = MESSAGES.replicaSetTimedOut(replicaSetName(context.name, context.podHash));
   const inForce = inForceOf(context);
   return inForce.kind === "no" && context.status.canary?.weights !== undefined
-    ? `${text} ${acknowledgementText(inForce.words)}`
+    ? `${text} T${acknowledgementText(inForce.words).slice(1)}`
     : text;
 }
 

@@ -15,6 +15,7 @@ import { afterUser, firstStage, modeOf, type Stage } from "./stage.ts";
 import { type BuiltStatus, buildStatus, collisionStatus, invalidStatus, isFirstSight } from "./status.ts";
 import { inForceOf, intentOf } from "./traffic.ts";
 import { desiredWeights } from "./weights.ts";
+import { oneWriteEach } from "./writes.ts";
 
 export { explain } from "./explain.ts";
 export type {
@@ -147,7 +148,7 @@ function planUpdate(context: Context, revision: Extract<RevisionPlan, { kind: "r
   return assemble(context, {
     planner: PLANNER_NAMES[decision.mode],
     status: built.status,
-    actions: [...revision.steps.actions, ...decision.actions, ...planHistory(context)],
+    actions: oneWriteEach([...revision.steps.actions, ...decision.actions, ...planHistory(context)]),
     events: [
       ...firstSight(context),
       ...revision.steps.events,

@@ -80,6 +80,7 @@ export interface ScaleReplicaSet extends Existing {
   readonly replicas: number;
   /** Written with it; null removes. */
   readonly annotations: AnnotationChanges;
+  readonly minReadySeconds?: number;
 }
 
 /** Changes annotations, and `spec.minReadySeconds` where that follows the Rollout's. */

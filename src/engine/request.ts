@@ -1,6 +1,12 @@
 // The one API call that carries out an Action: what the controller sends and what the tests' model of a cluster applies.
 // Pure translation, nothing is decided here.
-import { type KubeObject, RESOURCES, type ResourceType } from "../api/api.ts";
+import {
+  type KubeObject,
+  MANAGED_BY_ANNOTATION,
+  POD_HASH_LABEL,
+  RESOURCES,
+  type ResourceType,
+} from "../api/api.ts";
 import { assertNever } from "../lib/assert.ts";
 import type { Action } from "./plan.ts";
 
@@ -26,11 +32,6 @@ export interface ObjectName {
   readonly name: string;
 }
 
-/** Annotation on a Service: the Rollout that manages its selector. */
-export const MANAGED_BY = "argo-rollouts.argoproj.io/managed-by-rollouts";
-/** Label of pods and ReplicaSets, and key of Service selectors: the version. */
-export const POD_HASH = "rollouts-pod-template-hash";
-
 /** The call of the API that does what `action` says. */
 export function requestOf(action: Action): ActionRequest {
   const ref = { namespace: action.namespace, name: action.name };
@@ -55,13 +56,14 @@ export function requestOf(action: Action): ActionRequest {
       };
     }
     case "scaleReplicaSet": {
-      const { uid, resourceVersion, annotations, replicas } = action;
+      const { uid, resourceVersion, annotations, replicas, minReadySeconds } = action;
       const metadata = {
         uid,
         ...(resourceVersion === undefined ? {} : { resourceVersion }),
         annotations,
       };
-      return { verb: "patch", type: RESOURCES.replicaSet, ref, body: { metadata, spec: { replicas } } };
+      const spec = { replicas, ...(minReadySeconds === undefined ? {} : { minReadySeconds }) };
+      return { verb: "patch", type: RESOURCES.replicaSet, ref, body: { metadata, spec } };
     }
     case "annotateReplicaSet": {
       const { uid, annotations, minReadySeconds } = action;
@@ -74,8 +76,8 @@ export function requestOf(action: Action): ActionRequest {
       };
     }
     case "selectPods": {
-      const metadata = { uid: action.uid, annotations: { [MANAGED_BY]: action.managedBy } };
-      const spec = { selector: { [POD_HASH]: action.podHash } };
+      const metadata = { uid: action.uid, annotations: { [MANAGED_BY_ANNOTATION]: action.managedBy } };
+      const spec = { selector: { [POD_HASH_LABEL]: action.podHash } };
       return { verb: "patch", type: RESOURCES.service, ref, body: { metadata, spec } };
     }
     case "terminateAnalysisRun":

@@ -1,7 +1,7 @@
 // What is known of the weights in force: whether the proxies have taken over what was last decided, and so how much of a version may be
 // taken down. Lowering a weight never waits; raising one and taking pods away do.
-import { type TrafficIntent, type TrafficWeights, WEIR_ROUTER } from "../api/api.ts";
-import { isObject, jsonEqual } from "../lib/json.ts";
+import { proxyRoutingOf, type TrafficIntent, type TrafficWeights } from "../api/api.ts";
+import { jsonEqual } from "../lib/json.ts";
 import type { Context } from "./context.ts";
 
 export type InForce =
@@ -40,7 +40,7 @@ export function intentOf(context: Context, weights: TrafficWeights): TrafficInte
   const { canary, namespace, name, maxWeight } = context;
   const stableHash = weights.stable.podTemplateHash ?? "";
   const canaryHash = weights.canary.podTemplateHash ?? stableHash;
-  const gateways = gatewaysOf(canary.trafficRouting?.plugins?.[WEIR_ROUTER]);
+  const gateways = proxyRoutingOf(context.rollout)?.gateways;
   return {
     namespace,
     rollout: name,
@@ -83,9 +83,4 @@ export function podsToKeep(
   // Older weights may be in force somewhere: nobody knows which.
   if (!inForce.isOverdue) return { pods: replicas, isOverdue: false };
   return { pods: Math.max(wanted, seen), isOverdue: true };
-}
-
-function gatewaysOf(settings: unknown): readonly string[] | undefined {
-  if (!isObject(settings) || !Array.isArray(settings.gateways)) return undefined;
-  return settings.gateways.filter((name) => typeof name === "string");
 }
