@@ -105,9 +105,12 @@ function trafficMetricErrors({ provider }: Metric, index: number): readonly Metr
   const settings = provider.plugin?.[WEIR_TRAFFIC_METRIC];
   if (settings === undefined || JSON.stringify(settings).includes("{{")) return [];
   const read = readTrafficMetric(settings);
-  if (read.kind === "ok") return [];
-  const path = ["spec", "metrics", index, "provider", "plugin", WEIR_TRAFFIC_METRIC];
-  return [{ path, message: `metrics[${index}]: ${read.message}` }];
+  if (read.kind === "valid") return [];
+  const at = ["spec", "metrics", index, "provider", "plugin", WEIR_TRAFFIC_METRIC];
+  return read.findings.map(({ path, message }) => ({
+    path: [...at, ...path],
+    message: `metrics[${index}]: ${[WEIR_TRAFFIC_METRIC, ...path].join(" ")}: ${message}`,
+  }));
 }
 
 function valueAt(value: unknown, path: Path): unknown {
