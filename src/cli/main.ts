@@ -4,6 +4,7 @@ import { Command, CommanderError } from "commander";
 import { isWeirError, messageOf } from "../lib/errors.ts";
 import { addAbort } from "./abort.ts";
 import { addAgent } from "./agent.ts";
+import { addApply } from "./apply.ts";
 import { CLI_ERRORS, type Cli, type CliIo } from "./cli.ts";
 import { addController } from "./controller.ts";
 import { addDelete } from "./delete.ts";
@@ -42,6 +43,7 @@ export async function main(args: readonly string[], io?: CliIo): Promise<number>
 const COMMANDS: readonly ((program: Command, cli: Cli) => void)[] = [
   addUp,
   addDown,
+  addApply,
   addDelete,
   addGet,
   addList,

@@ -1,0 +1,70 @@
+// `weir apply -f FILE…`: checks manifests strictly, then creates or changes the objects by a three-way merge, as kubectl's client-side apply
+// does, on either server. Nothing is sent unless every manifest is right.
+import type { Command } from "commander";
+import { formatPath, lint } from "../api/api.ts";
+import { type ApplyResult, applyObject } from "../cluster/client.ts";
+import { WeirError } from "../lib/errors.ts";
+import {
+  CLI_ERRORS,
+  type Cli,
+  type ClusterFlags,
+  type Connected,
+  sayServer,
+  withCluster,
+  withClusterFlags,
+} from "./cli.ts";
+import { type Manifest, manifestError, readManifests } from "./manifests.ts";
+
+interface ApplyFlags extends ClusterFlags {
+  readonly filename?: readonly string[];
+  readonly validate: boolean;
+}
+
+/** Adds the command. */
+export function addApply(program: Command, cli: Cli): void {
+  const command = program
+    .command("apply")
+    .description("create or change objects as manifests say")
+    .option("-f, --filename <path...>", "files, folders, or - for standard input")
+    .option("--no-validate", "send manifests that weir finds fault with");
+  withClusterFlags(command).action(async (flags: ApplyFlags) => {
+    if (flags.filename === undefined) {
+      const message = "say what to apply: `weir apply -f FILE` (a folder, or - for standard input)";
+      throw new WeirError({ code: CLI_ERRORS.usage, source: "user", message });
+    }
+    const manifests = await readManifests(flags.filename, process.stdin);
+    if (flags.validate) checkManifests(manifests);
+    await withCluster(cli, flags, (connection) => applyManifests(cli, connection, manifests));
+  });
+}
+
+/** Throws with every fault of every manifest, one a line: file, line, column, field, what is wrong, how to mend it. */
+export function checkManifests(manifests: readonly Manifest[]): void {
+  const faults = manifests.flatMap(({ object, locate }) =>
+    lint(object).map(({ path, message, mend }) => {
+      const advice = mend === "" ? "" : ` (${mend})`;
+      return `${locate(path)}: ${formatPath(path)}: ${message}${advice}`;
+    }),
+  );
+  if (faults.length > 0) throw manifestError(`${faults.join("\n")}\nnothing was applied`);
+}
+
+/** Applies in order; the namespace is the object's own or the connection's. */
+export async function applyManifests(
+  cli: Cli,
+  connection: Connected,
+  manifests: readonly Manifest[],
+): Promise<readonly ApplyResult[]> {
+  sayServer(cli, connection);
+  const results: ApplyResult[] = [];
+  for (const { object, type } of manifests) {
+    const namespace = object.metadata.namespace ?? connection.namespace;
+    const placed = type.isNamespaced ? { ...object, metadata: { ...object.metadata, namespace } } : object;
+    const result = await applyObject(connection.client, placed, { type, signal: cli.signal });
+    cli.out(
+      `${type.singular}${type.group === "" ? "" : `.${type.group}`}/${object.metadata.name} ${result.result}`,
+    );
+    results.push(result);
+  }
+  return results;
+}
