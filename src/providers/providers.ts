@@ -7,6 +7,7 @@ import type { TrafficReader } from "./trafficstore.ts";
 export { type LatencyHistogram, quantileMs } from "./histogram.ts";
 export { RING_SECONDS, type TrafficCounts } from "./series.ts";
 export {
+  MAX_PROCESSES,
   MAX_SERIES,
   type ProcessBaseline,
   type TrafficQuery,

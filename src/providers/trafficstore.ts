@@ -9,6 +9,8 @@ import { parseStatName, type StatName } from "./statnames.ts";
 export const MAX_SERIES = 512;
 /** Processes remembered; the one longest silent makes way. */
 export const MAX_PROCESSES = 1024;
+/** Node names remembered; beyond, the list begins anew and a restarted process may be taken for a baseline once. */
+export const MAX_NODES = 10_000;
 /** Values remembered per process; what comes beyond is not counted. */
 export const MAX_VALUES_PER_PROCESS = 50_000;
 /** A window is answered only while some proxy has reported within this time. */
@@ -76,6 +78,8 @@ export class TrafficStore implements TrafficReader {
   readonly #series = new Map<string, Series>();
   readonly #names = new Map<string, StatName | undefined>();
   #lastReportAtMs: number | undefined;
+  /** The latest report of a process that made way. */
+  #forgottenUntilMs: number | undefined;
 
   constructor(startedAtMs: number, baselines: readonly ProcessBaseline[] = []) {
     this.#startedAtMs = startedAtMs;
@@ -145,13 +149,17 @@ export class TrafficStore implements TrafficReader {
     const known = this.#processes.get(key);
     if (known !== undefined) return known;
     // A process that began after this store did, or on a node that was already reporting, has counted nothing that is not in its
-    // reports to this store.
+    // reports to this store. One that may have been forgotten has.
     const startedAtMs = Number.parseInt(epoch, 10);
-    const isNew = startedAtMs >= this.#startedAtMs || this.#nodes.has(nodeId);
+    const mayBeForgotten = this.#forgottenUntilMs !== undefined && !(startedAtMs > this.#forgottenUntilMs);
+    const isNew = !mayBeForgotten && (startedAtMs >= this.#startedAtMs || this.#nodes.has(nodeId));
     const process = { values: new Map(), size: 0, lastAtMs: atMs, isBaselinePending: !isNew };
+    if (this.#nodes.size >= MAX_NODES) this.#nodes.clear();
     this.#nodes.add(nodeId);
     this.#processes.set(key, process);
-    evictOldest(this.#processes, MAX_PROCESSES);
+    const forgotten = evictOldest(this.#processes, MAX_PROCESSES, key);
+    if (forgotten !== undefined)
+      this.#forgottenUntilMs = Math.max(this.#forgottenUntilMs ?? 0, forgotten.lastAtMs);
     return process;
   }
 
@@ -217,16 +225,19 @@ function matches(key: string, { namespace, service, podHash, route }: TrafficQue
   return service === undefined || servicePort.split(":")[0] === service;
 }
 
+/** Removes the value longest silent when there are too many, and gives it back. */
 function evictOldest<V extends { readonly lastAtMs: number }>(
   map: Map<string, V>,
   bound: number,
-  spared?: string,
-): void {
-  if (map.size <= bound) return;
+  spared: string,
+): V | undefined {
+  if (map.size <= bound) return undefined;
   let oldest: string | undefined;
   for (const [key, value] of map) {
     if (key === spared) continue;
     if (oldest === undefined || value.lastAtMs < (map.get(oldest)?.lastAtMs ?? 0)) oldest = key;
   }
-  if (oldest !== undefined) map.delete(oldest);
+  const evicted = map.get(oldest ?? "");
+  map.delete(oldest ?? "");
+  return evicted;
 }

@@ -2,7 +2,12 @@
 import fc from "fast-check";
 import { test } from "tap";
 import { bucketFloorMs, quantileMs } from "../../src/providers/histogram.ts";
-import { MAX_SERIES, type TrafficReport, TrafficStore } from "../../src/providers/providers.ts";
+import {
+  MAX_PROCESSES,
+  MAX_SERIES,
+  type TrafficReport,
+  TrafficStore,
+} from "../../src/providers/providers.ts";
 import { parseStatName } from "../../src/providers/statnames.ts";
 import { bucketName, LATENCY_BOUNDS_MS } from "../../src/proxy/stats.ts";
 
@@ -130,6 +135,18 @@ test("store: the series longest silent makes way", async (t) => {
   const { length } = store.totals();
   t.equal(length, MAX_SERIES);
   t.notOk(store.totals().some(({ route }) => route === "r0"));
+});
+
+test("store: a process that made way for others is a baseline when it comes back", async (t) => {
+  const store = new TrafficStore(T0);
+  store.accept(aReport(T0 + 1000, { "r/requests": 10 }));
+  for (let index = 0; index < MAX_PROCESSES; index++)
+    store.accept(aReport(T0 + 2000, { "q/requests": 1 }, { nodeId: `other-${index}` }));
+  store.accept(aReport(T0 + 3000, { "r/requests": 15 }));
+  store.accept(aReport(T0 + 4000, { "r/requests": 17 }));
+  t.match(store.window({ namespace: "default", podHash: "abc", route: "r", fromMs: T0, toMs: T0 + 4000 }), {
+    requests: 12,
+  });
 });
 
 /** Work of one proxy: requests served, reports made, delivered late, twice or never, and processes that end. */

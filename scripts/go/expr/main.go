@@ -1,6 +1,6 @@
 // Makes test/analysis/expr.vectors.json: every condition of the table below, evaluated against every result of its group by
 // expr-lang/expr the way Argo Rollouts frames it (environment, optimizer on, no boolean demanded before the run).
-// Run from the top of the repository: go -C scripts/go/expr run . > test/analysis/expr.vectors.json && npm run format
+// Run from the top of the repository: go -C scripts/go/expr run . > test/analysis/expr.vectors.json
 package main
 
 import (
