@@ -1,7 +1,7 @@
 // What weir's proxy does with every field of the resources it is sent, as data. A field that would change traffic and is not carried
 // out makes it reject the resource (NACK) with the field's path; a field that changes no traffic may be there and is left alone.
 // The proxy's validation asks `unsupportedFields`; docs/reference/xds.md prints the table.
-import type { DescField, Message } from "@bufbuild/protobuf";
+import type { DescField, DescMessage, Message } from "@bufbuild/protobuf";
 import type { ReflectMessage } from "@bufbuild/protobuf/reflect";
 import type { ResourceKind } from "./messages.ts";
 import { RESOURCE_SCHEMAS } from "./messages.ts";
@@ -25,6 +25,7 @@ export interface UnsupportedField {
   readonly why: string;
 }
 
+const BOOTSTRAP = "envoy.config.bootstrap.v3.";
 const CLUSTER = "envoy.config.cluster.v3.";
 const CORE = "envoy.config.core.v3.";
 const ENDPOINT = "envoy.config.endpoint.v3.";
@@ -87,9 +88,6 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
     refused:
       "max_headers_count max_connection_duration max_stream_duration headers_with_underscores_action max_requests_per_connection",
   },
-  "google.protobuf.Duration": { supported: "seconds nanos" },
-  "google.protobuf.BoolValue": { supported: "value" },
-  "google.protobuf.UInt32Value": { supported: "value" },
   [`${ROUTE}RouteConfiguration`]: {
     supported: "name virtual_hosts ignore_port_in_host_matching",
     harmless:
@@ -169,12 +167,44 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
     refused: "endpoint_name load_balancing_weight",
   },
   [`${ENDPOINT}Endpoint`]: { supported: "address", harmless: "hostname health_check_config" },
+  // The bootstrap.
+  [`${BOOTSTRAP}Bootstrap`]: {
+    supported: "node static_resources dynamic_resources cluster_manager admin",
+  },
+  [`${BOOTSTRAP}Admin`]: { supported: "address" },
+  [`${BOOTSTRAP}ClusterManager`]: { supported: "load_stats_config", harmless: "local_cluster_name" },
+  [`${BOOTSTRAP}Bootstrap.StaticResources`]: { supported: "listeners clusters" },
+  [`${BOOTSTRAP}Bootstrap.DynamicResources`]: { supported: "lds_config cds_config ads_config" },
+  [`${CORE}Node`]: {
+    supported: "id cluster metadata locality",
+    harmless:
+      "user_agent_name user_agent_version user_agent_build_version extensions client_features listening_addresses",
+  },
+  [`${CORE}Locality`]: { supported: "region zone sub_zone" },
+  [`${CORE}ApiConfigSource`]: {
+    supported: "api_type grpc_services transport_api_version",
+    harmless: "set_node_on_first_message_only refresh_delay request_timeout",
+    refused: "cluster_names",
+    only: { api_type: [2], transport_api_version: [0, 2] },
+  },
+  [`${CORE}GrpcService`]: {
+    supported: "envoy_grpc google_grpc",
+    harmless: "timeout",
+    refused: "initial_metadata",
+  },
+  [`${CORE}GrpcService.EnvoyGrpc`]: { supported: "cluster_name", harmless: "authority" },
+  [`${CORE}GrpcService.GoogleGrpc`]: { supported: "target_uri", harmless: "stat_prefix" },
 };
 
 /** What of one resource the proxy does not carry out: refused and unknown fields, refused values, extensions it does not know. Empty: all is well. */
 export function unsupportedFields(kind: ResourceKind, resource: Message): readonly UnsupportedField[] {
+  return unsupportedIn(RESOURCE_SCHEMAS[kind], resource);
+}
+
+/** The same of any message of the table. */
+export function unsupportedIn(schema: DescMessage, message: Message): readonly UnsupportedField[] {
   const found: UnsupportedField[] = [];
-  visit(RESOURCE_SCHEMAS[kind], resource, {
+  visit(schema, message, {
     field: (path, field, message) => judge(path, field, message, found),
     unknown: (path) => found.push({ path, why: "is a field that this proxy does not know" }),
     opaque: (path, typeName, why) =>
@@ -206,7 +236,9 @@ function judge(path: string, field: DescField, message: ReflectMessage, found: U
   const value = plainValue(message.get(field));
   if (only !== undefined && !valueWords(value).every((word) => only.some((allowed) => allowed === word)))
     found.push({ path, why: `has a value that this proxy does not support: ${shown(field, value)}` });
-  return "into";
+  // Well-known types have nothing in them to judge, but for Any.
+  const inner = field.message?.typeName;
+  return inner?.startsWith("google.protobuf.") && inner !== "google.protobuf.Any" ? "over" : "into";
 }
 
 /** The value inside a wrapper message; other values as they are. */

@@ -6,6 +6,7 @@ import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { test } from "tap";
 import { SUPPORT, supportOf } from "../../src/xds/support.ts";
 import {
+  BootstrapSchema,
   Cluster_LbPolicy,
   ClusterSchema,
   create,
@@ -117,6 +118,7 @@ function reachable(): readonly DescMessage[] {
   Object.values(RESOURCE_SCHEMAS).forEach(add);
   add(HttpConnectionManagerSchema);
   add(RouterSchema);
+  add(BootstrapSchema);
   return [...found];
 }
 

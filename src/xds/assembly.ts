@@ -1,0 +1,260 @@
+// What an xDS client has and is being sent: puts responses together into whole configurations, says which to try next, and what to
+// answer. It holds back routes until the clusters they name have endpoints, and keeps clusters that were taken away as long as routes in
+// force name them, whatever order a server keeps. Pure: time comes as `nowMs`.
+import type { Message } from "@bufbuild/protobuf";
+import { fromBinary } from "@bufbuild/protobuf";
+import { messageOf } from "../lib/errors.ts";
+import { type Cluster, Cluster_DiscoveryType } from "./gen/envoy/config/cluster/v3/cluster_pb.ts";
+import type { DiscoveryResponse } from "./gen/envoy/service/discovery/v3/discovery_pb.ts";
+import {
+  RESOURCE_KINDS,
+  RESOURCE_SCHEMAS,
+  type ResourceKind,
+  type ResourceMessages,
+  TYPE_URLS,
+  type XdsSnapshot,
+} from "./messages.ts";
+import { clustersOf, routesOf } from "./snapshot.ts";
+
+/** How long routes wait for the endpoints of the clusters they name; then they go in force as they are. */
+export const WARMING_MS = 15_000;
+
+/** A whole configuration to try. Resources that did not change are the same objects as before. */
+export interface XdsUpdate extends XdsSnapshot {
+  /** What the server sent now; the other kinds are as they were (but for clusters kept or let go because of it). */
+  readonly changed: ResourceKind;
+  /** Versions as the server named them; the one of `changed` is the new one. Empty: none yet. */
+  readonly versions: Readonly<Record<ResourceKind, string>>;
+}
+
+/** What to say to the server, in the words of a DiscoveryRequest. */
+export interface Answer {
+  readonly kind: ResourceKind;
+  readonly version: string;
+  readonly nonce: string;
+  readonly names: readonly string[];
+  readonly rejection?: string;
+}
+
+type Resources<Kind extends ResourceKind> = ReadonlyMap<string, ResourceMessages[Kind]>;
+type Held = { readonly [Kind in ResourceKind]: Resources<Kind> };
+
+interface Pending {
+  readonly kind: ResourceKind;
+  readonly version: string;
+  readonly nonce: string;
+  readonly held: Held;
+  /** Until when it may wait for endpoints. */
+  readonly deadlineMs: number;
+}
+
+const NOTHING: Held = { listeners: new Map(), routes: new Map(), clusters: new Map(), endpoints: new Map() };
+const noWords = (): Record<ResourceKind, string> => ({
+  listeners: "",
+  routes: "",
+  clusters: "",
+  endpoints: "",
+});
+
+export class Assembly {
+  /** In force. */
+  #held: Held = NOTHING;
+  /** Clusters that the server took away and that routes in force name. */
+  #kept: Resources<"clusters"> = new Map();
+  #pending = new Map<ResourceKind, Pending>();
+  /** What the candidate last handed out is made of. */
+  #tried: Pending | undefined;
+  readonly #versions = noWords();
+  /** The nonce last answered on this stream. */
+  #nonces = noWords();
+  readonly #rejections = new Map<ResourceKind, string>();
+
+  /** Versions in force. */
+  get versions(): Readonly<Record<ResourceKind, string>> {
+    return { ...this.#versions };
+  }
+
+  /** The words of rejections that stand. */
+  get rejections(): ReadonlyMap<ResourceKind, string> {
+    return this.#rejections;
+  }
+
+  /** A new stream: what was being sent is forgotten, what is in force is said. */
+  open(): readonly Answer[] {
+    this.#pending = new Map();
+    this.#tried = undefined;
+    this.#nonces = noWords();
+    return RESOURCE_KINDS.filter((kind) => isWildcard(kind) || this.#names(kind).length > 0).map((kind) =>
+      this.#say(kind, "", this.#versions[kind]),
+    );
+  }
+
+  /** Takes a response; an answer when it is refused at once. */
+  receive(response: DiscoveryResponse, nowMs: number): readonly Answer[] {
+    const kind = RESOURCE_KINDS.find((one) => TYPE_URLS[one] === response.typeUrl);
+    // Not asked for: no type that we could answer for.
+    if (kind === undefined) return [];
+    const before = this.#pending.get(kind);
+    try {
+      // Of kinds that are sent piece by piece, pieces that wait count as well.
+      const base = isWildcard(kind)
+        ? new Map()
+        : new Map<string, Message>((before?.held ?? this.#held)[kind]);
+      for (const [name, resource] of decode(kind, response)) base.set(name, resource);
+      this.#pending.set(kind, {
+        kind,
+        version: response.versionInfo,
+        nonce: response.nonce,
+        held: { ...this.#held, [kind]: base },
+        deadlineMs: before?.deadlineMs ?? nowMs + WARMING_MS,
+      });
+      return [];
+    } catch (error) {
+      this.#pending.delete(kind);
+      return [this.#refuse(kind, response.nonce, messageOf(error))];
+    }
+  }
+
+  /** The next configuration to try; undefined while there is none, or while its routes wait for endpoints. */
+  candidate(nowMs: number): XdsUpdate | undefined {
+    for (const kind of RESOURCE_KINDS) {
+      const pending = this.#pending.get(kind);
+      if (pending === undefined) continue;
+      const held = this.#with(pending);
+      if (kind === "routes" && nowMs < pending.deadlineMs && this.#isCold(held)) continue;
+      const kept = this.#keptWith(held);
+      this.#tried = pending;
+      const versions = { ...this.#versions, [kind]: pending.version };
+      return { changed: kind, versions, ...viewOf(held, kept) };
+    }
+    return undefined;
+  }
+
+  /** When a candidate that waits now may go on without what it waits for. */
+  get wakeAtMs(): number | undefined {
+    return this.#pending.get("routes")?.deadlineMs;
+  }
+
+  /** The candidate last handed out is in force: what to answer, subscriptions that follow from it included. */
+  accept(): readonly Answer[] {
+    const pending = this.#take();
+    if (pending === undefined) return [];
+    const { kind, version, nonce } = pending;
+    const names = new Map(FOLLOWING.map((one) => [one, this.#names(one)]));
+    const held = this.#with(pending);
+    this.#kept = this.#keptWith(held);
+    this.#held = prune(held, this.#kept);
+    this.#rejections.delete(kind);
+    this.#versions[kind] = version;
+    this.#nonces[kind] = nonce;
+    const following = FOLLOWING.filter(
+      (one) => one !== kind && !isSame(names.get(one) ?? [], this.#names(one)),
+    );
+    return [
+      this.#say(kind, nonce, version),
+      ...following.map((one) => this.#say(one, this.#nonces[one], this.#versions[one])),
+    ];
+  }
+
+  /** The candidate last handed out was refused: what was in force stays. */
+  reject(message: string): readonly Answer[] {
+    const pending = this.#take();
+    return pending === undefined ? [] : [this.#refuse(pending.kind, pending.nonce, message)];
+  }
+
+  /** A newer response of the kind, come meanwhile, goes on waiting; on a new stream the candidate belongs to none. */
+  #take(): Pending | undefined {
+    const tried = this.#tried;
+    this.#tried = undefined;
+    if (tried !== undefined && this.#pending.get(tried.kind) === tried) this.#pending.delete(tried.kind);
+    return tried;
+  }
+
+  #refuse(kind: ResourceKind, nonce: string, message: string): Answer {
+    this.#nonces[kind] = nonce;
+    this.#rejections.set(kind, message);
+    return { ...this.#say(kind, nonce, this.#versions[kind]), rejection: message };
+  }
+
+  #say(kind: ResourceKind, nonce: string, version: string): Answer {
+    return { kind, version, nonce, names: this.#names(kind) };
+  }
+
+  /** What is asked for by name: the assignments of the clusters, the routes of the listeners. */
+  #names(kind: ResourceKind): readonly string[] {
+    if (kind === "endpoints")
+      return [...new Set([...this.#held.clusters.values()].flatMap(assignmentOf))].sort();
+    if (kind === "routes") return [...new Set([...this.#held.listeners.values()].flatMap(routesOf))].sort();
+    return [];
+  }
+
+  /** What would be in force: other kinds may have moved on since the response came. */
+  #with(pending: Pending): Held {
+    return { ...this.#held, [pending.kind]: pending.held[pending.kind] };
+  }
+
+  #keptWith(held: Held): Resources<"clusters"> {
+    const named = new Set([...held.routes.values()].flatMap(clustersOf));
+    const known = [...this.#kept, ...this.#held.clusters];
+    return new Map(known.filter(([name]) => named.has(name) && !held.clusters.has(name)));
+  }
+
+  #isCold(held: Held): boolean {
+    const named = new Set([...held.routes.values()].flatMap(clustersOf));
+    const kept = this.#keptWith(held);
+    return [...named].some((name) => {
+      const cluster = held.clusters.get(name) ?? kept.get(name);
+      return cluster === undefined || assignmentOf(cluster).some((one) => !held.endpoints.has(one));
+    });
+  }
+}
+
+const FOLLOWING: readonly ResourceKind[] = ["endpoints", "routes"];
+
+function isWildcard(kind: ResourceKind): boolean {
+  return kind === "listeners" || kind === "clusters";
+}
+
+function isSame(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((name, index) => name === b[index]);
+}
+
+function assignmentOf(cluster: Cluster): readonly string[] {
+  const { clusterDiscoveryType: type } = cluster;
+  if (type.case !== "type" || type.value !== Cluster_DiscoveryType.EDS) return [];
+  return [cluster.edsClusterConfig?.serviceName || cluster.name];
+}
+
+function decode(kind: ResourceKind, response: DiscoveryResponse): [string, Message][] {
+  return response.resources.map((any, index) => {
+    if (any.typeUrl !== TYPE_URLS[kind]) throw new Error(`resources[${index}] is of type ${any.typeUrl}`);
+    const resource: Message & { readonly name?: string; readonly clusterName?: string } = fromBinary(
+      RESOURCE_SCHEMAS[kind],
+      any.value,
+    );
+    const name = resource.name ?? resource.clusterName ?? "";
+    if (name === "") throw new Error(`resources[${index}] has no name`);
+    return [name, resource];
+  });
+}
+
+/** Routes that no listener names and assignments that no cluster waits for are dropped: the server no longer says what becomes of them. */
+function prune(held: Held, kept: Resources<"clusters">): Held {
+  const assignments = new Set([...held.clusters.values(), ...kept.values()].flatMap(assignmentOf));
+  const routes = new Set([...held.listeners.values()].flatMap(routesOf));
+  return {
+    ...held,
+    endpoints: new Map([...held.endpoints].filter(([name]) => assignments.has(name))),
+    routes: new Map([...held.routes].filter(([name]) => routes.has(name))),
+  };
+}
+
+function viewOf(held: Held, kept: Resources<"clusters">): XdsSnapshot {
+  const { listeners, routes, endpoints } = prune(held, kept);
+  return {
+    listeners: [...listeners.values()],
+    routes: [...routes.values()],
+    clusters: [...held.clusters.values(), ...kept.values()],
+    endpoints: [...endpoints.values()],
+  };
+}

@@ -1,0 +1,189 @@
+// The bootstrap reader: the subset that it takes, in YAML and JSON, and errors that lead to the line.
+import { test } from "tap";
+import { isWeirError } from "../../src/lib/errors.ts";
+import { BOOTSTRAP_INVALID, controlPlaneOf, readBootstrap } from "../../src/xds/client.ts";
+import { durationMs } from "../../src/xds/types.ts";
+
+const GATEWAY = `
+node:
+  id: default/web-1
+  cluster: gateway/default/web
+  metadata: { weir.dev/epoch: "17" }
+admin:
+  address: { socket_address: { address: 127.0.0.1, port_value: 9901 } }
+dynamic_resources:
+  ads_config:
+    api_type: GRPC
+    transport_api_version: V3
+    grpc_services: [{ envoy_grpc: { cluster_name: weir } }]
+  lds_config: { ads: {}, resource_api_version: V3 }
+  cds_config: { ads: {}, resource_api_version: V3 }
+cluster_manager:
+  load_stats_config:
+    api_type: GRPC
+    transport_api_version: V3
+    grpc_services: [{ envoy_grpc: { cluster_name: weir } }]
+static_resources:
+  clusters:
+    - name: weir
+      type: STATIC
+      connect_timeout: 0.25s
+      typed_extension_protocol_options:
+        envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+          "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+          explicit_http_config: { http2_protocol_options: {} }
+      load_assignment:
+        cluster_name: weir
+        endpoints:
+          - lb_endpoints:
+              - endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: 18000 } } }
+              - endpoint: { address: { socket_address: { address: "::1", port_value: 18001 } } }
+`;
+
+function errorOf(text: string): string {
+  try {
+    readBootstrap(text, "boot.yaml");
+  } catch (error) {
+    if (isWeirError(error, BOOTSTRAP_INVALID)) return error.message;
+    throw error;
+  }
+  return "no error";
+}
+
+/** GATEWAY with `line` in place of the line that holds `part`, and that line's number. */
+function edited(part: string, line: string): { readonly text: string; readonly at: number } {
+  const lines = GATEWAY.split("\n");
+  const index = lines.findIndex((one) => one.includes(part));
+  lines[index] = line;
+  return { text: lines.join("\n"), at: index + 1 };
+}
+
+test("bootstrap: names the node, the admin address and the control plane", (t) => {
+  const bootstrap = readBootstrap(GATEWAY, "boot.yaml");
+  t.match(bootstrap.node, {
+    id: "default/web-1",
+    cluster: "gateway/default/web",
+    metadata: { "weir.dev/epoch": "17" },
+  });
+  t.strictSame(controlPlaneOf(bootstrap), {
+    addresses: ["127.0.0.1:18000", "[::1]:18001"],
+    clusters: ["weir"],
+    reportsLoad: true,
+  });
+  t.equal(durationMs(bootstrap.staticResources?.clusters[0]?.connectTimeout), 250);
+  t.end();
+});
+
+test("bootstrap: JSON in camelCase says the same", (t) => {
+  const json = {
+    node: { id: "a", cluster: "g" },
+    dynamicResources: {
+      adsConfig: {
+        apiType: "GRPC",
+        transportApiVersion: "V3",
+        grpcServices: [{ googleGrpc: { targetUri: "dns:///weir:18000", statPrefix: "weir" } }],
+      },
+      ldsConfig: { ads: {} },
+      cdsConfig: { ads: {} },
+    },
+  };
+  const bootstrap = readBootstrap(JSON.stringify(json), "boot.json");
+  t.strictSame(controlPlaneOf(bootstrap), { addresses: ["weir:18000"], clusters: [], reportsLoad: false });
+  t.end();
+});
+
+test("bootstrap: static listeners and clusters need no control plane", (t) => {
+  const bootstrap = readBootstrap(
+    `
+static_resources:
+  listeners:
+    - name: web
+      address: { socket_address: { address: 127.0.0.1, port_value: 8000 } }
+      filter_chains:
+        - filters:
+            - name: http
+              typed_config:
+                "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+                stat_prefix: web
+                route_config:
+                  name: web
+                  virtual_hosts:
+                    - name: all
+                      domains: ["*"]
+                      routes: [{ match: { prefix: / }, route: { cluster: a, timeout: 1.5s } }]
+                http_filters:
+                  - name: router
+                    typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }
+  clusters:
+    - name: a
+      type: STATIC
+      load_assignment:
+        cluster_name: a
+        endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: 9000 } } } }] }]
+`,
+    "static.yaml",
+  );
+  t.equal(controlPlaneOf(bootstrap), undefined);
+  t.equal(bootstrap.staticResources?.listeners[0]?.name, "web");
+  t.end();
+});
+
+test("bootstrap: a field that is unknown is named with file, line and column", (t) => {
+  const { text, at } = edited("connect_timeout", "      connect_timeoutt: 0.25s");
+  t.match(
+    errorOf(text),
+    `boot.yaml:${at}:7: static_resources.clusters[0].connect_timeoutt is not a field of`,
+  );
+  t.end();
+});
+
+test("bootstrap: a field that is known and not supported is named with file, line and column", (t) => {
+  const { text, at } = edited("connect_timeout", "      max_requests_per_connection: 5");
+  t.match(
+    errorOf(text),
+    `boot.yaml:${at}:7: static_resources.clusters[0].max_requests_per_connection is not supported`,
+  );
+  t.end();
+});
+
+test("bootstrap: a wrong value is named with file, line and column", (t) => {
+  const duration = edited("connect_timeout", "      connect_timeout: soon");
+  t.match(
+    errorOf(duration.text),
+    `boot.yaml:${duration.at}:7: static_resources.clusters[0].connect_timeout has a wrong value`,
+  );
+  const port = edited(
+    "::1",
+    '              - endpoint: { address: { socket_address: { address: "::1", port_value: many } } }',
+  );
+  const column = (port.text.split("\n")[port.at - 1]?.indexOf("port_value") ?? 0) + 1;
+  t.match(
+    errorOf(port.text),
+    `boot.yaml:${port.at}:${column}: static_resources.clusters[0].load_assignment.endpoints[0].lb_endpoints[1].endpoint.address.socket_address.port_value has`,
+  );
+  t.end();
+});
+
+test("bootstrap: what does not hang together is named", (t) => {
+  const cluster = edited("    - name: weir", "    - name: other");
+  t.match(
+    errorOf(cluster.text),
+    /boot.yaml:\d+:\d+: dynamic_resources.ads_config.grpc_services\[0\].envoy_grpc.cluster_name names weir/,
+  );
+  t.match(errorOf(edited("cluster: gateway", "").text), "node must have a cluster");
+  t.match(errorOf("admin: {}"), "has no listeners");
+  t.match(errorOf("a: [1"), /boot.yaml:1:\d+: the bootstrap is not YAML/);
+  t.match(errorOf("- 1"), "is no mapping");
+  t.end();
+});
+
+test("bootstrap: an extension of unknown type is named", (t) => {
+  const { text, at } = edited('"@type"', '          "@type": type.googleapis.com/envoy.extensions.Nothing');
+  t.match(
+    errorOf(text),
+    new RegExp(
+      `boot.yaml:${at}:11: .*typed_extension_protocol_options.*Nothing, which this proxy does not know`,
+    ),
+  );
+  t.end();
+});
