@@ -97,6 +97,12 @@ export function assessRun(run: AnalysisRun, nowMs: number): Assessment {
   };
 }
 
+/** Ends a run whose metric could not be resolved when it was to be measured (a secret that is not there). */
+export function failUnresolved(run: AnalysisRun, why: string, nowMs: number): Assessment {
+  if (isCompleted(run.status.phase)) return idle(run.status);
+  return ended(run.status, "Error", `Unable to resolve metric arguments: ${why}`, nowMs, []);
+}
+
 type Prepared =
   | { readonly kind: "error"; readonly message: string }
   | {

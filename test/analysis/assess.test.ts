@@ -5,6 +5,7 @@ import {
   type Assessment,
   applyMeasurement,
   assessRun,
+  failUnresolved,
   type MeasurementOutcome,
   ttlExpiresAtMs,
 } from "../../src/analysis/assess.ts";
@@ -262,6 +263,16 @@ test("assess: an invalid spec is an Error that says why", async (t) => {
     const { status } = assessRun(run, START_MS);
     t.strictSame([status.phase, status.message], ["Error", message]);
   }
+});
+
+test("assess: an argument that cannot be resolved when measuring ends the run", async (t) => {
+  const run = aRun({ metrics: [aMetric("m", { interval: "1s" })] });
+  const { status } = failUnresolved(run, "key 'k' does not exist in secret 's'", START_MS);
+  t.strictSame(
+    [status.phase, status.message],
+    ["Error", "Unable to resolve metric arguments: key 'k' does not exist in secret 's'"],
+  );
+  t.equal(failUnresolved({ ...run, status }, "again", START_MS + 1000).status, status);
 });
 
 test("assess: limits and counts may come from arguments", async (t) => {
