@@ -192,9 +192,9 @@ class AdsClient implements XdsClient {
     this.#round = 0;
     this.#untried = [];
     this.#options.log.info("control plane connected", { address });
-    const { reportLoads, clock, log, node } = this.#options;
-    if (reportLoads === undefined) return;
-    const source = (): readonly LoadSample[] => reportLoads.call(this.#options);
+    if (this.#options.reportLoads === undefined) return;
+    const { clock, log, node } = this.#options;
+    const source = (): readonly LoadSample[] => this.#options.reportLoads?.() ?? [];
     this.#stopReports = startLoadReports(this.#client, { clock, log, node, random: this.#random, source });
   }
 

@@ -4,6 +4,7 @@ import type { DescField, DescMessage, Message } from "@bufbuild/protobuf";
 import type { ReflectMessage } from "@bufbuild/protobuf/reflect";
 import { reflect } from "@bufbuild/protobuf/reflect";
 import { type Any, AnySchema } from "@bufbuild/protobuf/wkt";
+import { assertNever } from "../lib/assert.ts";
 import { messageOf } from "../lib/errors.ts";
 import { typeNameOf, unpackKnown } from "./messages.ts";
 
@@ -67,8 +68,11 @@ function visitField(message: ReflectMessage, field: DescField, path: string, vis
       }
       return;
     }
-    default:
+    case "scalar":
+    case "enum":
       return;
+    default:
+      assertNever(field);
   }
 }
 
