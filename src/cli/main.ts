@@ -14,6 +14,7 @@ import { addGet } from "./get.ts";
 import { addList } from "./list.ts";
 import { addPause } from "./pause.ts";
 import { addPromote } from "./promote.ts";
+import { addProxy } from "./proxy.ts";
 import { addRetry } from "./retry.ts";
 import { addStatus } from "./status.ts";
 import { addUp } from "./up.ts";
@@ -54,6 +55,7 @@ const COMMANDS: readonly ((program: Command, cli: Cli) => void)[] = [
   addPause,
   addExplain,
   addController,
+  addProxy,
   addAgent,
   addVersion,
 ];

@@ -1,0 +1,113 @@
+// The quick start's picture: the phase, a bar for every step, the split that is set beside the split that is measured, and requests and errors
+// per version. Pure: from what was last seen to lines of text that fit a terminal.
+import { type Rollout, type Step, stepsOf, stepText } from "../../api/api.ts";
+import { renderTable } from "../render.ts";
+import { phaseSeen } from "../rolloutview.ts";
+
+/** One version as the load generator saw it answer. */
+export interface VersionTally {
+  readonly version: string;
+  /** Since the story began. */
+  readonly requests: number;
+  readonly errors: number;
+  /** Within the last seconds: what the measured split is made of. */
+  readonly recentRequests: number;
+  readonly p50Ms: number;
+}
+
+export interface Picture {
+  readonly title: string;
+  readonly elapsedMs: number;
+  readonly rollout?: Rollout;
+  /** Progress of the current analysis step, 0 to 1. */
+  readonly analysisProgress: number;
+  /** How long each step's weight took until both proxies had it in force, by step index; of the present revision. */
+  readonly acknowledgedMs: ReadonlyMap<number, number>;
+  readonly versions: readonly VersionTally[];
+  /** Which version the stable and the canary pods are. */
+  readonly roles: { readonly stable?: string; readonly canary?: string };
+  /** Requests that got no answer. */
+  readonly failures: number;
+  readonly notes: readonly string[];
+}
+
+const BAR_CELLS = 24;
+
+/** Lines of the picture, none longer than `columns`. */
+export function draw(picture: Picture, columns: number, nowMs: number): string[] {
+  const { rollout } = picture;
+  const lines = [`weir quick start · ${clockText(picture.elapsedMs)} · ${picture.title}`, ""];
+  if (rollout !== undefined) {
+    const { phase, message } = phaseSeen(rollout);
+    lines.push(`rollout ${rollout.metadata.name}: ${phase}${message === "" ? "" : ` (${message})`}`, "");
+    lines.push(...stepLines(picture, rollout, nowMs), "", ...splitLines(picture, rollout), "");
+  }
+  lines.push(...versionLines(picture));
+  if (picture.notes.length > 0) lines.push("", ...picture.notes);
+  return lines.map((line) => [...line].slice(0, Math.max(columns, 1)).join(""));
+}
+
+function clockText(elapsedMs: number): string {
+  const seconds = Math.floor(elapsedMs / 1000);
+  return `${String(Math.floor(seconds / 60)).padStart(2, "0")}:${String(seconds % 60).padStart(2, "0")}`;
+}
+
+function bar(share: number, cells = BAR_CELLS): string {
+  const filled = Math.round(Math.min(Math.max(share, 0), 1) * cells);
+  return "█".repeat(filled) + "░".repeat(cells - filled);
+}
+
+function stepLines(picture: Picture, rollout: Rollout, nowMs: number): string[] {
+  const current = rollout.status.currentStepIndex ?? 0;
+  const isAborted = rollout.status.abort === true;
+  const words = (rollout.spec.strategy?.canary?.steps ?? []).map(stepText);
+  const rows = stepsOf(rollout).map((step, index) => {
+    const share = index < current ? 1 : index > current ? 0 : progressOf(step, picture, rollout, nowMs);
+    const tookMs = picture.acknowledgedMs.get(index);
+    const icon = isAborted ? "·" : index < current ? "✔" : index === current ? "▶" : "·";
+    const note = tookMs === undefined ? "" : `in force in both proxies after ${Math.round(tookMs)} ms`;
+    return [`  ${icon} ${index + 1}`, words[index] ?? "", isAborted ? bar(0) : bar(share), note];
+  });
+  return [isAborted ? "steps (aborted)" : "steps", ...renderTable(rows)];
+}
+
+function progressOf(step: Step, { analysisProgress }: Picture, rollout: Rollout, nowMs: number): number {
+  switch (step.kind) {
+    case "pause": {
+      const began = rollout.status.pauseConditions?.[0]?.startTime;
+      if (began === undefined || step.durationMs === "indefinite") return 0;
+      return (nowMs - Date.parse(began)) / Math.max(step.durationMs, 1);
+    }
+    case "analysis":
+      return analysisProgress;
+    default:
+      return 0.5;
+  }
+}
+
+function splitLines(picture: Picture, rollout: Rollout): string[] {
+  const weights = rollout.status.canary?.weights;
+  const setCanary =
+    rollout.status.stableRS === rollout.status.currentPodHash ? 0 : (weights?.canary.weight ?? 0);
+  const recent = (version: string | undefined): number =>
+    picture.versions.find((tally) => tally.version === version)?.recentRequests ?? 0;
+  const { stable, canary } = picture.roles;
+  const isApart = canary !== undefined && canary !== stable;
+  const total = recent(stable) + (isApart ? recent(canary) : 0);
+  const measured = total === 0 ? undefined : ((isApart ? recent(canary) : 0) / total) * 100;
+  const row = (name: string, percent: number | undefined): string[] => [
+    `  ${name}`,
+    percent === undefined ? "no requests yet" : `${bar(percent / 100)} ${percent.toFixed(1).padStart(5)} %`,
+  ];
+  return ["traffic to the new version", ...renderTable([row("set", setCanary), row("measured", measured)])];
+}
+
+function versionLines({ versions, roles, failures }: Picture): string[] {
+  const rows = versions.map(({ version, requests, errors, p50Ms }) => {
+    const role = version === roles.stable ? "stable" : version === roles.canary ? "canary" : "";
+    const rate = requests === 0 ? "" : `${((errors / requests) * 100).toFixed(1)} %`;
+    return [`  ${version}`, role, String(requests), String(errors), rate, `${p50Ms.toFixed(1)} ms`];
+  });
+  const header = ["  version", "role", "requests", "errors", "rate", "p50"];
+  return [...renderTable([header, ...rows]), `  requests without an answer: ${failures}`];
+}
