@@ -1,11 +1,11 @@
 // [hot] Byte classes and number parsing of HTTP/1.1 over Buffers: lookup tables, no strings. Sources: RFC 9110 5.5, 5.6.2, RFC 3986 3.2.2.
 
 /** 1 for a tchar (RFC 9110 5.6.2): method and field name bytes. */
-export const IS_TOKEN = table(
+export const IS_TOKEN = members(
   "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
 );
 /** 1 for a byte of a reg-name or port (RFC 3986): unreserved, sub-delims and `%`. */
-export const IS_HOST = table(
+export const IS_HOST = members(
   "-._~!$&'()*+,;=%0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
 );
 /** 1 for a byte of a field value: HTAB, SP, visible ASCII and obs-text. CR, LF, NUL, DEL and other controls are none. */
@@ -13,9 +13,9 @@ export const IS_VALUE = range((byte) => byte === 9 || (byte >= 0x20 && byte !== 
 /** 1 for a byte of a request target: visible ASCII but `#`. */
 export const IS_TARGET = range((byte) => byte > 0x20 && byte < 0x7f && byte !== 0x23);
 /** ASCII lower case of each byte. */
-export const LOWER = bytes((byte) => (byte >= 0x41 && byte <= 0x5a ? byte + 32 : byte));
+export const LOWER = byteTable((byte) => (byte >= 0x41 && byte <= 0x5a ? byte + 32 : byte));
 /** Value of a hex digit, or 255. */
-export const HEX = bytes((byte) => {
+export const HEX = byteTable((byte) => {
   const value = "0123456789abcdef".indexOf(String.fromCharCode(byte).toLowerCase());
   return value === -1 ? 255 : value;
 });
@@ -46,11 +46,6 @@ export function isSameBytes(buf: Uint8Array, start: number, end: number, text: U
   if (end - start !== length) return false;
   for (let i = 0; i < length; i++) if (buf[start + i] !== text[i]) return false;
   return true;
-}
-
-/** Tells whether bytes[start, end) begin with `text`. */
-export function hasPrefix(buf: Uint8Array, start: number, end: number, text: Uint8Array): boolean {
-  return end - start >= text.length && isSameBytes(buf, start, start + text.length, text);
 }
 
 /** The decimal number spelt by bytes[start, end), or -1 when it is none or above MAX_LENGTH. */
@@ -110,14 +105,14 @@ function ipLiteralEnd(buf: Uint8Array, start: number, end: number): number {
   return -1;
 }
 
-function table(members: string): Uint8Array {
-  return range((byte) => members.includes(String.fromCharCode(byte)));
+function members(all: string): Uint8Array {
+  return range((byte) => all.includes(String.fromCharCode(byte)));
 }
 
 function range(isMember: (byte: number) => boolean): Uint8Array {
-  return bytes((byte) => (isMember(byte) ? 1 : 0));
+  return byteTable((byte) => (isMember(byte) ? 1 : 0));
 }
 
-function bytes(valueOf: (byte: number) => number): Uint8Array {
-  return Uint8Array.from({ length: 256 }, (_, byte) => valueOf(byte));
+function byteTable(of: (byte: number) => number): Uint8Array {
+  return Uint8Array.from({ length: 256 }, (_, byte) => of(byte));
 }

@@ -17,6 +17,8 @@ export interface Limits {
   readonly headTimeoutMs: number;
   /** Silence on a client connection between requests. */
   readonly idleTimeoutMs: number;
+  /** Silence within an exchange; a route or listener may set another. */
+  readonly streamIdleMs: number;
   /** Age at which an unused upstream connection is closed; below the keep-alive of common servers (5 s). */
   readonly poolIdleMs: number;
   /** A client that takes nothing of a finished answer. */
@@ -34,6 +36,7 @@ export const DEFAULT_LIMITS: Limits = {
   maxConnections: 20_000,
   headTimeoutMs: 10_000,
   idleTimeoutMs: 3_600_000,
+  streamIdleMs: 300_000,
   poolIdleMs: 4_000,
   stalledWriteMs: 60_000,
   lingerMs: 1_000,

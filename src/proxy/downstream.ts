@@ -22,6 +22,10 @@ export interface ListenerView {
   /** From the first byte of a head to its last, and between requests; milliseconds. */
   readonly headTimeoutMs: number;
   readonly idleTimeoutMs: number;
+  /** Longest silence within an exchange, where its route sets none. */
+  readonly streamIdleMs: number;
+  /** True once connections are to end with their next answer. */
+  readonly isDraining: boolean;
   onGone(connection: Downstream): void;
 }
 
@@ -99,7 +103,10 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
 
   /** Ends the connection at the drain deadline: clean when idle, else by reset. */
   close(): void {
-    if (this.isIdle || this.#state === STATE.DISCARD) return this.#wire.destroy();
+    if (this.isIdle || this.#state === STATE.DISCARD) {
+      this.#wire.destroy();
+      return;
+    }
     this.#exchange.abort();
     this.#wire.reset();
   }
@@ -167,7 +174,10 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
   }
 
   onDeadline(): void {
-    if (!this.#exchange.isActive && this.#wire.isPending) return this.#wire.reset();
+    if (!this.#exchange.isActive && this.#wire.isPending) {
+      this.#wire.reset();
+      return;
+    }
     switch (this.#state) {
       case STATE.HEAD:
         if (this.isIdle) this.#linger();
@@ -243,7 +253,7 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
   #onHead(head: Head): void {
     const isOld = head.minor === 0;
     this.#isOldClient = isOld;
-    this.#isLast = head.hasClose || (isOld && !head.hasKeepAlive) || this.#core.isDraining;
+    this.#isLast = head.hasClose || (isOld && !head.hasKeepAlive) || this.#listener.isDraining;
     this.#isHeadRequest = head.method === METHOD.HEAD;
     this.#hasSentHead = false;
     this.#hasTrailers = false;
@@ -251,14 +261,17 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
     if (head.isChunked) kind = BODY.CHUNKED;
     else if (head.contentLength > 0) kind = BODY.LENGTH;
     this.#body.reset(kind, head.contentLength);
-    if (head.method === METHOD.CONNECT) return this.#refuse(REPLY.notConnect);
+    if (head.method === METHOD.CONNECT) {
+      this.#refuse(REPLY.notConnect);
+      return;
+    }
     this.#state = kind === BODY.NONE ? STATE.WAIT : STATE.BODY;
     if (head.maxForwards === 0 && (head.method === METHOD.OPTIONS || head.method === METHOD.TRACE)) {
       this.sendReply(head.method === METHOD.TRACE ? REPLY.notTrace : REPLY.options);
       this.onExchangeEnd();
       return;
     }
-    this.#exchange.begin(this.#listener.hosts, head, kind, this.#facts);
+    this.#exchange.begin(this.#listener.hosts, head, kind, this.#facts, this.#listener.streamIdleMs);
     if (this.#exchange.isActive) this.#touch();
     else if (this.#state === STATE.WAIT || this.#state === STATE.BODY) this.onExchangeEnd();
   }
@@ -312,7 +325,8 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
     let sending = body;
     // A client of HTTP/1.0 knows no chunks: the end of the connection is the end of the body.
     if (body === BODY.CHUNKED && this.#isOldClient) sending = BODY.CLOSE;
-    if (sending === BODY.CLOSE || !this.#exchange.isRequestDone || this.#core.isDraining) this.#isLast = true;
+    if (sending === BODY.CLOSE || !this.#exchange.isRequestDone || this.#listener.isDraining)
+      this.#isLast = true;
     this.#sending = sending;
     this.#hasSentHead = true;
     const kept = this.#isOldClient ? CONNECTION.KEEP : CONNECTION.SILENT;
@@ -384,7 +398,10 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
   onExchangeEnd(): void {
     if (this.#state >= STATE.DISCARD) return;
     this.#isBlocked = false;
-    if (this.#isLast || !this.#body.isDone) return this.#linger();
+    if (this.#isLast || !this.#body.isDone) {
+      this.#linger();
+      return;
+    }
     this.#state = STATE.HEAD;
     this.#core.deadlines.set(this.#slot, this.#listener.idleTimeoutMs);
     if (this.#held.length > 0) this.#processHeld();

@@ -13,7 +13,7 @@ import type { Cluster, Endpoint } from "./pool.ts";
 import { REPLY, type Reply } from "./reply.ts";
 import { pickTarget } from "./split.ts";
 import { COUNTER } from "./stats.ts";
-import type { HostTable, Route } from "./table.ts";
+import { type HostTable, LISTENER_IDLE, type Route } from "./table.ts";
 import type { UpstreamConnection } from "./upstream.ts";
 
 /** The side of an exchange that faces the client. */
@@ -54,6 +54,7 @@ export class Exchange {
   #route: Route | null = null;
   #cell = 0;
   #startMs = 0;
+  #streamIdleMs = 0;
   #method = 0;
   #body = 0;
   #isRequestDone = false;
@@ -85,11 +86,12 @@ export class Exchange {
 
   /** Longest silence that the route allows; 0: any. */
   get idleTimeoutMs(): number {
-    return this.#route?.idleTimeoutMs ?? 0;
+    const idleMs = this.#route?.idleTimeoutMs ?? 0;
+    return idleMs === LISTENER_IDLE ? this.#streamIdleMs : idleMs;
   }
 
-  /** Begins with a request head; `body` is the BODY that follows it. */
-  begin(hosts: HostTable, head: Head, body: number, client: ClientFacts): void {
+  /** Begins with a request head; `body` is the BODY that follows it. `streamIdleMs` serves routes that set no silence limit. */
+  begin(hosts: HostTable, head: Head, body: number, client: ClientFacts, streamIdleMs: number): void {
     const core = this.#core;
     const route = this.#matcher.find(hosts, head);
     if (route === null) {
@@ -99,6 +101,7 @@ export class Exchange {
     }
     const target = pickTarget(route.split, core.dice);
     this.#route = route;
+    this.#streamIdleMs = streamIdleMs;
     this.#cell = target.cell;
     this.#startMs = core.monotonicMs();
     this.#method = head.method;
@@ -110,8 +113,14 @@ export class Exchange {
     core.stats.begin(target.cell);
     this.#state = STATE.CONNECTING;
     const cluster = core.clusters.get(target.cluster);
-    if (cluster === undefined) return this.#fail(COUNTER.UNHEALTHY, REPLY.unknownCluster);
-    if (cluster.active >= cluster.options.maxRequests) return this.#fail(COUNTER.OVERFLOW, REPLY.overflow);
+    if (cluster === undefined) {
+      this.#fail(COUNTER.UNHEALTHY, REPLY.unknownCluster);
+      return;
+    }
+    if (cluster.active >= cluster.options.maxRequests) {
+      this.#fail(COUNTER.OVERFLOW, REPLY.overflow);
+      return;
+    }
     this.#cluster = cluster;
     cluster.active += 1;
     this.#head.clear();
@@ -236,10 +245,15 @@ export class Exchange {
   /** Sends the request over a pooled connection, or opens one. */
   #dispatch(cluster: Cluster, not: Endpoint | null, mayReuse: boolean): void {
     const endpoint = cluster.pick(not);
-    if (endpoint === null) return this.#fail(COUNTER.UNHEALTHY, REPLY.noEndpoint);
+    if (endpoint === null) {
+      this.#fail(COUNTER.UNHEALTHY, REPLY.noEndpoint);
+      return;
+    }
     const idle = mayReuse ? endpoint.takeIdle() : null;
-    if (idle === null && cluster.connections >= cluster.options.maxConnections)
-      return this.#fail(COUNTER.OVERFLOW, REPLY.overflow);
+    if (idle === null && cluster.connections >= cluster.options.maxConnections) {
+      this.#fail(COUNTER.OVERFLOW, REPLY.overflow);
+      return;
+    }
     const up = idle ?? cluster.connect(endpoint);
     this.#endpoint = endpoint;
     endpoint.active += 1;

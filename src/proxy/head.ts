@@ -171,6 +171,10 @@ interface Named {
 
 function byLength(names: readonly (readonly [string, number])[]): readonly (readonly Named[] | undefined)[] {
   const lists: Named[][] = [];
-  for (const [name, code] of names) (lists[name.length] ??= []).push({ name: Buffer.from(name), code });
+  for (const [name, code] of names) {
+    const list = lists[name.length] ?? [];
+    list.push({ name: Buffer.from(name), code });
+    lists[name.length] = list;
+  }
   return Array.from(lists);
 }

@@ -19,6 +19,7 @@ export interface ListenerOptions {
   /** Default: the proxy's limits. */
   readonly headTimeoutMs?: number;
   readonly idleTimeoutMs?: number;
+  readonly streamIdleMs?: number;
 }
 
 /** A listening socket. Open it with `open`, end it with `drain` or `close`. */
@@ -27,11 +28,14 @@ export class Listener implements ListenerView {
   hosts: HostTable = EMPTY_HOSTS;
   headTimeoutMs = 0;
   idleTimeoutMs = 0;
+  streamIdleMs = 0;
   #options: ListenerOptions;
   readonly #core: Core;
   readonly #connections = new Set<Downstream>();
   #server: Server | null = null;
   #onEmpty: (() => void) | null = null;
+  /** True once it stopped accepting: each connection ends with its next answer. */
+  isDraining = false;
 
   constructor(core: Core, options: ListenerOptions) {
     this.#core = core;
@@ -62,6 +66,7 @@ export class Listener implements ListenerView {
     this.#options = options;
     this.headTimeoutMs = options.headTimeoutMs ?? this.#core.limits.headTimeoutMs;
     this.idleTimeoutMs = options.idleTimeoutMs ?? this.#core.limits.idleTimeoutMs;
+    this.streamIdleMs = options.streamIdleMs ?? this.#core.limits.streamIdleMs;
   }
 
   /** Begins to accept. Rejects with LISTEN_FAILED. */
@@ -96,6 +101,7 @@ export class Listener implements ListenerView {
 
   /** Stops accepting; resolves when the last connection is gone. Connections end with their next answer. */
   drain(): Promise<void> {
+    this.isDraining = true;
     this.#server?.close();
     if (this.#connections.size === 0) return Promise.resolve();
     return new Promise((resolve) => {
@@ -106,7 +112,7 @@ export class Listener implements ListenerView {
   /** Ends all connections: idle ones clean, others by reset. */
   close(): void {
     this.#server?.close();
-    for (const connection of [...this.#connections]) connection.close();
+    for (const connection of this.#connections) connection.close();
   }
 
   onGone(connection: Downstream): void {

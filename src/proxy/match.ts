@@ -1,9 +1,12 @@
 // [hot] Phase "match": request head → route. Virtual host first (exact, then the longest suffix wildcard, the longest prefix wildcard,
 // then `*`; a port in Host counts only where a domain names it), then its routes in order. Bytes are compared in place.
-import { COLON, hasPrefix, isSameBytes, LOWER, SLASH } from "./bytes.ts";
+import { assertNever } from "../lib/assert.ts";
+import { COLON, isSameBytes, isSameName, LOWER, SLASH } from "./bytes.ts";
 import type { Head } from "./head.ts";
 import { EMPTY_HOSTS, type HeaderRule, type HostTable, PATH, type Route, type VirtualHost } from "./table.ts";
 
+const ROOT = Buffer.from("/");
+const ASTERISK = 0x2a;
 const MAX_CACHED_HOST_BYTES = 256;
 
 /** Finds routes for one connection and remembers the last host: clients seldom change it. */
@@ -17,9 +20,11 @@ export class Matcher {
     const host = this.#hostOf(table, head);
     if (host === null) return null;
     const routes = host.routes;
-    const { bytes, base } = head;
-    const start = base + head.pathStart;
-    const end = base + head.pathEnd;
+    const isRoot = head.pathStart === head.pathEnd || head.bytes[head.base + head.pathStart] === ASTERISK;
+    // An absolute target without a path, and the asterisk form, are matched as `/`.
+    const bytes = isRoot ? ROOT : head.bytes;
+    const start = isRoot ? 0 : head.base + head.pathStart;
+    const end = isRoot ? 1 : head.base + head.pathEnd;
     for (let i = 0; i < routes.length; i++) {
       const route = routes[i]!;
       if (isPathMatch(route, bytes, start, end) && areHeadersMatch(route.headers, head)) return route;
@@ -66,8 +71,12 @@ function withoutPort(authority: string): string {
 
 function isPathMatch(route: Route, buf: Buffer, start: number, end: number): boolean {
   const path = route.path;
-  if (route.pathKind === PATH.EXACT) return isSameBytes(buf, start, end, path);
-  if (!hasPrefix(buf, start, end, path)) return false;
+  const isExact = route.pathKind === PATH.EXACT;
+  if (end - start < path.length || (isExact && end - start > path.length)) return false;
+  const stop = start + path.length;
+  if (!(route.isCaseIgnored ? isSameName(buf, start, stop, path) : isSameBytes(buf, start, stop, path)))
+    return false;
+  if (isExact) return true;
   if (route.pathKind === PATH.PREFIX) return true;
   const next = start + path.length;
   return next === end || buf[next] === SLASH;
@@ -104,8 +113,10 @@ function isValueMatch(test: ValueTest, value: string): boolean {
       return text.startsWith(test.text);
     case "suffix":
       return text.endsWith(test.text);
-    default:
+    case "contains":
       return text.includes(test.text);
+    default:
+      return assertNever(test);
   }
 }
 

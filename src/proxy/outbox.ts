@@ -29,7 +29,10 @@ export class Outbox {
     const count = end - start;
     if (count >= DIRECT_BYTES) {
       if (this.#length + count > SCRATCH_BYTES) this.flush(false);
-      if (this.#length === 0) return this.#direct(buf, start, end);
+      if (this.#length === 0) {
+        this.#direct(buf, start, end);
+        return;
+      }
     }
     this.copied(buf, start, end);
   }

@@ -78,6 +78,7 @@ export class Cluster {
   /** Requests in progress. */
   active = 0;
   #endpoints: readonly Endpoint[] = [];
+  #applied: readonly EndpointAddress[] = [];
   #next = 0;
   readonly #core: Core;
 
@@ -93,6 +94,8 @@ export class Cluster {
 
   /** Takes the endpoints that are in force from now on. */
   update(addresses: readonly EndpointAddress[]): void {
+    if (addresses === this.#applied) return;
+    this.#applied = addresses;
     const known = new Map(
       this.#endpoints.map((endpoint) => [`${endpoint.address} ${endpoint.port}`, endpoint]),
     );

@@ -28,18 +28,23 @@ export interface VirtualHost {
 
 export const PATH = { PREFIX: 0, EXACT: 1, SEPARATED: 2 } as const;
 
+/** Value of `idleTimeoutMs` where a route leaves it to the listener. */
+export const LISTENER_IDLE = -1;
+
 export interface Route {
   /** Label of statistics. */
   readonly name: string;
   /** PATH: how `path` is compared. SEPARATED is a prefix that ends at a path segment. */
   readonly pathKind: number;
   readonly path: Uint8Array;
+  /** Then `path` is in lower case. */
+  readonly isCaseIgnored: boolean;
   /** All must hold. */
   readonly headers: readonly HeaderRule[];
   readonly split: Split;
   /** From the end of the request to the end of the answer; 0: none. */
   readonly timeoutMs: number;
-  /** Longest silence on the exchange; 0: none. */
+  /** Longest silence on the exchange; 0: none; LISTENER_IDLE: the listener's. */
   readonly idleTimeoutMs: number;
 }
 

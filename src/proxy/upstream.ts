@@ -113,7 +113,10 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
     this.#exchange = null;
     this.resume();
     if (this.#state === STATE.CLOSED) return;
-    if (this.#endpoint.isRemoved || this.#core.isDraining || this.#wire.isPending) return this.close();
+    if (this.#endpoint.isRemoved || this.#core.isDraining || this.#wire.isPending) {
+      this.close();
+      return;
+    }
     this.#state = STATE.IDLE;
     this.#hasServed = true;
     this.#core.deadlines.set(this.#slot, this.#core.limits.poolIdleMs);
@@ -141,11 +144,17 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
 
   deliver(buf: Buffer, start: number, end: number): void {
     // Bytes that no request asked for: what they answer is unknown.
-    if (this.#state === STATE.IDLE) return this.#drop();
+    if (this.#state === STATE.IDLE) {
+      this.#drop();
+      return;
+    }
     if (this.#state === STATE.CLOSED) return;
     this.#hasBytes = true;
     const store = this.#store;
-    if (store === null) return this.#process(buf, start, end);
+    if (store === null) {
+      this.#process(buf, start, end);
+      return;
+    }
     store.append(buf, start, end);
     this.#process(store.bytes, store.start, store.end);
   }
@@ -159,7 +168,10 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
   }
 
   onEnd(): void {
-    if (this.#state === STATE.IDLE) return this.#drop();
+    if (this.#state === STATE.IDLE) {
+      this.#drop();
+      return;
+    }
     if (this.#state === STATE.CLOSED) return;
     if (this.#state === STATE.BODY && this.#body.kind === BODY.CLOSE) {
       this.#exchange?.onEnd(false);
@@ -202,21 +214,35 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
   #process(buf: Buffer, start: number, end: number): void {
     let p = start;
     while (this.#state === STATE.HEAD && p < end) {
-      const parser = (this.#parser ??= this.#core.takeParser(KIND.RESPONSE));
+      const parser = this.#parser ?? this.#core.takeParser(KIND.RESPONSE);
+      this.#parser = parser;
       const result = parser.run(buf, p, end);
-      if (result === PARSED.REFUSED) return this.#malformed();
-      if (result === PARSED.MORE) return this.#keep(buf, p, end);
+      if (result === PARSED.REFUSED) {
+        this.#malformed();
+        return;
+      }
+      if (result === PARSED.MORE) {
+        this.#keep(buf, p, end);
+        return;
+      }
       p += parser.head.length;
       this.#parser = null;
       const isFine = this.#onHead(parser.head);
       this.#core.giveParser(parser);
       if (!isFine) return;
     }
-    if (this.#state !== STATE.BODY) return;
+    if (this.#state !== STATE.BODY) {
+      // All that was kept is used: an interim answer ended with the last byte.
+      this.#store = null;
+      return;
+    }
     const body = this.#body;
     if (!body.isDone) p = body.read(buf, p, end, this);
     this.#store = null;
-    if (body.refused !== null) return this.#malformed();
+    if (body.refused !== null) {
+      this.#malformed();
+      return;
+    }
     if (body.isDone && this.#exchange !== null) {
       this.#core.deadlines.clear(this.#slot);
       this.#exchange.onEnd(this.#isReusable && p === end);

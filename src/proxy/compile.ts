@@ -1,0 +1,168 @@
+// Configuration in xDS messages → what the data plane runs on. Pure. A resource is taken whole or rejected with the path and reason of
+// everything that is wrong with it: nothing that would change traffic is ignored.
+import type {
+  Cluster,
+  ClusterLoadAssignment,
+  Listener,
+  Message,
+  ResourceKind,
+  RouteConfiguration,
+  SocketAddress,
+} from "../xds/types.ts";
+import {
+  Cluster_DiscoveryType,
+  durationMs,
+  HealthStatus,
+  HttpConnectionManagerSchema,
+  unpack,
+  unsupportedFields,
+} from "../xds/types.ts";
+import { type CellOf, compileHosts } from "./compileroutes.ts";
+import type { ListenerOptions } from "./listener.ts";
+import { type ClusterOptions, DEFAULT_CLUSTER_OPTIONS, type EndpointAddress } from "./pool.ts";
+import { Problems } from "./problems.ts";
+import type { HostTable } from "./table.ts";
+
+/** Where a listener's routes come from. */
+export type RouteSource =
+  | { readonly kind: "named"; readonly name: string }
+  | { readonly kind: "inline"; readonly config: RouteConfiguration };
+
+export interface CompiledListener {
+  readonly options: ListenerOptions;
+  readonly routes: RouteSource;
+}
+
+export interface CompiledCluster {
+  readonly name: string;
+  readonly options: ClusterOptions;
+  readonly endpoints:
+    | { readonly kind: "static"; readonly addresses: readonly EndpointAddress[] }
+    | { readonly kind: "eds"; readonly name: string };
+}
+
+/** Reads a Listener. Throws CONFIG_REJECTED. */
+export function compileListener(listener: Listener): CompiledListener {
+  const problems = check("listeners", listener);
+  const socket = listener.address?.address;
+  const address =
+    socket?.case === "socketAddress" ? addressOf(socket.value, "address.socket_address", problems) : null;
+  if (address === null) problems.add("address", "names no socket address");
+  const filters = listener.filterChains[0]?.filters ?? [];
+  if (listener.filterChains.length !== 1 || filters.length !== 1)
+    problems.add("filter_chains", "must be one chain of one filter, the HTTP connection manager");
+  const at = "filter_chains[0].filters[0].typed_config";
+  const config = filters[0]?.configType;
+  const hcm = config?.case === "typedConfig" ? unpack(HttpConnectionManagerSchema, config.value) : undefined;
+  if (hcm === undefined) throw problems.and(at, "is not an HTTP connection manager").error();
+  let routes: RouteSource = { kind: "named", name: "" };
+  if (hcm.routeSpecifier.case === "rds")
+    routes = { kind: "named", name: hcm.routeSpecifier.value.routeConfigName };
+  else if (hcm.routeSpecifier.case === "routeConfig")
+    routes = { kind: "inline", config: hcm.routeSpecifier.value };
+  if (routes.kind === "named" && routes.name === "") problems.add(`${at}.route_specifier`, "names no routes");
+  const headTimeoutMs = durationMs(hcm.requestHeadersTimeout);
+  const idleTimeoutMs = durationMs(hcm.commonHttpProtocolOptions?.idleTimeout);
+  const streamIdleMs = durationMs(hcm.streamIdleTimeout);
+  problems.throwIfAny();
+  return {
+    options: {
+      name: listener.name,
+      address: address?.address ?? "",
+      port: address?.port ?? 0,
+      // In Envoy 0 turns a timeout off, and so it does here.
+      ...(headTimeoutMs === undefined ? {} : { headTimeoutMs }),
+      ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
+      ...(streamIdleMs === undefined ? {} : { streamIdleMs }),
+    },
+    routes,
+  };
+}
+
+/** Reads a RouteConfiguration; `cellOf` gives the statistics position of (route, cluster). Throws CONFIG_REJECTED. */
+export function compileRoutes(config: RouteConfiguration, version: string, cellOf: CellOf): HostTable {
+  const problems = check("routes", config);
+  problems.throwIfAny();
+  const table = compileHosts(config, version, cellOf, problems);
+  problems.throwIfAny();
+  return table;
+}
+
+/** Reads a Cluster. Throws CONFIG_REJECTED. */
+export function compileCluster(cluster: Cluster): CompiledCluster {
+  const problems = check("clusters", cluster);
+  if (cluster.name === "") problems.add("name", "is empty");
+  const connectTimeoutMs = durationMs(cluster.connectTimeout) ?? DEFAULT_CLUSTER_OPTIONS.connectTimeoutMs;
+  if (connectTimeoutMs <= 0) problems.add("connect_timeout", "must be above 0");
+  const type =
+    cluster.clusterDiscoveryType.case === "type"
+      ? cluster.clusterDiscoveryType.value
+      : Cluster_DiscoveryType.STATIC;
+  const isEds = type === Cluster_DiscoveryType.EDS;
+  const addresses =
+    cluster.loadAssignment === undefined
+      ? []
+      : addressesOf(cluster.loadAssignment, "load_assignment.", problems);
+  problems.throwIfAny();
+  return {
+    name: cluster.name,
+    options: { ...DEFAULT_CLUSTER_OPTIONS, connectTimeoutMs },
+    endpoints: isEds
+      ? { kind: "eds", name: cluster.edsClusterConfig?.serviceName || cluster.name }
+      : { kind: "static", addresses },
+  };
+}
+
+/** Reads the endpoints of a cluster. Throws CONFIG_REJECTED. */
+export function compileEndpoints(assignment: ClusterLoadAssignment): readonly EndpointAddress[] {
+  const problems = check("endpoints", assignment);
+  const addresses = addressesOf(assignment, "", problems);
+  problems.throwIfAny();
+  return addresses;
+}
+
+function check(kind: ResourceKind, resource: Message & { readonly name?: string }): Problems {
+  const problems = new Problems(kind, resource);
+  for (const { path, why } of unsupportedFields(kind, resource)) problems.add(path, why);
+  return problems;
+}
+
+function addressesOf(assignment: ClusterLoadAssignment, at: string, problems: Problems): EndpointAddress[] {
+  const found: EndpointAddress[] = [];
+  assignment.endpoints.forEach((locality, l) => {
+    locality.lbEndpoints.forEach((lbEndpoint, e) => {
+      const path = `${at}endpoints[${l}].lb_endpoints[${e}]`;
+      const host = lbEndpoint.hostIdentifier;
+      const address = host.case === "endpoint" ? host.value.address?.address : undefined;
+      if (address?.case !== "socketAddress") {
+        problems.add(`${path}.endpoint`, "has no socket address");
+        return;
+      }
+      const socket = addressOf(address.value, `${path}.endpoint.address.socket_address`, problems);
+      if (socket === null) return;
+      const { healthStatus } = lbEndpoint;
+      const isHealthy =
+        healthStatus === HealthStatus.UNKNOWN ||
+        healthStatus === HealthStatus.HEALTHY ||
+        healthStatus === HealthStatus.DEGRADED;
+      found.push({ ...socket, isHealthy });
+    });
+  });
+  return found;
+}
+
+interface Socket {
+  readonly address: string;
+  readonly port: number;
+}
+
+const IP = /^(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*)$/;
+
+function addressOf(socket: SocketAddress, path: string, problems: Problems): Socket | null {
+  const port = socket.portSpecifier.case === "portValue" ? socket.portSpecifier.value : -1;
+  if (!IP.test(socket.address))
+    problems.add(`${path}.address`, `is no IP address: ${JSON.stringify(socket.address)}`);
+  else if (port < 0 || port > 65_535) problems.add(`${path}.port_value`, "is no port");
+  else return { address: socket.address, port };
+  return null;
+}

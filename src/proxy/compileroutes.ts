@@ -1,0 +1,215 @@
+// RouteConfiguration → HostTable: domains, matches, header rules, weights. Pure; problems are collected, not thrown.
+import type {
+  HeaderMatcher,
+  RouteAction,
+  RouteConfiguration,
+  RouteMatch,
+  Route as RouteMessage,
+  StringMatcher,
+} from "../xds/types.ts";
+import { durationMs } from "../xds/types.ts";
+import { lowerBytes } from "./match.ts";
+import type { Problems } from "./problems.ts";
+import {
+  type HeaderRule,
+  type HeaderTest,
+  type HostTable,
+  LISTENER_IDLE,
+  PATH,
+  type Route,
+  type Split,
+  type VirtualHost,
+  type WildcardHost,
+} from "./table.ts";
+
+/** Position of the statistics of (route, cluster). */
+export type CellOf = (route: string, cluster: string) => number;
+
+/** As in Envoy: a route that says nothing waits so long for its answer. */
+const DEFAULT_TIMEOUT_MS = 15_000;
+const MAX_TOTAL_WEIGHT = 2 ** 32 - 1;
+
+/** Reads the virtual hosts. */
+export function compileHosts(
+  config: RouteConfiguration,
+  version: string,
+  cellOf: CellOf,
+  problems: Problems,
+): HostTable {
+  const exact = new Map<string, VirtualHost>();
+  const suffixes: WildcardHost[] = [];
+  const prefixes: WildcardHost[] = [];
+  const seen = new Set<string>();
+  let any: VirtualHost | null = null;
+  config.virtualHosts.forEach((message, index) => {
+    const at = `virtual_hosts[${index}]`;
+    const label = message.name === "" ? at : message.name;
+    const routes = message.routes.map((route, r) =>
+      compileRoute(route, label, `${at}.routes[${r}]`, cellOf, problems),
+    );
+    const host: VirtualHost = { name: message.name, routes };
+    message.domains.forEach((spelt, d) => {
+      const domain = spelt.toLowerCase();
+      const path = `${at}.domains[${d}]`;
+      if (seen.has(domain)) problems.add(path, `repeats the domain ${JSON.stringify(domain)}`);
+      seen.add(domain);
+      const star = domain.indexOf("*");
+      if (domain === "*") any = host;
+      else if (star === -1 && domain !== "") exact.set(domain, host);
+      else if (star === 0 && domain.lastIndexOf("*") === 0) suffixes.push({ part: domain.slice(1), host });
+      else if (star === domain.length - 1 && star > 0) prefixes.push({ part: domain.slice(0, -1), host });
+      else problems.add(path, `is no domain: ${JSON.stringify(spelt)}`);
+    });
+    if (message.domains.length === 0) problems.add(`${at}.domains`, "names no domain");
+  });
+  const longestFirst = (a: WildcardHost, b: WildcardHost): number => b.part.length - a.part.length;
+  suffixes.sort(longestFirst);
+  prefixes.sort(longestFirst);
+  return { name: config.name, version, exact, suffixes, prefixes, any };
+}
+
+function compileRoute(
+  message: RouteMessage,
+  host: string,
+  at: string,
+  cellOf: CellOf,
+  problems: Problems,
+): Route {
+  const name = message.name === "" ? host : message.name;
+  const action = message.action.case === "route" ? message.action.value : undefined;
+  if (action === undefined) problems.add(at, "has no route action");
+  const { pathKind, path, isCaseIgnored } = compilePath(message.match, `${at}.match`, problems);
+  const headers = (message.match?.headers ?? []).map((header, h) =>
+    compileHeader(header, `${at}.match.headers[${h}]`, problems),
+  );
+  return {
+    name,
+    pathKind,
+    path,
+    isCaseIgnored,
+    headers,
+    split: compileSplit(action, name, `${at}.route`, cellOf, problems),
+    timeoutMs: durationMs(action?.timeout) ?? DEFAULT_TIMEOUT_MS,
+    idleTimeoutMs: durationMs(action?.idleTimeout) ?? LISTENER_IDLE,
+  };
+}
+
+function compilePath(
+  match: RouteMatch | undefined,
+  at: string,
+  problems: Problems,
+): Pick<Route, "pathKind" | "path" | "isCaseIgnored"> {
+  const isCaseIgnored = match?.caseSensitive === false;
+  const bytes = (text: string): Uint8Array =>
+    isCaseIgnored ? lowerBytes(text) : Uint8Array.from(Buffer.from(text, "latin1"));
+  const specifier = match?.pathSpecifier;
+  switch (specifier?.case) {
+    case "prefix":
+      return { pathKind: PATH.PREFIX, path: bytes(specifier.value), isCaseIgnored };
+    case "path":
+      return { pathKind: PATH.EXACT, path: bytes(specifier.value), isCaseIgnored };
+    case "pathSeparatedPrefix":
+      if (!/^\/.*[^/]$/.test(specifier.value))
+        problems.add(`${at}.path_separated_prefix`, "must begin with a slash and not end with one");
+      return { pathKind: PATH.SEPARATED, path: bytes(specifier.value), isCaseIgnored };
+    case "safeRegex":
+    case "connectMatcher":
+    case undefined:
+      problems.add(at, "has no path, prefix or path_separated_prefix");
+      return { pathKind: PATH.PREFIX, path: bytes("/"), isCaseIgnored };
+  }
+}
+
+function compileHeader(matcher: HeaderMatcher, at: string, problems: Problems): HeaderRule {
+  const name = matcher.name.toLowerCase();
+  if (name === "") problems.add(`${at}.name`, "is empty");
+  return {
+    name,
+    nameBytes: lowerBytes(name),
+    test: compileTest(matcher, at, problems),
+    isInverted: matcher.invertMatch,
+    isMissingEmpty: matcher.treatMissingHeaderAsEmpty,
+  };
+}
+
+function compileTest(matcher: HeaderMatcher, at: string, problems: Problems): HeaderTest {
+  const specifier = matcher.headerMatchSpecifier;
+  switch (specifier.case) {
+    case "exactMatch":
+      return { kind: "exact", text: specifier.value, ignoreCase: false };
+    case "prefixMatch":
+      return { kind: "prefix", text: specifier.value, ignoreCase: false };
+    case "suffixMatch":
+      return { kind: "suffix", text: specifier.value, ignoreCase: false };
+    case "containsMatch":
+      return { kind: "contains", text: specifier.value, ignoreCase: false };
+    case "presentMatch":
+      return { kind: "present", isPresent: specifier.value };
+    case "rangeMatch":
+      return { kind: "range", start: Number(specifier.value.start), end: Number(specifier.value.end) };
+    case "stringMatch":
+      return compileString(specifier.value, `${at}.string_match`, problems);
+    case undefined:
+      return { kind: "present", isPresent: true };
+    case "safeRegexMatch":
+      problems.add(at, "has a match that this proxy does not support");
+      return { kind: "present", isPresent: true };
+  }
+}
+
+function compileString(matcher: StringMatcher, at: string, problems: Problems): HeaderTest {
+  const { ignoreCase, matchPattern } = matcher;
+  switch (matchPattern.case) {
+    case "exact":
+    case "prefix":
+    case "suffix":
+    case "contains": {
+      const text = ignoreCase ? matchPattern.value.toLowerCase() : matchPattern.value;
+      return { kind: matchPattern.case, text, ignoreCase };
+    }
+    case "safeRegex":
+    case undefined:
+      problems.add(at, "has no exact, prefix, suffix or contains");
+      return { kind: "present", isPresent: true };
+  }
+}
+
+function compileSplit(
+  action: RouteAction | undefined,
+  route: string,
+  at: string,
+  cellOf: CellOf,
+  problems: Problems,
+): Split {
+  const specifier = action?.clusterSpecifier;
+  if (specifier?.case === "cluster") return splitOf([{ name: specifier.value, weight: 1 }], route, cellOf);
+  if (specifier?.case !== "weightedClusters") {
+    if (action !== undefined) problems.add(at, "names no cluster");
+    return splitOf([], route, cellOf);
+  }
+  const { clusters, totalWeight } = specifier.value;
+  const weights = clusters.map(({ name, weight }) => ({ name, weight: weight ?? 0 }));
+  const sum = weights.reduce((total, { weight }) => total + weight, 0);
+  if (sum < 1 || sum > MAX_TOTAL_WEIGHT)
+    problems.add(`${at}.weighted_clusters`, `has weights that add up to ${sum}, not to 1 or more`);
+  if (totalWeight !== undefined && totalWeight !== sum)
+    problems.add(
+      `${at}.weighted_clusters.total_weight`,
+      `is ${totalWeight}, but the weights add up to ${sum}`,
+    );
+  return splitOf(weights, route, cellOf);
+}
+
+function splitOf(
+  weights: readonly { readonly name: string; readonly weight: number }[],
+  route: string,
+  cellOf: CellOf,
+): Split {
+  let total = 0;
+  const bounds = Float64Array.from(weights, ({ weight }) => {
+    total += weight;
+    return total;
+  });
+  const targets = weights.map(({ name, weight }) => ({ cluster: name, weight, cell: cellOf(route, name) }));
+  return { targets, bounds, total };
+}

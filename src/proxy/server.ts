@@ -1,0 +1,155 @@
+// The door of the data plane: a proxy from an Envoy v3 bootstrap. Start: static resources, admin port, control plane. Stop: not ready, no new
+// connections, answers say `Connection: close`, what is in flight finishes until the drain deadline, then everything is closed.
+// The request's way: listener.ts (accept) -> downstream.ts (frame) -> match.ts -> split.ts -> exchange.ts (forward) -> pool.ts -> upstream.ts.
+import { randomBytes } from "node:crypto";
+import {
+  type ControlPlane,
+  controlPlaneOf,
+  createXdsClient,
+  EPOCH_KEY,
+  type XdsClient,
+  type XdsClientStatus,
+} from "../xds/client.ts";
+import { type Bootstrap, create, NodeSchema } from "../xds/types.ts";
+import { type Admin, openAdmin } from "./admin.ts";
+import { Configuration, type StaticResources } from "./configuration.ts";
+import { Core, type CoreDeps } from "./core.ts";
+import { loadSamples } from "./loads.ts";
+import { type CellSnapshot, snapshotStats } from "./stats.ts";
+
+export type { CoreDeps as ProxyDeps, Limits } from "./core.ts";
+export { LISTEN_FAILED } from "./listener.ts";
+export { CONFIG_REJECTED } from "./problems.ts";
+export { bucketName, type CellSnapshot, COUNTERS, LATENCY_BOUNDS_MS } from "./stats.ts";
+
+/** A proxy in this process. */
+export interface ProxyServer {
+  /** Resolves when static listeners and the admin port are open. Rejects with LISTEN_FAILED or CONFIG_REJECTED. */
+  start(): Promise<void>;
+  /** Drains and closes. Idempotent. */
+  stop(): Promise<void>;
+  /** Port of the admin listener; 0 when there is none. */
+  readonly adminPort: number;
+  /** Port of an open listener by its name; undefined when it is not open. */
+  listenerPort(name: string): number | undefined;
+  /** What /ready says: empty when ready. */
+  unreadyReason(): string;
+  /** Cumulative statistics by (route, cluster). */
+  stats(): readonly CellSnapshot[];
+  /** Bugs caught on connections so far. */
+  readonly internalErrors: number;
+}
+
+/** Builds a proxy. Throws CONFIG_REJECTED when the static resources cannot be carried out. */
+export function createProxy(bootstrap: Bootstrap, deps: CoreDeps): ProxyServer {
+  const core = new Core(deps);
+  const controlPlane = controlPlaneOf(bootstrap);
+  const configuration = new Configuration(
+    core,
+    staticResources(bootstrap, controlPlane),
+    controlPlane !== undefined,
+  );
+  const client = controlPlane && createClient(bootstrap, controlPlane, configuration, core);
+  let admin: Admin | undefined;
+  let stopping: Promise<void> | undefined;
+  const unreadyReason = (): string => {
+    if (core.isDraining) return "draining";
+    return configuration.isReady ? "" : configuration.missing;
+  };
+
+  const start = async (): Promise<void> => {
+    core.deadlines.start();
+    const address = bootstrap.admin?.address?.address;
+    if (address?.case === "socketAddress" && address.value.portSpecifier.case === "portValue") {
+      const { address: host, portSpecifier } = address.value;
+      const controlPlaneStatus = (): XdsClientStatus | undefined => client?.status();
+      admin = await openAdmin(
+        { core, configuration, unreadyReason, controlPlaneStatus },
+        host,
+        portSpecifier.value,
+      );
+    }
+    await configuration.openStatic();
+    client?.start();
+  };
+
+  const drainAndClose = async (): Promise<void> => {
+    core.isDraining = true;
+    const deadline = new Promise<void>((resolve) => {
+      core.clock.after(core.limits.drainMs, () => resolve());
+    });
+    await Promise.race([configuration.drain(), deadline]);
+    configuration.close();
+    client?.close();
+    core.deadlines.stop();
+    admin?.close();
+  };
+
+  return {
+    start,
+    stop() {
+      stopping ??= drainAndClose();
+      return stopping;
+    },
+    get adminPort() {
+      return admin?.port ?? 0;
+    },
+    listenerPort(name) {
+      const port = configuration.listeners.find((listener) => listener.name === name)?.port ?? 0;
+      return port === 0 ? undefined : port;
+    },
+    unreadyReason,
+    stats: () => snapshotStats(core.stats),
+    get internalErrors() {
+      return core.counts.internalErrors;
+    },
+  };
+}
+
+/** What the bootstrap says itself; the control plane's own clusters are none that requests could be sent to. */
+function staticResources(bootstrap: Bootstrap, controlPlane: ControlPlane | undefined): StaticResources {
+  const { listeners = [], clusters = [] } = bootstrap.staticResources ?? {};
+  return { listeners, clusters: clusters.filter(({ name }) => !controlPlane?.clusters.includes(name)) };
+}
+
+function createClient(
+  bootstrap: Bootstrap,
+  controlPlane: ControlPlane,
+  configuration: Configuration,
+  core: Core,
+): XdsClient {
+  const node = create(NodeSchema, bootstrap.node ?? {});
+  // Counts are cumulative per process: the epoch tells one life of this node from the next.
+  const epoch = `${core.clock.nowMs().toString(36)}-${process.pid}-${randomBytes(4).toString("hex")}`;
+  node.metadata = { ...node.metadata, [EPOCH_KEY]: epoch };
+  node.userAgentName = "weir";
+  return createXdsClient({
+    addresses: controlPlane.addresses,
+    node,
+    clock: core.clock,
+    log: core.log,
+    async onUpdate(update) {
+      await configuration.apply(update);
+      return { kind: "ok" };
+    },
+    ...(controlPlane.reportsLoad ? { reportLoads: () => loadSamples(core.stats) } : {}),
+  });
+}
+
+/** Runs a proxy until `signal` aborts, then drains it: the whole life of `weir proxy`. */
+export async function runProxy(bootstrap: Bootstrap, deps: CoreDeps, signal: AbortSignal): Promise<void> {
+  const proxy = createProxy(bootstrap, deps);
+  await proxy.start();
+  if (!signal.aborted) {
+    await new Promise<void>((resolve) => {
+      // Listening sockets keep the process alive; a proxy without listeners yet needs this.
+      const alive = setInterval(() => undefined, 60_000);
+      signal.addEventListener("abort", () => {
+        clearInterval(alive);
+        resolve();
+      });
+    });
+  }
+  deps.log.info("draining");
+  await proxy.stop();
+}
