@@ -9,21 +9,23 @@ export interface Answer {
 }
 
 /** An answer whose whole body is there. */
+export function answerBytes(status: number, bytes: Uint8Array, contentType: string): Answer {
+  const headers = { "content-type": contentType, "content-length": String(bytes.byteLength) };
+  return { status, headers, body: once(bytes) };
+}
+
+/** The same from text, with warnings for the client. */
 export function answerText(
   status: number,
   text: string,
   contentType = "application/json",
   warnings: readonly string[] = [],
 ): Answer {
-  const bytes = Buffer.from(text);
-  const headers: Record<string, string> = {
-    "content-type": contentType,
-    "content-length": String(bytes.byteLength),
-  };
+  const answer = answerBytes(status, Buffer.from(text), contentType);
+  if (warnings.length === 0) return answer;
   // RFC 7234 warnings in one header, as client-go reads them.
-  if (warnings.length > 0)
-    headers.warning = warnings.map((words) => `299 - ${JSON.stringify(words)}`).join(", ");
-  return { status, headers, body: once(bytes) };
+  const warning = warnings.map((words) => `299 - ${JSON.stringify(words)}`).join(", ");
+  return { ...answer, headers: { ...answer.headers, warning } };
 }
 
 export function answerJson(status: number, value: unknown, contentType = "application/json"): Answer {

@@ -1,5 +1,5 @@
 // The columns in which kubectl shows each kind: those of Kubernetes' printers and of Argo's CRDs. Pure; cells are what is printed.
-import type { KubeObject } from "../../api/api.ts";
+import { type KubeObject, readReplicaSet, selectorText } from "../../api/api.ts";
 import { humanDuration } from "../../lib/duration.ts";
 import { isObject } from "../../lib/json.ts";
 import { fieldAt, listAt, numberAt, objectAt, stringAt } from "./fields.ts";
@@ -44,7 +44,7 @@ const COLUMNS: Readonly<Record<string, readonly Column[]>> = {
     AGE,
     wide("Containers", (object) => containersOf(object, "name")),
     wide("Images", (object) => containersOf(object, "image")),
-    wide("Selector", (object) => selectorText(fieldAt(object, "spec.selector"))),
+    wide("Selector", (object) => selectorText(readReplicaSet(object).value.spec.selector)),
   ],
   services: [
     NAME,
@@ -77,7 +77,7 @@ const COLUMNS: Readonly<Record<string, readonly Column[]>> = {
     column("Object", involved),
     wide("Subobject", at("involvedObject.fieldPath")),
     wide("Source", at("source.component")),
-    column("Message", (object) => String(fieldAt(object, "message") ?? "").trim()),
+    column("Message", (object) => stringAt(object, "message")?.trim() ?? ""),
     wide("First Seen", (object, nowMs) => age(stringAt(object, "firstTimestamp"), nowMs)),
     wide("Count", at("count", 1)),
     wide("Name", (object) => object.metadata.name),
@@ -158,29 +158,6 @@ function containersOf(object: KubeObject, field: string): string {
 function labelsText(labels: Readonly<Record<string, unknown>>): string {
   const pairs = Object.entries(labels).map(([key, value]) => `${key}=${String(value)}`);
   return pairs.length > 0 ? pairs.sort().join(",") : "<none>";
-}
-
-/** A LabelSelector as one text, as Kubernetes formats it. */
-export function selectorText(selector: unknown): string {
-  const labels = Object.entries(objectAt(selector, "matchLabels")).map(
-    ([key, value]) => `${key}=${String(value)}`,
-  );
-  const expressions = listAt(selector, "matchExpressions").map((expression) => {
-    const key = stringAt(expression, "key") ?? "";
-    const values = listAt(expression, "values").map(String).sort().join(",");
-    switch (stringAt(expression, "operator")) {
-      case "In":
-        return `${key} in (${values})`;
-      case "NotIn":
-        return `${key} notin (${values})`;
-      case "DoesNotExist":
-        return `!${key}`;
-      default:
-        return key;
-    }
-  });
-  const parts = [...labels, ...expressions].sort();
-  return parts.length > 0 ? parts.join(",") : "<none>";
 }
 
 function externalIp(object: KubeObject): string {

@@ -48,7 +48,7 @@ function podSpec(spec: Json): Json {
 function container(value: unknown): unknown {
   if (!isObject(value)) return value;
   const image = typeof value.image === "string" ? value.image : "";
-  const isLatest = /:latest$/.test(image) || !/[:@][^/]*$/.test(image);
+  const isLatest = image.endsWith(":latest") || !/[:@][^/]*$/.test(image);
   const result: Record<string, unknown> = {
     resources: {},
     terminationMessagePath: "/dev/termination-log",

@@ -1,5 +1,6 @@
 // Discovery: which groups, versions and kinds there are, in the aggregated form that kubectl asks for and in the older one.
 import { apiVersionOf } from "../../api/api.ts";
+import { assertNever } from "../../lib/assert.ts";
 import { type Answer, answerJson } from "./answer.ts";
 import { apiError } from "./errors.ts";
 import { KINDS, type Kind } from "./kinds.ts";
@@ -38,6 +39,8 @@ export function discoveryAnswer(route: DiscoveryRoute, accept: string): Answer {
       const groupVersion = route.group === "" ? route.version : `${route.group}/${route.version}`;
       return answerJson(200, { kind: "APIResourceList", apiVersion: "v1", groupVersion, resources });
     }
+    default:
+      return assertNever(route);
   }
 }
 

@@ -1,5 +1,6 @@
 // The request handler: route → verb → answer. Both transports call it; whoever calls it has authenticated the client.
 import { apiVersionOf, type KubeObject } from "../../api/api.ts";
+import { assertNever } from "../../lib/assert.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { messageOf } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
@@ -10,7 +11,7 @@ import { apiError, badRequest, methodNotAllowed, statusOf } from "./errors.ts";
 import { numberAt, stringAt } from "./fields.ts";
 import { type Kind, subjectOf } from "./kinds.ts";
 import { type LogProvider, podLog } from "./logs.ts";
-import { openApiAnswer } from "./openapi.ts";
+import { openApiAnswer, openApiV2Answer } from "./openapi.ts";
 import { dryRun, parseQuery, type Query } from "./query.ts";
 import type { Readers, ReadRequest } from "./readers.ts";
 import { type DeleteRequest, INITIAL_NAMESPACES, type PropagationPolicy, type Remover } from "./remover.ts";
@@ -78,20 +79,27 @@ async function dispatch(context: HandlerContext, request: ApiRequest): Promise<A
       );
     case "unknown":
       throw apiError(404, "NotFound", "the server could not find the requested resource", {});
-    default:
+    case "health":
+    case "version":
+    case "discovery":
+    case "group":
+    case "groupVersion":
+    case "openapi":
+    case "openapiV2":
       if (request.method !== "GET") throw notAllowed(request.method);
       return describe(route, request.headers.accept ?? "");
+    default:
+      return assertNever(route);
   }
 }
 
 /** The answers that do not depend on what is stored. */
-function describe(
-  route: Extract<
-    Route,
-    { readonly kind: "health" | "version" | "discovery" | "group" | "groupVersion" | "openapi" }
-  >,
-  accept: string,
-): Answer {
+type DescribingRoute = Exclude<
+  Route,
+  { readonly kind: "collection" | "object" | "review" | "interactive" | "unknown" }
+>;
+
+function describe(route: DescribingRoute, accept: string): Answer {
   switch (route.kind) {
     case "health":
       return answerText(200, "ok", "text/plain; charset=utf-8");
@@ -99,8 +107,14 @@ function describe(
       return answerJson(200, versionInfo());
     case "openapi":
       return openApiAnswer(route.path);
-    default:
+    case "openapiV2":
+      return openApiV2Answer(accept);
+    case "discovery":
+    case "group":
+    case "groupVersion":
       return discoveryAnswer(route, accept);
+    default:
+      return assertNever(route);
   }
 }
 
@@ -111,7 +125,8 @@ function collection(
   query: Query,
 ): Answer {
   const { of: kind, namespace } = route;
-  switch (methodOf(request.method)) {
+  const method = methodOf(request.method);
+  switch (method) {
     case "GET": {
       const read = readRequest(request, kind, namespace, query);
       return query.isWatch ? context.readers.watch(read) : context.readers.list(read);
@@ -130,8 +145,11 @@ function collection(
       throw methodNotAllowed(
         "deleting whole collections is not supported by this server: delete objects by name",
       );
+    case "PUT":
+    case "PATCH":
+      throw notAllowed(method);
     default:
-      throw notAllowed(request.method);
+      return assertNever(method);
   }
 }
 
@@ -174,8 +192,10 @@ function object(
     case "DELETE":
       if (part !== "main") throw notAllowed(method);
       return remove(context, request, route, query);
-    default:
+    case "POST":
       throw notAllowed(method);
+    default:
+      return assertNever(method);
   }
 }
 

@@ -1,9 +1,13 @@
-// OpenAPI v3 as kubectl needs it before it writes: one document per group version, saying that the server validates fields itself.
+// OpenAPI as kubectl needs it before it writes. v3: one document per group version, saying that the server validates fields itself.
+// v2: a document without definitions; kubectl asks for it before it takes a `kind: List` apart.
 import { apiVersionOf } from "../../api/api.ts";
-import { type Answer, answerJson } from "./answer.ts";
+import { type Answer, answerBytes, answerJson } from "./answer.ts";
 import { groupVersions } from "./discovery.ts";
 import { apiError } from "./errors.ts";
 import { KINDS, type Kind } from "./kinds.ts";
+
+const TITLE = "weir";
+const VERSION = "v1.36.0+weir";
 
 /** Answers /openapi/v3 (`path` empty) and /openapi/v3/PATH; 404 for documents that are not there. */
 export function openApiAnswer(path: string): Answer {
@@ -24,6 +28,20 @@ export function openApiAnswer(path: string): Answer {
   return answerJson(200, documentOf(found.path, kinds));
 }
 
+// The type that clients ask for has an "@" where this has a dot: Go refuses to read that as a media type.
+const V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+
+/** Answers /openapi/v2, in JSON or in the protobuf that client-go insists on. */
+export function openApiV2Answer(accept: string): Answer {
+  if (!accept.includes("proto-openapi.spec.v2"))
+    return answerJson(200, { swagger: "2.0", info: { title: TITLE, version: VERSION }, paths: {} });
+  // gnostic openapi.v2.Document: 1 swagger, 2 info (1 title, 2 version).
+  const text = (field: number, value: Uint8Array): Uint8Array =>
+    Buffer.concat([Buffer.from([field * 8 + 2, value.length]), value]);
+  const info = Buffer.concat([text(1, Buffer.from(TITLE)), text(2, Buffer.from(VERSION))]);
+  return answerBytes(200, Buffer.concat([text(1, Buffer.from("2.0")), text(2, info)]), V2_PROTOBUF);
+}
+
 function pathOf(groupVersion: string): string {
   return groupVersion.includes("/") ? `apis/${groupVersion}` : `api/${groupVersion}`;
 }
@@ -31,7 +49,7 @@ function pathOf(groupVersion: string): string {
 function documentOf(root: string, kinds: readonly Kind[]): unknown {
   return {
     openapi: "3.0.0",
-    info: { title: "weir", version: "v1.36.0+weir" },
+    info: { title: TITLE, version: VERSION },
     paths: Object.fromEntries(kinds.map((kind) => [pathOfKind(root, kind), operations(kind)])),
     components: { schemas: Object.fromEntries(kinds.map((kind) => [schemaName(kind), schemaOf(kind)])) },
   };

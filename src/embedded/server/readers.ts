@@ -156,22 +156,24 @@ function openWatch({ store, hub, clock }: ReaderContext, request: ReadRequest): 
   const contentType = "application/json";
   const isFromState =
     query.sendsInitialEvents || query.resourceVersion === undefined || query.resourceVersion === "0";
+  const gone =
+    query.resourceVersion === undefined
+      ? undefined
+      : whyExpired(parseVersion(query.resourceVersion), store, isFromState);
+  if (gone !== undefined) return answerStream(contentType, once(gone));
   if (isFromState) {
     for (const text of selectTexts(store, kind, namespace, selector))
       watcher.sendInitial(lineOf(format, text));
     if (query.sendsInitialEvents) watcher.sendInitial(bookmarkLine(format, store.version(), true));
   } else {
-    const from = parseVersion(query.resourceVersion ?? "");
-    const gone = whyExpired(from, store);
-    if (gone !== undefined) return answerStream(contentType, once(gone));
-    for (const change of store.changesAfter(kind, from)) {
+    for (const change of store.changesAfter(kind, parseVersion(query.resourceVersion ?? ""))) {
       const line = changeLine(watcher.options, change, new Map());
       if (line !== undefined) watcher.sendInitial(line);
     }
   }
   hub.add(watcher);
   const timer =
-    query.timeoutSeconds === undefined
+    query.timeoutSeconds === undefined || query.timeoutSeconds === 0
       ? undefined
       : clock.after(query.timeoutSeconds * 1000, () => {
           if (query.wantsBookmarks) watcher.send(bookmarkLine(format, store.version(), false));
@@ -210,8 +212,8 @@ function lineOf(format: EventFormat, text: string): Uint8Array {
 }
 
 /** The ERROR event for a version that cannot be continued from. A version of the future belongs to a state that is no more. */
-function whyExpired(from: number, store: Store): Uint8Array | undefined {
-  if (from >= store.oldestVersion() && from <= store.version()) return undefined;
+function whyExpired(from: number, store: Store, isFromState: boolean): Uint8Array | undefined {
+  if ((isFromState || from >= store.oldestVersion()) && from <= store.version()) return undefined;
   const message =
     from > store.version()
       ? `resource version ${from} is not of this state (newest: ${store.version()})`

@@ -18,6 +18,7 @@ export type Route =
   | { readonly kind: "groupVersion"; readonly group: string; readonly version: string }
   | { readonly kind: "group"; readonly group: string }
   | { readonly kind: "openapi"; readonly path: string }
+  | { readonly kind: "openapiV2" }
   | { readonly kind: "review"; readonly group: string; readonly review: string }
   | { readonly kind: "interactive"; readonly what: string }
   | { readonly kind: "unknown" };
@@ -39,7 +40,7 @@ const UNKNOWN: Route = { kind: "unknown" };
 /** Parses a decoded path without query. */
 export function parseRoute(path: string): Route {
   const parts = path.split("/").filter((part) => part !== "");
-  const [root, ...rest] = parts;
+  const [root = "", ...rest] = parts;
   switch (root) {
     case "healthz":
     case "livez":
@@ -48,6 +49,7 @@ export function parseRoute(path: string): Route {
     case "version":
       return rest.length === 0 ? { kind: "version" } : UNKNOWN;
     case "openapi":
+      if (rest[0] === "v2" && rest.length === 1) return { kind: "openapiV2" };
       return rest[0] === "v3" ? { kind: "openapi", path: rest.slice(1).join("/") } : UNKNOWN;
     case "api":
       return rest.length === 0 ? { kind: "discovery", of: "core" } : versionRoute("", rest);

@@ -1,6 +1,5 @@
 // The subresources that look at an object through another kind: Scale of Rollouts and ReplicaSets, Binding of pods. Pure but for bindPod.
-import { apiVersionOf, type KubeObject } from "../../api/api.ts";
-import { selectorText } from "./columns.ts";
+import { apiVersionOf, type KubeObject, readReplicaSet, selectorText } from "../../api/api.ts";
 import { badRequest, conflict, invalid, invalidValue } from "./errors.ts";
 import { fieldAt, type Json, listAt, numberAt, objectAt, stringAt, withFields } from "./fields.ts";
 import { type Kind, subjectOf } from "./kinds.ts";
@@ -13,7 +12,7 @@ export function scaleOf(kind: Kind, object: KubeObject): Json {
   const isRollout = kind.id === "argoproj.io/rollouts";
   const selector = isRollout
     ? (stringAt(object, "status.selector") ?? "")
-    : selectorText(fieldAt(object, "spec.selector"));
+    : selectorText(readReplicaSet(object).value.spec.selector);
   const replicas = numberAt(object, isRollout ? "status.HPAReplicas" : "status.replicas") ?? 0;
   return {
     kind: "Scale",

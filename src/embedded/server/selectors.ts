@@ -1,7 +1,8 @@
 // Label and field selectors of list and watch: parsed once per request, then asked per object. Pure.
 import type { KubeObject } from "../../api/api.ts";
+import { assertNever } from "../../lib/assert.ts";
 import { badRequest } from "./errors.ts";
-import { fieldAt, type Json, listAt, objectAt, stringAt } from "./fields.ts";
+import { fieldAt } from "./fields.ts";
 import type { Kind } from "./kinds.ts";
 
 type LabelRequirement =
@@ -110,6 +111,8 @@ function labelHolds(requirement: LabelRequirement, labels: Readonly<Record<strin
       return value !== undefined && requirement.values.has(value);
     case "notIn":
       return value === undefined || !requirement.values.has(value);
+    default:
+      return assertNever(requirement);
   }
 }
 
@@ -133,29 +136,7 @@ function fieldHolds(requirement: FieldRequirement, object: KubeObject): boolean 
 function textAt(object: KubeObject, path: string): string {
   // An event's `source` selects by its component.
   const value = fieldAt(object, path === "source" ? "source.component" : path);
-  if (value !== undefined && value !== null) return String(value);
+  if (typeof value === "string") return value;
+  if (typeof value === "number" || typeof value === "boolean") return String(value);
   return path === "spec.unschedulable" || path === "spec.hostNetwork" ? "false" : "";
-}
-
-/** Tells whether a LabelSelector (matchLabels, matchExpressions) selects an object with these labels. */
-export function isSelectedBy(selector: unknown, labels: Json): boolean {
-  const owned = (key: string): unknown => (Object.hasOwn(labels, key) ? labels[key] : undefined);
-  const wanted = Object.entries(objectAt(selector, "matchLabels"));
-  if (wanted.some(([key, value]) => owned(key) !== value)) return false;
-  return listAt(selector, "matchExpressions").every((expression) => {
-    const value = owned(stringAt(expression, "key") ?? "");
-    const values = listAt(expression, "values");
-    switch (stringAt(expression, "operator")) {
-      case "In":
-        return value !== undefined && values.includes(value);
-      case "NotIn":
-        return value === undefined || !values.includes(value);
-      case "Exists":
-        return value !== undefined;
-      case "DoesNotExist":
-        return value === undefined;
-      default:
-        return false;
-    }
-  });
 }

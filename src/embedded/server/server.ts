@@ -23,6 +23,8 @@ export interface EmbeddedServerOptions {
   readonly log: Logger;
   /** Bound of the database file in bytes; beyond it writes are refused with 507. Default 4 GiB. */
   readonly maxStateBytes?: number;
+  /** Changes kept for watches that continue after a break. Default 8192. */
+  readonly historyChanges?: number;
   /** Hands out containers' logs; may also be given later by `provideLogs`. */
   readonly logs?: LogProvider;
 }
@@ -54,13 +56,14 @@ export async function createEmbeddedServer(options: EmbeddedServerOptions): Prom
   const state = await openState(options.stateDir, { nowMs: clock.nowMs(), ...bounds });
   const nowMs = (): number => clock.nowMs();
   const hub = createWatchHub();
-  const store = createStore({ db: state.db, nowMs, onChange: hub.publish });
+  const history = options.historyChanges === undefined ? {} : { historyChanges: options.historyChanges };
+  const store = createStore({ db: state.db, nowMs, onChange: (change) => hub.publish(change), ...history });
   const remover = createRemover(store, nowMs);
   const writer = createWriter(store, remover, nowMs);
   const readers = createReaders({ store, hub, clock });
   let logs = options.logs;
   const timers = createTimers(clock, log);
-  const sweep = timers.once(SWEEP_MS, () => store.transaction(false, remover.sweep));
+  const sweep = timers.once(SWEEP_MS, () => store.transaction(false, () => remover.sweep()));
   const context: HandlerContext = {
     store,
     readers,
@@ -73,7 +76,7 @@ export async function createEmbeddedServer(options: EmbeddedServerOptions): Prom
   };
   const namespaces = findKind("", "v1", "namespaces");
   if (namespaces !== undefined) createInitialNamespaces(namespaces, store, writer);
-  store.transaction(false, remover.sweep);
+  store.transaction(false, () => remover.sweep());
   timers.every(BOOKMARK_MS, () => hub.bookmarkAll(store.version()));
   timers.every(EVENT_EXPIRY_MS, () => expireEvents(store, remover, clock.nowMs()));
   const listeners = new Set<Listener>();

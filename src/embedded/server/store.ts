@@ -6,10 +6,8 @@ import { storageFailed } from "./database.ts";
 import type { Kind } from "./kinds.ts";
 import { selectablyDiffers } from "./selectors.ts";
 
-/** Changes kept for watches that continue; older resourceVersions are answered with 410. */
+/** Changes kept at least for watches that continue; older resourceVersions are answered with 410. */
 export const HISTORY_CHANGES = 8192;
-/** The history is cut back every so many changes. */
-const HISTORY_SLACK = 512;
 
 export interface Stored {
   readonly object: KubeObject;
@@ -68,11 +66,16 @@ export interface Store {
 export interface StoreOptions {
   readonly db: DatabaseSync;
   readonly nowMs: () => number;
+  /** Default HISTORY_CHANGES. */
+  readonly historyChanges?: number;
   readonly onChange: (change: Change) => void;
 }
 
 /** Builds the store over an open database. */
-export function createStore({ db, nowMs, onChange }: StoreOptions): Store {
+export function createStore({ db, nowMs, onChange, ...options }: StoreOptions): Store {
+  const historyChanges = options.historyChanges ?? HISTORY_CHANGES;
+  // The history is cut back now and then, not with each change.
+  const cutEvery = Math.ceil(historyChanges / 16);
   const sql = prepare(db);
   let version = numberOf(sql.newest.get()?.version);
   let pending: Change[] = [];
@@ -91,7 +94,7 @@ export function createStore({ db, nowMs, onChange }: StoreOptions): Store {
       text,
       before === undefined ? null : JSON.stringify(before),
     );
-    if (version % HISTORY_SLACK === 0) sql.forget.run(version - HISTORY_CHANGES);
+    if (version % cutEvery === 0) sql.forget.run(version - historyChanges);
     pending.push({ version, kind: kind.id, namespace, type, object: stamped, text, previous: before });
     return { object: stamped, text };
   };

@@ -37,7 +37,7 @@ function mergeObject(id: string, target: Json, patch: Json, path: readonly strin
   if (directive === "replace") return plain(patch);
   if (directive === "delete") return {};
   if (directive !== undefined && directive !== "merge")
-    throw badRequest(`unknown directive $patch: ${String(directive)}`);
+    throw badRequest(`unknown directive $patch: ${JSON.stringify(directive)}`);
   const merged: Record<string, unknown> = retained(target, patch.$retainKeys);
   for (const [key, value] of Object.entries(patch)) {
     if (key.startsWith("$deleteFromPrimitiveList/")) {

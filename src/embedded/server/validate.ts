@@ -1,14 +1,21 @@
 // Rules of single kinds beyond metadata: required fields, ranges, and fields that must not change. Pure.
 // Source: k8s.io/kubernetes pkg/apis/*/validation, as far as weir's kinds and their clients depend on it.
+import { type KubeObject, readReplicaSet, selectorMatches } from "../../api/api.ts";
 import { isObject, jsonEqual } from "../../lib/json.ts";
 import { type Cause, duplicate, forbiddenValue, invalidValue, required } from "./errors.ts";
 import { fieldAt, type Json, listAt, numberAt, objectAt, stringAt } from "./fields.ts";
 import type { Kind } from "./kinds.ts";
 import { isDnsLabel, validateLabels } from "./metadata.ts";
-import { isSelectedBy } from "./selectors.ts";
+import { validateStructure } from "./strict.ts";
 
 /** Findings about an object outside its metadata; `before` is undefined when it is created. */
-export function validateObject(kind: Kind, object: Json, before: Json | undefined): readonly Cause[] {
+export function validateObject(kind: Kind, object: KubeObject, before: Json | undefined): readonly Cause[] {
+  // The rules below read values of the right types.
+  const structure = validateStructure(kind, object);
+  return structure.length > 0 ? structure : validateRules(kind, object, before);
+}
+
+function validateRules(kind: Kind, object: KubeObject, before: Json | undefined): readonly Cause[] {
   switch (kind.id) {
     case "pods":
       return [...validatePodSpec(objectAt(object, "spec"), "spec"), ...validatePodChange(object, before)];
@@ -100,17 +107,18 @@ function validatePodChange(pod: Json, before: Json | undefined): readonly Cause[
   return [forbiddenValue("spec", words)];
 }
 
-function validateReplicaSet(object: Json, before: Json | undefined): readonly Cause[] {
+function validateReplicaSet(object: KubeObject, before: Json | undefined): readonly Cause[] {
   const causes: Cause[] = [...validateReplicas(fieldAt(object, "spec.replicas"))];
   const selector = objectAt(object, "spec.selector");
   const isEmpty =
     listAt(selector, "matchExpressions").length === 0 &&
     Object.keys(objectAt(selector, "matchLabels")).length === 0;
+  const { spec } = readReplicaSet(object).value;
   const labels = objectAt(object, "spec.template.metadata.labels");
   if (fieldAt(object, "spec.selector") === undefined) causes.push(required("spec.selector"));
   else if (isEmpty)
     causes.push(invalidValue("spec.selector", selector, "empty selector is invalid for replicaset"));
-  else if (!isSelectedBy(selector, labels))
+  else if (!selectorMatches(spec.selector, spec.template?.metadata?.labels ?? {}))
     causes.push(
       invalidValue("spec.template.metadata.labels", labels, "`selector` does not match template `labels`"),
     );
@@ -191,7 +199,7 @@ function validateEndpointSlice(object: Json, before: Json | undefined): readonly
   const causes: Cause[] = [];
   const type = object.addressType;
   if (type === undefined) causes.push(required("addressType"));
-  else if (!["IPv4", "IPv6", "FQDN"].includes(String(type)))
+  else if (type !== "IPv4" && type !== "IPv6" && type !== "FQDN")
     causes.push(invalidValue("addressType", type, 'supported values: "FQDN", "IPv4", "IPv6"'));
   listAt(object, "endpoints").forEach((endpoint, index) => {
     if (listAt(endpoint, "addresses").length === 0) causes.push(required(`endpoints[${index}].addresses`));
