@@ -82,6 +82,7 @@ export function createPodWorker(
   let runners: readonly ContainerRunner[] = [];
   let isGone = false;
   let isReleased = false;
+  let isSetUp = false;
   let termination: Promise<void> | undefined;
 
   const pod = (): Pod => readPod(object);
@@ -89,7 +90,7 @@ export function createPodWorker(
     object: () => object,
     network: () => network,
     status: () => statusOf(pod(), network, runners, deps.hostIp, startedAtMs, clock.nowMs()),
-    isOver: () => isGone || isReleased,
+    isSilent: () => isGone || isReleased || !isSetUp,
     onWritten: (written) => {
       // Our own write is newer than what the watch has told.
       if (!isGone) object = newer(object, written);
@@ -105,6 +106,7 @@ export function createPodWorker(
     }
     runners = makeRunners(deps, pod, network, dir, () => writer.poke());
     for (const runner of runners) await runner.recover();
+    isSetUp = true;
     writer.poke();
   };
   const settingUp = setUp();
@@ -311,7 +313,8 @@ interface StatusSource {
   readonly object: () => KubeObject;
   readonly network: () => PodNetwork | undefined;
   readonly status: () => PodStatus;
-  readonly isOver: () => boolean;
+  /** Nothing is to be written: not yet, or no longer. */
+  readonly isSilent: () => boolean;
   readonly onWritten: (object: KubeObject) => void;
 }
 
@@ -330,7 +333,7 @@ function createStatusWriter(deps: PodDeps, source: StatusSource): StatusWriter {
   let isDirty = false;
   let writing: Promise<void> | undefined;
   const loop = async (): Promise<void> => {
-    for (let failures = 0; isDirty && !source.isOver() && !closing.signal.aborted; ) {
+    for (let failures = 0; isDirty && !source.isSilent() && !closing.signal.aborted; ) {
       isDirty = false;
       try {
         await writeOnce(deps, source);
@@ -350,7 +353,7 @@ function createStatusWriter(deps: PodDeps, source: StatusSource): StatusWriter {
     isDirty = true;
     writing ??= loop().finally(() => {
       writing = undefined;
-      if (isDirty && !source.isOver() && !closing.signal.aborted) poke();
+      if (isDirty && !source.isSilent() && !closing.signal.aborted) poke();
     });
   };
   return {

@@ -147,17 +147,11 @@ export function replicaSetStatus(
   const others = earlier.filter(({ type }) => type !== "ReplicaFailure");
   const before = earlier.find(({ type }) => type === "ReplicaFailure");
   const now = `${new Date(nowMs).toISOString().slice(0, 19)}Z`;
+  // The first words stay until the failure is over: each try names another pod, and a changed status would ask for the next try at once.
   const failed: readonly StatusCondition[] =
     failure === undefined
       ? []
-      : [
-          {
-            type: "ReplicaFailure",
-            status: "True",
-            ...failure,
-            lastTransitionTime: before?.lastTransitionTime ?? now,
-          },
-        ];
+      : [before ?? { type: "ReplicaFailure", status: "True", ...failure, lastTransitionTime: now }];
   return {
     replicas: active.length,
     fullyLabeledReplicas: active.filter(({ metadata }) =>
