@@ -36,6 +36,7 @@ export {
   runHistoryLimitsOf,
   scaleDownDelaySecondsOf,
 } from "./defaults.ts";
+export { semanticallyEqualTemplates } from "./equaltemplates.ts";
 export { type FieldError, type FieldErrorType, fieldErrorText } from "./fielderror.ts";
 export type {
   Gateway,

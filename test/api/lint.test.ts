@@ -1,0 +1,184 @@
+// Strict looks: every issue has its place, what is wrong, and how to mend it.
+import { test } from "tap";
+import {
+  fieldErrorText,
+  formatPath,
+  type KubeObject,
+  lint,
+  readRollout,
+  rolloutErrors,
+  unknownFields,
+} from "../../src/api/api.ts";
+
+const CONTAINER = { name: "web", image: "web:1" };
+
+function rollout(canary: object, spec: object = {}): KubeObject {
+  return {
+    apiVersion: "argoproj.io/v1alpha1",
+    kind: "Rollout",
+    metadata: { name: "web", namespace: "default" },
+    spec: {
+      selector: { matchLabels: { app: "web" } },
+      template: { metadata: { labels: { app: "web" } }, spec: { containers: [CONTAINER] } },
+      strategy: { canary },
+      ...spec,
+    },
+  };
+}
+
+const ROUTED = { stableService: "web", canaryService: "web-canary" };
+const issues = (object: KubeObject): string[] =>
+  lint(object).map(({ path, message }) => `${formatPath(path)}: ${message}`);
+
+test("lint: a Rollout that weir carries out has no issues", (t) => {
+  const steps = [
+    { setWeight: 20 },
+    { pause: { duration: "10s" } },
+    { analysis: { templates: [{ templateName: "errors" }] } },
+    { pause: {} },
+  ];
+  t.strictSame(issues(rollout({ steps, analysis: { templates: [{ templateName: "errors" }] } })), []);
+  t.strictSame(
+    issues(rollout({ ...ROUTED, steps, trafficRouting: { plugins: { "weir.dev/proxy": {} } } })),
+    [],
+  );
+  const gateways = { plugins: { "weir.dev/proxy": { gateways: ["public"] } } };
+  t.strictSame(issues(rollout({ ...ROUTED, trafficRouting: gateways })), []);
+  t.end();
+});
+
+test("lint: a weight of 101 is named at its place", (t) => {
+  const [issue, ...others] = lint(rollout({ steps: [{ setWeight: 101 }] }));
+  t.strictSame(issue, {
+    path: ["spec", "strategy", "canary", "steps", 0, "setWeight"],
+    message: "Invalid value: 101: SetWeight needs to be between 0 and 100",
+    mend: "correct the value; a Rollout with it is Degraded (InvalidSpec)",
+  });
+  t.strictSame(others, []);
+  t.end();
+});
+
+test("lint: an unknown strategy is both an unknown field and a missing strategy", (t) => {
+  t.strictSame(issues(rollout({}, { strategy: { rolling: {} } })), [
+    "spec.strategy.rolling: is not a field that weir knows",
+    "spec.strategy: Required value: Rollout has missing field '.spec.strategy.canary or .spec.strategy.blueGreen'",
+  ]);
+  t.end();
+});
+
+test("lint: a misspelt field comes with the right one", (t) => {
+  const [issue] = lint(rollout({ maxSurg: 1 }));
+  t.equal(issue?.message, "is not a field that weir knows; did you mean maxSurge?");
+  t.equal(issue?.mend, "correct the name, or leave it out");
+  t.end();
+});
+
+test("lint: pod templates are held against Kubernetes' own structs", (t) => {
+  const containers = [
+    {
+      ...CONTAINER,
+      imagePullPolcy: "Always",
+      ports: [{ containerPort: "80" }],
+      resources: { limits: { memory: "lots" } },
+    },
+  ];
+  const template = { metadata: { labels: { app: "web" } }, spec: { containers, dnsPolicy: "ClusterFirst" } };
+  t.strictSame(issues(rollout({}, { template })), [
+    'spec.template.spec.containers[0].ports[0].containerPort: is "80", expected an integer',
+    'spec.template.spec.containers[0].resources.limits.memory: is "lots", expected a quantity such as 100m or 1Gi',
+    "spec.template.spec.containers[0].imagePullPolcy: is not a field that Kubernetes knows",
+    "spec.template.spec.containers[0].ports[0].containerPort: Required value",
+  ]);
+  t.end();
+});
+
+test("lint: what is not carried out yet is named, never ignored", (t) => {
+  const forbidden = (object: KubeObject): string[] =>
+    rolloutErrors(readRollout(object).value)
+      .map(fieldErrorText)
+      .filter((text) => text.includes("Forbidden"));
+  t.strictSame(
+    forbidden(rollout({ steps: [{ setCanaryScale: { replicas: 1 } }, { plugin: { name: "a/b" } }] })),
+    [
+      "spec.strategy.steps[0].setCanaryScale: Forbidden: weir does not carry out setCanaryScale yet",
+      "spec.strategy.steps[1].plugin: Forbidden: weir does not carry out plugin yet",
+    ],
+  );
+  t.strictSame(forbidden(rollout({}, { strategy: { blueGreen: { activeService: "web" } } })), [
+    "spec.strategy.blueGreen: Forbidden: weir does not carry out blueGreen yet",
+  ]);
+  t.strictSame(forbidden(rollout({ ...ROUTED, trafficRouting: { istio: {}, plugins: { "org/x": {} } } })), [
+    "spec.strategy.trafficRouting.istio: Forbidden: weir does not carry out istio yet",
+    "spec.strategy.trafficRouting.plugins.[org/x]: Forbidden: weir does not carry out org/x yet".replace(
+      ".[",
+      "[",
+    ),
+  ]);
+  t.strictSame(forbidden(rollout({}, { restartAt: "2026-01-01T00:00:00Z" })), [
+    "spec.restartAt: Forbidden: weir does not carry out restartAt yet",
+  ]);
+  t.strictSame(forbidden(rollout({ dynamicStableScale: false })), []);
+  t.end();
+});
+
+test("lint: weir's router takes no field that it does not know", (t) => {
+  const routing = (settings: unknown) =>
+    issues(rollout({ ...ROUTED, trafficRouting: { plugins: { "weir.dev/proxy": settings } } }));
+  const at = "spec.strategy.canary.trafficRouting.plugins[weir.dev/proxy]";
+  t.strictSame(routing({ gateway: "a" }), [
+    `${at}.gateway: Invalid value: "a": is not a field that weir knows; did you mean gateways?`,
+  ]);
+  t.strictSame(routing({ gateways: [] }), [
+    `${at}.gateways: Invalid value: []: is empty, expected at least one Gateway, or no list at all`,
+  ]);
+  t.strictSame(
+    issues(rollout({ trafficRouting: { plugins: { "weir.dev/proxy": {} } } })).length,
+    2,
+    "both Services are required",
+  );
+  t.end();
+});
+
+test("lint: metrics of templates and runs", (t) => {
+  const template = (...metrics: unknown[]): KubeObject => ({
+    apiVersion: "argoproj.io/v1alpha1",
+    kind: "AnalysisTemplate",
+    metadata: { name: "errors" },
+    spec: { metrics, dryRun: [{ metricName: "nothing" }] },
+  });
+  const plugin = (settings: object) => ({ plugin: { "weir.dev/traffic": settings } });
+  t.strictSame(
+    issues(
+      template(
+        { name: "a", count: 3, provider: plugin({ metric: "errorRate" }) },
+        { name: "b", provider: { prometheus: { query: "up" } } },
+      ),
+    ),
+    [
+      "spec.metrics[0].interval: metrics[0]: interval must be specified when count > 1",
+      "spec.dryRun[0].metricName: dryRun[0]: Rule didn't match any metric name(s)",
+      "spec.metrics[1].provider.prometheus: metrics[1]: weir does not carry out provider prometheus yet",
+    ],
+  );
+  const [, wrong] = issues(template({ name: "a", provider: plugin({ metric: "errors" }) }));
+  t.match(wrong, /^spec\.metrics\[0\]\.provider\.plugin\[weir\.dev\/traffic\]\.metric: /);
+  t.equal(
+    issues(template({ name: "a", provider: plugin({ metric: "{{args.metric}}" }) })).length,
+    1,
+    "tags are judged when they are replaced",
+  );
+  t.end();
+});
+
+test("lint: unknown fields are listed where they stand", (t) => {
+  const object = { ...rollout({ steps: [{ setWeight: 1, wait: 5 }] }), extra: 1 };
+  t.strictSame(
+    unknownFields("Rollout", object).map(({ path }) => formatPath(path)),
+    ["spec.strategy.canary.steps[0].wait", "extra"],
+  );
+  t.strictSame(
+    lint({ apiVersion: "v1", kind: "Pod", metadata: { name: "p" }, spec: { containers: [], other: 1 } }),
+    [],
+  );
+  t.end();
+});
