@@ -1,5 +1,6 @@
 // AnalysisRuns of an update: what the current ones say, which to create, end and delete. A failed run aborts, an inconclusive one pauses.
 // Source: Argo: rollout/analysis.go, v1.9.
+import { isCompleted } from "../analysis/assess.ts";
 import {
   type AnalysisPhase,
   type AnalysisRun,
@@ -127,7 +128,10 @@ function waitFor(context: Context, ref: AnalysisRunRef | undefined): Wait {
 /** Ends runs that nothing waits for any more. */
 function endUnneeded(context: Context, needed: ReadonlySet<string>): readonly Action[] {
   return ownRuns(context)
-    .filter((run) => !isFinished(run) && run.spec.terminate !== true && !needed.has(run.metadata.name))
+    .filter(
+      (run) =>
+        !isCompleted(run.status.phase) && run.spec.terminate !== true && !needed.has(run.metadata.name),
+    )
     .map((run) => ({
       kind: "terminateAnalysisRun",
       ...identity(run),
@@ -141,7 +145,9 @@ function deleteOld(context: Context, shown: ReadonlySet<string | undefined>): re
   const versions = new Set([context.podHash, ...context.roles.owned.map(podHashOf)]);
   const isOfVersion = (run: AnalysisRun): boolean =>
     versions.has(run.metadata.labels?.[POD_HASH_LABEL] ?? "");
-  const old = ownRuns(context).filter((run) => isFinished(run) && !shown.has(run.metadata.name));
+  const old = ownRuns(context).filter(
+    (run) => isCompleted(run.status.phase) && !shown.has(run.metadata.name),
+  );
   const newestFirst = old.filter(isOfVersion).sort((a, b) => createdMs(b) - createdMs(a));
   const isSuccess = (run: AnalysisRun): boolean => run.status.phase === "Successful";
   const beyond = [
@@ -177,12 +183,6 @@ function ownRuns(context: Context): readonly AnalysisRun[] {
 
 function ownRun(context: Context, name: string): AnalysisRun | undefined {
   return ownRuns(context).find((run) => run.metadata.name === name);
-}
-
-/** Whether the run has its verdict. */
-export function isFinished(run: AnalysisRun): boolean {
-  const { phase } = run.status;
-  return phase === "Successful" || phase === "Failed" || phase === "Error" || phase === "Inconclusive";
 }
 
 function identity(run: AnalysisRun): { namespace: string; name: string; uid: string } {

@@ -44,6 +44,8 @@ export interface Context {
   /** The salt that `podHash` was made with. */
   readonly collisionCount: number | undefined;
   readonly stepHash: string;
+  /** The revision of the wanted version; 0 until it is known. */
+  readonly revision: number;
   readonly roles: Roles;
 }
 
@@ -88,6 +90,7 @@ export function contextOf(snapshot: Snapshot, nowMs: number): Context {
     podHash: hash,
     collisionCount,
     stepHash: stepHash(canary.steps),
+    revision: 0,
     roles: rolesOf(snapshot, hash),
   };
 }

@@ -53,7 +53,7 @@ export function decide(snapshot: Snapshot, nowMs: number): Plan {
     case "preparing":
       return planPreparing(context, revision);
     case "ready":
-      return planUpdate(context, revision);
+      return planUpdate({ ...context, revision: revision.revision }, revision);
     default:
       return assertNever(revision);
   }
@@ -116,7 +116,7 @@ function planPreparing(context: Context, revision: Extract<RevisionPlan, { kind:
   return assemble(context, {
     planner: "revision",
     status: built.status,
-    actions: revision.steps.actions,
+    actions: [...defaulted(context), ...revision.steps.actions],
     events: [
       ...firstSight(context),
       ...revision.steps.events,
@@ -148,7 +148,12 @@ function planUpdate(context: Context, revision: Extract<RevisionPlan, { kind: "r
   return assemble(context, {
     planner: PLANNER_NAMES[decision.mode],
     status: built.status,
-    actions: oneWriteEach([...revision.steps.actions, ...decision.actions, ...planHistory(context)]),
+    actions: oneWriteEach([
+      ...defaulted(context),
+      ...revision.steps.actions,
+      ...decision.actions,
+      ...planHistory(context),
+    ]),
     events: [
       ...firstSight(context),
       ...revision.steps.events,
@@ -201,6 +206,14 @@ function changedStage(context: Context): Stage | undefined {
   const { currentPodHash, currentStepHash } = context.status;
   const isSame = currentPodHash === context.podHash && currentStepHash === context.stepHash;
   return isSame ? undefined : firstStage(context);
+}
+
+/** Autoscalers need spec.replicas to be written out. */
+function defaulted(context: Context): readonly Action[] {
+  if (context.rollout.spec.replicas !== undefined) return [];
+  const { namespace, name, uid, replicas } = context;
+  const reason = "autoscalers need spec.replicas to be there";
+  return [{ kind: "defaultReplicas", namespace, name, uid, replicas, reason }];
 }
 
 function skipped(context: Context, reset: Stage | undefined): readonly PlannedEvent[] {

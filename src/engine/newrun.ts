@@ -1,5 +1,7 @@
 // The AnalysisRun that a step or the background analysis needs: its name, labels, owner and spec. An unfinished run of the same content
 // under that name is taken for the wanted one, so that a crash after creating it leaves no second one.
+
+import { isCompleted } from "../analysis/assess.ts";
 import {
   type AnalysisRunSpec,
   apiVersionOf,
@@ -17,7 +19,6 @@ import type { Context } from "./context.ts";
 import { isOwnedBy } from "./context.ts";
 import { ownerReference } from "./newreplicaset.ts";
 import type { Action } from "./plan.ts";
-import { revisionOf } from "./replicaset.ts";
 
 export type NewRun =
   /** Without an action: the run is there already. */
@@ -35,7 +36,7 @@ export function newRun(context: Context, kind: "Step" | "Background", index: num
     latest: context.podHash,
   });
   if (resolved.kind === "error") return resolved;
-  const revision = context.roles.current === undefined ? 0 : revisionOf(context.roles.current);
+  const { revision } = context;
   const suffix = kind === "Step" ? `-${index}` : "";
   const base = `${context.name}-${context.podHash}-${revision}${suffix}`;
   const taken = new Map(context.snapshot.analysis.runs.map((run) => [run.metadata.name, run]));
@@ -55,8 +56,7 @@ export function newRun(context: Context, kind: "Step" | "Background", index: num
     const isUsable =
       isOwnedBy(existing, context.uid) &&
       existing.metadata.deletionTimestamp === undefined &&
-      (existing.status.phase ?? "Pending") !== "Inconclusive" &&
-      !["Successful", "Failed", "Error"].includes(existing.status.phase ?? "") &&
+      !isCompleted(existing.status.phase) &&
       jsonEqual(existing.spec, resolved.spec);
     if (isUsable) return { kind: "run", name };
   }

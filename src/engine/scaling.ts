@@ -38,11 +38,12 @@ export interface ScalingPlan {
   readonly requeueAtMs?: number;
 }
 
-/** What to scale now. Nothing while the update is halted, unless the user changed the number of replicas or aborted. */
+/** What to scale now. While the update is halted: only what the user's own change of spec.replicas asks for, and what an abort does. */
 export function planScaling(context: Context, wishes: ScalingWishes): ScalingPlan {
-  const isFrozen = isHalted(context, wishes.stage) && wishes.mode !== "aborted" && !isUserScaling(context);
-  if (isFrozen) return { actions: [], events: [], waits: [], warnings: [] };
-  const sizings = [...planInUse(context, wishes), ...planOld(context, wishes)];
+  const isFrozen = isHalted(context, wishes.stage) && wishes.mode !== "aborted";
+  const sizings = [...planInUse(context, wishes), ...planOld(context, wishes)].filter(
+    ({ replicaSet }) => !isFrozen || isScaledByUser(context, replicaSet),
+  );
   const parts = sizings.map((sizing) => carryOut(context, sizing));
   const times = sizings.map((sizing) => sizing.requeueAtMs).filter((atMs) => atMs !== undefined);
   return {
@@ -63,14 +64,12 @@ export function targetSizes(context: Context, mode: Mode, stage: Stage): { canar
   return nearestSplit({ replicas, weight: share, maxWeight, maxSurge });
 }
 
-/** Whether the user changed spec.replicas since the versions in use were scaled. */
-export function isUserScaling(context: Context): boolean {
+/** Whether the user changed spec.replicas since this ReplicaSet was scaled. */
+function isScaledByUser(context: Context, replicaSet: ReplicaSet): boolean {
   const { current, stable } = context.roles;
-  return [current, stable].some((replicaSet) => {
-    const scaledFor = replicaSet?.metadata.annotations?.[DESIRED_REPLICAS_ANNOTATION];
-    if (replicaSet === undefined || scaledFor === undefined || replicasOf(replicaSet) === 0) return false;
-    return scaledFor !== String(context.replicas);
-  });
+  const scaledFor = replicaSet.metadata.annotations?.[DESIRED_REPLICAS_ANNOTATION];
+  const isInUse = replicaSet === current || replicaSet === stable;
+  return isInUse && scaledFor !== String(context.replicas) && replicasOf(replicaSet) > 0;
 }
 
 function planInUse(context: Context, wishes: ScalingWishes): readonly Sizing[] {
@@ -179,7 +178,8 @@ function carryOut(
   }
   const direction = replicas > from ? "up" : "down";
   const { name } = replicaSet.metadata;
-  const message = MESSAGES.scaled(direction, name, revisionOf(replicaSet), from, replicas);
+  const revision = replicaSet === context.roles.current ? context.revision : revisionOf(replicaSet);
+  const message = MESSAGES.scaled(direction, name, revision, from, replicas);
   const action: Action = {
     kind: "scaleReplicaSet",
     ...base,

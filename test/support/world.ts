@@ -56,6 +56,17 @@ export class World {
     this.rollout = this.#stamp({ ...rollout, metadata: { ...rollout.metadata, generation: 1 } });
   }
 
+  /** An independent copy. */
+  clone(): World {
+    const copy = new World(this.rollout);
+    for (const kind of ["replicaSets", "services", "runs", "templates"] as const)
+      for (const [name, object] of this[kind]) copy[kind].set(name, object);
+    const { nowMs, rollout, errors, readiness, acking, published, acknowledgement, inForce } = this;
+    Object.assign(copy, { nowMs, rollout, errors, readiness, acking, published, acknowledgement, inForce });
+    copy.#version = this.#version;
+    return copy;
+  }
+
   add(kind: "services" | "templates" | "replicaSets" | "runs", object: KubeObject): void {
     this[kind].set(object.metadata.name, this.#stamp(object));
   }
