@@ -311,7 +311,8 @@ async function isReady(folder: string, token: string, port: number): Promise<boo
   }
 }
 
-async function requireBinaries(t: Test): Promise<string | undefined> {
+/** The folder of etcd, kube-apiserver, kubectl and so on; undefined after the test was told that it is skipped (or failed). */
+export async function requireBinaries(t: Test): Promise<string | undefined> {
   const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache");
   const folder = process.env.KUBEBUILDER_ASSETS ?? join(cache, "weir", `kubernetes-${VERSION}`);
   for (const name of BINARIES) {
