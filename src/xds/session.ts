@@ -2,7 +2,7 @@
 // It keeps make before break (clusters and endpoints, then listeners, then routes, and only then removals), one response outstanding
 // per kind, and does not repeat what was rejected. Pure: time comes as `nowMs`, the timer it needs goes out as `wakeAtMs`.
 //
-//   publish ─▶ clusters ─ack▶ endpoints ─ack▶ listeners ─ack▶ routes ─ack▶ in force ─▶ clusters without the old ones
+//   publish ─▶ clusters, endpoints ─both acked▶ listeners ─ack▶ routes ─ack▶ in force ─▶ clusters without the old ones
 import type { ResourceKind } from "./messages.ts";
 import { type Entries, type Entry, NO_ENTRIES, type Publication, versionOf } from "./snapshot.ts";
 
@@ -164,16 +164,20 @@ export class Session {
     const target = this.#target;
     if (target === undefined) return responses;
     this.#isWaiting = false;
+    let isBlocked = false;
     for (const kind of ORDER) {
       const state = this.#states[kind];
       if (state.isSubscribed) {
         this.#adopt(kind, target);
         const wanted = this.#wantedWhileAdding(kind, target);
         this.#offer(kind, wanted, responses, kind === "clusters" ? "additions" : "all");
-        if (isUnsettled(state, wanted)) return responses;
-        if (state.rejection !== undefined && state.rejection.version !== versionOf(wanted))
+        if (isUnsettled(state, wanted)) isBlocked = true;
+        else if (state.rejection !== undefined && state.rejection.version !== versionOf(wanted))
           state.rejection = undefined;
       }
+      // Endpoints follow their clusters at once: Envoy acknowledges clusters only when it has the endpoints of all of them.
+      if (kind === "clusters") continue;
+      if (isBlocked) return responses;
       if (kind === "endpoints" && this.#waitsForSubscription(target, nowMs)) return responses;
     }
     if (!this.#hasAskedForAllRoutes(target)) return responses;

@@ -30,8 +30,13 @@ class ModelClient {
   nonces: Partial<Record<ResourceKind, string>> = {};
   nowMs = 0;
 
-  constructor(groups: GroupTable) {
+  /** As Envoy once it runs: clusters are acknowledged only when the endpoints of all of them have come. */
+  readonly isLate: boolean;
+  heldBack: SessionRequest | undefined;
+
+  constructor(groups: GroupTable, isLate = false) {
     this.groups = groups;
+    this.isLate = isLate;
     this.session = new Session(groups.recall(GROUP));
     this.connect();
   }
@@ -43,6 +48,7 @@ class ModelClient {
     if (publication !== undefined) this.session.publish(publication);
     this.responses = [];
     this.nonces = {};
+    this.heldBack = undefined;
     this.requests = (["clusters", "endpoints", "listeners", "routes"] as const)
       .filter((kind) => kind === "clusters" || kind === "listeners" || this.names(kind).length > 0)
       .map((kind) => ({ kind, version: this.versions[kind] ?? "", nonce: "", names: this.names(kind) }));
@@ -80,7 +86,7 @@ class ModelClient {
     if (response === undefined) return false;
     const { kind, version, nonce } = response;
     this.nonces[kind] = nonce;
-    if (mayReject) {
+    if (mayReject && !(this.isLate && kind === "endpoints")) {
       const last = this.versions[kind] ?? "";
       this.requests.push({ kind, version: last, nonce, names: this.names(kind), rejection: "no" });
       return true;
@@ -90,9 +96,16 @@ class ModelClient {
     for (const entry of response.entries) held.set(entry.name, entry);
     this.held[kind] = held;
     this.versions[kind] = version;
-    this.requests.push({ kind, version, nonce, names: this.names(kind) });
+    const answer = { kind, version, nonce, names: this.names(kind) };
+    if (kind === "clusters" && this.isLate) this.heldBack = answer;
+    else this.requests.push(answer);
     if (kind === "clusters") this.follow("endpoints");
     if (kind === "listeners") this.follow("routes");
+    const isWarm = [...this.held.clusters.keys()].every((name) => this.held.endpoints.has(name));
+    if (this.heldBack !== undefined && isWarm) {
+      this.requests.push(this.heldBack);
+      this.heldBack = undefined;
+    }
     return true;
   }
 
