@@ -212,7 +212,9 @@ function change(
   const stored = context.store.transaction(query.isDryRun, () =>
     context.writer.update(kind, namespace, name, part, (current) => {
       const next = apply(current);
-      warnings = checkFields(kind, next, query.fieldValidation);
+      // Controllers write status all the time: nobody reads warnings there.
+      if (part === "main" || query.fieldValidation === "Strict")
+        warnings = checkFields(kind, next, query.fieldValidation);
       return next;
     }),
   );

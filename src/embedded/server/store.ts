@@ -122,26 +122,25 @@ export function createStore({ db, nowMs, onChange, ...options }: StoreOptions): 
 
   const transaction = <T>(isDryRun: boolean, work: () => T): T => {
     const versionBefore = version;
-    try {
-      sql.begin.run();
-      const result = work();
-      if (isDryRun) {
-        rollBack(db, sql);
-        version = versionBefore;
-        pending = [];
-        return result;
-      }
-      sql.commit.run();
-      const changes = pending;
-      pending = [];
-      for (const change of changes) onChange(change);
-      return result;
-    } catch (error) {
+    const undo = (): void => {
       rollBack(db, sql);
       version = versionBefore;
       pending = [];
+    };
+    let result: T;
+    try {
+      sql.begin.run();
+      result = work();
+      if (isDryRun) undo();
+      else sql.commit.run();
+    } catch (error) {
+      undo();
       throw storageFailed(error);
     }
+    const changes = pending;
+    pending = [];
+    for (const change of changes) onChange(change);
+    return result;
   };
 
   return {

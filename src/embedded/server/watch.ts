@@ -108,10 +108,7 @@ export function createWatchHub(): WatchHub {
     remove: (watcher) => void byKind.get(watcher.options.kind)?.delete(watcher),
     publish: (change) => {
       const rendered = new Map<string, Uint8Array>();
-      for (const watcher of byKind.get(change.kind) ?? []) {
-        const line = changeLine(watcher.options, change, rendered);
-        if (line !== undefined) watcher.send(line);
-      }
+      for (const watcher of byKind.get(change.kind) ?? []) tell(watcher, change, rendered);
     },
     bookmarkAll: (version) => {
       for (const watcher of all())
@@ -124,6 +121,16 @@ export function createWatchHub(): WatchHub {
       byKind.clear();
     },
   };
+}
+
+function tell(watcher: Watcher, change: Change, rendered: Map<string, Uint8Array>): void {
+  try {
+    const line = changeLine(watcher.options, change, rendered);
+    if (line !== undefined) watcher.send(line);
+  } catch {
+    // An object that cannot be shown in this watcher's format must not keep the change from the others: its client lists anew.
+    watcher.end();
+  }
 }
 
 /** The line that tells a watcher of a change, undefined where it is not about what is watched; `rendered` shares lines. */
