@@ -8,10 +8,11 @@ import { Agent, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { type KubeObject, RESOURCES, readRollout } from "../../src/api/api.ts";
+import { type KubeObject, RESOURCES, readPod, readRollout } from "../../src/api/api.ts";
 import { type Local, startLocal } from "../../src/cli/local.ts";
 import { applyObject } from "../../src/cluster/client.ts";
-import { systemClock } from "../../src/lib/clock.ts";
+import { GATEWAY_LABEL } from "../../src/embedded/embedded.ts";
+import { sleep, systemClock } from "../../src/lib/clock.ts";
 import { createLogger } from "../../src/lib/log.ts";
 import { machineFacts } from "../lib/machine.ts";
 import { quantile } from "../lib/quantile.ts";
@@ -159,11 +160,25 @@ async function roll(local: Local, version: string): Promise<number[]> {
   throw new Error("the rollout did not end in time");
 }
 
+/** Every gateway's proxy serves: a load before that would count what no proxy could answer. */
+async function untilProxiesReady(local: Local): Promise<void> {
+  const signal = AbortSignal.timeout(HARD_STOP_MS);
+  for (;;) {
+    const { items } = await local.client.list(RESOURCES.pod, { labelSelector: GATEWAY_LABEL, signal });
+    const ready = items.filter((pod) =>
+      readPod(pod).value.status.conditions?.some(({ type, status }) => type === "Ready" && status === "True"),
+    );
+    if (ready.length === proxies) return;
+    await sleep(systemClock, 100, signal);
+  }
+}
+
 async function main(): Promise<void> {
   const stateDir = await mkdtemp(join(tmpdir(), "weir-bench-"));
   const local = await startLocal({ stateDir, clock: systemClock, log: createLogger({ level: "error" }) });
   try {
     await roll(local, "blue");
+    await untilProxiesReady(local);
     const load = rate > 0 ? startLoad() : undefined;
     const took = (await roll(local, "green")).sort((a, b) => a - b);
     await load?.stop();
