@@ -13,6 +13,7 @@ import {
   type Step,
   scaleDownDelaySecondsOf,
   selectorMatches,
+  semanticallyEqualTemplates,
   stepHash,
   stepsOf,
   usesWeirRouter,
@@ -71,7 +72,8 @@ export function contextOf(snapshot: Snapshot, nowMs: number): Context {
   const { namespace = "", name, uid = "" } = rollout.metadata;
   const canary = rollout.spec.strategy?.canary ?? {};
   const collisionCount = rollout.status.collisionCount;
-  const hash = wantedHash(snapshot, collisionCount);
+  const computed = podTemplateHash(templateOf(snapshot), collisionCount);
+  const roles = rolesOf(snapshot, computed);
   return {
     snapshot,
     nowMs,
@@ -87,11 +89,12 @@ export function contextOf(snapshot: Snapshot, nowMs: number): Context {
     maxWeight: maxTrafficWeightOf(rollout),
     hasRouter: usesWeirRouter(rollout),
     scaleDownDelayMs: scaleDownDelaySecondsOf(rollout) * 1000,
-    podHash: hash,
+    // The hash of an equal template that already runs stays: a hash that a library moved is no new version.
+    podHash: roles.current === undefined ? computed : podHashOf(roles.current),
     collisionCount,
     stepHash: stepHash(canary.steps),
     revision: 0,
-    roles: rolesOf(snapshot, hash),
+    roles,
   };
 }
 
@@ -116,10 +119,6 @@ export function isOwnedBy(object: Parameters<typeof controllerOf>[0], uid: strin
   return controllerOf(object)?.uid === uid;
 }
 
-function wantedHash(snapshot: Snapshot, collisionCount: number | undefined): string {
-  return podTemplateHash(templateOf(snapshot), collisionCount);
-}
-
 function rolesOf(snapshot: Snapshot, hash: string): Roles {
   const { rollout, workload } = snapshot;
   const uid = rollout.metadata.uid ?? "";
@@ -137,7 +136,10 @@ function rolesOf(snapshot: Snapshot, hash: string): Roles {
   const blocker = workload.replicaSets.find(
     (item) => item.metadata.name === name && !owned.includes(item) && !orphans.includes(item),
   );
-  const current = owned.find((item) => podHashOf(item) === hash);
+  const template = templateOf(snapshot);
+  const current =
+    owned.find((item) => podHashOf(item) === hash) ??
+    owned.find((item) => podHashOf(item) !== "" && semanticallyEqualTemplates(item.spec.template, template));
   const stableHash = rollout.status.stableRS ?? "";
   const stable = stableHash === "" ? undefined : owned.find((item) => podHashOf(item) === stableHash);
   const others = owned.filter((item) => item !== current && item !== stable);

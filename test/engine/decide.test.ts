@@ -258,3 +258,41 @@ test("arguments: a field path finds scalars by key, quoted key and index", async
   t.equal(fieldValue(root, "spec.list"), undefined);
   t.equal(fieldValue(root, "spec.missing.port"), undefined);
 });
+
+test("decide: a hash that another library computed starts no update", async (t) => {
+  const world = worldWith({ replicas: 1 });
+  world.settle();
+  const [replicaSet] = world.replicaSets.values();
+  if (replicaSet === undefined) throw new Error("there is no ReplicaSet");
+  const { labels } = replicaSet.metadata;
+  world.replicaSets.clear();
+  const moved = { ...labels, "rollouts-pod-template-hash": "5d4f8c" };
+  world.add("replicaSets", {
+    ...replicaSet,
+    metadata: { ...replicaSet.metadata, name: "web-5d4f8c", labels: moved },
+  });
+  world.patchStatus({ currentPodHash: "5d4f8c", stableRS: "5d4f8c" });
+  const plan = world.settle();
+  t.equal(world.replicaSets.size, 1);
+  t.equal(plan.status.phase, "Healthy");
+  t.equal(plan.status.currentPodHash, "5d4f8c");
+});
+
+test("decide: whatever stands in the spec is answered, never thrown at", async (t) => {
+  for (const spec of [
+    undefined,
+    {},
+    { template: 5 },
+    { template: [], selector: "x" },
+    { replicas: "three", strategy: [] },
+  ]) {
+    const world = new World({ ...rolloutManifest({}), spec });
+    world.errors = ["spec: Required value: Rollout has missing field"];
+    const { status } = world.plan();
+    t.equal(status.phase, "Degraded");
+    t.equal(
+      status.message,
+      'InvalidSpec: The Rollout "web" is invalid: spec: Required value: Rollout has missing field',
+    );
+  }
+});
