@@ -271,6 +271,8 @@ export class Exchange {
     this.#retries += 1;
     this.#state = STATE.CONNECTING;
     this.#dispatch(cluster, not, mayReuse);
+    // Over a pooled connection the request goes on at once; a new one says so by `onConnected`.
+    if (this.#state === STATE.OPEN) this.#client.takeBody();
     return true;
   }
 

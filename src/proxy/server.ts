@@ -120,7 +120,7 @@ function createClient(
 ): XdsClient {
   const node = create(NodeSchema, bootstrap.node ?? {});
   // Counts are cumulative per process: the epoch tells one life of this node from the next.
-  const epoch = `${core.clock.nowMs().toString(36)}-${process.pid}-${randomBytes(4).toString("hex")}`;
+  const epoch = `${core.clock.nowMs()}-${process.pid}-${randomBytes(4).toString("hex")}`;
   node.metadata = { ...node.metadata, [EPOCH_KEY]: epoch };
   node.userAgentName = "weir";
   return createXdsClient({

@@ -1,0 +1,200 @@
+// Endpoints and pools: retries, stale connections, balance, bounds, removal.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import { type Test, test } from "tap";
+import { createManualClock } from "../support/clock.ts";
+import { closedPort, eventually, rawOrigin, recordingOrigin, scripted, startProxy, talk } from "./support.ts";
+
+const OK = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const POST = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi";
+const ANSWERED = { until: /\r\n\r\n[\s\S]+$/ };
+
+test("upstream: a refused connection is retried once on another endpoint, bodies included", async (t) => {
+  const origin = await recordingOrigin(t);
+  const { port, proxy } = await startProxy(t, { clusters: { a: [await closedPort(), origin.port] } });
+  for (let turn = 0; turn < 6; turn++) {
+    const { text } = await talk(port, POST, ANSWERED);
+    t.match(text, /^HTTP\/1\.1 200 [\s\S]*hi$/);
+  }
+  t.equal(origin.seen.length, 6, "each POST arrived once");
+  const values = proxy.stats()[0]?.values;
+  t.ok((values?.get("retries") ?? 0) >= 2);
+  t.equal(values?.get("connect"), values?.get("retries"));
+  t.equal(values?.get("success"), 6);
+});
+
+test("upstream: when nothing can be connected the answer is 503 and says so", async (t) => {
+  const { port, proxy } = await startProxy(t, {
+    clusters: { a: [await closedPort(), await closedPort()], b: [] },
+    routes: [
+      { match: { prefix: "/b" }, route: { cluster: "b" } },
+      { match: { prefix: "/c" }, route: { cluster: "c" } },
+      { match: { prefix: "/" }, route: { cluster: "a" } },
+    ],
+  });
+  t.match((await talk(port, GET, ANSWERED)).text, /^HTTP\/1\.1 503 [\s\S]*upstream connection failed\n$/);
+  t.match(
+    (await talk(port, GET.replace("/", "/b"), ANSWERED)).text,
+    /^HTTP\/1\.1 503 [\s\S]*no healthy upstream\n$/,
+  );
+  t.match(
+    (await talk(port, GET.replace("/", "/c"), ANSWERED)).text,
+    /^HTTP\/1\.1 503 [\s\S]*no such cluster\n$/,
+  );
+  const byCluster = new Map(proxy.stats().map(({ cluster, values }) => [cluster, values]));
+  t.equal(byCluster.get("a")?.get("connect"), 2, "two attempts");
+  t.equal(byCluster.get("a")?.get("error"), 1);
+  t.equal(byCluster.get("a")?.get("status_5xx"), 1);
+  t.equal(byCluster.get("b")?.get("unhealthy"), 1);
+});
+
+test("upstream: connections are kept and used again", async (t) => {
+  const origin = await rawOrigin(t, scripted([OK]));
+  const { port } = await startProxy(t, { clusters: { a: [origin.port] } });
+  for (let turn = 0; turn < 5; turn++) await talk(port, GET, ANSWERED);
+  t.equal(origin.connections(), 1);
+});
+
+test("upstream: a GET that meets a stale connection is retried, and the client sees nothing of it", async (t) => {
+  const requests: string[] = [];
+  const origin = await rawOrigin(t, closingOnSecond(requests));
+  const { port, proxy } = await startProxy(t, { clusters: { a: [origin.port] } });
+  await talk(port, GET, ANSWERED);
+  const second = await talk(port, GET.replace("/", "/again"), ANSWERED);
+  t.match(second.text, /^HTTP\/1\.1 200 /);
+  t.strictSame(requests, ["GET /", "GET /again", "GET /again"]);
+  t.equal(proxy.stats()[0]?.values.get("retries"), 1);
+});
+
+test("upstream: a POST that meets a stale connection is never sent twice", async (t) => {
+  const requests: string[] = [];
+  const origin = await rawOrigin(t, closingOnSecond(requests));
+  const { port, proxy } = await startProxy(t, { clusters: { a: [origin.port] } });
+  await talk(port, GET, ANSWERED);
+  const second = await talk(port, POST, ANSWERED);
+  t.match(second.text, /^HTTP\/1\.1 502 [\s\S]*closed the connection before it answered\n$/);
+  t.strictSame(requests, ["GET /", "POST /"]);
+  t.equal(proxy.stats()[0]?.values.get("reset"), 1);
+});
+
+test("upstream: a connection that closes while pooled is not used", async (t) => {
+  const sockets: Socket[] = [];
+  const origin = await rawOrigin(t, (socket) => {
+    sockets.push(socket);
+    scripted([OK])(socket);
+  });
+  const { port, proxy } = await startProxy(t, { clusters: { a: [origin.port] }, hasAdmin: true });
+  await talk(port, GET, ANSWERED);
+  sockets[0]?.end();
+  await eventually(() => sockets[0]?.destroyed ?? false, "the proxy closed its side");
+  const { text } = await talk(port, POST, ANSWERED);
+  t.match(text, /^HTTP\/1\.1 200 /);
+  t.equal(proxy.stats()[0]?.values.get("retries"), undefined);
+});
+
+test("upstream: bytes that nobody asked for end a pooled connection", async (t) => {
+  const sockets: Socket[] = [];
+  const origin = await rawOrigin(t, (socket) => {
+    sockets.push(socket);
+    scripted([OK])(socket);
+  });
+  const { port } = await startProxy(t, { clusters: { a: [origin.port] } });
+  await talk(port, GET, ANSWERED);
+  sockets[0]?.write("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstray");
+  await eventually(() => sockets[0]?.readableEnded ?? false, "the proxy closed the connection");
+  t.match((await talk(port, GET, ANSWERED)).text, /ok$/);
+  t.equal(origin.connections(), 2);
+});
+
+test("upstream: an unused connection is closed after its time", async (t) => {
+  const sockets: Socket[] = [];
+  const origin = await rawOrigin(t, (socket) => {
+    sockets.push(socket);
+    scripted([OK])(socket);
+  });
+  const { port } = await startProxy(t, { clusters: { a: [origin.port] }, limits: { poolIdleMs: 50 } });
+  await talk(port, GET, ANSWERED);
+  await eventually(() => sockets[0]?.readableEnded ?? false, "the proxy closed the connection");
+});
+
+test("upstream: round robin gives every endpoint its share", async (t) => {
+  const origins = await Promise.all([1, 2, 3].map(() => recordingOrigin(t)));
+  const { port } = await startProxy(t, { clusters: { a: origins.map((origin) => origin.port) } });
+  const input = GET.repeat(29) + GET.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+  const { text } = await talk(port, input);
+  t.equal(text.match(/HTTP\/1\.1 200/g)?.length, 30);
+  t.strictSame(
+    origins.map(({ seen }) => seen.length),
+    [10, 10, 10],
+  );
+});
+
+test("upstream: an upstream that resets before it answered gives 502", async (t) => {
+  const origin = await rawOrigin(t, (socket) => socket.once("data", () => socket.resetAndDestroy()));
+  const { port } = await startProxy(t, { clusters: { a: [origin.port] } });
+  t.match((await talk(port, GET, ANSWERED)).text, /^HTTP\/1\.1 502 /);
+});
+
+test("upstream: a connect timeout is a failure of its own, and tried on another endpoint", async (t) => {
+  const clock = createManualClock();
+  const deaf = await deafPort(t);
+  const origin = await recordingOrigin(t);
+  const { port, proxy } = await startProxy(t, {
+    clusters: { a: [deaf], b: [deaf, origin.port] },
+    clock,
+    routes: [
+      { match: { prefix: "/b" }, route: { cluster: "b" } },
+      { match: { prefix: "/" }, route: { cluster: "a" } },
+    ],
+  });
+  const alone = talk(port, GET, ANSWERED);
+  const retried = [
+    talk(port, GET.replace("/", "/b"), ANSWERED),
+    talk(port, GET.replace("/", "/b"), ANSWERED),
+  ];
+  await eventually(
+    () => proxy.stats().reduce((sum, { inFlight }) => sum + inFlight, 0) >= 2,
+    "requests wait",
+  );
+  await clock.advance(1_500);
+  t.match((await alone).text, /^HTTP\/1\.1 503 [\s\S]*upstream connect timeout\n$/);
+  for (const conversation of retried) t.match((await conversation).text, /^HTTP\/1\.1 200 /);
+  const byCluster = new Map(proxy.stats().map(({ cluster, values }) => [cluster, values]));
+  t.equal(byCluster.get("a")?.get("timeout"), 1);
+  t.equal(byCluster.get("b")?.get("timeout"), 1);
+  t.equal(byCluster.get("b")?.get("retries"), 1);
+});
+
+/** A port that answers no connection attempt: its process is stopped and its queue is full. */
+async function deafPort(t: Test): Promise<number> {
+  const script = `require("net").createServer().listen({port:0,host:"127.0.0.1",backlog:1},function(){console.log(this.address().port)})`;
+  const child = spawn(process.execPath, ["-e", script], { stdio: ["ignore", "pipe", "inherit"] });
+  t.teardown(() => child.kill("SIGKILL"));
+  const [line] = await once(child.stdout, "data");
+  const port = Number(String(line));
+  child.kill("SIGSTOP");
+  const fillers = [1, 2, 3, 4].map(() => connect(port, "127.0.0.1"));
+  t.teardown(() => {
+    for (const filler of fillers) filler.destroy();
+  });
+  for (const filler of fillers) filler.on("error", () => undefined);
+  await once(fillers[0] ?? child, "connect");
+  return port;
+}
+
+/** Answers the first request of the first connection, and closes on the second; later connections answer all. */
+function closingOnSecond(requests: string[]): (socket: Socket, index: number) => void {
+  return (socket, index) => {
+    let count = 0;
+    socket.on("data", (chunk: Buffer) => {
+      const line = /^(\S+ \S+) HTTP/.exec(chunk.toString("latin1"))?.[1];
+      if (line === undefined) return;
+      requests.push(line);
+      count += 1;
+      if (index === 0 && count === 2) socket.destroy();
+      else socket.write(OK);
+    });
+  };
+}
