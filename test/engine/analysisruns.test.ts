@@ -1,0 +1,115 @@
+import { test } from "tap";
+import { imagePatch, type World, worldWith } from "../support/world.ts";
+
+const provider = { plugin: { "weir.dev/traffic": { metric: "errorRate", version: "canary" } } };
+
+function template(name: string, spec: object): Parameters<World["add"]>[1] {
+  const metadata = { name, namespace: "default" };
+  return { apiVersion: "argoproj.io/v1alpha1", kind: "AnalysisTemplate", metadata, spec: { ...spec } };
+}
+
+function analysed(analysis: object, canary: object = {}): World {
+  const steps = [{ setWeight: 50 }, { analysis }, { pause: {} }];
+  const world = worldWith({ replicas: 2, steps, canary: { ...canary } });
+  world.add(
+    "templates",
+    template("errors", {
+      args: [{ name: "version" }, { name: "limit", value: "0.05" }, { name: "region" }],
+      metrics: [{ name: "errors", successCondition: "result < {{args.limit}}", provider }],
+    }),
+  );
+  return world;
+}
+
+const ARGS = [
+  { name: "version", valueFrom: { podTemplateHashValue: "Latest" } },
+  { name: "region", valueFrom: { fieldRef: { fieldPath: "metadata.name" } } },
+];
+
+test("analysis: a step's run has Argo's name, labels, owner and resolved arguments", async (t) => {
+  const world = analysed({ templates: [{ templateName: "errors" }], args: ARGS });
+  world.settle();
+  world.editSpec(imagePatch("web:2"));
+  world.settle();
+  const [run] = world.runs.values();
+  const hash = world.status().currentPodHash;
+  t.equal(run?.metadata.name, `web-${hash}-2-1`);
+  t.strictSame(run?.metadata.labels, {
+    "rollouts-pod-template-hash": hash,
+    "rollout-type": "Step",
+    "step-index": "1",
+  });
+  t.match(run?.metadata.annotations, { "rollout.argoproj.io/revision": "2" });
+  t.match(run?.metadata.ownerReferences, [{ kind: "Rollout", name: "web", controller: true }]);
+  t.match(run?.spec, {
+    args: [
+      { name: "version", value: hash },
+      { name: "limit", value: "0.05" },
+      { name: "region", value: "web" },
+    ],
+    metrics: [{ name: "errors" }],
+  });
+});
+
+test("analysis: an argument that nobody gives makes the Rollout InvalidSpec", async (t) => {
+  const world = analysed({ templates: [{ templateName: "errors" }], args: ARGS.slice(0, 1) });
+  t.match(world.settle().status.message, /steps\[1\]\.analysis\.templates: .*args\.region was not resolved$/);
+});
+
+test("analysis: finished runs beyond the history limits are deleted, oldest first", async (t) => {
+  const world = analysed({ templates: [{ templateName: "errors" }], args: ARGS });
+  world.editSpec({ analysis: { successfulRunHistoryLimit: 1, unsuccessfulRunHistoryLimit: 1 } });
+  world.settle();
+  for (const image of ["web:2", "web:3", "web:4"]) {
+    world.nowMs += 60_000;
+    world.editSpec(imagePatch(image));
+    world.settle();
+    world.setRun(world.status().canary?.currentStepAnalysisRunStatus?.name ?? "", "Successful");
+    world.settle();
+    world.patchStatus({ pauseConditions: null });
+    world.settle();
+    t.equal(world.status().phase, "Healthy");
+  }
+  t.strictSame([...world.runs.keys()], [`web-${world.status().stableRS}-4-1`]);
+});
+
+test("analysis: a run that a crash left behind without a trace in the status is taken up", async (t) => {
+  const world = analysed({ templates: [{ templateName: "errors" }], args: ARGS });
+  world.settle();
+  world.editSpec(imagePatch("web:2"));
+  for (let pass = 0; pass < 20 && world.runs.size === 0; pass += 1) {
+    const plan = world.plan();
+    const at = plan.actions.findIndex((action) => action.kind === "createAnalysisRun");
+    world.apply(plan, at >= 0 ? at + 1 : undefined);
+    world.runReplicaSets();
+  }
+  t.equal(world.status().canary?.currentStepAnalysisRunStatus, undefined);
+  world.settle();
+  t.equal(world.runs.size, 1);
+  t.equal(world.status().canary?.currentStepAnalysisRunStatus?.name, [...world.runs.keys()][0]);
+});
+
+test("analysis: going past a running step ends its run", async (t) => {
+  const world = analysed({ templates: [{ templateName: "errors" }], args: ARGS });
+  world.settle();
+  world.editSpec(imagePatch("web:2"));
+  world.settle();
+  world.patchStatus({ currentStepIndex: 2 });
+  world.settle();
+  t.match([...world.runs.values()][0]?.spec, { terminate: true });
+  t.equal(world.status().message, "CanaryPauseStep");
+});
+
+test("analysis: an abort and a full promotion end what still runs", async (t) => {
+  for (const patch of [{ abort: true }, { promoteFull: true }]) {
+    const background = { analysis: { templates: [{ templateName: "errors" }], args: ARGS } };
+    const world = analysed({ templates: [{ templateName: "errors" }], args: ARGS }, background);
+    world.settle();
+    world.editSpec(imagePatch("web:2"));
+    world.settle();
+    t.equal(world.runs.size, 2);
+    world.patchStatus(patch);
+    world.settle();
+    for (const run of world.runs.values()) t.match(run.spec, { terminate: true });
+  }
+});
