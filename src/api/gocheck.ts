@@ -50,7 +50,10 @@ function checkList(type: string, value: unknown, path: Path, pass: Pass): void {
 /** A struct or, with `{` before the type of its values, a map. */
 function checkFields(type: string, value: unknown, path: Path, pass: Pass): void {
   const isMap = type[0] === "{";
-  if (!isObject(value)) return void mistyped(value, isMap ? "a map" : "an object", path, pass);
+  if (!isObject(value)) {
+    mistyped(value, isMap ? "a map" : "an object", path, pass);
+    return;
+  }
   const fields = isMap ? undefined : goFields(type);
   for (const [key, item] of Object.entries(value)) {
     const at = [...path, key];

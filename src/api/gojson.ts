@@ -45,7 +45,7 @@ function encoderOf(type: string): Encoder {
 }
 
 function build(type: string): Encoder {
-  switch (type[0]) {
+  switch (type.charAt(0)) {
     case "*":
       return pointerTo(type.slice(1));
     case "[":

@@ -1,5 +1,6 @@
 // Strict looks at manifests: what a tolerant read would drop or ignore, what Argo holds invalid, and what weir does not carry
 // out yet, each with its place, what is wrong, and how to mend it.
+import { assertNever } from "../lib/assert.ts";
 import { isObject } from "../lib/json.ts";
 import type { AnalysisTemplateSpec, Metric } from "./analysisschema.ts";
 import { type Issue, isReadableKind, schemaIssues } from "./check.ts";
@@ -84,8 +85,12 @@ function mendOf({ type }: FieldError): string {
       return "leave the field out";
     case "Duplicate value":
       return "give each its own";
-    default:
+    case "Invalid value":
+    case "Unsupported value":
+    case "Internal error":
       return "correct the value; a Rollout with it is Degraded (InvalidSpec)";
+    default:
+      return assertNever(type);
   }
 }
 
