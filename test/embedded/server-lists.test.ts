@@ -40,7 +40,7 @@ test("server lists: every form of label selector selects what Kubernetes documen
 test("server lists: in and notin split every set of labels in two", async (t) => {
   const { api } = await startServer(t);
   const value = fc.constantFrom("a", "b", "c", undefined);
-  const labels = await Promise.resolve(fc.sample(fc.record({ x: value, y: value }), 40));
+  const labels = fc.sample(fc.record({ x: value, y: value }), { numRuns: 40, seed: 20_261 });
   for (const [index, set] of labels.entries())
     await api.post(CONFIG_MAPS, configMap(`m${index}`, {}, { labels: JSON.parse(JSON.stringify(set)) }));
   const some = fc.subarray(["a", "b", "c"], { minLength: 1 });

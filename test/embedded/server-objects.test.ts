@@ -172,7 +172,8 @@ test("server: selectors of ReplicaSets and Rollouts do not change, and must sele
 test("server: a dry run answers as the write would and leaves nothing behind", async (t) => {
   const { api } = await startServer(t);
   const before = (await api.get(CONFIG_MAPS)).body.metadata.resourceVersion;
-  t.equal((await api.post(`${CONFIG_MAPS}?dryRun=All`, configMap("a"))).status, 201);
+  const tried = await api.post(`${CONFIG_MAPS}?dryRun=All`, configMap("a"));
+  t.match(tried, { status: 201, body: { metadata: { name: "a", resourceVersion: undefined } } });
   t.equal((await api.post(`${CONFIG_MAPS}?dryRun=All`, configMap("A"))).status, 422);
   t.equal((await api.get(`${CONFIG_MAPS}/a`)).status, 404);
   await api.post(CONFIG_MAPS, configMap("b"));

@@ -1,4 +1,5 @@
 // Watches: what is replayed, what selectors make of changes, bookmarks, ends, and what is too old.
+import fc from "fast-check";
 import { test } from "tap";
 import { WATCH_QUEUE_BYTES } from "../../src/embedded/server/watch.ts";
 import { type Any, CONFIG_MAPS, configMap, manualClock, startServer, TABLE, take } from "./server-support.ts";
@@ -163,4 +164,47 @@ test("server watches: a Table watch tells the columns once and a row per event",
   t.equal(first[0].object.columnDefinitions.length, 3);
   t.match(second, { type: "DELETED", object: { columnDefinitions: null, rows: [{ cells: ["a", 1] }] } });
   watch.stop();
+});
+
+test("server watches: whoever applies the events to the list holds the state, from any version on", async (t) => {
+  const clock = manualClock();
+  const { api } = await startServer(t, { clock });
+  const step = fc.record({
+    name: fc.constantFrom("a", "b", "c"),
+    action: fc.constantFrom("write", "select", "deselect", "delete"),
+    value: fc.nat(9),
+  });
+  const steps =
+    fc.sample(fc.array(step, { minLength: 60, maxLength: 60, size: "max" }), {
+      numRuns: 1,
+      seed: 20_261,
+    })[0] ?? [];
+  const list = async (): Promise<{ readonly version: number; readonly items: Map<string, string> }> => {
+    const { body } = await api.get(`${CONFIG_MAPS}?labelSelector=on`);
+    const items = body.items.map((item: Any) => [item.metadata.name, item.metadata.resourceVersion]);
+    return { version: Number(body.metadata.resourceVersion), items: new Map(items) };
+  };
+  const moments = [await list()];
+  for (const { name, action, value } of steps) {
+    const path = `${CONFIG_MAPS}/${name}`;
+    const labels = { on: action === "deselect" ? null : action === "select" ? "" : undefined };
+    const change = { data: { value: String(value) }, metadata: { labels } };
+    if (action === "delete") await api.delete(path);
+    else if ((await api.patch(path, change)).status === 404) await api.post(CONFIG_MAPS, configMap(name));
+    moments.push(await list());
+  }
+  for (const { version, items } of moments) {
+    const held = new Map(items);
+    const path = `${CONFIG_MAPS}?watch=true&labelSelector=on&resourceVersion=${version}&timeoutSeconds=1`;
+    const watch = api.watch(path);
+    const first = watch.events.next();
+    // The watch has been opened by now: what is replayed is queued, and the timeout ends it behind that.
+    clock.advance(1000);
+    const events = [(await first).value, ...(await take(watch.events, Number.POSITIVE_INFINITY))];
+    for (const event of events.filter((one) => one !== undefined)) {
+      if (event.type === "DELETED") held.delete(event.object.metadata.name);
+      else held.set(event.object.metadata.name, event.object.metadata.resourceVersion);
+    }
+    t.strictSame([...held].sort(), [...(moments.at(-1)?.items ?? [])].sort(), `from version ${version}`);
+  }
 });

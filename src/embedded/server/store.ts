@@ -79,10 +79,17 @@ export function createStore({ db, nowMs, onChange, ...options }: StoreOptions): 
   const sql = prepare(db);
   let version = numberOf(sql.newest.get()?.version);
   let pending: Change[] = [];
+  let isTrial = false;
 
   const record = (kind: Kind, type: Change["type"], object: KubeObject, previous?: KubeObject): Stored => {
     version += 1;
-    const stamped = { ...object, metadata: { ...object.metadata, resourceVersion: String(version) } };
+    // What is only tried gets no version of its own.
+    const resourceVersion = isTrial ? object.metadata.resourceVersion : String(version);
+    const { resourceVersion: _, ...metadata } = object.metadata;
+    const stamped = {
+      ...object,
+      metadata: resourceVersion === undefined ? metadata : { ...metadata, resourceVersion },
+    };
     const text = JSON.stringify(stamped);
     const namespace = object.metadata.namespace ?? "";
     const before = previous !== undefined && selectablyDiffers(kind, previous, object) ? previous : undefined;
@@ -128,6 +135,7 @@ export function createStore({ db, nowMs, onChange, ...options }: StoreOptions): 
       pending = [];
     };
     let result: T;
+    isTrial = isDryRun;
     try {
       sql.begin.run();
       result = work();
