@@ -89,6 +89,8 @@ export class Session {
   #ackedSeq = 0;
   /** Assignments to answer again though they are unchanged: a client warms a changed cluster until it hears of its endpoints. */
   #repeat = new Set<string>();
+  /** The assignments of the clusters last sent. */
+  #answers: Entries = NO_ENTRIES;
   /** Until when the publication of `seq` waits for subscriptions. */
   #deadline: { readonly seq: number; readonly atMs: number } | undefined;
   #isWaiting = false;
@@ -208,8 +210,7 @@ export class Session {
     if (changed.length === 0 && !hasRemoval && !isFirst) return;
     const version = versionOf(wanted);
     if (state.rejection?.version === version) return;
-    if (kind === "clusters")
-      for (const entry of changed) for (const name of entry.refersTo) this.#repeat.add(name);
+    if (kind === "clusters") this.#expectQuestions(changed, wanted);
     if (kind === "endpoints") for (const entry of changed) this.#repeat.delete(entry.name);
     this.#sendCount += 1;
     state.nonce = String(this.#sendCount);
@@ -244,9 +245,19 @@ export class Session {
     return new Map([...clusters.sent].filter(([name]) => (isKnown || isSettled ? named.has(name) : true)));
   }
 
+  /** What the client will ask for once it has the clusters: changed ones anew, and all of them even if the next publication drops them. */
+  #expectQuestions(changed: readonly Entry[], wanted: Entries): void {
+    for (const entry of changed) for (const name of entry.refersTo) this.#repeat.add(name);
+    const answers = [...wanted.values()]
+      .flatMap((entry) => entry.refersTo)
+      .map((name) => this.#target?.entries.endpoints.get(name) ?? this.#answers.get(name));
+    this.#answers = new Map(answers.flatMap((entry) => (entry === undefined ? [] : [[entry.name, entry]])));
+  }
+
   #keptAssignments(): Entries {
     const needed = new Set([...this.#states.clusters.sent.values()].flatMap((entry) => entry.refersTo));
-    return new Map([...this.#states.endpoints.sent].filter(([name]) => needed.has(name)));
+    const { sent } = this.#states.endpoints;
+    return new Map([...this.#answers, ...sent].filter(([name]) => needed.has(name)));
   }
 
   /** Clients that take all clusters subscribe to the endpoints of each; those that do so late (or never) are waited for within a bound. */

@@ -185,8 +185,8 @@ function carryOut(client: ModelClient, one: Step): void {
 
 test("session: a client never holds a route to a cluster that it does not have, and ends up with the newest", (t) => {
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 60 }), weights, (steps, last) => {
-      const client = new ModelClient(new GroupTable());
+    fc.property(fc.array(step, { maxLength: 60 }), weights, fc.boolean(), (steps, last, isLate) => {
+      const client = new ModelClient(new GroupTable(), isLate);
       for (const one of steps) {
         carryOut(client, one);
         assertWhole(client);
