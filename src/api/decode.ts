@@ -2,6 +2,7 @@
 // copies only along the paths where something had to change.
 import { z } from "zod";
 import { isObject } from "../lib/json.ts";
+import { TIME_PATTERN, time } from "./shapes.ts";
 
 /** Keys and indexes from the root of an object. */
 export type Path = readonly (string | number)[];
@@ -117,7 +118,9 @@ function leaf(expected: string, fits: (value: unknown) => boolean, zero: unknown
 function stringNode(schema: z.ZodString): Node {
   if ((schema.def.checks ?? []).length === 0)
     return leaf("a string", (value) => typeof value === "string", "");
-  return leaf("an RFC 3339 time", (value) => schema.safeParse(value).success, "");
+  if (schema !== time) throw new TypeError("a schema of api/ checks a string that is no time");
+  // Times are many in every status, and the pattern alone is cheaper than zod's way to it.
+  return leaf("an RFC 3339 time", (value) => typeof value === "string" && TIME_PATTERN.test(value), "");
 }
 
 function numberNode(schema: z.ZodNumber): Node {

@@ -29,10 +29,8 @@ export const stringMap = z.record(z.string(), z.string());
 /** A number, or a percentage or template in a string. */
 export const intOrString = z.union([z.int(), z.string()]);
 /** RFC 3339, as metav1.Time and metav1.MicroTime write it. */
-export const time = z
-  .string()
-  .regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/, "is not an RFC 3339 time")
-  .meta({ format: "date-time" });
+export const TIME_PATTERN = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/;
+export const time = z.string().regex(TIME_PATTERN, "is not an RFC 3339 time").meta({ format: "date-time" });
 /** A Go duration such as `30s`; checked where it is used, because arguments may stand in it. */
 export const durationText = z.string();
 
