@@ -59,147 +59,174 @@ interface Seen {
   readonly atMs: number;
 }
 
-/** Builds a candidate. */
+/** Builds a candidate. Throws a RangeError unless leaseMs > renewMs > retryMs. */
 export function createLeaderElection(options: LeaderElectionOptions): LeaderElection {
-  const { client, clock, identity, namespace, name } = options;
-  const leaseMs = options.leaseMs ?? LEASE_MS;
-  const renewMs = options.renewMs ?? RENEW_MS;
-  const retryMs = options.retryMs ?? RETRY_MS;
-  if (renewMs >= leaseMs || retryMs >= renewMs)
-    throw new RangeError(`a lease needs leaseMs > renewMs > retryMs, not ${leaseMs}, ${renewMs}, ${retryMs}`);
-  const random = options.random ?? Math.random;
-  const log = options.log.child({ lease: `${namespace}/${name}`, identity });
-  const stopping = new AbortController();
-  let seen: Seen | undefined;
-  let term: Term | undefined;
-  let running: Promise<void> | undefined;
-  let working: Promise<void> = Promise.resolve();
+  return new Candidate(options);
+}
 
-  const note = (lease: KubeObject): void => {
-    const isNews = seen?.lease.metadata.resourceVersion !== lease.metadata.resourceVersion;
-    if (!isNews) return;
-    const before = holderOf(seen?.lease);
-    seen = { lease, atMs: clock.nowMs() };
-    const now = holderOf(lease);
-    if (now !== before && now !== identity) log.info("leader changed", { leader: now ?? "none" });
-  };
+class Candidate implements LeaderElection {
+  readonly #options: LeaderElectionOptions;
+  readonly #leaseMs: number;
+  readonly #renewMs: number;
+  readonly #retryMs: number;
+  readonly #log: Logger;
+  readonly #stopping = new AbortController();
+  #seen: Seen | undefined;
+  #term: Term | undefined;
+  #running: Promise<void> | undefined;
+  #stopped: Promise<void> | undefined;
+  /** What onStarted of the newest term returned. */
+  #working: Promise<void> = Promise.resolve();
 
-  /** One look at the Lease and one write; true when this process holds it afterwards. Throws what the API says. */
-  const tryAcquire = async (signal: AbortSignal): Promise<boolean> => {
-    const found = await client.get(RESOURCES.lease, { namespace, name }, signal);
-    const nowMs = clock.nowMs();
-    if (found === undefined) {
-      note(
-        await client.create(RESOURCES.lease, newLease({ namespace, name, identity, leaseMs, nowMs }), signal),
+  constructor(options: LeaderElectionOptions) {
+    const { leaseMs = LEASE_MS, renewMs = RENEW_MS, retryMs = RETRY_MS } = options;
+    if (renewMs >= leaseMs || retryMs >= renewMs)
+      throw new RangeError(
+        `a lease needs leaseMs > renewMs > retryMs, not ${leaseMs}, ${renewMs}, ${retryMs}`,
       );
-      return true;
-    }
-    note(found);
-    const holder = holderOf(found);
-    const isOwn = holder === identity;
-    if (!isOwn && holder !== undefined && nowMs < (seen?.atMs ?? nowMs) + leaseMsOf(found, leaseMs))
-      return false;
-    note(
-      await client.update(RESOURCES.lease, takenLease(found, { identity, leaseMs, nowMs, isOwn }), {
-        signal,
-      }),
-    );
-    return true;
-  };
+    this.#options = options;
+    this.#leaseMs = leaseMs;
+    this.#renewMs = renewMs;
+    this.#retryMs = retryMs;
+    const { namespace, name, identity } = options;
+    this.#log = options.log.child({ lease: `${namespace}/${name}`, identity });
+  }
 
-  const attempt = async (): Promise<boolean> => {
+  start(): void {
+    this.#running ??= this.#run();
+  }
+
+  stop(): Promise<void> {
+    this.#stopped ??= this.#shutDown();
+    return this.#stopped;
+  }
+
+  isLeader(): boolean {
+    return this.#term !== undefined;
+  }
+
+  holder(): string | undefined {
+    return holderOf(this.#seen?.lease);
+  }
+
+  async #shutDown(): Promise<void> {
+    this.#stopping.abort();
+    this.#endTerm("stopping");
+    await this.#running;
+    if (this.holder() === this.#options.identity) await this.#release();
+  }
+
+  async #run(): Promise<void> {
+    const { clock, identity } = this.#options;
+    const random = this.#options.random ?? Math.random;
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      const askedMs = clock.nowMs();
+      const isHeld = await this.#attempt();
+      if (signal.aborted) return;
+      if (isHeld && clock.nowMs() < askedMs + this.#renewMs) this.#continueTerm(askedMs);
+      else if (this.holder() !== identity) this.#endTerm("another holds the lease");
+      const jitter = this.#term === undefined ? 1 + (JITTER - 1) * random() : 1;
+      await sleep(clock, this.#retryMs * jitter, signal);
+    }
+  }
+
+  /** Tries once to get or renew the Lease; true when this process holds it afterwards. */
+  async #attempt(): Promise<boolean> {
     const limit = new AbortController();
     // A try that hangs leaves time for another within the term, and does not hold up stop().
-    const timer = clock.after(renewMs / 2, () => limit.abort());
+    const timer = this.#options.clock.after(this.#renewMs / 2, () => limit.abort());
     const onStop = (): void => limit.abort();
-    stopping.signal.addEventListener("abort", onStop, { once: true });
+    this.#stopping.signal.addEventListener("abort", onStop, { once: true });
     try {
-      return await tryAcquire(limit.signal);
+      return await this.#acquire(limit.signal);
     } catch (error) {
       const isRace =
         isWeirError(error, CLUSTER_ERRORS.conflict) || isWeirError(error, CLUSTER_ERRORS.alreadyExists);
-      if (!isRace && !stopping.signal.aborted)
-        log.warn("cannot read or write the lease", { error: messageOf(error) });
+      if (!isRace && !this.#stopping.signal.aborted)
+        this.#log.warn("cannot read or write the lease", { error: messageOf(error) });
       return false;
     } finally {
       timer.cancel();
-      stopping.signal.removeEventListener("abort", onStop);
+      this.#stopping.signal.removeEventListener("abort", onStop);
     }
-  };
+  }
 
-  const endTerm = (why: string): void => {
-    if (term === undefined) return;
-    term.deadline.cancel();
-    term.abort.abort();
-    term = undefined;
-    log.info("stopped leading", { why });
-    options.onStopped();
-  };
+  /** One look at the Lease and at most one write. Throws what the API says. */
+  async #acquire(signal: AbortSignal): Promise<boolean> {
+    const { client, clock, namespace, name, identity } = this.#options;
+    const found = await client.get(RESOURCES.lease, { namespace, name }, signal);
+    const claim = { identity, leaseMs: this.#leaseMs, nowMs: clock.nowMs() };
+    if (found === undefined) {
+      this.#note(await client.create(RESOURCES.lease, newLease({ namespace, name, ...claim }), signal));
+      return true;
+    }
+    const seen = this.#note(found);
+    const holder = holderOf(found);
+    const isOwn = holder === identity;
+    const isRunning = claim.nowMs < seen.atMs + leaseMsOf(found, this.#leaseMs);
+    if (holder !== undefined && !isOwn && isRunning) return false;
+    this.#note(await client.update(RESOURCES.lease, takenLease(found, { ...claim, isOwn }), { signal }));
+    return true;
+  }
 
-  const beginTerm = (sinceMs: number): void => {
+  #note(lease: KubeObject): Seen {
+    const { clock, identity } = this.#options;
+    const before = this.#seen;
+    if (before !== undefined && before.lease.metadata.resourceVersion === lease.metadata.resourceVersion)
+      return before;
+    this.#seen = { lease, atMs: clock.nowMs() };
+    const leader = holderOf(lease);
+    if (leader !== holderOf(before?.lease) && leader !== identity)
+      this.#log.info("leader changed", { leader: leader ?? "none" });
+    return this.#seen;
+  }
+
+  /** Begins a term, or carries the one that runs on. */
+  #continueTerm(sinceMs: number): void {
+    const { clock } = this.#options;
+    // Counts from when the renewal was asked for, not from its answer: the others' wait began no earlier.
+    const restMs = Math.max(0, sinceMs + this.#renewMs - clock.nowMs());
+    const deadline = clock.after(restMs, () => this.#endTerm(`not renewed for ${this.#renewMs} ms`));
+    if (this.#term !== undefined) {
+      this.#term.deadline.cancel();
+      this.#term = { ...this.#term, deadline };
+      return;
+    }
     const abort = new AbortController();
-    term = { abort, deadline: armDeadline(sinceMs) };
-    log.info("started leading");
-    working = (async () => options.onStarted(abort.signal))().catch((error: unknown) =>
-      log.error("leading failed", { error: messageOf(error) }),
+    this.#term = { abort, deadline };
+    this.#log.info("started leading");
+    this.#working = (async () => this.#options.onStarted(abort.signal))().catch((error: unknown) =>
+      this.#log.error("leading failed", { error: messageOf(error) }),
     );
-  };
+  }
 
-  /** Counts from when the renewal was asked for, not from its answer: the others' wait began no later. */
-  const armDeadline = (sinceMs: number): Timer =>
-    clock.after(Math.max(0, sinceMs + renewMs - clock.nowMs()), () =>
-      endTerm(`not renewed for ${renewMs} ms`),
-    );
+  #endTerm(why: string): void {
+    if (this.#term === undefined) return;
+    const { abort, deadline } = this.#term;
+    this.#term = undefined;
+    deadline.cancel();
+    abort.abort();
+    this.#log.info("stopped leading", { why });
+    this.#options.onStopped();
+  }
 
-  const run = async (): Promise<void> => {
-    while (!stopping.signal.aborted) {
-      const askedMs = clock.nowMs();
-      const isHeld = await attempt();
-      if (stopping.signal.aborted) break;
-      const isInTime = clock.nowMs() < askedMs + renewMs;
-      if (isHeld && isInTime && term === undefined) beginTerm(askedMs);
-      else if (isHeld && isInTime && term !== undefined) {
-        term.deadline.cancel();
-        term = { ...term, deadline: armDeadline(askedMs) };
-      } else if (term !== undefined && holderOf(seen?.lease) !== identity) endTerm("another holds the lease");
-      await sleep(
-        clock,
-        term === undefined ? retryMs * (1 + (JITTER - 1) * random()) : retryMs,
-        stopping.signal,
-      );
-    }
-  };
-
-  const release = async (): Promise<void> => {
+  async #release(): Promise<void> {
+    const { client, clock, namespace, name, identity } = this.#options;
     const limit = new AbortController();
-    const timer = clock.after(renewMs, () => limit.abort());
+    const timer = clock.after(this.#renewMs, () => limit.abort());
     try {
-      await Promise.race([working, sleep(clock, renewMs, limit.signal)]);
+      await Promise.race([this.#working, sleep(clock, this.#renewMs, limit.signal)]);
       // Read again: a renewal that was cut off by stop() may have arrived.
       const found = await client.get(RESOURCES.lease, { namespace, name }, limit.signal);
       if (found === undefined || holderOf(found) !== identity) return;
       await client.update(RESOURCES.lease, releasedLease(found, clock.nowMs()), { signal: limit.signal });
     } catch (error) {
-      log.warn("cannot release the lease: others wait until it expires", { error: messageOf(error) });
+      this.#log.warn("cannot release the lease: others wait until it expires", { error: messageOf(error) });
     } finally {
       timer.cancel();
     }
-  };
-
-  return {
-    start() {
-      running ??= run();
-    },
-    async stop() {
-      if (stopping.signal.aborted) return void (await running);
-      stopping.abort();
-      endTerm("stopping");
-      await running;
-      if (holderOf(seen?.lease) === identity) await release();
-    },
-    isLeader: () => term !== undefined,
-    holder: () => holderOf(seen?.lease),
-  };
+  }
 }
 
 interface Term {

@@ -9,7 +9,7 @@ import { backoffMs } from "../lib/backoff.ts";
 import { type Clock, sleep } from "../lib/clock.ts";
 import { isWeirError, messageOf } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
-import type { ClusterClient } from "./client.ts";
+import type { ClusterClient, ListOptions, WatchEvent } from "./client.ts";
 import { CLUSTER_ERRORS } from "./errors.ts";
 import { createStore, type ObjectStore, type StoreEvent, type StoreListener } from "./store.ts";
 
@@ -56,135 +56,175 @@ const MIN_WATCH_SECONDS = 240;
 
 /** Builds a reflector; nothing is asked of the server before `start`. Several may share a client. */
 export function createReflector(options: ReflectorOptions): Reflector {
-  const { client, type, clock } = options;
-  const random = options.random ?? Math.random;
-  const idleTimeoutMs = options.idleTimeoutMs ?? IDLE_TIMEOUT_MS;
-  const log = options.log.child({
-    kind: type.kind,
-    ...(options.namespace ? { namespace: options.namespace } : {}),
-  });
-  const selection = {
-    ...(options.namespace === undefined ? {} : { namespace: options.namespace }),
-    ...(options.labelSelector === undefined ? {} : { labelSelector: options.labelSelector }),
-    ...(options.fieldSelector === undefined ? {} : { fieldSelector: options.fieldSelector }),
-  };
-  const store = createStore();
-  const listeners = new Set<StoreListener>();
-  const stopping = new AbortController();
-  const synced = Promise.withResolvers<boolean>();
-  let isSynced = false;
-  let failures = 0; // in a row; also the exponent of the back-off
-  let lastVersion: string | undefined;
-  let running: Promise<void> | undefined;
+  return new ListWatch(options);
+}
 
-  const tell = (listener: StoreListener, event: StoreEvent): void => {
-    try {
-      listener(event);
-    } catch (error) {
-      log.error("a listener of the cache failed", {
-        key: event.key,
-        event: event.kind,
-        error: messageOf(error),
-      });
+class ListWatch implements Reflector {
+  readonly type: ResourceType;
+  readonly #options: ReflectorOptions;
+  readonly #random: () => number;
+  readonly #log: Logger;
+  readonly #store = createStore();
+  readonly #listeners = new Set<StoreListener>();
+  readonly #stopping = new AbortController();
+  readonly #synced = Promise.withResolvers<boolean>();
+  #isSynced = false;
+  /** The next step is a list, not a watch. */
+  #mustList = true;
+  /** In a row; also the exponent of the back-off. */
+  #failures = 0;
+  #lastVersion: string | undefined;
+  #running: Promise<void> | undefined;
+
+  constructor(options: ReflectorOptions) {
+    const { type, namespace } = options;
+    this.type = type;
+    this.#options = options;
+    this.#random = options.random ?? Math.random;
+    this.#log = options.log.child({ kind: type.kind, ...(namespace === undefined ? {} : { namespace }) });
+  }
+
+  get store(): ObjectStore {
+    return this.#store;
+  }
+
+  hasSynced(): boolean {
+    return this.#isSynced;
+  }
+
+  waitForSync(signal?: AbortSignal): Promise<boolean> {
+    return Promise.race([this.#synced.promise, abortedFalse(signal)]);
+  }
+
+  lastSyncResourceVersion(): string | undefined {
+    return this.#lastVersion;
+  }
+
+  subscribe(listener: StoreListener): () => void {
+    this.#listeners.add(listener);
+    for (const key of this.#store.keys()) {
+      const object = this.#store.get(key);
+      if (object !== undefined) this.#tell(listener, { kind: "added", key, object });
     }
-  };
-  const publish = (event: StoreEvent | undefined): void => {
-    if (event === undefined) return;
-    const current = [...listeners]; // one that subscribes meanwhile has been told of the object as `added`
-    for (const listener of current) tell(listener, event);
-  };
+    return () => void this.#listeners.delete(listener);
+  }
 
-  const listOnce = async (): Promise<void> => {
-    const { items, resourceVersion } = await client.list(type, { ...selection, signal: stopping.signal });
-    lastVersion = resourceVersion;
-    for (const event of store.replace(items)) publish(event);
-    if (isSynced) return;
-    isSynced = true;
-    synced.resolve(true);
-    log.debug("cache synced", { objects: store.size, resourceVersion });
-  };
+  start(): void {
+    this.#running ??= this.#run().catch((error: unknown) => {
+      // What servers do is caught inside; what arrives here is a bug in weir and must be seen.
+      this.#log.error("the reflector ended by a bug", { error: messageOf(error) });
+      throw error;
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    this.#synced.resolve(false);
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { clock } = this.#options;
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      try {
+        if (this.#mustList) await this.#list();
+        await this.#watch(this.#lastVersion ?? "");
+      } catch (error) {
+        if (signal.aborted) return;
+        const isFirstExpiry = this.#note(error);
+        if (isFirstExpiry) continue; // histories end in the normal course: list again at once
+      }
+      if (this.#failures >= MAX_WATCH_FAILURES) this.#mustList = true;
+      if (this.#failures === 0) continue;
+      await sleep(clock, backoffMs(this.#failures - 1, { ...BACKOFF, random: this.#random }), signal);
+    }
+  }
+
+  /** Counts a failure and decides what comes next; true for an expiry that follows no other failure. */
+  #note(error: unknown): boolean {
+    const isExpired = isWeirError(error, CLUSTER_ERRORS.expired);
+    this.#failures += 1;
+    this.#mustList ||= isExpired || !isWeirError(error, CLUSTER_ERRORS.unavailable);
+    const isFirstExpiry = isExpired && this.#failures === 1;
+    const fields = { error: messageOf(error), failures: this.#failures };
+    if (isFirstExpiry) this.#log.debug("the history has ended, listing again", fields);
+    else this.#log.warn("watching failed, trying again", fields);
+    return isFirstExpiry;
+  }
+
+  async #list(): Promise<void> {
+    const { client } = this.#options;
+    const { items, resourceVersion } = await client.list(this.type, this.#selection(this.#stopping.signal));
+    this.#mustList = false;
+    this.#lastVersion = resourceVersion;
+    for (const event of this.#store.replace(items)) this.#publish(event);
+    if (this.#isSynced) return;
+    this.#isSynced = true;
+    this.#synced.resolve(true);
+    this.#log.debug("cache synced", { objects: this.#store.size, resourceVersion });
+  }
 
   /** Follows one watch to its end. Throws what ended it unless the server did in peace. */
-  const watchOnce = async (resourceVersion: string): Promise<void> => {
+  async #watch(resourceVersion: string): Promise<void> {
+    const { client, clock } = this.#options;
     const startedMs = clock.nowMs();
-    const idle = createIdleTimer(clock, idleTimeoutMs, stopping.signal);
+    const idle = createIdleTimer(
+      clock,
+      this.#options.idleTimeoutMs ?? IDLE_TIMEOUT_MS,
+      this.#stopping.signal,
+    );
     let hasEvents = false;
     try {
-      const timeoutSeconds = Math.round(MIN_WATCH_SECONDS * (1 + random()));
-      const watch = client.watch(type, {
-        ...selection,
-        resourceVersion,
-        timeoutSeconds,
-        signal: idle.signal,
-      });
-      for await (const event of watch) {
+      const timeoutSeconds = Math.round(MIN_WATCH_SECONDS * (1 + this.#random()));
+      const options = { ...this.#selection(idle.signal), resourceVersion, timeoutSeconds };
+      for await (const event of client.watch(this.type, options)) {
         idle.touch();
-        failures = 0;
+        this.#failures = 0;
         hasEvents = true;
-        if (event.type === "BOOKMARK") lastVersion = event.resourceVersion;
-        else {
-          lastVersion = event.object.metadata.resourceVersion ?? lastVersion;
-          publish(event.type === "DELETED" ? store.remove(event.object) : store.put(event.object));
-        }
+        this.#take(event);
       }
     } finally {
       idle.cancel();
     }
-    failures = hasEvents || clock.nowMs() - startedMs >= SHORT_WATCH_MS ? 0 : failures + 1;
-  };
+    if (!hasEvents && clock.nowMs() - startedMs < SHORT_WATCH_MS) this.#failures += 1;
+    else this.#failures = 0;
+  }
 
-  const run = async (): Promise<void> => {
-    let mustList = true;
-    while (!stopping.signal.aborted) {
-      try {
-        if (mustList || lastVersion === undefined) {
-          await listOnce();
-          mustList = false;
-        }
-        await watchOnce(lastVersion ?? "");
-      } catch (error) {
-        if (stopping.signal.aborted) break;
-        const isExpired = isWeirError(error, CLUSTER_ERRORS.expired);
-        failures += 1;
-        mustList ||= isExpired || !isWeirError(error, CLUSTER_ERRORS.unavailable);
-        log[failures > 1 || !isExpired ? "warn" : "debug"]("watching failed, trying again", {
-          error: messageOf(error),
-          failures,
-        });
-        if (isExpired && failures === 1) continue;
-      }
-      if (failures >= MAX_WATCH_FAILURES) mustList = true;
-      if (failures > 0) await sleep(clock, backoffMs(failures - 1, { ...BACKOFF, random }), stopping.signal);
+  #take(event: WatchEvent): void {
+    if (event.type === "BOOKMARK") {
+      this.#lastVersion = event.resourceVersion;
+      return;
     }
-  };
+    const { object } = event;
+    this.#lastVersion = object.metadata.resourceVersion ?? this.#lastVersion;
+    this.#publish(event.type === "DELETED" ? this.#store.remove(object) : this.#store.put(object));
+  }
 
-  return {
-    type,
-    store,
-    hasSynced: () => isSynced,
-    waitForSync: (signal) => Promise.race([synced.promise, abortedFalse(signal)]),
-    lastSyncResourceVersion: () => lastVersion,
-    subscribe(listener) {
-      listeners.add(listener);
-      for (const key of store.keys()) {
-        const object = store.get(key);
-        if (object !== undefined) tell(listener, { kind: "added", key, object });
-      }
-      return () => void listeners.delete(listener);
-    },
-    start() {
-      running ??= run().catch((error: unknown) => {
-        // run() catches what servers do; what arrives here is a bug in weir and must be seen.
-        log.error("the reflector ended by a bug", { error: messageOf(error) });
-        throw error;
-      });
-    },
-    async stop() {
-      stopping.abort();
-      synced.resolve(false);
-      await running;
-    },
-  };
+  #publish(event: StoreEvent | undefined): void {
+    if (event === undefined) return;
+    const current = [...this.#listeners]; // one that subscribes meanwhile has been told of the object as `added`
+    for (const listener of current) this.#tell(listener, event);
+  }
+
+  #tell(listener: StoreListener, event: StoreEvent): void {
+    try {
+      listener(event);
+    } catch (error) {
+      const fields = { key: event.key, event: event.kind, error: messageOf(error) };
+      this.#log.error("a listener of the cache failed", fields);
+    }
+  }
+
+  #selection(signal: AbortSignal): ListOptions {
+    const { namespace, labelSelector, fieldSelector } = this.#options;
+    return {
+      signal,
+      ...(namespace === undefined ? {} : { namespace }),
+      ...(labelSelector === undefined ? {} : { labelSelector }),
+      ...(fieldSelector === undefined ? {} : { fieldSelector }),
+    };
+  }
 }
 
 /** A signal that aborts when `touch` is not called for `timeoutMs`, or with `parent`. */

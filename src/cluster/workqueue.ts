@@ -1,6 +1,6 @@
 // A work queue of keys with the promises of client-go's: a key waits at most once, one worker per key at a time, a key added while
 // it is worked on is worked on again afterwards, failures back off per key. Its length is bounded by the number of distinct keys.
-import { backoffMs } from "../lib/backoff.ts";
+import { type BackoffOptions, backoffMs } from "../lib/backoff.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { messageOf } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
@@ -41,6 +41,8 @@ export interface WorkQueue {
 
 const BASE_DELAY_MS = 1;
 const MAX_DELAY_MS = 10_000;
+/** Taken keys are cut off the list in lots of at least so many. */
+const MIN_TRIM = 1024;
 
 interface Delayed {
   readonly atMs: number;
@@ -49,106 +51,126 @@ interface Delayed {
 
 /** Builds a queue; call `start` to work it. */
 export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
-  const { clock, log } = options;
-  const workers = options.workers ?? 1;
-  const delays = { baseMs: options.baseDelayMs ?? BASE_DELAY_MS, maxMs: options.maxDelayMs ?? MAX_DELAY_MS };
-  const waiting: string[] = []; // in order; every key of it is in dirty
-  const dirty = new Set<string>();
-  const processing = new Map<string, Promise<void>>();
-  const delayed = new Map<string, Delayed>();
-  const failures = new Map<string, number>();
-  const idlers: (() => void)[] = [];
-  const stopping = new AbortController();
-  let isStarted = false;
-  let head = 0; // waiting[0..head) is taken: shift() would cost the whole length every time
+  return new KeyQueue(options);
+}
 
-  const add = (key: string): void => {
-    if (stopping.signal.aborted || dirty.has(key)) return;
-    dirty.add(key);
-    if (processing.has(key)) return;
-    waiting.push(key);
-    next();
-  };
-  const addAfter = (key: string, delayMs: number): void => {
-    if (stopping.signal.aborted) return;
+class KeyQueue implements WorkQueue {
+  readonly #options: WorkQueueOptions;
+  readonly #workers: number;
+  readonly #delays: BackoffOptions;
+  /** In order; every key of it is in #dirty. The part before #head is taken: shift() would cost the whole length every time. */
+  readonly #waiting: string[] = [];
+  #head = 0;
+  /** Keys that need a pass: waiting, or added while they are worked on. */
+  readonly #dirty = new Set<string>();
+  readonly #processing = new Map<string, Promise<void>>();
+  readonly #delayed = new Map<string, Delayed>();
+  readonly #failures = new Map<string, number>();
+  readonly #idlers: (() => void)[] = [];
+  readonly #stopping = new AbortController();
+  #isStarted = false;
+
+  constructor(options: WorkQueueOptions) {
+    this.#options = options;
+    this.#workers = options.workers ?? 1;
+    this.#delays = {
+      baseMs: options.baseDelayMs ?? BASE_DELAY_MS,
+      maxMs: options.maxDelayMs ?? MAX_DELAY_MS,
+    };
+  }
+
+  add(key: string): void {
+    if (this.#stopping.signal.aborted || this.#dirty.has(key)) return;
+    this.#dirty.add(key);
+    if (this.#processing.has(key)) return;
+    this.#waiting.push(key);
+    this.#next();
+  }
+
+  addAfter(key: string, delayMs: number): void {
+    const { clock } = this.#options;
+    if (this.#stopping.signal.aborted) return;
     if (delayMs <= 0) {
-      add(key);
+      this.add(key);
       return;
     }
     const atMs = clock.nowMs() + delayMs;
-    const known = delayed.get(key);
+    const known = this.#delayed.get(key);
     if (known !== undefined && known.atMs <= atMs) return;
     known?.timer.cancel();
     const timer = clock.after(delayMs, () => {
-      delayed.delete(key);
-      add(key);
+      this.#delayed.delete(key);
+      this.add(key);
     });
-    delayed.set(key, { atMs, timer });
-  };
+    this.#delayed.set(key, { atMs, timer });
+  }
 
-  const next = (): void => {
-    while (isStarted && !stopping.signal.aborted && processing.size < workers && head < waiting.length) {
-      const key = waiting[head] ?? "";
-      head += 1;
-      if (head > 1024 && head * 2 > waiting.length) head -= waiting.splice(0, head).length;
-      dirty.delete(key);
-      processing.set(
-        key,
-        pass(key).finally(() => {
-          processing.delete(key);
-          if (dirty.has(key)) waiting.push(key);
-          next();
-        }),
-      );
+  start(): void {
+    this.#isStarted = true;
+    this.#next();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    for (const { timer } of this.#delayed.values()) timer.cancel();
+    this.#delayed.clear();
+    await Promise.all(this.#processing.values());
+  }
+
+  idle(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#idlers.push(resolve);
+      this.#next();
+    });
+  }
+
+  get length(): number {
+    return this.#waiting.length - this.#head;
+  }
+
+  failuresOf(key: string): number {
+    return this.#failures.get(key) ?? 0;
+  }
+
+  /** Begins as many passes as there are free workers, and tells those who wait for idleness. */
+  #next(): void {
+    const { signal } = this.#stopping;
+    while (this.#isStarted && !signal.aborted && this.#processing.size < this.#workers && this.length > 0) {
+      const key = this.#takeFirst();
+      this.#dirty.delete(key);
+      const pass = this.#pass(key).finally(() => {
+        this.#processing.delete(key);
+        if (this.#dirty.has(key)) this.#waiting.push(key);
+        this.#next();
+      });
+      this.#processing.set(key, pass);
     }
-    if (processing.size === 0 && (head === waiting.length || stopping.signal.aborted))
-      for (const resolve of idlers.splice(0)) resolve();
-  };
+    if (this.#processing.size > 0 || (this.length > 0 && !signal.aborted)) return;
+    for (const resolve of this.#idlers.splice(0)) resolve();
+  }
 
-  const pass = async (key: string): Promise<void> => {
+  #takeFirst(): string {
+    const key = this.#waiting[this.#head] ?? "";
+    this.#head += 1;
+    if (this.#head >= MIN_TRIM && this.#head * 2 > this.#waiting.length)
+      this.#head -= this.#waiting.splice(0, this.#head).length;
+    return key;
+  }
+
+  async #pass(key: string): Promise<void> {
     await Promise.resolve(); // add() returns before its pass begins
     try {
-      const result = await options.process(key, stopping.signal);
-      failures.delete(key);
-      if (result !== undefined) addAfter(key, result.requeueAfterMs);
+      const result = await this.#options.process(key, this.#stopping.signal);
+      this.#failures.delete(key);
+      if (result !== undefined) this.addAfter(key, result.requeueAfterMs);
     } catch (error) {
-      if (stopping.signal.aborted) return;
-      const count = failures.get(key) ?? 0;
-      failures.set(key, count + 1);
-      const retryInMs = backoffMs(count, delays);
-      log.warn("a pass failed, trying again", {
-        key,
-        error: messageOf(error),
-        failures: count + 1,
-        retryInMs,
-      });
-      addAfter(key, retryInMs);
+      if (this.#stopping.signal.aborted) return;
+      const failures = this.failuresOf(key) + 1;
+      this.#failures.set(key, failures);
+      const retryInMs = backoffMs(failures - 1, this.#delays);
+      const fields = { key, error: messageOf(error), failures, retryInMs };
+      this.#options.log.warn("a pass failed, trying again", fields);
+      this.addAfter(key, retryInMs);
     }
-  };
-
-  const idle = (): Promise<void> =>
-    new Promise((resolve) => {
-      idlers.push(resolve);
-      if (processing.size === 0) next();
-    });
-
-  return {
-    add,
-    addAfter,
-    start() {
-      isStarted = true;
-      next();
-    },
-    async stop() {
-      stopping.abort();
-      for (const { timer } of delayed.values()) timer.cancel();
-      delayed.clear();
-      await Promise.all(processing.values());
-    },
-    idle,
-    get length() {
-      return waiting.length - head;
-    },
-    failuresOf: (key) => failures.get(key) ?? 0,
-  };
+  }
 }

@@ -1,11 +1,15 @@
 // The reflector on the real API server, through crashes of it; and on a small server of the test's own for what the real one rarely does.
+import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { test } from "tap";
 import { type KubeObject, RESOURCES } from "../../src/api/api.ts";
 import {
   type ClusterClient,
+  connectCluster,
   createClusterClient,
   createReflector,
   type Reflector,
@@ -13,6 +17,7 @@ import {
 } from "../../src/cluster/client.ts";
 import { MAX_WATCH_FAILURES } from "../../src/cluster/reflector.ts";
 import { createSocketTransport } from "../../src/cluster/sockets.ts";
+import { createEmbeddedServer } from "../../src/embedded/embedded.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { silentLogger } from "../../src/lib/log.ts";
 import { createManualClock, type ManualClock, settle } from "../support/clock.ts";
@@ -260,4 +265,37 @@ test("reflector: a listener that throws is reported and stops nobody", async (t)
   await reflector.waitForSync();
   t.strictSame(seen, ["p"]);
   t.strictSame(lines, ["a listener of the cache failed"]);
+});
+
+test("reflector: goes on over a restart of the embedded server on the same state", async (t) => {
+  const stateDir = await mkdtemp(join(tmpdir(), "weir-reflector-"));
+  const options = { stateDir, clock: systemClock, log: silentLogger };
+  const first = await createEmbeddedServer(options);
+  const listener = await first.listen({ port: 0 });
+  const kubeconfig = join(stateDir, "test.kubeconfig");
+  first.writeKubeconfig(kubeconfig, listener);
+  const { client, close } = await connectCluster({ kubeconfig, env: {} });
+  const clock = createManualClock();
+  const reflector = createReflector({ client, type: TYPE, namespace: "default", clock, log: silentLogger });
+  t.teardown(async () => {
+    await reflector.stop();
+    await close();
+    await rm(stateDir, { recursive: true });
+  });
+  await client.create(TYPE, aConfigMap("default", "p", "1"));
+  reflector.start();
+  await reflector.waitForSync();
+  await first.close();
+  const second = await createEmbeddedServer(options);
+  t.teardown(() => second.close());
+  const inner = createClusterClient(second.transport());
+  await inner.patch(TYPE, { namespace: "default", name: "p" }, merge("2"));
+  await second.listen({ port: listener.port });
+  const events: StoreEvent[] = [];
+  reflector.subscribe((event) => events.push(event));
+  await advanceUntil(clock, () => events.length >= 2);
+  t.match(events, [
+    { kind: "added", object: { data: { value: "1" } } },
+    { kind: "updated", object: { data: { value: "2" } }, old: { data: { value: "1" } } },
+  ]);
 });

@@ -172,3 +172,16 @@ test("work queue: stop aborts running passes, waits for them, and begins none", 
   t.equal(clock.pending, 0, "no timer is left");
   await queue.idle();
 });
+
+test("work queue: holds many keys in order and forgets those that are done", async (t) => {
+  const seen: string[] = [];
+  const { queue } = aQueue(async (key) => void seen.push(key), { workers: 3 });
+  const keys = Array.from({ length: 5000 }, (_, index) => `key-${index}`);
+  for (const key of keys) queue.add(key);
+  t.equal(queue.length, 5000);
+  queue.start();
+  await queue.idle();
+  t.strictSame(seen, keys);
+  t.equal(queue.length, 0);
+  await queue.stop();
+});
