@@ -61,7 +61,7 @@ export function explanationOf(context: Context, decided: Decided): Explanation {
 }
 
 /** One action as a line. */
-export function wordsOf(action: Action): string {
+function wordsOf(action: Action): string {
   const size = action.kind === "scaleReplicaSet" ? ` ${action.from} -> ${action.replicas}` : "";
   const version = action.kind === "selectPods" ? ` -> ${action.podHash}` : "";
   return `${action.kind} ${action.name}${size}${version}: ${action.reason}`;

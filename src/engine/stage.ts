@@ -23,7 +23,7 @@ export interface Stage {
 export type Mode = "firstDeploy" | "promoted" | "promoteFull" | "aborted" | "steps";
 
 /** The stage that the status tells. */
-export function stageOf(status: RolloutStatus): Stage {
+function stageOf(status: RolloutStatus): Stage {
   return {
     index: status.currentStepIndex,
     isAborted: status.abort === true,

@@ -47,11 +47,6 @@ export function planSteps(
   return { ...entered, events: [completed, ...(wasPaused ? [resumed] : []), ...entered.events] };
 }
 
-/** Whether the versions have the pods that the stage asks for, all of them available. */
-export function hasReachedSizes(context: Context, mode: Mode, stage: Stage): boolean {
-  return sizeWaits(context, mode, stage).length === 0;
-}
-
 type StepState =
   | { readonly kind: "complete" }
   | { readonly kind: "waiting"; readonly waits: readonly Wait[] };

@@ -144,7 +144,7 @@ function accept(inForce: InForce, last: TrafficWeights | undefined, next: Traffi
 }
 
 /** Whether both give every version the same share under the same role. */
-export function isSameSplit(a: TrafficWeights, b: TrafficWeights): boolean {
+function isSameSplit(a: TrafficWeights, b: TrafficWeights): boolean {
   const isSame = (x: TrafficWeights["canary"], y: TrafficWeights["canary"]): boolean =>
     x.weight === y.weight && x.podTemplateHash === y.podTemplateHash && x.serviceName === y.serviceName;
   return isSame(a.canary, b.canary) && isSame(a.stable, b.stable);

@@ -61,11 +61,14 @@ const event: fc.Arbitrary<Event> = fc.oneof(
   }),
   fc.record({ kind: fc.constant("crash" as const), writes: fc.integer({ min: 0, max: 6 }) }),
   fc.record({ kind: fc.constant("paused" as const), isPaused: fc.boolean() }),
-  simple.map((kind) => ({ kind })),
+  { arbitrary: simple.map((kind) => ({ kind })), weight: 5 },
 );
 const history = fc.record({
-  isRouted: fc.boolean(),
   replicas: fc.integer({ min: 1, max: 5 }),
+  steps: fc.integer({ min: 0, max: STEPS.length - 1 }),
+  /** Whether it begins in the middle of an update. */
+  isWarm: fc.boolean(),
+  isAcking: fc.boolean(),
   events: fc.array(event, { minLength: 1, maxLength: 25 }),
 });
 
@@ -74,8 +77,8 @@ for (const isRouted of [false, true]) {
 
   test(`properties: every pass of a canary ${name} keeps the invariants, and it comes to rest`, async (t) => {
     fc.assert(
-      fc.property(history, ({ replicas, events }) => {
-        const world = newWorld(isRouted, replicas);
+      fc.property(history, ({ events, ...start }) => {
+        const world = newWorld(isRouted, start);
         for (const next of events) play(world, next);
         settleChecked(world);
       }),
@@ -86,8 +89,8 @@ for (const isRouted of [false, true]) {
 
   test(`properties: a crash after any part of a plan ${name} leads to the same end`, async (t) => {
     fc.assert(
-      fc.property(history, fc.integer({ min: 0, max: 8 }), ({ replicas, events }, writes) => {
-        const world = newWorld(isRouted, replicas);
+      fc.property(history, fc.integer({ min: 0, max: 8 }), ({ events, ...start }, writes) => {
+        const world = newWorld(isRouted, start);
         for (const next of events) play(world, next);
         const crashed = world.clone();
         crashed.apply(crashed.plan(), writes);
@@ -106,8 +109,8 @@ for (const isRouted of [false, true]) {
 
   test(`properties: carrying a plan out twice ${name} is carrying it out once`, async (t) => {
     fc.assert(
-      fc.property(history, ({ replicas, events }) => {
-        const once = newWorld(isRouted, replicas);
+      fc.property(history, ({ events, ...start }) => {
+        const once = newWorld(isRouted, start);
         for (const next of events) play(once, next);
         const twice = once.clone();
         const { actions } = once.plan();
@@ -126,8 +129,8 @@ for (const isRouted of [false, true]) {
 
 test("properties: an abort ends with all the traffic on the stable version", async (t) => {
   fc.assert(
-    fc.property(history, ({ replicas, events }) => {
-      const world = newWorld(true, replicas);
+    fc.property(history, ({ events, ...start }) => {
+      const world = newWorld(true, start);
       for (const next of events) play(world, next);
       Object.assign(world, { readiness: "auto", acking: "auto" });
       world.acknowledge();
@@ -144,8 +147,15 @@ test("properties: an abort ends with all the traffic on the stable version", asy
   t.pass("every abort ended there");
 });
 
-function newWorld(isRouted: boolean, replicas: number): World {
-  const world = worldWith({ replicas, isRouted, steps: STEPS[0] ?? [] });
+interface Start {
+  readonly replicas: number;
+  readonly steps: number;
+  readonly isWarm: boolean;
+  readonly isAcking: boolean;
+}
+
+function newWorld(isRouted: boolean, { replicas, steps, isWarm, isAcking }: Start): World {
+  const world = worldWith({ replicas, isRouted, steps: STEPS[steps] ?? [] });
   const provider = { plugin: { "weir.dev/traffic": { metric: "errorRate" } } };
   world.add("templates", {
     apiVersion: "argoproj.io/v1alpha1",
@@ -153,6 +163,12 @@ function newWorld(isRouted: boolean, replicas: number): World {
     metadata: { name: "errors", namespace: "default" },
     spec: { metrics: [{ name: "errors", successCondition: "result < 0.05", provider }] },
   });
+  if (isWarm) {
+    world.settle();
+    world.editSpec(imagePatch("web:2"));
+    world.settle();
+  }
+  world.acking = isAcking ? "auto" : "manual";
   return world;
 }
 
@@ -241,6 +257,8 @@ function checked(world: World): Plan {
   const plan = world.plan();
   checkWeights(world, plan);
   checkScaling(world, plan);
+  checkBounds(world, plan);
+  checkServices(world, plan);
   checkSteps(world, plan);
   if (plan.requeueAtMs !== undefined && plan.requeueAtMs <= world.nowMs)
     throw new Error("a requeue in the past");
@@ -291,6 +309,63 @@ function checkScaling(world: World, plan: Plan): void {
         throw new Error(`${action.name} to ${action.replicas} with weight ${weight}`);
     }
   }
+}
+
+/** Without a router: no pass takes available pods below the minimum, or asks for pods above the surge. */
+function checkBounds(world: World, plan: Plan): void {
+  if (plan.traffic !== undefined) return;
+  const replicas = Number(specOf(world).replicas);
+  const surge = Math.ceil(replicas / 4);
+  const minAvailable = replicas - (surge === 0 ? 1 : Math.floor(replicas / 4));
+  const sizes = [...world.replicaSets.values()].map((object) => {
+    const { metadata, spec, status } = replicaSetView(object);
+    const action = plan.actions.find(
+      (item) => item.kind === "scaleReplicaSet" && item.name === metadata.name,
+    );
+    const after = action?.kind === "scaleReplicaSet" ? action.replicas : (spec.replicas ?? 1);
+    return { before: spec.replicas ?? 1, after, available: status.availableReplicas ?? 0 };
+  });
+  const sum = (count: (size: (typeof sizes)[number]) => number): number =>
+    sizes.reduce((total, size) => total + count(size), 0);
+  const availableBefore = sum(({ before, available }) => Math.min(before, available));
+  const availableAfter = sum(({ after, available }) => Math.min(after, available));
+  if (availableAfter < Math.min(minAvailable, availableBefore))
+    throw new Error(
+      `${availableAfter} pods stay available, of ${availableBefore}, with a minimum of ${minAvailable}`,
+    );
+  const asked = sum(({ after }) => after);
+  if (
+    asked >
+    Math.max(
+      replicas + surge,
+      sum(({ before }) => before),
+    )
+  )
+    throw new Error(`${asked} pods are asked for, with ${replicas} wanted and a surge of ${surge}`);
+}
+
+/** A version that a proxy may send to stays selected by one of the Services, so that its endpoints are known. */
+function checkServices(world: World, plan: Plan): void {
+  const { acknowledgement, inForce, published } = world;
+  const isOverdue = acknowledgement.kind === "no" && world.nowMs >= acknowledgement.sinceMs + 30_000;
+  const before = selectedOf(world);
+  const after = selectedOf(world);
+  for (const action of plan.actions) if (action.kind === "selectPods") after.set(action.name, action.podHash);
+  for (const intent of isOverdue ? [] : [inForce, published]) {
+    for (const { podHash, weight } of intent?.versions ?? []) {
+      const wasSelected = [...before.values()].includes(podHash);
+      if (weight > 0 && wasSelected && ![...after.values()].includes(podHash))
+        throw new Error(`no Service selects ${podHash} any more, with weight ${weight}`);
+    }
+  }
+  const rising = plan.traffic?.versions.find(({ role, weight }) => role === "canary" && weight > 0);
+  if (rising !== undefined && ![...after.values()].includes(rising.podHash))
+    throw new Error(`no Service selects the canary ${rising.podHash}`);
+}
+
+function selectedOf(world: World): Map<string, unknown> {
+  const selectorOf = (spec: unknown): unknown => Object(Object(spec).selector)["rollouts-pod-template-hash"];
+  return new Map([...world.services].map(([name, service]) => [name, selectorOf(service.spec)]));
 }
 
 /** Within a revision the step index only grows, unless an abort takes it back or the steps are others. */
