@@ -12,6 +12,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import type { Test } from "tap";
 import { RESOURCES } from "../../src/api/api.ts";
 import { type ClusterClient, type ClusterConnection, connectCluster } from "../../src/cluster/client.ts";
+import { apiServerFlags, clientFlags, controllerFlags, etcdFlags } from "./controlplane.ts";
 import { installCrds, readGatewayApiCrds, readOwnCrds } from "./crds.ts";
 import { createNetworkNamespace, type NetworkNamespace } from "./netns.ts";
 import { findTool, isExecutable, lacking, requireNetworkNamespaces } from "./require.ts";
@@ -132,24 +133,10 @@ async function createControlPlane(setting: Setting): Promise<TestBed & { start()
       await kubeconfigs.write("nobody", "nobody", outerPort);
       await kubeconfigs.write("inner", "admin", apiPort);
       connection = await connectCluster({ kubeconfig: join(folder, "admin.kubeconfig"), env: {} });
-      const common = (port: number, name: string): string[] => [
-        `--kubeconfig=${join(folder, "inner.kubeconfig")}`,
-        "--leader-elect=false",
-        `--secure-port=${port}`,
-        "--bind-address=127.0.0.1",
-        `--cert-dir=${join(folder, name)}`,
-      ];
-      if (options.hasControllers === true) {
-        supervise.start("kube-controller-manager", [
-          ...common(controllersPort, "controllers"),
-          `--service-account-private-key-file=${join(folder, "sa.key")}`,
-          "--controllers=*,-bootstrap-signer-controller,-token-cleaner-controller,-node-ipam-controller,-cloud-node-lifecycle-controller",
-          "--kube-api-qps=200",
-          "--kube-api-burst=400",
-        ]);
-      }
+      if (options.hasControllers === true)
+        supervise.start("kube-controller-manager", controllerFlags(folder, controllersPort));
       if (options.hasScheduler === true)
-        supervise.start("kube-scheduler", common(schedulerPort, "scheduler"));
+        supervise.start("kube-scheduler", clientFlags(folder, schedulerPort, "scheduler"));
     },
     async namespace(prefix = "test") {
       const name = `${prefix}-${randomBytes(4).toString("hex")}`;
@@ -223,40 +210,6 @@ async function createSupervisor(
       await exited;
     },
   };
-}
-
-function etcdFlags(folder: string, port: number, peerPort: number): string[] {
-  const url = `http://127.0.0.1:${port}`;
-  const peerUrl = `http://127.0.0.1:${peerPort}`;
-  return [
-    "--unsafe-no-fsync",
-    "--log-level=error",
-    `--data-dir=${join(folder, "etcd")}`,
-    `--listen-client-urls=${url}`,
-    `--advertise-client-urls=${url}`,
-    `--listen-peer-urls=${peerUrl}`,
-    `--initial-advertise-peer-urls=${peerUrl}`,
-    `--initial-cluster=default=${peerUrl}`,
-  ];
-}
-
-function apiServerFlags(folder: string, etcdPort: number, port: number): string[] {
-  return [
-    `--etcd-servers=http://127.0.0.1:${etcdPort}`,
-    `--secure-port=${port}`,
-    "--bind-address=127.0.0.1",
-    "--advertise-address=127.0.0.1",
-    `--cert-dir=${join(folder, "apiserver")}`,
-    "--service-account-issuer=https://kubernetes.default.svc",
-    `--service-account-signing-key-file=${join(folder, "sa.key")}`,
-    `--service-account-key-file=${join(folder, "sa.key")}`,
-    `--token-auth-file=${join(folder, "tokens.csv")}`,
-    "--authorization-mode=Node,RBAC",
-    "--service-cluster-ip-range=10.96.0.0/16",
-    "--allow-privileged=true",
-    "--endpoint-reconciler-type=none",
-    "--disable-admission-plugins=ServiceAccount",
-  ];
 }
 
 async function writeServerFiles(folder: string, tokens: { admin: string; nobody: string }): Promise<void> {
