@@ -45,149 +45,169 @@ export function isReleased(object: KubeObject): boolean {
   return deletionTimestamp !== undefined && finalizers.length === 0 && deletionGracePeriodSeconds === 0;
 }
 
+interface Context {
+  readonly store: Store;
+  readonly nowMs: () => number;
+}
+
 /** Builds the remover; its functions are called within a transaction of `store`. */
 export function createRemover(store: Store, nowMs: () => number): Remover {
-  const load = (place: Place): { readonly kind: Kind; readonly object: KubeObject } | undefined => {
-    const kind = kindById(place.kind);
-    const stored = kind === undefined ? undefined : store.get(kind, place.namespace, place.name);
-    return kind === undefined || stored === undefined ? undefined : { kind, object: stored.object };
-  };
-
-  const deleteObject = (kind: Kind, current: KubeObject, request: DeleteRequest): Deleted => {
-    checkPreconditions(kind, current, request);
-    if (kind.id === "namespaces") return deleteNamespace(kind, current);
-    const policy = request.propagationPolicy ?? "Background";
-    const grace = kind.id === "pods" ? graceOf(current, request) : 0;
-    if (policy === "Orphan") for (const place of dependents(current)) release(place, current);
-    const marked = mark(kind, current, policy, grace);
-    if (isReleased(marked)) return { object: finish(kind, marked).object, isGone: true };
-    if (marked === current) return { object: current, isGone: false };
-    const stored = store.put(kind, marked, current);
-    if (policy !== "Foreground") return { object: stored.object, isGone: false };
-    for (const place of dependents(current)) deleteDependent(place, current, "Foreground");
-    const isGone = endForeground(kind, current);
-    return { object: stored.object, isGone };
-  };
-
-  const mark = (kind: Kind, current: KubeObject, policy: PropagationPolicy, grace: number): KubeObject => {
-    const { deletionTimestamp, generation, deletionGracePeriodSeconds } = current.metadata;
-    const held = (current.metadata.finalizers ?? []).filter((name) => name !== ORPHAN);
-    const isHeldByDependents = policy === "Foreground" && dependents(current).length > 0;
-    const finalizers = isHeldByDependents && !held.includes(FOREGROUND) ? [...held, FOREGROUND] : held;
-    const isShorter = deletionGracePeriodSeconds === undefined || grace < deletionGracePeriodSeconds;
-    const isUnchanged = finalizers.length === (current.metadata.finalizers ?? []).length;
-    if (deletionTimestamp !== undefined && !isShorter && isUnchanged) return current;
-    const { finalizers: _, ...metadata } = current.metadata;
-    return {
-      ...current,
-      metadata: {
-        ...metadata,
-        ...(finalizers.length > 0 ? { finalizers } : {}),
-        ...(kind.hasGeneration && deletionTimestamp === undefined
-          ? { generation: (generation ?? 0) + 1 }
-          : {}),
-        deletionTimestamp:
-          deletionTimestamp === undefined || isShorter
-            ? timestamp(nowMs() + grace * 1000)
-            : deletionTimestamp,
-        deletionGracePeriodSeconds: isShorter ? grace : deletionGracePeriodSeconds,
-      },
-    };
-  };
-
-  const finish = (kind: Kind, last: KubeObject): Stored => {
-    const left = dependents(last);
-    const removed = store.remove(kind, last);
-    for (const place of left) deleteDependent(place, last, "Background");
-    for (const owner of last.metadata.ownerReferences ?? []) {
-      const place = store.placeOf(owner.uid);
-      const loaded = place === undefined ? undefined : load(place);
-      if (loaded !== undefined) endForeground(loaded.kind, loaded.object);
-    }
-    if (last.metadata.namespace !== undefined) endNamespace(last.metadata.namespace);
-    return removed;
-  };
-
-  /** A dependent goes with its last owner; with another owner left, only its reference goes. */
-  const deleteDependent = (place: Place, owner: KubeObject, policy: PropagationPolicy): void => {
-    const loaded = load(place);
-    if (loaded === undefined) return;
-    const references = loaded.object.metadata.ownerReferences ?? [];
-    const hasOther = references.some(
-      (reference) => reference.uid !== owner.metadata.uid && store.placeOf(reference.uid) !== undefined,
-    );
-    if (hasOther) release(place, owner);
-    else if (loaded.object.metadata.deletionTimestamp === undefined)
-      deleteObject(loaded.kind, loaded.object, { propagationPolicy: policy });
-  };
-
-  const release = (place: Place, owner: KubeObject): void => {
-    const loaded = load(place);
-    if (loaded === undefined) return;
-    const { ownerReferences = [], ...metadata } = loaded.object.metadata;
-    const left = ownerReferences.filter((reference) => reference.uid !== owner.metadata.uid);
-    const next = { ...metadata, ...(left.length > 0 ? { ownerReferences: left } : {}) };
-    store.put(loaded.kind, { ...loaded.object, metadata: next }, loaded.object);
-  };
-
-  /** Lets go of an owner deleted in the foreground once no dependent blocks it; true when it is gone. */
-  const endForeground = (kind: Kind, owner: KubeObject): boolean => {
-    const current = store.get(kind, owner.metadata.namespace ?? "", owner.metadata.name)?.object;
-    if (current === undefined || current.metadata.uid !== owner.metadata.uid) return true;
-    if (!current.metadata.finalizers?.includes(FOREGROUND)) return false;
-    const isBlocked = dependents(current).some((place) => blocks(load(place)?.object, current));
-    if (isBlocked) return false;
-    const { finalizers = [], ...metadata } = current.metadata;
-    const left = finalizers.filter((name) => name !== FOREGROUND);
-    const next = { ...current, metadata: { ...metadata, ...(left.length > 0 ? { finalizers: left } : {}) } };
-    if (isReleased(next)) finish(kind, next);
-    else store.put(kind, next, current);
-    return isReleased(next);
-  };
-
-  const deleteNamespace = (kind: Kind, current: KubeObject): Deleted => {
-    const { name } = current.metadata;
-    if (INITIAL_NAMESPACES.includes(name))
-      throw forbidden(subjectOf(kind, name), "this namespace may not be deleted");
-    const deletionTimestamp = current.metadata.deletionTimestamp ?? timestamp(nowMs());
-    if (current.metadata.deletionTimestamp === undefined) {
-      const metadata = { ...current.metadata, deletionTimestamp };
-      store.put(kind, { ...current, metadata, status: { phase: "Terminating" } }, current);
-    }
-    for (const place of store.inNamespace(name)) {
-      const loaded = load(place);
-      if (loaded !== undefined && loaded.object.metadata.deletionTimestamp === undefined)
-        deleteObject(loaded.kind, loaded.object, {});
-    }
-    endNamespace(name);
-    const left = store.get(kind, "", name);
-    return { object: left?.object ?? current, isGone: left === undefined };
-  };
-
-  const endNamespace = (name: string): void => {
-    const loaded = load({ kind: "namespaces", namespace: "", name });
-    if (loaded?.object.metadata.deletionTimestamp === undefined || store.inNamespace(name).length > 0) return;
-    const finalizers = loaded.object.metadata.finalizers ?? [];
-    if (finalizers.length === 0) finish(loaded.kind, loaded.object);
-  };
-
-  const dependents = (owner: KubeObject): readonly Place[] => store.dependentsOf(owner.metadata.uid ?? "");
-
+  const context: Context = { store, nowMs };
   return {
-    delete: deleteObject,
-    finish,
-    sweep: () => {
-      for (const place of store.withMissingOwner()) {
-        const loaded = load(place);
-        const missing = loaded?.object.metadata.ownerReferences?.find(
-          ({ uid }) => store.placeOf(uid) === undefined,
-        );
-        if (loaded === undefined || missing === undefined) continue;
-        const owner = { ...loaded.object, metadata: { name: missing.name, uid: missing.uid } };
-        deleteDependent(place, owner, "Background");
-      }
+    delete: (kind, current, request) => deleteObject(context, kind, current, request),
+    finish: (kind, last) => finish(context, kind, last),
+    sweep: () => sweep(context),
+  };
+}
+
+function load(
+  context: Context,
+  place: Place,
+): { readonly kind: Kind; readonly object: KubeObject } | undefined {
+  const kind = kindById(place.kind);
+  const stored = kind === undefined ? undefined : context.store.get(kind, place.namespace, place.name);
+  return kind === undefined || stored === undefined ? undefined : { kind, object: stored.object };
+}
+
+function deleteObject(context: Context, kind: Kind, current: KubeObject, request: DeleteRequest): Deleted {
+  checkPreconditions(kind, current, request);
+  if (kind.id === "namespaces") return deleteNamespace(context, kind, current);
+  const policy = request.propagationPolicy ?? "Background";
+  const grace = kind.id === "pods" ? graceOf(current, request) : 0;
+  if (policy === "Orphan") for (const place of dependents(context, current)) release(context, place, current);
+  const marked = mark(context, kind, current, policy, grace);
+  if (isReleased(marked)) return { object: finish(context, kind, marked).object, isGone: true };
+  if (marked === current) return { object: current, isGone: false };
+  const stored = context.store.put(kind, marked, current);
+  if (policy !== "Foreground") return { object: stored.object, isGone: false };
+  for (const place of dependents(context, current)) deleteDependent(context, place, current, "Foreground");
+  const isGone = endForeground(context, kind, current);
+  return { object: stored.object, isGone };
+}
+
+function mark(
+  context: Context,
+  kind: Kind,
+  current: KubeObject,
+  policy: PropagationPolicy,
+  grace: number,
+): KubeObject {
+  const { deletionTimestamp, generation, deletionGracePeriodSeconds } = current.metadata;
+  const held = (current.metadata.finalizers ?? []).filter((name) => name !== ORPHAN);
+  const isHeldByDependents = policy === "Foreground" && dependents(context, current).length > 0;
+  const finalizers = isHeldByDependents && !held.includes(FOREGROUND) ? [...held, FOREGROUND] : held;
+  const isShorter = deletionGracePeriodSeconds === undefined || grace < deletionGracePeriodSeconds;
+  const isUnchanged = finalizers.length === (current.metadata.finalizers ?? []).length;
+  if (deletionTimestamp !== undefined && !isShorter && isUnchanged) return current;
+  const { finalizers: _, ...metadata } = current.metadata;
+  return {
+    ...current,
+    metadata: {
+      ...metadata,
+      ...(finalizers.length > 0 ? { finalizers } : {}),
+      ...(kind.hasGeneration && deletionTimestamp === undefined ? { generation: (generation ?? 0) + 1 } : {}),
+      deletionTimestamp:
+        deletionTimestamp === undefined || isShorter
+          ? timestamp(context.nowMs() + grace * 1000)
+          : deletionTimestamp,
+      deletionGracePeriodSeconds: isShorter ? grace : deletionGracePeriodSeconds,
     },
   };
+}
+
+function finish(context: Context, kind: Kind, last: KubeObject): Stored {
+  const left = dependents(context, last);
+  const removed = context.store.remove(kind, last);
+  for (const place of left) deleteDependent(context, place, last, "Background");
+  for (const owner of last.metadata.ownerReferences ?? []) {
+    const place = context.store.placeOf(owner.uid);
+    const loaded = place === undefined ? undefined : load(context, place);
+    if (loaded !== undefined) endForeground(context, loaded.kind, loaded.object);
+  }
+  if (last.metadata.namespace !== undefined) endNamespace(context, last.metadata.namespace);
+  return removed;
+}
+
+/** A dependent goes with its last owner; with another owner left, only its reference goes. */
+function deleteDependent(context: Context, place: Place, owner: KubeObject, policy: PropagationPolicy): void {
+  const loaded = load(context, place);
+  if (loaded === undefined) return;
+  const references = loaded.object.metadata.ownerReferences ?? [];
+  const hasOther = references.some(
+    (reference) => reference.uid !== owner.metadata.uid && context.store.placeOf(reference.uid) !== undefined,
+  );
+  if (hasOther) release(context, place, owner);
+  else if (loaded.object.metadata.deletionTimestamp === undefined)
+    deleteObject(context, loaded.kind, loaded.object, { propagationPolicy: policy });
+}
+
+function release(context: Context, place: Place, owner: KubeObject): void {
+  const loaded = load(context, place);
+  if (loaded === undefined) return;
+  const { ownerReferences = [], ...metadata } = loaded.object.metadata;
+  const left = ownerReferences.filter((reference) => reference.uid !== owner.metadata.uid);
+  const next = { ...metadata, ...(left.length > 0 ? { ownerReferences: left } : {}) };
+  context.store.put(loaded.kind, { ...loaded.object, metadata: next }, loaded.object);
+}
+
+/** Lets go of an owner deleted in the foreground once no dependent blocks it; true when it is gone. */
+function endForeground(context: Context, kind: Kind, owner: KubeObject): boolean {
+  const current = context.store.get(kind, owner.metadata.namespace ?? "", owner.metadata.name)?.object;
+  if (current === undefined || current.metadata.uid !== owner.metadata.uid) return true;
+  if (!current.metadata.finalizers?.includes(FOREGROUND)) return false;
+  const isBlocked = dependents(context, current).some((place) =>
+    blocks(load(context, place)?.object, current),
+  );
+  if (isBlocked) return false;
+  const { finalizers = [], ...metadata } = current.metadata;
+  const left = finalizers.filter((name) => name !== FOREGROUND);
+  const next = { ...current, metadata: { ...metadata, ...(left.length > 0 ? { finalizers: left } : {}) } };
+  if (isReleased(next)) finish(context, kind, next);
+  else context.store.put(kind, next, current);
+  return isReleased(next);
+}
+
+function deleteNamespace(context: Context, kind: Kind, current: KubeObject): Deleted {
+  const { name } = current.metadata;
+  if (INITIAL_NAMESPACES.includes(name))
+    throw forbidden(subjectOf(kind, name), "this namespace may not be deleted");
+  const deletionTimestamp = current.metadata.deletionTimestamp ?? timestamp(context.nowMs());
+  if (current.metadata.deletionTimestamp === undefined) {
+    const metadata = { ...current.metadata, deletionTimestamp };
+    context.store.put(kind, { ...current, metadata, status: { phase: "Terminating" } }, current);
+  }
+  for (const place of context.store.inNamespace(name)) {
+    const loaded = load(context, place);
+    if (loaded !== undefined && loaded.object.metadata.deletionTimestamp === undefined)
+      deleteObject(context, loaded.kind, loaded.object, {});
+  }
+  endNamespace(context, name);
+  const left = context.store.get(kind, "", name);
+  return { object: left?.object ?? current, isGone: left === undefined };
+}
+
+function endNamespace(context: Context, name: string): void {
+  const loaded = load(context, { kind: "namespaces", namespace: "", name });
+  if (loaded?.object.metadata.deletionTimestamp === undefined || context.store.inNamespace(name).length > 0)
+    return;
+  const finalizers = loaded.object.metadata.finalizers ?? [];
+  if (finalizers.length === 0) finish(context, loaded.kind, loaded.object);
+}
+
+function dependents(context: Context, owner: KubeObject): readonly Place[] {
+  return context.store.dependentsOf(owner.metadata.uid ?? "");
+}
+
+function sweep(context: Context): void {
+  for (const place of context.store.withMissingOwner()) {
+    const loaded = load(context, place);
+    const missing = loaded?.object.metadata.ownerReferences?.find(
+      ({ uid }) => context.store.placeOf(uid) === undefined,
+    );
+    if (loaded === undefined || missing === undefined) continue;
+    const owner = { ...loaded.object, metadata: { name: missing.name, uid: missing.uid } };
+    deleteDependent(context, place, owner, "Background");
+  }
 }
 
 /** RFC 3339 in whole seconds, as all times in metadata are. */

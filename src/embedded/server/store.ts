@@ -151,6 +151,10 @@ export function createStore({ db, nowMs, onChange, ...options }: StoreOptions): 
     return result;
   };
 
+  return { ...createReads(sql), put, remove, transaction, version: () => version };
+}
+
+function createReads(sql: Statements): Omit<Store, "put" | "remove" | "transaction" | "version"> {
   return {
     get: (kind, namespace, name) => {
       const row = sql.get.get(kind.id, namespace, name);
@@ -160,16 +164,12 @@ export function createStore({ db, nowMs, onChange, ...options }: StoreOptions): 
       const rows = namespace === undefined ? sql.listAll.all(kind.id) : sql.list.all(kind.id, namespace);
       return rows.map((row) => textOf(row.body));
     },
-    put,
-    remove,
     placeOf: (uid) => sql.byUid.all(uid).map(placeOfRow)[0],
     dependentsOf: (uid) => sql.dependents.all(uid).map(placeOfRow),
     withMissingOwner: () => sql.orphans.all().map(placeOfRow),
     inNamespace: (namespace) => sql.inNamespace.all(namespace).map(placeOfRow),
     beyondNewest: (kind, namespace, keep) => sql.surplus.all(kind.id, namespace, keep).map(placeOfRow),
     writtenBefore: (kind, beforeMs) => sql.aged.all(kind.id, beforeMs).map(placeOfRow),
-    transaction,
-    version: () => version,
     oldestVersion: () => numberOf(sql.oldest.get()?.version ?? 1) - 1,
     changesAfter: (kind, after) => sql.changes.all(after, kind.id).map(changeOfRow),
   };
