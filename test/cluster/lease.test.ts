@@ -10,10 +10,12 @@ import {
   type Transport,
 } from "../../src/cluster/client.ts";
 import { createEmbeddedServer } from "../../src/embedded/embedded.ts";
+import { systemClock } from "../../src/lib/clock.ts";
 import { WeirError } from "../../src/lib/errors.ts";
 import { isObject } from "../../src/lib/json.ts";
 import { silentLogger } from "../../src/lib/log.ts";
 import { createManualClock, type ManualClock, settle } from "../support/clock.ts";
+import { startTestBed } from "../support/testbed.ts";
 
 interface Candidate {
   readonly election: LeaderElection;
@@ -189,4 +191,38 @@ test("leader election: a process that comes back under its own identity goes on 
   await settle();
   t.strictSame(again.story, ["started 3"]);
   t.equal((await lease()).leaseTransitions, 0);
+});
+
+test("leader election: on the real API server one leads after the other", async (t) => {
+  const bed = await startTestBed(t, { hasCrds: false });
+  if (bed === undefined) return;
+  const namespace = await bed.namespace();
+  const { client } = bed;
+  const candidate = (identity: string): { election: LeaderElection; started: Promise<void> } => {
+    const started = Promise.withResolvers<void>();
+    const election = createLeaderElection({
+      client,
+      clock: systemClock,
+      log: silentLogger,
+      namespace,
+      name: "weir",
+      identity,
+      leaseMs: 3_000,
+      renewMs: 2_000,
+      retryMs: 100,
+      onStarted: () => started.resolve(),
+      onStopped: () => undefined,
+    });
+    t.teardown(() => election.stop());
+    return { election, started: started.promise };
+  };
+  const [a, b] = [candidate("a"), candidate("b")];
+  a.election.start();
+  await a.started;
+  b.election.start();
+  await a.election.stop();
+  await b.started;
+  t.strictSame([a.election.isLeader(), b.election.isLeader()], [false, true]);
+  const lease = await client.get(RESOURCES.lease, { namespace, name: "weir" });
+  t.match(lease?.spec, { holderIdentity: "b", leaseDurationSeconds: 3, leaseTransitions: 1 });
 });
