@@ -4,7 +4,14 @@
 //
 //   publish ─▶ clusters, endpoints ─both acked▶ listeners ─ack▶ routes ─ack▶ in force ─▶ clusters without the old ones
 import type { ResourceKind } from "./messages.ts";
-import { type Entries, type Entry, NO_ENTRIES, type Publication, versionOf } from "./snapshot.ts";
+import {
+  type Entries,
+  type Entry,
+  emptyAssignment,
+  NO_ENTRIES,
+  type Publication,
+  versionOf,
+} from "./snapshot.ts";
 
 /** How long the next kind waits for a client to subscribe to the endpoints of clusters it was given. gRPC clients never ask for all. */
 export const SUBSCRIBE_WAIT_MS = 2_000;
@@ -46,6 +53,8 @@ interface KindState {
   isSubscribed: boolean;
   isWildcard: boolean;
   names: ReadonlySet<string>;
+  /** Names were taken back since the last response: the version that the client has stands for more than it holds. */
+  hasShrunk: boolean;
   nonce: string;
   /** Version of the response that is not answered yet. */
   outstanding: string | undefined;
@@ -66,6 +75,7 @@ const freshState = (): KindState => ({
   isSubscribed: false,
   isWildcard: false,
   names: new Set(),
+  hasShrunk: false,
   nonce: "",
   outstanding: undefined,
   acked: NO_ENTRIES,
@@ -91,6 +101,8 @@ export class Session {
   #repeat = new Set<string>();
   /** The assignments of the clusters last sent. */
   #answers: Entries = NO_ENTRIES;
+  /** The client came back with endpoints of a version that is not remembered here. */
+  #holdsUnknownEndpoints = false;
   /** Until when the publication of `seq` waits for subscriptions. */
   #deadline: { readonly seq: number; readonly atMs: number } | undefined;
   #isWaiting = false;
@@ -166,6 +178,10 @@ export class Session {
     const target = this.#target;
     if (target === undefined) return responses;
     this.#isWaiting = false;
+    // Before anything else, so that a client that comes back never claims by its version what it has dropped.
+    for (const kind of ["endpoints", "routes"] as const)
+      if (this.#states[kind].hasShrunk)
+        this.#offer(kind, this.#wantedWhileAdding(kind, target), responses, "all");
     let isBlocked = false;
     for (const kind of ORDER) {
       const state = this.#states[kind];
@@ -207,11 +223,13 @@ export class Session {
     const hasRemoval = isFull && which === "all" && [...state.sent.keys()].some((name) => !wanted.has(name));
     // A first answer is due even when there is nothing to say: the client waits for it.
     const isFirst = state.nonce === "" && state.ackedVersion === "" && isFull;
-    if (changed.length === 0 && !hasRemoval && !isFirst) return;
+    const isRefresh = !isFull && state.hasShrunk && state.names.size > 0 && state.ackedVersion !== "";
+    if (changed.length === 0 && !hasRemoval && !isFirst && !isRefresh) return;
     const version = versionOf(wanted);
     if (state.rejection?.version === version) return;
     if (kind === "clusters") this.#expectQuestions(changed, wanted);
     if (kind === "endpoints") for (const entry of changed) this.#repeat.delete(entry.name);
+    state.hasShrunk = false;
     this.#sendCount += 1;
     state.nonce = String(this.#sendCount);
     state.outstanding = version;
@@ -255,9 +273,13 @@ export class Session {
   }
 
   #keptAssignments(): Entries {
-    const needed = new Set([...this.#states.clusters.sent.values()].flatMap((entry) => entry.refersTo));
-    const { sent } = this.#states.endpoints;
-    return new Map([...this.#answers, ...sent].filter(([name]) => needed.has(name)));
+    const { clusters, endpoints } = this.#states;
+    const needed = new Set([...clusters.sent.values()].flatMap((entry) => entry.refersTo));
+    const kept = new Map([...this.#answers, ...endpoints.sent].filter(([name]) => needed.has(name)));
+    if (this.#holdsUnknownEndpoints) return kept;
+    // A cluster that goes, and whose endpoints the client never got: it must hear that there are none, or it waits for them.
+    for (const name of needed) if (!kept.has(name)) kept.set(name, emptyAssignment(name));
+    return kept;
   }
 
   /** Clients that take all clusters subscribe to the endpoints of each; those that do so late (or never) are waited for within a bound. */
@@ -291,6 +313,7 @@ export class Session {
       [...wanted].every((name) => state.names.has(name));
     state.isSubscribed = true;
     if (isSame) return;
+    if ([...state.names].some((name) => !wanted.has(name))) state.hasShrunk = true;
     state.isWildcard = isWildcard;
     state.names = wanted;
     // What it no longer asks for it may have dropped: it is sent again should it ask again.
@@ -306,6 +329,7 @@ export class Session {
     state.claimed = "";
     const current = this.#select(kind, target.entries[kind]);
     const held = versionOf(current) === claimed ? current : this.#recall(kind, claimed);
+    if (kind === "endpoints") this.#holdsUnknownEndpoints = held === undefined;
     if (held === undefined) return;
     state.acked = this.#restrict(state, held);
     state.sent = state.acked;

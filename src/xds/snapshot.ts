@@ -75,6 +75,20 @@ export function publicationOf(seq: number, snapshot: XdsSnapshot): Publication {
   return { seq, entries, versions };
 }
 
+/** Says of a cluster's assignment that it has no endpoints. */
+export function emptyAssignment(name: string): Entry {
+  const empty = create(ClusterLoadAssignmentSchema, { clusterName: name });
+  const [entry] = encode(
+    "endpoints",
+    ClusterLoadAssignmentSchema,
+    [empty],
+    () => name,
+    () => [],
+  ).values();
+  if (entry === undefined) throw new TypeError("one resource makes one entry");
+  return entry;
+}
+
 /** The version of a set of resources: a hash of their names and content, whatever their order. */
 export function versionOf(entries: Entries): string {
   const hash = createHash("sha256");
