@@ -148,8 +148,10 @@ class ListWatch implements Reflector {
     this.#mustList ||= isExpired || !isWeirError(error, CLUSTER_ERRORS.unavailable);
     const isFirstExpiry = isExpired && this.#failures === 1;
     const fields = { error: messageOf(error), failures: this.#failures };
+    // The first of a row is news, and the one that costs a new list; the rest of an outage is not.
+    const isNews = this.#failures === 1 || this.#failures === MAX_WATCH_FAILURES;
     if (isFirstExpiry) this.#log.debug("the history has ended, listing again", fields);
-    else this.#log.warn("watching failed, trying again", fields);
+    else this.#log[isNews ? "warn" : "debug"]("watching failed, trying again", fields);
     return isFirstExpiry;
   }
 
