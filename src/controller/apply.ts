@@ -8,6 +8,7 @@ import type { Logger } from "../lib/log.ts";
 import { diffMergePatch } from "../lib/patch.ts";
 import type { EventRecorder } from "./events.ts";
 import type { Freshness } from "./freshness.ts";
+import { usesWeirRouter } from "./observe.ts";
 import type { Publisher } from "./publish.ts";
 
 /** No single write may take longer. */
@@ -38,6 +39,7 @@ export async function apply(
   }
   rollout = await writeStatus(deps, key, snapshot, rollout, plan, deadline(signal));
   if (plan.traffic !== undefined) deps.publisher.setIntent(key, plan.traffic);
+  else if (!usesWeirRouter(snapshot.rollout)) deps.publisher.removeIntent(key);
   for (const event of plan.events) await deps.events.record(RESOURCES.rollout, rollout, event);
 }
 

@@ -158,7 +158,7 @@ function createView<T>(
       list: (namespaceOf) => store.list(namespaceOf).map(readOnce),
       byOwner: (uid) => store.byOwner(uid).map(readOnce),
       read: readOnce,
-      subscribe: reflector.subscribe,
+      subscribe: (listener) => reflector.subscribe(listener),
     },
     start() {
       running ??= begin();

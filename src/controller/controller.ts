@@ -1,34 +1,20 @@
-// The door of controller/: caches, leadership, the xDS server, and, while this process leads, the work queues.
-// Order of starting: caches sync → every Rollout is reconciled once, so that all intents are known → snapshots are rendered → xDS is served.
+// The door of controller/: caches, leadership, the xDS server, and, while this process leads, the work of lead.ts.
 // A standby keeps its caches warm and answers proxies with UNAVAILABLE.
 import { hostname } from "node:os";
-import {
-  type ClusterClient,
-  createLeaderElection,
-  createWorkQueue,
-  type WorkQueue,
-} from "../cluster/client.ts";
+import { type ClusterClient, createLeaderElection } from "../cluster/client.ts";
 import type { Clock } from "../lib/clock.ts";
 import { isWeirError } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
-import { createProviders, TrafficStore } from "../providers/providers.ts";
+import { TrafficStore } from "../providers/providers.ts";
 import { createXdsServer, DEFAULT_XDS_PORT, LISTEN_FAILED, type XdsServer } from "../xds/server.ts";
-import { type Caches, createCaches } from "./caches.ts";
-import { createEventRecorder } from "./events.ts";
-import { createFreshness } from "./freshness.ts";
-import { measureRun } from "./measure.ts";
-import { createNodeRecords } from "./noderecords.ts";
-import { createPublisher, type SnapshotServer } from "./publish.ts";
-import { reconcile } from "./reconcile.ts";
-import { wakeRollouts } from "./wake.ts";
+import { createCaches } from "./caches.ts";
+import { lead } from "./lead.ts";
 
 export { explainRollout } from "./explain.ts";
 export { NODE_GRACE_MS } from "./nodes.ts";
 
 /** Argo's lease, so that the two never reconcile the same cluster at once. */
 export const LEASE_NAME = "argo-rollouts-controller-lock";
-const ROLLOUT_WORKERS = 10;
-const RUN_WORKERS = 30;
 /** Ports tried after the default one when that is taken. */
 const XDS_PORT_TRIES = 100;
 
@@ -48,14 +34,19 @@ export interface ControllerOptions {
   readonly xdsPort?: number;
   /** Address that gateway listeners bind when their Gateway names none. Default 0.0.0.0. */
   readonly bindAddress?: string;
+  /** Times of the lease. Default: the election's own (15 s, 10 s, 2 s). */
+  readonly lease?: { readonly leaseMs: number; readonly renewMs: number; readonly retryMs: number };
+  /** When a silent proxy is pinged, and after how long without an answer it counts as gone. Default: the xDS server's own. */
+  readonly keepalive?: { readonly keepaliveTimeMs: number; readonly keepaliveTimeoutMs: number };
 }
 
 export interface Controller {
   /** Begins; resolves when proxies may connect. Leading follows when the lease is won. */
   start(): Promise<{ readonly xdsAddress: string }>;
   stop(): Promise<void>;
+  /** Whether this process leads and serves the proxies. */
   isLeading(): boolean;
-  /** What the proxies have reported. */
+  /** What the proxies have reported since this process began to lead. */
   readonly traffic: TrafficStore;
 }
 
@@ -68,10 +59,19 @@ export function createController(options: ControllerOptions): Controller {
     log,
     ...(options.watchNamespace !== undefined && { namespace: options.watchNamespace }),
   });
-  const xds = createXdsServer({ clock, log, isServing: false });
-  const traffic = new TrafficStore(clock.nowMs());
+  const xds = createXdsServer({ clock, log, isServing: false, ...options.keepalive });
+  let traffic = new TrafficStore(clock.nowMs());
   xds.onLoadReport((report) => traffic.accept(report));
-  let isLeading = false;
+  let isServing = false;
+  let hasLed = false;
+  let term: Promise<void> = Promise.resolve();
+  const onServing = (now: boolean): void => {
+    isServing = now;
+    // What proxies counted before this process led is a baseline; across a gap in its own leadership it knows where counting had got to.
+    if (now && !hasLed) traffic = new TrafficStore(clock.nowMs());
+    hasLed ||= now;
+    xds.setServing(now);
+  };
   const election = createLeaderElection({
     client,
     clock,
@@ -79,17 +79,31 @@ export function createController(options: ControllerOptions): Controller {
     name: LEASE_NAME,
     namespace: options.namespace,
     identity: options.identity ?? `${hostname()}_${process.pid}`,
+    ...options.lease,
     onStarted(signal) {
-      isLeading = true;
-      return lead(options, caches, xds, traffic, signal);
+      const { namespace, bindAddress = "0.0.0.0" } = options;
+      const deps = {
+        client,
+        clock,
+        log,
+        caches,
+        xds,
+        namespace,
+        bindAddress,
+        traffic: () => traffic,
+        onServing,
+      };
+      // One term at a time: the one before may still be ending.
+      term = term.then(() => lead(deps, signal));
+      return term;
     },
-    onStopped() {
-      isLeading = false;
-    },
+    onStopped: () => undefined,
   });
   return {
-    traffic,
-    isLeading: () => isLeading,
+    get traffic() {
+      return traffic;
+    },
+    isLeading: () => isServing,
     async start() {
       const { host, port } = await listenXds(xds, options);
       caches.start();
@@ -101,96 +115,6 @@ export function createController(options: ControllerOptions): Controller {
       await xds.close();
       await caches.stop();
     },
-  };
-}
-
-/** Reconciles and serves until `signal` aborts. */
-async function lead(
-  options: ControllerOptions,
-  caches: Caches,
-  xds: XdsServer,
-  traffic: TrafficStore,
-  signal: AbortSignal,
-): Promise<void> {
-  const { client, clock, log } = options;
-  if (!(await caches.waitForSync(signal))) return;
-  const events = createEventRecorder({ client, clock, log });
-  const freshness = createFreshness();
-  const records = createNodeRecords({ client, clock, log, namespace: options.namespace });
-  const publisher = createPublisher({
-    caches,
-    clock,
-    log,
-    events,
-    records,
-    server: snapshotServer(xds),
-    bindAddress: options.bindAddress ?? "0.0.0.0",
-    onAcknowledgement: (key) => rollouts.add(key),
-  });
-  const deps = {
-    client,
-    clock,
-    log,
-    caches,
-    events,
-    freshness,
-    publisher,
-    providers: createProviders({ traffic }),
-  };
-  const rollouts: WorkQueue = createWorkQueue({
-    clock,
-    log,
-    workers: ROLLOUT_WORKERS,
-    process: (key, passSignal) => reconcile(deps, key, passSignal),
-  });
-  const runs: WorkQueue = createWorkQueue({
-    clock,
-    log,
-    workers: RUN_WORKERS,
-    process: (key, passSignal) => measureRun(deps, key, passSignal),
-  });
-  const endings = [
-    wakeRollouts(caches, (key) => rollouts.add(key)),
-    caches.analysisRuns.subscribe(({ key }) => runs.add(key)),
-  ];
-  rollouts.start();
-  await rollouts.idle();
-  await publisher.start();
-  if (!signal.aborted) xds.setServing(true);
-  runs.start();
-  log.info("leading", { rollouts: caches.rollouts.store.size });
-  await aborted(signal);
-  xds.setServing(false);
-  for (const end of endings) end();
-  await Promise.all([rollouts.stop(), runs.stop()]);
-  await publisher.stop();
-  log.info("no longer leading");
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
-}
-
-/** The xDS server as the publisher sees it: connected nodes only, changes by group. */
-function snapshotServer(xds: XdsServer): SnapshotServer {
-  return {
-    setSnapshot: xds.setSnapshot,
-    removeGroup: xds.removeGroup,
-    nodes: (group) =>
-      xds
-        .nodes(group)
-        .filter((node) => node.connected)
-        .map((node) => ({
-          id: node.id,
-          connectedSinceMs: node.connectedSinceMs,
-          isFresh: !node.cameWithContent,
-          ackedSequence: node.ackedSeq,
-          ...(node.nack !== undefined && { nack: node.nack.message }),
-        })),
-    onChange: (listener) => xds.onChange(({ group }) => listener(group)),
   };
 }
 

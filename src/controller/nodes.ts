@@ -22,6 +22,8 @@ export interface NodeState {
   readonly isFresh: boolean;
   /** The newest publication whose content it has in force; 0 when none of this process's. */
   readonly ackedSequence: number;
+  /** Names of the route configurations that it takes. */
+  readonly routes: readonly string[];
   /** Its words, when it refused the newest content it answered to. */
   readonly nack?: string;
 }
@@ -31,6 +33,8 @@ export interface GroupState {
   readonly group: string;
   readonly members: readonly Member[];
   readonly nodes: readonly NodeState[];
+  /** The route configurations that carry it. */
+  readonly routes: readonly string[];
   /** The publication that first carried the intent. */
   readonly sequence: number;
   readonly publishedAtMs: number;
@@ -46,7 +50,7 @@ export interface MembershipChange {
   readonly nextExpiryMs?: number;
 }
 
-/** Brings a group's members up to what is connected now. */
+/** Brings a group's members up to what is connected now. Who takes no routes, and never had any, is none. */
 export function updateMembers(
   members: readonly Member[],
   connected: readonly NodeState[],
@@ -54,10 +58,9 @@ export function updateMembers(
   graceMs: number = NODE_GRACE_MS,
 ): MembershipChange {
   const byId = new Map(members.map((member) => [member.id, member]));
-  const next: Member[] = connected.map((node) => ({
-    id: node.id,
-    joinedMs: byId.get(node.id)?.joinedMs ?? node.connectedSinceMs,
-  }));
+  const next: Member[] = connected
+    .filter((node) => byId.has(node.id) || node.routes.length > 0 || !node.isFresh)
+    .map((node) => ({ id: node.id, joinedMs: byId.get(node.id)?.joinedMs ?? node.connectedSinceMs }));
   const present = new Set(next.map((member) => member.id));
   let nextExpiryMs: number | undefined;
   for (const member of members) {
@@ -80,6 +83,7 @@ export function acknowledgementOf(groups: readonly GroupState[], sinceMs: number
     const nodes = new Map(group.nodes.map((node) => [node.id, node]));
     for (const member of group.members) {
       const node = nodes.get(member.id);
+      if (node !== undefined && isElsewhere(node, group.routes)) continue;
       if (node !== undefined && node.ackedSequence >= group.sequence) {
         inForce += 1;
         continue;
@@ -100,6 +104,12 @@ export function acknowledgementOf(groups: readonly GroupState[], sinceMs: number
     nodes: [{ node: groups.map((group) => group.group).join(", ") || "-", why }],
     sinceMs,
   };
+}
+
+/** It takes other routes only. One that has come back with content and has not said yet what it takes may be following these. */
+function isElsewhere(node: NodeState, routes: readonly string[]): boolean {
+  const takesNone = !routes.some((name) => node.routes.includes(name));
+  return takesNone && (node.isFresh || node.routes.length > 0);
 }
 
 function whySilent(member: Member, node: NodeState | undefined): string {

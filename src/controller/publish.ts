@@ -1,29 +1,19 @@
 // Keeps the proxies' snapshots up to date with the cluster and the Rollouts' intents, and tells which intents are in force.
-// It renders on every change that may matter, at once; equal content is no new publication. The intent of a Rollout is whatever its last pass
-// set, never something read back from a cache, so an older cache cannot bring an older weight back.
-import {
-  type Acknowledgement,
-  type KubeObject,
-  POD_HASH_LABEL,
-  RESOURCES,
-  SERVICE_NAME_LABEL,
-  type TrafficIntent,
-} from "../api/api.ts";
-import type { Clock, Timer } from "../lib/clock.ts";
+// A Gateway is rendered once in the turn of the event loop in which something changed that its last rendering had read; equal content is no new
+// publication. The intent of a Rollout is whatever its last pass set, never something read back from a cache, so an older cache cannot
+// bring an older weight back. What cannot be published leaves the last good configuration in force, and is said.
+import type { Acknowledgement, TrafficIntent } from "../api/api.ts";
+import type { Clock } from "../lib/clock.ts";
 import { jsonEqual } from "../lib/json.ts";
 import type { Logger } from "../lib/log.ts";
-import {
-  GATEWAY_CLASS,
-  groupOf,
-  type Problem,
-  type TranslateInput,
-  translateGateway,
-} from "../translate/translate.ts";
+import { GATEWAY_CLASS, groupOf } from "../translate/translate.ts";
 import type { XdsSnapshot } from "../xds/types.ts";
 import type { Caches } from "./caches.ts";
 import type { EventRecorder } from "./events.ts";
+import { createGroup, type Group } from "./group.ts";
 import type { NodeRecords } from "./noderecords.ts";
-import { acknowledgementOf, type GroupState, type Member, type NodeState, updateMembers } from "./nodes.ts";
+import { acknowledgementOf, type GroupState, type NodeState } from "./nodes.ts";
+import { type Changed, watchChanges } from "./reads.ts";
 
 /** The part of the xDS server that publishing needs. */
 export interface SnapshotServer {
@@ -44,7 +34,7 @@ export interface Publisher {
   changedAtMs(key: string): number | undefined;
   /** Whether what was published for `key` is in force in every proxy that carries it. */
   acknowledgement(key: string): Acknowledgement;
-  /** Begins to render; call when the caches have synced and every Rollout has been reconciled once. */
+  /** Renders everything, and from now on what changes; call when the caches have synced and every Rollout has been reconciled once. */
   start(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -58,220 +48,140 @@ export interface PublisherDeps {
   readonly records: NodeRecords;
   /** Address that gateway listeners bind when their Gateway names none. */
   readonly bindAddress: string;
-  /** Called with the key of every Rollout whose acknowledgement may have changed. */
+  /** Called with the key of every Rollout whose acknowledgement has changed. */
   readonly onAcknowledgement: (key: string) => void;
-}
-
-interface Group {
-  readonly name: string;
-  members: readonly Member[];
-  isRecorded: boolean;
-  /** For each Rollout that the group carries: the first publication with its present intent. */
-  readonly carried: Map<
-    string,
-    { readonly intent: TrafficIntent; readonly sequence: number; readonly atMs: number }
-  >;
-  problems: readonly Problem[];
-  expiry?: Timer;
+  /** Called when an intent has come in force everywhere, with the time since it was published. */
+  readonly onInForce?: (key: string, afterMs: number) => void;
 }
 
 interface Intent {
   readonly intent: TrafficIntent;
   readonly sinceMs: number;
+  /** Not rendered yet. */
+  isPending: boolean;
+  /** The verdict last told, as far as it matters to a pass. */
+  told: string;
+  wasInForce: boolean;
 }
 
 /** Makes a publisher that renders nothing yet. */
 export function createPublisher(deps: PublisherDeps): Publisher {
-  const { caches, clock, server } = deps;
+  const { caches, clock, records, server } = deps;
   const intents = new Map<string, Intent>();
   const groups = new Map<string, Group>();
   const endings: (() => void)[] = [];
+  const dirty = new Set<string>();
   let isStarted = false;
-  let isScheduled = false;
+  let isStopped = false;
+  let scheduled: NodeJS.Immediate | undefined;
 
-  const groupNamed = (name: string): Group => {
-    let group = groups.get(name);
-    if (group === undefined) {
-      group = {
-        name,
-        members: deps.records.known(name, clock.nowMs()),
-        isRecorded: true,
-        carried: new Map(),
-        problems: [],
-      };
-      groups.set(name, group);
+  const verdictOf = (key: string, { intent, sinceMs, isPending }: Intent): Acknowledgement => {
+    if (isPending) return notYet("the weights are being published", sinceMs);
+    const states: GroupState[] = [];
+    let failure: string | undefined;
+    for (const group of groups.values()) {
+      const state = group.stateOf(key, intent);
+      failure ??= group.failure;
+      if (state.kind === "unpublished") return notYet(state.why, sinceMs, group.name);
+      if (state.kind === "carried") states.push(state.state);
     }
-    return group;
+    if (states.length === 0 && failure !== undefined) return notYet(failure, sinceMs);
+    return acknowledgementOf(states, sinceMs);
+  };
+  const tellChanges = (keys: Iterable<string>): void => {
+    for (const key of keys) {
+      const entry = intents.get(key);
+      if (entry === undefined) continue;
+      const verdict = verdictOf(key, entry);
+      const signature = signatureOf(verdict);
+      if (signature === entry.told) continue;
+      if (verdict.kind === "yes" && !entry.wasInForce) deps.onInForce?.(key, clock.nowMs() - entry.sinceMs);
+      entry.wasInForce ||= verdict.kind === "yes";
+      entry.told = signature;
+      deps.onAcknowledgement(key);
+    }
   };
 
-  const renderGateway = (gateway: ReturnType<Caches["gateways"]["list"]>[number]): void => {
-    const group = groupNamed(groupOf(gateway));
-    const all = [...intents.values()].map(({ intent }) => intent);
-    const { snapshot, rollouts, problems } = translateGateway(inputFor(deps, gateway, all));
-    const sequence = server.setSnapshot(group.name, snapshot);
-    const atMs = clock.nowMs();
-    for (const key of rollouts) {
-      const intent = intents.get(key)?.intent;
-      const before = group.carried.get(key);
-      if (intent === undefined || (before !== undefined && before.intent === intent)) continue;
-      group.carried.set(key, { intent, sequence, atMs });
-    }
-    for (const key of group.carried.keys()) if (!rollouts.includes(key)) group.carried.delete(key);
-    tellProblems(deps, group.problems, problems);
-    group.problems = problems;
-  };
-
+  const isOurs = (gateway: ReturnType<typeof caches.gateways.list>[number]): boolean =>
+    gateway.spec.gatewayClassName === GATEWAY_CLASS;
   const render = (): void => {
-    isScheduled = false;
-    if (!isStarted) return;
-    const gateways = caches.gateways
-      .list()
-      .filter((gateway) => gateway.spec.gatewayClassName === GATEWAY_CLASS);
-    gateways.forEach(renderGateway);
+    scheduled = undefined;
+    if (!isStarted || isStopped) return;
+    const all = [...intents.values()].map(({ intent }) => intent);
+    const gateways = caches.gateways.list().filter(isOurs);
+    for (const gateway of gateways) {
+      const name = groupOf(gateway);
+      let group = groups.get(name);
+      if (group === undefined) {
+        group = createGroup(deps, name, () => tellChanges(groups.get(name)?.carries() ?? []));
+        groups.set(name, group);
+      } else if (!dirty.has(name)) continue;
+      group.render(gateway, all, (key) => intents.get(key)?.intent);
+    }
+    dirty.clear();
+    for (const entry of intents.values()) entry.isPending = false;
     const present = new Set(gateways.map(groupOf));
-    for (const group of [...groups.values()]) {
-      if (present.has(group.name)) continue;
+    for (const [name, group] of groups) {
+      if (present.has(name)) continue;
       // The Gateway's deletion was observed: caches are complete before anything is rendered.
-      server.removeGroup(group.name);
-      group.expiry?.cancel();
-      deps.records.forget(group.name);
-      groups.delete(group.name);
+      groups.delete(name);
+      group.remove();
     }
+    tellChanges(intents.keys());
   };
-  const schedule = (): void => {
-    if (isScheduled || !isStarted) return;
-    isScheduled = true;
-    queueMicrotask(render);
+  const schedule = (names: Iterable<string>): void => {
+    for (const name of names) dirty.add(name);
+    if (!isStarted || isStopped) return;
+    scheduled ??= setImmediate(render);
   };
-
-  const tellRollouts = (group: Group): void => {
-    for (const key of group.carried.keys()) deps.onAcknowledgement(key);
-  };
-  const refreshMembers = (group: Group): void => {
-    const change = updateMembers(group.members, server.nodes(group.name), clock.nowMs());
-    group.members = change.members;
-    group.expiry?.cancel();
-    if (change.nextExpiryMs !== undefined) {
-      group.expiry = clock.after(Math.max(change.nextExpiryMs - clock.nowMs(), 1), () =>
-        refreshMembers(group),
-      );
-    }
-    if (change.hasChanged) {
-      group.isRecorded = false;
-      deps.records.write(group.name, group.members, () => {
-        group.isRecorded = true;
-        tellRollouts(group);
-      });
-    }
-    tellRollouts(group);
+  const onChange = (changed: Changed): void => {
+    const concerned = [...groups.values()].filter((group) => group.reads(changed)).map(({ name }) => name);
+    if (changed.kind === "Gateway") concerned.push(`gateway/${changed.name}`);
+    if (concerned.length > 0) schedule(concerned);
   };
 
   return {
     setIntent(key, intent) {
       const before = intents.get(key);
       if (before !== undefined && jsonEqual(before.intent, intent)) return;
-      intents.set(key, { intent, sinceMs: clock.nowMs() });
-      render();
+      intents.set(key, { intent, sinceMs: clock.nowMs(), isPending: true, told: "", wasInForce: false });
+      schedule(groups.keys());
     },
     removeIntent(key) {
-      if (intents.delete(key)) schedule();
+      if (intents.delete(key)) schedule(groups.keys());
     },
     published: (key) => intents.get(key)?.intent,
     changedAtMs: (key) => intents.get(key)?.sinceMs,
     acknowledgement(key) {
       const entry = intents.get(key);
-      if (entry === undefined) {
-        return {
-          kind: "no",
-          nodes: [{ node: "-", why: "nothing is published yet" }],
-          sinceMs: clock.nowMs(),
-        };
-      }
-      return acknowledgementOf(statesOf(groups.values(), key, server), entry.sinceMs);
+      return entry === undefined ? notYet("nothing is published yet", clock.nowMs()) : verdictOf(key, entry);
     },
     async start() {
-      await deps.records.load();
+      await records.load();
+      if (isStopped) return;
       isStarted = true;
-      const matters = [
-        caches.gateways,
-        caches.httpRoutes,
-        caches.services,
-        caches.endpointSlices,
-        caches.pods,
-      ];
-      for (const view of matters) endings.push(view.subscribe(schedule));
-      endings.push(
-        server.onChange((name) => {
-          const group = groups.get(name);
-          if (group !== undefined) refreshMembers(group);
-        }),
-      );
+      endings.push(watchChanges(caches, onChange));
+      endings.push(server.onChange((name) => groups.get(name)?.refresh()));
       render();
-      for (const group of groups.values()) refreshMembers(group);
+      for (const name of records.groups()) if (!groups.has(name)) records.forget(name);
     },
     async stop() {
-      isStarted = false;
+      isStopped = true;
+      clearImmediate(scheduled);
       for (const end of endings.splice(0)) end();
-      for (const group of groups.values()) group.expiry?.cancel();
-      await deps.records.stop();
+      for (const group of groups.values()) group.stop();
+      await records.stop();
     },
   };
 }
 
-function statesOf(groups: Iterable<Group>, key: string, server: SnapshotServer): GroupState[] {
-  const states: GroupState[] = [];
-  for (const { name, members, isRecorded, carried } of groups) {
-    const entry = carried.get(key);
-    if (entry === undefined) continue;
-    const { sequence, atMs } = entry;
-    states.push({
-      group: name,
-      members,
-      isRecorded,
-      nodes: server.nodes(name),
-      sequence,
-      publishedAtMs: atMs,
-    });
-  }
-  return states;
+function notYet(why: string, sinceMs: number, node = ""): Acknowledgement {
+  return { kind: "no", nodes: [{ node, why }], sinceMs };
 }
 
-function inputFor(
-  { caches, bindAddress }: PublisherDeps,
-  gateway: TranslateInput["gateway"],
-  intents: readonly TrafficIntent[],
-): TranslateInput {
-  const ofService = (namespace: string, service: string): readonly KubeObject[] =>
-    caches.endpointSlices.store.byLabel(SERVICE_NAME_LABEL, service, namespace);
-  return {
-    gateway,
-    bindAddress,
-    intents,
-    httpRoutes: caches.httpRoutes.list(),
-    service: (namespace, name) => caches.services.get(namespace, name),
-    slices: (namespace, service) => ofService(namespace, service).map(caches.endpointSlices.read),
-    podHash: (namespace, pod) =>
-      caches.pods.store.get(`${namespace}/${pod}`)?.metadata.labels?.[POD_HASH_LABEL],
-  };
-}
-
-/** Says once what a manifest asks for and does not get: in the log, and as an event on the object. */
-function tellProblems(deps: PublisherDeps, before: readonly Problem[], now: readonly Problem[]): void {
-  for (const problem of now) {
-    if (before.some((known) => jsonEqual(known, problem))) continue;
-    const { about, field, message } = problem;
-    deps.log.warn("not carried out", { about, field, why: message });
-    const [kind = "", key = ""] = about.split(" ");
-    const [type, view] =
-      kind === "Gateway"
-        ? ([RESOURCES.gateway, deps.caches.gateways] as const)
-        : ([RESOURCES.httpRoute, deps.caches.httpRoutes] as const);
-    const object = view.store.get(key);
-    if (object === undefined) continue;
-    void deps.events.record(type, object, {
-      type: "Warning",
-      reason: "NotCarriedOut",
-      message: `${field}: ${message}`,
-    });
-  }
+/** What a pass may decide upon: whether all have acknowledged, and who refused in which words. Who is still silent changes nothing. */
+function signatureOf(verdict: Acknowledgement): string {
+  if (verdict.kind !== "no") return verdict.kind;
+  const refusals = verdict.nodes.filter(({ why }) => why.startsWith("refused: "));
+  return JSON.stringify(refusals);
 }

@@ -43,14 +43,17 @@ export interface ClusterBook {
   split(destination: Destination): Split;
   clusters(): Cluster[];
   endpoints(): ClusterLoadAssignment[];
-  /** Keys of the Rollouts whose splits were asked for. */
-  rollouts(): readonly string[];
+  /** From now on splits are asked for by this route configuration. */
+  begin(route: string): void;
+  /** Keys of the Rollouts whose splits were asked for, each with the route configurations that did. */
+  rollouts(): ReadonlyMap<string, readonly string[]>;
 }
 
 /** Makes an empty book over the objects of `input`; `intents` are those that apply to its Gateway. */
 export function createClusterBook(input: TranslateInput, intents: readonly TrafficIntent[]): ClusterBook {
   const plans = new Map<string, ClusterPlan>();
-  const rollouts = new Set<string>();
+  const rollouts = new Map<string, string[]>();
+  let route = "";
   const byService = new Map<string, TrafficIntent>();
   for (const intent of intents) {
     byService.set(`${intent.namespace}/${intent.stableService}`, intent);
@@ -66,12 +69,16 @@ export function createClusterBook(input: TranslateInput, intents: readonly Traff
         return { targets: [{ cluster: name, weight: 1 }], scale: 1 };
       }
       const rollout = `${intent.namespace}/${intent.rollout}`;
-      rollouts.add(rollout);
+      const routes = rollouts.get(rollout) ?? [];
+      if (!routes.includes(route)) rollouts.set(rollout, [...routes, route]);
       return { ...versionSplit(intent, destination.port, plans), rollout };
     },
     clusters: () => sorted().map(clusterOf),
     endpoints: () => sorted().map((plan) => assignmentOf(input, plan)),
-    rollouts: () => [...rollouts].sort(),
+    begin(name) {
+      route = name;
+    },
+    rollouts: () => rollouts,
   };
 }
 

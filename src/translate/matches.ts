@@ -27,6 +27,8 @@ type MatchInit = Exclude<Parameters<typeof create<typeof RouteMatchSchema>>[1], 
 type HeaderInit = NonNullable<MatchInit["headers"]>[number];
 
 const METHOD_HEADER = ":method";
+/** The sum of the weights of a route is an unsigned number of 32 bits. */
+const MAX_TOTAL_WEIGHT = 0xff_ff_ff_ff;
 
 /** The routes of one HTTPRoute, for any of its hosts. */
 export function routesOf(httpRoute: HttpRoute, book: ClusterBook, report: Report): RankedRoute[] {
@@ -204,12 +206,26 @@ function combine(
       weights.set(target.cluster, (weights.get(target.cluster) ?? 0) + share);
     }
   }
-  return [...weights].map(([cluster, weight]) => ({ cluster, weight }));
+  return fitted([...weights].map(([cluster, weight]) => ({ cluster, weight })));
+}
+
+/** The same weights; where they add up to more than xDS has room for, scaled down, and none of them to nothing. */
+function fitted(targets: readonly Target[]): Target[] {
+  const total = targets.reduce((sum, { weight }) => sum + weight, 0);
+  if (total <= MAX_TOTAL_WEIGHT) return [...targets];
+  const shrink = (MAX_TOTAL_WEIGHT - targets.length) / total;
+  return targets.map(({ cluster, weight }) => ({
+    cluster,
+    weight: weight === 0 ? 0 : Math.max(1, Math.floor(weight * shrink)),
+  }));
 }
 
 function leastCommonMultiple(a: number, b: number): number {
-  const divisor = (x: number, y: number): number => (y === 0 ? x : divisor(y, x % y));
-  return (a / divisor(a, b)) * b;
+  return (a / greatestCommonDivisor(a, b)) * b;
+}
+
+function greatestCommonDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestCommonDivisor(b, a % b);
 }
 
 /**

@@ -26,8 +26,8 @@ export const GATEWAY_CLASS = "weir";
 
 export interface Translation {
   readonly snapshot: XdsSnapshot;
-  /** Keys (`namespace/name`) of the Rollouts whose split the snapshot carries. */
-  readonly rollouts: readonly string[];
+  /** Keys (`namespace/name`) of the Rollouts whose split the snapshot carries, each with the names of the route configurations that do. */
+  readonly rollouts: ReadonlyMap<string, readonly string[]>;
   readonly problems: readonly Problem[];
 }
 
@@ -61,6 +61,7 @@ export function translateGateway(input: TranslateInput): Translation {
   for (const [port, sharing] of byPort) {
     const name = `${gateway.metadata.namespace}/${gateway.metadata.name}:${port}`;
     const hosts = new Map<string, RankedRoute[]>();
+    book.begin(name);
     for (const listener of sharing) collectHosts(hosts, listener, input, intents, book, report);
     listeners.push(listenerOf(name, input, port));
     routes.push(routeConfigurationOf(name, hosts));

@@ -11,6 +11,7 @@ const node = (id: string, changes: Partial<NodeState> = {}): NodeState => ({
   id,
   connectedSinceMs: 1_000,
   isFresh: true,
+  routes: ["shop/edge:8000"],
   ackedSequence: 0,
   ...changes,
 });
@@ -21,6 +22,7 @@ const group = (changes: Partial<GroupState> = {}): GroupState => ({
     { id: "b", joinedMs: 1_000 },
   ],
   nodes: [node("a", { ackedSequence: 3 }), node("b", { ackedSequence: 3 })],
+  routes: ["shop/edge:8000"],
   sequence: 3,
   publishedAtMs: 2_000,
   isRecorded: true,
@@ -91,4 +93,27 @@ test("nodes: nothing is acknowledged before the members are written down", async
   t.strictSame(silent([group({ isRecorded: false })]), [
     "gateway/shop/edge: the list of connected proxies is not recorded yet",
   ]);
+});
+
+test("nodes: who does not subscribe to the route is not waited for, unless it may still follow older routes", async (t) => {
+  const asked = (changes: Partial<NodeState>): GroupState =>
+    group({ nodes: [node("a", { ackedSequence: 3 }), node("b", changes)] });
+  t.equal(silent([asked({ routes: ["shop/edge:9000"] })]), "yes", "another listener's routes only");
+  t.equal(silent([asked({ routes: [] })]), "yes", "no routes, and none before");
+  t.strictSame(silent([asked({ routes: [], isFresh: false })]), ["b: has not acknowledged yet"]);
+  t.strictSame(
+    silent([
+      group({ nodes: [], members: [] }),
+      group({ nodes: [node("a", { routes: [], ackedSequence: 9 })] }),
+    ]),
+    ["b: not connected; it counts until its grace has passed"],
+    "what is in force in such a one counts for nothing",
+  );
+});
+
+test("nodes: a client that asks for no routes is no member", async (t) => {
+  const watcher = node("watcher", { routes: [] });
+  t.strictSame(updateMembers([], [watcher], 5_000), { members: [], hasChanged: false });
+  const back = node("back", { routes: [], isFresh: false });
+  t.strictSame(updateMembers([], [back], 5_000).members, [{ id: "back", joinedMs: 1_000 }]);
 });

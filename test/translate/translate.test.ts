@@ -86,7 +86,7 @@ test("translate: a backend that a Rollout manages becomes its split, by version"
     input({ httpRoutes: [route], intents: [intent(80, 20)] }),
   );
   t.strictSame(problems, []);
-  t.strictSame(rollouts, ["shop/web"]);
+  t.strictSame([...rollouts], [["shop/web", ["shop/edge:8000"]]]);
   t.strictSame(weightsOf(snapshot.routes[0]?.virtualHosts[0]?.routes[0]), {
     "shop/web-stable:80/aaa": 80,
     "shop/web-stable:80/bbb": 20,
@@ -157,7 +157,7 @@ test("translate: a Rollout without an HTTPRoute serves under its Service's names
     "web-stable.shop.svc",
     "web-stable.shop.svc.cluster.local",
   ]);
-  t.strictSame(rollouts, ["shop/web"]);
+  t.strictSame([...rollouts], [["shop/web", ["shop/edge:8000"]]]);
 });
 
 test("translate: an intent confined to other gateways is no split here", async (t) => {
@@ -165,7 +165,7 @@ test("translate: an intent confined to other gateways is no split here", async (
   const confined = { ...intent(50, 50), gateways: ["inner"] };
   const { snapshot, rollouts } = translateGateway(input({ httpRoutes: [route], intents: [confined] }));
   t.strictSame(weightsOf(snapshot.routes[0]?.virtualHosts[0]?.routes[0]), { "shop/web-stable:80": 1 });
-  t.strictSame(rollouts, []);
+  t.equal(rollouts.size, 0);
 });
 
 test("translate: routes come in the precedence of the Gateway API", async (t) => {
@@ -241,4 +241,23 @@ test("translate: routes of other gateways and other namespaces do not attach", a
   const { snapshot } = translateGateway(input({ httpRoutes: [elsewhere, foreign] }));
   t.strictSame(hostsOf(snapshot.routes[0]), []);
   t.equal(groupOf(gateway), "gateway/shop/edge");
+});
+
+test("translate: weights too great for xDS are scaled down, and none of them to nothing", async (t) => {
+  const backendRefs = [
+    { name: "web-stable", port: 80, weight: 1_000_000 },
+    { name: "other", port: 80, weight: 1 },
+  ];
+  const wide: TrafficIntent = {
+    ...intent(1, 999_999),
+    maxWeight: 1_000_000,
+  };
+  const { snapshot } = translateGateway(
+    input({ httpRoutes: [httpRoute({ rules: [{ backendRefs }] })], intents: [wide] }),
+  );
+  const weights = weightsOf(snapshot.routes[0]?.virtualHosts[0]?.routes[0]);
+  const total = Object.values(weights).reduce((sum, weight) => sum + weight, 0);
+  t.ok(total <= 0xff_ff_ff_ff && total > 0xff_ff_ff_00, `total ${total}`);
+  t.ok((weights["shop/web-stable:80/aaa"] ?? 0) >= 1);
+  t.ok(Math.abs((weights["shop/web-stable:80/bbb"] ?? 0) / total - 0.999_998) < 1e-6);
 });

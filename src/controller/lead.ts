@@ -1,0 +1,174 @@
+// What the leader does, and nobody else. Order of beginning: caches sync → every Rollout is reconciled once, so that all intents are known →
+// snapshots are rendered → xDS is served. The moment leadership ends, no pass begins any more, wherever this had got to.
+import { type ClusterClient, createWorkQueue } from "../cluster/client.ts";
+import { decide } from "../engine/decide.ts";
+import { type Clock, sleep } from "../lib/clock.ts";
+import { messageOf } from "../lib/errors.ts";
+import type { Logger } from "../lib/log.ts";
+import { createProviders, type TrafficReader } from "../providers/providers.ts";
+import type { XdsServer } from "../xds/server.ts";
+import type { Caches } from "./caches.ts";
+import { createEventRecorder } from "./events.ts";
+import { createFreshness } from "./freshness.ts";
+import { measureRun } from "./measure.ts";
+import { createNodeRecords } from "./noderecords.ts";
+import { observe } from "./observe.ts";
+import { createPublisher, type SnapshotServer } from "./publish.ts";
+import { type ReconcileDeps, reconcile } from "./reconcile.ts";
+import { wakeRollouts } from "./wake.ts";
+
+const ROLLOUT_WORKERS = 10;
+const RUN_WORKERS = 30;
+/** For so long a Rollout whose first pass fails again and again keeps proxies waiting; then what it would publish is published. */
+export const FIRST_PASSES_MS = 10_000;
+/** After how long leading is tried again when it could not begin. */
+const RETRY_MS = 1_000;
+
+export interface LeadDeps {
+  readonly client: ClusterClient;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly caches: Caches;
+  readonly xds: XdsServer;
+  /** Where proxies are written down. */
+  readonly namespace: string;
+  readonly bindAddress: string;
+  readonly traffic: () => TrafficReader;
+  /** Proxies are served from now on, or no longer. */
+  readonly onServing: (isServing: boolean) => void;
+}
+
+/** Reconciles and serves until `signal` aborts. Never rejects: what keeps it from beginning is logged, and it begins again. */
+export async function lead(deps: LeadDeps, signal: AbortSignal): Promise<void> {
+  const { clock, log } = deps;
+  while (!signal.aborted) {
+    try {
+      await leadOnce(deps, signal);
+    } catch (error) {
+      log.error("leading failed, trying again", { error: messageOf(error) });
+      await sleep(clock, RETRY_MS, signal);
+    }
+  }
+}
+
+async function leadOnce(deps: LeadDeps, signal: AbortSignal): Promise<void> {
+  const { client, clock, log, caches, xds, namespace, bindAddress, onServing } = deps;
+  const ended = untilAborted(signal);
+  if (!(await caches.waitForSync(signal))) return;
+  const events = createEventRecorder({ client, clock, log });
+  const freshness = createFreshness();
+  const records = createNodeRecords({ client, clock, log, namespace });
+  const publisher = createPublisher({
+    caches,
+    clock,
+    log,
+    events,
+    records,
+    server: snapshotServer(xds),
+    bindAddress,
+    onAcknowledgement: (key) => rollouts.add(key),
+  });
+  const providers = createProviders({ traffic: { window: (query) => deps.traffic().window(query) } });
+  const shared = { client, clock, log, caches, events, freshness, publisher, providers };
+  const first = createFirstPasses(shared, caches.rollouts.store.keys());
+  const rollouts = createWorkQueue({
+    clock,
+    log,
+    workers: ROLLOUT_WORKERS,
+    async process(key, passSignal) {
+      const result = await reconcile(shared, key, passSignal);
+      first.done(key);
+      return result;
+    },
+  });
+  const runs = createWorkQueue({
+    clock,
+    log,
+    workers: RUN_WORKERS,
+    process: (key, passSignal) => measureRun(shared, key, passSignal),
+  });
+  const endings = [
+    wakeRollouts(caches, (key) => rollouts.add(key)),
+    caches.analysisRuns.subscribe(({ key }) => runs.add(key)),
+  ];
+  let halted: Promise<unknown> | undefined;
+  const halt = (): void => {
+    onServing(false);
+    for (const end of endings.splice(0)) end();
+    halted ??= Promise.all([rollouts.stop(), runs.stop(), publisher.stop()]);
+  };
+  signal.addEventListener("abort", halt, { once: true });
+  if (signal.aborted) halt();
+  try {
+    rollouts.start();
+    await Promise.race([first.all(signal), ended]);
+    await Promise.race([publisher.start(), ended]);
+    if (signal.aborted) return;
+    onServing(true);
+    runs.start();
+    log.info("leading", { rollouts: caches.rollouts.store.size });
+    await ended;
+  } finally {
+    signal.removeEventListener("abort", halt);
+    halt();
+    await halted;
+    log.info("no longer leading");
+  }
+}
+
+interface FirstPasses {
+  /** A pass over `key` has succeeded. */
+  done(key: string): void;
+  /** Resolves when every Rollout has been reconciled; the intents of those that fail for too long are set from what a pass would decide. */
+  all(signal: AbortSignal): Promise<void>;
+}
+
+function createFirstPasses(deps: ReconcileDeps, keys: Iterable<string>): FirstPasses {
+  const left = new Set(keys);
+  const none = Promise.withResolvers<void>();
+  if (left.size === 0) none.resolve();
+  return {
+    done(key) {
+      if (left.delete(key) && left.size === 0) none.resolve();
+    },
+    async all(signal) {
+      await Promise.race([none.promise, sleep(deps.clock, FIRST_PASSES_MS, signal)]);
+      for (const key of left) {
+        const raw = deps.caches.rollouts.store.get(key);
+        if (raw === undefined || signal.aborted) continue;
+        // Weights can only be kept or lowered here: while nothing is published, none is raised.
+        const { traffic } = decide(observe(deps, raw), deps.clock.nowMs());
+        deps.log.warn("a rollout is published though its first pass has not succeeded", { rollout: key });
+        if (traffic !== undefined) deps.publisher.setIntent(key, traffic);
+      }
+    },
+  };
+}
+
+function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+/** The xDS server as the publisher sees it: connected nodes only, changes by group. */
+function snapshotServer(xds: XdsServer): SnapshotServer {
+  return {
+    setSnapshot: (group, snapshot) => xds.setSnapshot(group, snapshot),
+    removeGroup: (group) => xds.removeGroup(group),
+    nodes: (group) =>
+      xds
+        .nodes(group)
+        .filter((node) => node.connected)
+        .map((node) => ({
+          id: node.id,
+          connectedSinceMs: node.connectedSinceMs,
+          isFresh: !node.cameWithContent,
+          routes: node.subscribedRoutes,
+          ackedSequence: node.ackedSeq,
+          ...(node.nack !== undefined && { nack: node.nack.message }),
+        })),
+    onChange: (listener) => xds.onChange(({ group }) => listener(group)),
+  };
+}
