@@ -12,6 +12,8 @@ import {
   configMap,
   PODS,
   pod,
+  ROLLOUTS,
+  rollout,
   startServer,
   temporaryFolder,
 } from "./server-support.ts";
@@ -100,6 +102,18 @@ test("server https: a body beyond the bound is refused", async (t) => {
   const refused = await send(server, listener, { method: "POST", path: CONFIG_MAPS, headers, body });
   t.equal(refused.status, 413);
   t.match(refused.text, /RequestEntityTooLarge/);
+});
+
+test("server https: warnings fit a header whatever the fields are called", async (t) => {
+  const { server } = await startServer(t);
+  const listener = await server.listen();
+  const many = Object.fromEntries(Array.from({ length: 300 }, (_, n) => [`поле${n}\n`, n]));
+  const body = JSON.stringify(rollout("web", many));
+  const headers = { "content-type": "application/json" };
+  const response = await open(server, listener, { method: "POST", path: ROLLOUTS, headers, body });
+  t.equal(response.statusCode, 201);
+  t.match(String(response.headers.warning), /^299 - "unknown field /);
+  response.destroy();
 });
 
 test("server https: a port that is taken is an error that names it", async (t) => {

@@ -1,7 +1,7 @@
 // The state folder: kept across restarts and SIGKILL, locked, and refused with words when damaged, newer or full.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "tap";
@@ -99,6 +99,18 @@ test("server state: of many processes that start at once, one gets the folder", 
     Array.from({ length: 5 }, () => SERVER_ERRORS.stateLocked),
   );
   opened[0].close();
+});
+
+test("server state: who comes while the holder is stopping waits for the folder", async (t) => {
+  const stateDir = temporaryFolder(t);
+  const first = await openState(stateDir, NOW);
+  // The holder takes its name away before it lets go.
+  rmSync(join(stateDir, "lock"));
+  const second = openState(stateDir, NOW);
+  first.close();
+  const state = await second;
+  t.equal(readFileSync(join(stateDir, "lock"), "utf8"), `${process.pid}\n`);
+  state.close();
 });
 
 test("server state: a folder of a newer version is refused and left as it is", async (t) => {

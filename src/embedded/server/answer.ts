@@ -2,6 +2,10 @@
 import { messageOf } from "../../lib/errors.ts";
 import { type StatusObject, statusOf } from "./errors.ts";
 
+/** Bounds of what the Warning header carries. */
+const MAX_WARNINGS = 16;
+const MAX_WARNING_CHARS = 240;
+
 export interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
@@ -23,9 +27,14 @@ export function answerText(
 ): Answer {
   const answer = answerBytes(status, Buffer.from(text), contentType);
   if (warnings.length === 0) return answer;
-  // RFC 7234 warnings in one header, as client-go reads them.
-  const warning = warnings.map((words) => `299 - ${JSON.stringify(words)}`).join(", ");
+  const warning = warnings.slice(0, MAX_WARNINGS).map(warningValue).join(", ");
   return { ...answer, headers: { ...answer.headers, warning } };
+}
+
+/** One warning as RFC 7234 has it and client-go reads it: quoted, and in the characters that a header may carry. */
+function warningValue(words: string): string {
+  const short = words.length > MAX_WARNING_CHARS ? `${words.slice(0, MAX_WARNING_CHARS)}...` : words;
+  return `299 - ${JSON.stringify(short.replace(/[^\x20-\x7e]/g, "?"))}`;
 }
 
 export function answerJson(status: number, value: unknown, contentType = "application/json"): Answer {

@@ -5,6 +5,7 @@ import { randomBytes } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
+import { setTimeout as wait } from "node:timers/promises";
 import { isWeirError, messageOf, WeirError } from "../../lib/errors.ts";
 import { type Certificate, createCertificate, isUsable } from "./certificate.ts";
 import { corruptState, openDatabase } from "./database.ts";
@@ -12,6 +13,9 @@ import { SERVER_ERRORS } from "./errors.ts";
 
 /** Version of the layout of the state folder. */
 export const STATE_VERSION = 1;
+/** How often, and after which pause, a folder is tried again whose holder has not (or no longer) told its name. */
+const NAMELESS_TRIES = 40;
+const NAMELESS_WAIT_MS = 50;
 
 export interface State {
   /** Undefined in memory. */
@@ -38,7 +42,7 @@ export async function openState(dir: string, options: StateOptions): Promise<Sta
     return stateOf(undefined, openDatabase(":memory:", bounds), newToken(), certificate);
   }
   prepareFolder(dir);
-  const db = openLocked(dir, bounds);
+  const db = await openLocked(dir, bounds);
   try {
     replaceFile(join(dir, "lock"), `${process.pid}\n`);
     const token = readOrCreate(join(dir, "token"), newToken).trim();
@@ -92,23 +96,31 @@ function prepareFolder(dir: string): void {
   });
 }
 
-function openLocked(dir: string, bounds: { readonly maxBytes?: number }): DatabaseSync {
-  try {
-    const db = openDatabase(join(dir, "weir.db"), { dir, ...bounds });
-    chmodSync(join(dir, "weir.db"), 0o600);
-    return db;
-  } catch (error) {
-    if (!isWeirError(error, SERVER_ERRORS.stateLocked)) throw error;
-    const pid = lockHolder(dir);
-    const who = pid === undefined ? "another process" : `the process ${pid}`;
-    throw new WeirError({
-      code: SERVER_ERRORS.stateLocked,
-      source: "user",
-      message: `the state folder ${dir} is in use by ${who}: stop it (kill ${pid ?? "PID"}), or choose another folder`,
-      cause: error,
-      context: { dir, pid },
-    });
+/** Opens the database, or says whose it is. A holder that is only just starting or stopping has no name: it is waited for a while. */
+async function openLocked(dir: string, bounds: { readonly maxBytes?: number }): Promise<DatabaseSync> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const db = openDatabase(join(dir, "weir.db"), { dir, ...bounds });
+      chmodSync(join(dir, "weir.db"), 0o600);
+      return db;
+    } catch (error) {
+      if (!isWeirError(error, SERVER_ERRORS.stateLocked)) throw error;
+      const pid = lockHolder(dir);
+      if (pid !== undefined) throw lockedBy(dir, pid, error);
+      if (attempt === NAMELESS_TRIES) throw error;
+      await wait(NAMELESS_WAIT_MS);
+    }
   }
+}
+
+function lockedBy(dir: string, pid: number, cause: unknown): WeirError {
+  return new WeirError({
+    code: SERVER_ERRORS.stateLocked,
+    source: "user",
+    message: `the state folder ${dir} is in use by the process ${pid}: stop it (kill ${pid}), or choose another folder`,
+    cause,
+    context: { dir, pid },
+  });
 }
 
 /** The process that the file `lock` names; undefined while its holder has not yet written it. */
