@@ -1,6 +1,6 @@
 // What weir's proxy does with every field of the resources it is sent, as data. A field that would change traffic and is not carried
 // out makes it reject the resource (NACK) with the field's path; a field that changes no traffic may be there and is left alone.
-// The proxy's validation asks `unsupportedFields`; docs/reference/xds.md prints the table.
+// The proxy's validation asks `unsupportedFields`, the bootstrap reader `unsupportedIn`.
 import type { DescField, DescMessage, Message } from "@bufbuild/protobuf";
 import type { ReflectMessage } from "@bufbuild/protobuf/reflect";
 import type { ResourceKind } from "./messages.ts";

@@ -1,4 +1,5 @@
 // The bootstrap reader: the subset that it takes, in YAML and JSON, and errors that lead to the line.
+import { readFile } from "node:fs/promises";
 import { test } from "tap";
 import { isWeirError } from "../../src/lib/errors.ts";
 import { BOOTSTRAP_INVALID, controlPlaneOf, readBootstrap } from "../../src/xds/client.ts";
@@ -72,6 +73,12 @@ test("bootstrap: names the node, the admin address and the control plane", (t) =
   });
   t.equal(durationMs(bootstrap.staticResources?.clusters[0]?.connectTimeout), 250);
   t.end();
+});
+
+test("bootstrap: the example of the reference page is one", async (t) => {
+  const page = await readFile(new URL("../../docs/reference/bootstrap.md", import.meta.url), "utf8");
+  const example = /```yaml\n([^`]*)```/.exec(page)?.[1] ?? "";
+  t.strictSame(controlPlaneOf(readBootstrap(example, "bootstrap.md"))?.addresses, ["127.0.0.1:18000"]);
 });
 
 test("bootstrap: JSON in camelCase says the same", (t) => {

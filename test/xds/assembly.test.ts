@@ -1,0 +1,179 @@
+// The client's side of make before break, against orders that a server should not send: routes before endpoints, clusters taken away
+// while routes name them, pieces that come one by one, a new stream in the middle.
+
+import { create } from "@bufbuild/protobuf";
+import { test } from "tap";
+import { Assembly, WARMING_MS, type XdsUpdate } from "../../src/xds/assembly.ts";
+import { DiscoveryResponseSchema } from "../../src/xds/gen/envoy/service/discovery/v3/discovery_pb.ts";
+import {
+  type Any,
+  ClusterLoadAssignmentSchema,
+  ClusterSchema,
+  ListenerSchema,
+  pack,
+  type ResourceKind,
+  RouteConfigurationSchema,
+  RouterSchema,
+  TYPE_URLS,
+} from "../../src/xds/types.ts";
+import { aCluster, aListener, anAssignment, aRoute } from "../support/xds.ts";
+
+const ROUTE = "default/web:8000";
+let nonces = 0;
+
+function response(kind: ResourceKind, resources: readonly Any[], version = "v") {
+  nonces += 1;
+  return create(DiscoveryResponseSchema, {
+    typeUrl: TYPE_URLS[kind],
+    versionInfo: version,
+    nonce: String(nonces),
+    resources: [...resources],
+  });
+}
+const clusters = (...names: string[]) =>
+  response(
+    "clusters",
+    names.map((name) => pack(ClusterSchema, aCluster(name))),
+  );
+const endpoints = (...names: string[]) =>
+  response(
+    "endpoints",
+    names.map((name) => pack(ClusterLoadAssignmentSchema, anAssignment(name, [1]))),
+  );
+const listeners = () => response("listeners", [pack(ListenerSchema, aListener(ROUTE, 1))]);
+const routes = (weights: Readonly<Record<string, number>>) =>
+  response("routes", [pack(RouteConfigurationSchema, aRoute(ROUTE, weights))]);
+
+/** Tries and accepts all that can be in force at `nowMs`. */
+function settle(assembly: Assembly, nowMs = 0): XdsUpdate[] {
+  const updates: XdsUpdate[] = [];
+  for (let update = assembly.candidate(nowMs); update !== undefined; update = assembly.candidate(nowMs)) {
+    updates.push(update);
+    assembly.accept();
+  }
+  return updates;
+}
+
+function running(): Assembly {
+  const assembly = new Assembly();
+  assembly.open();
+  for (const one of [clusters("a"), endpoints("a"), listeners(), routes({ a: 1 })]) {
+    assembly.receive(one, 0);
+    settle(assembly);
+  }
+  return assembly;
+}
+
+test("assembly: an answer brings the subscriptions that follow from it", (t) => {
+  const assembly = new Assembly();
+  t.match(assembly.open(), [{ kind: "clusters", version: "", nonce: "", names: [] }, { kind: "listeners" }]);
+  assembly.receive(clusters("a", "b"), 0);
+  assembly.candidate(0);
+  t.match(assembly.accept(), [
+    { kind: "clusters", version: "v", names: [] },
+    { kind: "endpoints", version: "", nonce: "", names: ["a", "b"] },
+  ]);
+  assembly.receive(listeners(), 0);
+  assembly.candidate(0);
+  t.match(assembly.accept(), [{ kind: "listeners" }, { kind: "routes", names: [ROUTE] }]);
+  t.end();
+});
+
+test("assembly: routes wait for the endpoints of clusters that they name, within a bound", (t) => {
+  const assembly = running();
+  assembly.receive(clusters("a", "b"), 0);
+  settle(assembly);
+  assembly.receive(routes({ b: 1 }), 100);
+  t.strictSame(settle(assembly, 100), []);
+  t.equal(assembly.wakeAtMs, 100 + WARMING_MS);
+  assembly.receive(endpoints("b"), 200);
+  t.strictSame(
+    settle(assembly, 200).map((update) => update.changed),
+    ["endpoints", "routes"],
+  );
+  assembly.receive(routes({ nowhere: 1 }), 300);
+  t.strictSame(settle(assembly, 299 + WARMING_MS), []);
+  t.strictSame(
+    settle(assembly, 300 + WARMING_MS).map((update) => update.changed),
+    ["routes"],
+  );
+  t.end();
+});
+
+test("assembly: a cluster that is taken away stays as long as routes in force name it", (t) => {
+  const assembly = running();
+  assembly.receive(clusters("b"), 0);
+  const [update] = settle(assembly);
+  t.strictSame(
+    update?.clusters.map((one) => one.name),
+    ["b", "a"],
+  );
+  t.strictSame(
+    update?.endpoints.map((one) => one.clusterName),
+    ["a"],
+  );
+  assembly.receive(endpoints("b"), 0);
+  assembly.receive(routes({ b: 1 }), 0);
+  t.strictSame(
+    settle(assembly)
+      .at(-1)
+      ?.clusters.map((one) => one.name),
+    ["b"],
+  );
+  t.end();
+});
+
+test("assembly: a rejection leaves what is in force, and says its version", (t) => {
+  const assembly = running();
+  assembly.receive(response("routes", [pack(RouteConfigurationSchema, aRoute(ROUTE, { a: 2 }))], "v2"), 0);
+  t.equal(assembly.candidate(0)?.versions.routes, "v2");
+  t.match(assembly.reject("no"), [{ kind: "routes", version: "v", names: [ROUTE], rejection: "no" }]);
+  t.equal(assembly.versions.routes, "v");
+  t.strictSame([...assembly.rejections], [["routes", "no"]]);
+  t.equal(assembly.candidate(0), undefined);
+  t.end();
+});
+
+test("assembly: what does not decode is rejected at once", (t) => {
+  const assembly = running();
+  const damaged = { ...pack(ClusterSchema, aCluster("a")), value: new Uint8Array([0x0a, 0xff]) };
+  t.match(assembly.receive(response("clusters", [damaged]), 0), [
+    { kind: "clusters", version: "v", rejection: String },
+  ]);
+  const foreign = pack(RouterSchema, {});
+  t.match(assembly.receive(response("clusters", [foreign]), 0), [{ rejection: /resources\[0\] is of type/ }]);
+  t.match(assembly.receive(clusters(""), 0), [{ rejection: /has no name/ }]);
+  t.strictSame(assembly.receive(create(DiscoveryResponseSchema, { typeUrl: "x", nonce: "1" }), 0), []);
+  t.end();
+});
+
+test("assembly: pieces that wait are not lost when more come", (t) => {
+  const assembly = running();
+  assembly.receive(clusters("a", "b", "c"), 0);
+  settle(assembly);
+  assembly.receive(endpoints("b"), 0);
+  assembly.receive(endpoints("c"), 0);
+  t.strictSame(
+    settle(assembly)
+      .at(-1)
+      ?.endpoints.map((one) => one.clusterName)
+      .sort(),
+    ["a", "b", "c"],
+  );
+  t.end();
+});
+
+test("assembly: a new stream says what is in force, and forgets what was being tried", (t) => {
+  const assembly = running();
+  assembly.receive(response("routes", [pack(RouteConfigurationSchema, aRoute(ROUTE, { a: 2 }))], "v2"), 0);
+  t.ok(assembly.candidate(0));
+  t.match(assembly.open(), [
+    { kind: "clusters", version: "v", nonce: "" },
+    { kind: "endpoints", version: "v", nonce: "", names: ["a"] },
+    { kind: "listeners", version: "v", nonce: "" },
+    { kind: "routes", version: "v", nonce: "", names: [ROUTE] },
+  ]);
+  t.strictSame(assembly.accept(), [], "the candidate belonged to the old stream");
+  t.equal(assembly.versions.routes, "v");
+  t.end();
+});
