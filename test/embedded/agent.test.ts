@@ -349,3 +349,18 @@ test("agent: a log of a pod that does not exist is refused with a code", async (
   const agent = await bed.startAgent();
   await t.rejects(agent.readLogs({ namespace: "default", pod: "none" }), { code: NO_LOG });
 });
+
+test("agent: a pod that stands for backends elsewhere is not started and says that it is not carried out yet", async (t) => {
+  const bed = await bedWithAgent(t);
+  const annotations = { "weir.dev/endpoints": "10.0.0.5:8080" };
+  await bed.create(RESOURCES.pod, podOf({ containers: [shell("sleep 600")] }, { annotations }));
+  const pod = await untilPod(bed, (found) => conditionOf(found, "Ready") !== undefined);
+  t.match(conditionOf(pod, "Ready"), {
+    status: "False",
+    reason: "EndpointsNotCarriedOut",
+    message: /EndpointSlice/,
+  });
+  t.equal(pod.status.containerStatuses, undefined);
+  await bed.client.delete(RESOURCES.pod, NAME);
+  t.equal(await bed.until(RESOURCES.pod, "pod", (found) => found === undefined), undefined);
+});

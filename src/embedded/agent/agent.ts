@@ -24,6 +24,7 @@ import { keepNode, type NodeHeartbeat } from "./node.ts";
 import { createPodWorker, type PodDeps, type PodRecord, type PodWorker } from "./pod.ts";
 import { type Container, isPodFinished, readPod } from "./podspec.ts";
 import { readJson } from "./process.ts";
+import { answerRemote, isRemote } from "./remote.ts";
 
 export interface AgentOptions {
   readonly client: ClusterClient;
@@ -146,8 +147,10 @@ export function createAgent(options: AgentOptions): Agent {
     // Deleted and made anew under the same name between two looks.
     if (event.kind === "updated" && event.old.metadata.uid !== uid) drop(event.old.metadata.uid ?? "");
     const pod = readPod(event.object);
-    if (pod.spec.nodeName === nodeName) work(event.object);
-    else if (options.bindsPods === true && pod.spec.nodeName === undefined && !isPodFinished(pod)) {
+    if (pod.spec.nodeName === nodeName) {
+      if (isRemote(event.object)) void answerRemote(deps, event.object);
+      else work(event.object);
+    } else if (options.bindsPods === true && pod.spec.nodeName === undefined && !isPodFinished(pod)) {
       binding.add(event.key);
     }
   };
