@@ -15,6 +15,7 @@ import { addList } from "./list.ts";
 import { addPause } from "./pause.ts";
 import { addPromote } from "./promote.ts";
 import { addProxy } from "./proxy.ts";
+import { addQuickstart } from "./quickstart/quickstart.ts";
 import { addRetry } from "./retry.ts";
 import { addStatus } from "./status.ts";
 import { addUp } from "./up.ts";
@@ -42,6 +43,7 @@ export async function main(args: readonly string[], io?: CliIo): Promise<number>
 
 /** In the order in which help lists them. */
 const COMMANDS: readonly ((program: Command, cli: Cli) => void)[] = [
+  addQuickstart,
   addUp,
   addDown,
   addApply,

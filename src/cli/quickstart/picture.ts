@@ -12,7 +12,6 @@ export interface VersionTally {
   readonly errors: number;
   /** Within the last seconds: what the measured split is made of. */
   readonly recentRequests: number;
-  readonly p50Ms: number;
 }
 
 export interface Picture {
@@ -28,6 +27,8 @@ export interface Picture {
   readonly roles: { readonly stable?: string; readonly canary?: string };
   /** Requests that got no answer. */
   readonly failures: number;
+  /** Of the last second, all versions together. */
+  readonly latencyMs: { readonly p50: number | null; readonly p99: number | null };
   readonly notes: readonly string[];
 }
 
@@ -102,12 +103,15 @@ function splitLines(picture: Picture, rollout: Rollout): string[] {
   return ["traffic to the new version", ...renderTable([row("set", setCanary), row("measured", measured)])];
 }
 
-function versionLines({ versions, roles, failures }: Picture): string[] {
-  const rows = versions.map(({ version, requests, errors, p50Ms }) => {
+function versionLines({ versions, roles, failures, latencyMs }: Picture): string[] {
+  const rows = versions.map(({ version, requests, errors }) => {
     const role = version === roles.stable ? "stable" : version === roles.canary ? "canary" : "";
     const rate = requests === 0 ? "" : `${((errors / requests) * 100).toFixed(1)} %`;
-    return [`  ${version}`, role, String(requests), String(errors), rate, `${p50Ms.toFixed(1)} ms`];
+    return [`  ${version}`, role, String(requests), String(errors), rate];
   });
-  const header = ["  version", "role", "requests", "errors", "rate", "p50"];
-  return [...renderTable([header, ...rows]), `  requests without an answer: ${failures}`];
+  const time = (value: number | null): string => (value === null ? "-" : `${value.toFixed(1)} ms`);
+  return [
+    ...renderTable([["  version", "role", "requests", "errors", ""], ...rows]),
+    `  requests without an answer: ${failures} · latency p50 ${time(latencyMs.p50)}, p99 ${time(latencyMs.p99)}`,
+  ];
 }
