@@ -1,6 +1,7 @@
 // Whatever is sent, the answer is the API's: never a failure of the server itself, and never a broken store.
 import fc from "fast-check";
 import { test } from "tap";
+import { applyMergePatch } from "../../src/lib/patch.ts";
 import {
   type Any,
   CONFIG_MAPS,
@@ -66,7 +67,7 @@ const path = fc.constantFrom(
     "/apis//v1",
   ],
 );
-const query = fc.constantFrom(
+const oddQuery = fc.constantFrom(
   ...[
     "",
     "?limit=1",
@@ -84,6 +85,7 @@ const query = fc.constantFrom(
     "?fieldValidation=Strict",
   ],
 );
+const query = fc.oneof({ weight: 6, arbitrary: fc.constant("") }, { weight: 1, arbitrary: oddQuery });
 const contentType = fc.constantFrom(
   "application/json",
   "application/merge-patch+json",
@@ -115,6 +117,10 @@ const request = fc.record({
   ),
 });
 
+function collectionOf(object: Any): string {
+  return { ConfigMap: CONFIG_MAPS, Pod: PODS, Rollout: ROLLOUTS }[String(object.kind)] ?? "";
+}
+
 test("server fuzz: no request makes the server fail, and what it lists stays whole", async (t) => {
   const { api } = await startServer(t);
   const seed = async (): Promise<void> => {
@@ -130,12 +136,21 @@ test("server fuzz: no request makes the server fail, and what it lists stays who
       rollouts: rollout("web"),
     };
     const kind = Object.entries(kinds).find(([plural]) => sent.path.includes(plural))?.[1];
-    const isObject = typeof sent.body === "object" && sent.body !== null && !Array.isArray(sent.body);
-    const body =
-      isTyped && isObject
-        ? { ...kind, ...Object(sent.body), apiVersion: kind?.apiVersion, kind: kind?.kind }
-        : sent.body;
-    const answer = await api.call(sent.method, sent.path, body, sent.contentType);
+    // Most requests go where their method is served, with an object or patch close to a right one.
+    const isCollection = sent.path === (kind === undefined ? "" : collectionOf(kind));
+    const method = !isTyped
+      ? sent.method
+      : isCollection
+        ? "POST"
+        : sent.method === "POST"
+          ? "PATCH"
+          : sent.method;
+    const isWhole = method === "POST" || method === "PUT";
+    const bent: Any = applyMergePatch(kind, sent.body);
+    const whole = { ...Object(bent), apiVersion: kind?.apiVersion, kind: kind?.kind };
+    const body = isTyped && isWhole ? whole : sent.body;
+    const type = isTyped ? (isWhole ? "application/json" : "application/merge-patch+json") : sent.contentType;
+    const answer = await api.call(method, sent.path, body, type);
     if (answer.status >= 500 && answer.status !== 504) throw new Error(JSON.stringify(answer.body));
     if (answer.status >= 400 && answer.body.kind !== "Status") throw new Error("a refusal without a Status");
     for (const list of [CONFIG_MAPS, PODS, ROLLOUTS])
