@@ -11,6 +11,7 @@ import type {
 } from "../xds/types.ts";
 import {
   Cluster_DiscoveryType,
+  Cluster_LbPolicy,
   durationMs,
   HealthStatus,
   HttpConnectionManagerSchema,
@@ -103,10 +104,11 @@ export function compileCluster(cluster: Cluster): CompiledCluster {
     cluster.loadAssignment === undefined
       ? []
       : addressesOf(cluster.loadAssignment, "load_assignment.", problems);
+  const policy = cluster.lbPolicy === Cluster_LbPolicy.LEAST_REQUEST ? "leastRequest" : "roundRobin";
   problems.throwIfAny();
   return {
     name: cluster.name,
-    options: { ...DEFAULT_CLUSTER_OPTIONS, connectTimeoutMs },
+    options: { ...DEFAULT_CLUSTER_OPTIONS, policy, connectTimeoutMs },
     endpoints: isEds
       ? { kind: "eds", name: cluster.edsClusterConfig?.serviceName || cluster.name }
       : { kind: "static", addresses },

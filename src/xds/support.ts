@@ -149,7 +149,7 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
       "metadata alt_stat_name wait_for_warm_on_init cleanup_interval per_connection_buffer_limit_bytes dns_refresh_rate dns_lookup_family respect_dns_ttl close_connections_on_host_health_failure ignore_health_on_host_removal common_lb_config",
     refused:
       "health_checks max_requests_per_connection circuit_breakers http_protocol_options http2_protocol_options outlier_detection ring_hash_lb_config least_request_lb_config maglev_lb_config round_robin_lb_config transport_socket common_http_protocol_options upstream_connection_options typed_extension_protocol_options",
-    only: { type: [0, 3], lb_policy: [0] },
+    only: { type: [0, 3], lb_policy: [0, 1] },
   },
   [`${CLUSTER}Cluster.EdsClusterConfig`]: { supported: "eds_config service_name" },
   [`${ENDPOINT}ClusterLoadAssignment`]: {
