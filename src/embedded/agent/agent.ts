@@ -37,6 +37,8 @@ export interface AgentOptions {
   readonly network: AgentNetwork;
   /** Also takes pods that no scheduler has bound: for a server without one. Default false. */
   readonly bindsPods?: boolean;
+  /** Takes over what an earlier agent left, to end it, and starts nothing. Default false. */
+  readonly adoptsOnly?: boolean;
   /** Address of the node. Default 127.0.0.1. */
   readonly hostIp?: string;
   /** Multiplies back-offs; for tests. Default 1. */
@@ -105,6 +107,7 @@ export function createAgent(options: AgentOptions): Agent {
     hostEnv: options.hostEnv ?? process.env,
     workDir: options.workDir ?? process.cwd(),
     backoffScale: options.backoffScale ?? 1,
+    adoptsOnly: options.adoptsOnly ?? false,
     allocate: allocator,
   };
 
@@ -120,6 +123,7 @@ export function createAgent(options: AgentOptions): Agent {
       return;
     }
     const earlier = records.get(uid);
+    if (earlier === undefined && options.adoptsOnly === true) return;
     records.delete(uid);
     const worker = createPodWorker(deps, join(podsDir, uid), object, earlier);
     workers.set(uid, worker);

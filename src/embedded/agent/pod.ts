@@ -7,7 +7,6 @@ import { CLUSTER_ERRORS, type ClusterClient } from "../../cluster/client.ts";
 import { backoffMs } from "../../lib/backoff.ts";
 import { type Clock, sleep } from "../../lib/clock.ts";
 import { isWeirError, messageOf } from "../../lib/errors.ts";
-import { jsonEqual } from "../../lib/json.ts";
 import type { Logger } from "../../lib/log.ts";
 import { type ContainerRole, type ContainerRunner, createContainer } from "./container.ts";
 import type { DataLookup } from "./environment.ts";
@@ -19,13 +18,13 @@ import {
   type Container,
   type ContainerStatus,
   isPodFinished,
-  PORTS_ANNOTATION,
   type Pod,
   type PodStatus,
   readPod,
 } from "./podspec.ts";
 import { writeAtomic } from "./process.ts";
 import { podStatus } from "./status.ts";
+import { createStatusWriter, newer, type StatusWriter } from "./statuswriter.ts";
 
 export interface PodDeps {
   readonly client: ClusterClient;
@@ -38,6 +37,8 @@ export interface PodDeps {
   readonly hostEnv: Readonly<Record<string, string | undefined>>;
   readonly workDir: string;
   readonly backoffScale: number;
+  /** Containers that run are taken over; none is started. */
+  readonly adoptsOnly: boolean;
   /** Gives the pod its address and ports. */
   readonly allocate: (containers: readonly Container[]) => Promise<PodNetwork>;
 }
@@ -51,7 +52,7 @@ export interface PodRecord {
 
 export interface PodWorker {
   readonly uid: string;
-  readonly network: () => PodNetwork | undefined;
+  network(): PodNetwork | undefined;
   /** The newest object. A deletionTimestamp begins the end. */
   update(object: KubeObject): void;
   /** The object is gone from the API: stops everything and removes the folder. Resolves when that is done. */
@@ -64,7 +65,7 @@ export interface PodWorker {
 }
 
 const DEFAULT_GRACE_SECONDS = 30;
-const WRITE_RETRY = { baseMs: 200, maxMs: 10_000 } as const;
+const DELETE_RETRY = { baseMs: 200, maxMs: 10_000 } as const;
 
 /** Takes charge of a pod; `earlier` is what a former agent recorded of it. */
 export function createPodWorker(
@@ -73,113 +74,174 @@ export function createPodWorker(
   first: KubeObject,
   earlier: PodRecord | undefined,
 ): PodWorker {
-  const { clock, log } = deps;
-  const uid = first.metadata.uid ?? "";
-  const ending = new AbortController();
-  let object = first;
-  let network = earlier?.network;
-  let startedAtMs = earlier?.startedAtMs ?? clock.nowMs();
-  let runners: readonly ContainerRunner[] = [];
-  let isGone = false;
-  let isReleased = false;
-  let isSetUp = false;
-  let termination: Promise<void> | undefined;
+  return new Worker(deps, dir, first, earlier);
+}
 
-  const pod = (): Pod => readPod(object);
-  const writer = createStatusWriter(deps, {
-    object: () => object,
-    network: () => network,
-    status: () => statusOf(pod(), network, runners, deps.hostIp, startedAtMs, clock.nowMs()),
-    isSilent: () => isGone || isReleased || !isSetUp,
-    onWritten: (written) => {
-      // Our own write is newer than what the watch has told.
-      if (!isGone) object = newer(object, written);
-    },
-  });
+class Worker implements PodWorker {
+  readonly uid: string;
+  readonly #deps: PodDeps;
+  readonly #dir: string;
+  readonly #ending = new AbortController();
+  readonly #writer: StatusWriter;
+  readonly #settingUp: Promise<void>;
+  readonly #running: Promise<void>;
+  #object: KubeObject;
+  #network: PodNetwork | undefined;
+  #startedAtMs: number;
+  #runners: readonly ContainerRunner[] = [];
+  #isSetUp = false;
+  #isGone = false;
+  #isReleased = false;
+  #termination: Promise<void> | undefined;
 
-  const setUp = async (): Promise<void> => {
+  constructor(deps: PodDeps, dir: string, first: KubeObject, earlier: PodRecord | undefined) {
+    this.uid = first.metadata.uid ?? "";
+    this.#deps = deps;
+    this.#dir = dir;
+    this.#object = first;
+    this.#network = earlier?.network;
+    this.#startedAtMs = earlier?.startedAtMs ?? deps.clock.nowMs();
+    this.#writer = createStatusWriter(deps, {
+      object: () => this.#object,
+      network: () => this.#network,
+      status: () => this.#status(),
+      isSilent: () => this.#isOver() || !this.#isSetUp,
+      onWritten: (written) => {
+        // Our own write is newer than what the watch has told.
+        if (!this.#isGone) this.#object = newer(this.#object, written);
+      },
+    });
+    this.#settingUp = this.#setUp();
+    this.#running = this.#run().catch((error: unknown) => {
+      deps.log.error("pod cannot be started", { pod: first.metadata.name, error: messageOf(error) });
+      deps.record(subjectOf(this.#object), "Warning", "FailedCreatePodSandBox", messageOf(error));
+    });
+  }
+
+  network(): PodNetwork | undefined {
+    return this.#network;
+  }
+
+  container(name: string): ContainerRunner | undefined {
+    return this.#runners.find((runner) => runner.name === name);
+  }
+
+  update(next: KubeObject): void {
+    this.#object = newer(this.#object, next);
+    if (next.metadata.deletionTimestamp !== undefined) this.#termination ??= this.#terminate();
+    else this.#writer.poke();
+  }
+
+  async remove(): Promise<void> {
+    this.#isGone = true;
+    this.#ending.abort();
+    await this.#isKnown();
+    await stopRunners(this.#runners, remainingGraceMs(this.#pod(), this.#deps.clock.nowMs()));
+    await this.#termination;
+    await this.#running;
+    await rm(this.#dir, { recursive: true, force: true });
+  }
+
+  async release(): Promise<void> {
+    this.#isReleased = true;
+    this.#ending.abort();
+    await this.#isKnown();
+    await Promise.all(this.#runners.map((runner) => runner.release()));
+    await this.#writer.close();
+  }
+
+  async stop(): Promise<void> {
+    this.#ending.abort();
+    await this.#isKnown();
+    await stopRunners(this.#runners, graceMsOf(this.#pod()));
+    await this.#writer.close();
+  }
+
+  #pod(): Pod {
+    return readPod(this.#object);
+  }
+
+  #isOver(): boolean {
+    return this.#isGone || this.#isReleased;
+  }
+
+  async #setUp(): Promise<void> {
+    const { allocate, clock } = this.#deps;
+    const { initContainers = [], containers = [] } = this.#pod().spec;
+    let network = this.#network;
     if (network === undefined) {
-      network = await deps.allocate([...(pod().spec.initContainers ?? []), ...(pod().spec.containers ?? [])]);
-      startedAtMs = clock.nowMs();
-      await mkdir(dir, { recursive: true, mode: 0o700 });
-      await writeAtomic(join(dir, "pod.json"), JSON.stringify({ object, network, startedAtMs }));
+      network = await allocate([...initContainers, ...containers]);
+      this.#network = network;
+      this.#startedAtMs = clock.nowMs();
+      await mkdir(this.#dir, { recursive: true, mode: 0o700 });
+      const record: PodRecord = { object: this.#object, network, startedAtMs: this.#startedAtMs };
+      await writeAtomic(join(this.#dir, "pod.json"), JSON.stringify(record));
     }
-    runners = makeRunners(deps, pod, network, dir, () => writer.poke());
+    const runners = makeRunners(
+      this.#deps,
+      () => this.#pod(),
+      network,
+      this.#dir,
+      () => this.#writer.poke(),
+    );
     for (const runner of runners) await runner.recover();
-    isSetUp = true;
-    writer.poke();
-  };
-  const settingUp = setUp();
-  const run = async (): Promise<void> => {
-    await settingUp;
-    if (isPodFinished(pod()) || ending.signal.aborted) return;
-    warnOfVolumes(deps, object, pod());
-    for (const runner of runners.filter(({ role }) => role !== "main")) {
-      if (ending.signal.aborted) return;
+    this.#runners = runners;
+    // Not before: without its containers a pod looks finished.
+    this.#isSetUp = true;
+    this.#writer.poke();
+  }
+
+  /** Waits until the containers of an earlier agent are taken over; a failure of that is reported by `running`. */
+  #isKnown(): Promise<void> {
+    return this.#settingUp.catch(() => undefined);
+  }
+
+  async #run(): Promise<void> {
+    await this.#settingUp;
+    if (isPodFinished(this.#pod()) || this.#ending.signal.aborted || this.#deps.adoptsOnly) return;
+    warnOfVolumes(this.#deps, this.#object, this.#pod());
+    for (const runner of this.#runners.filter(({ role }) => role !== "main")) {
+      if (this.#ending.signal.aborted) return;
       runner.start();
       await (runner.role === "sidecar" ? runner.started : runner.finished);
       if (runner.role === "init" && runner.status().state.terminated?.exitCode !== 0) return;
     }
-    if (ending.signal.aborted) return;
-    const mains = runners.filter(({ role }) => role === "main");
+    if (this.#ending.signal.aborted) return;
+    const mains = this.#runners.filter(({ role }) => role === "main");
     for (const runner of mains) runner.start();
     await Promise.all(mains.map(({ finished }) => finished));
-    if (isReleased) return;
+    if (this.#isReleased) return;
     // All main containers have ended for good: the sidecars have nobody left to serve.
-    await stopRunners(runners, graceMsOf(pod()));
-    writer.poke();
-  };
-  const running = run().catch((error: unknown) => {
-    log.error("pod cannot be started", { pod: first.metadata.name, error: messageOf(error) });
-    deps.record(subjectOf(object), "Warning", "FailedCreatePodSandBox", messageOf(error));
-  });
+    await stopRunners(this.#runners, graceMsOf(this.#pod()));
+    this.#writer.poke();
+  }
 
   /** Stops the containers within the pod's grace, then tells the API that it is done. */
-  const terminate = async (): Promise<void> => {
-    ending.abort();
-    await ready();
-    await stopRunners(runners, remainingGraceMs(pod(), clock.nowMs()));
-    if (isGone || isReleased) return;
-    await writer.flush();
-    await finalise(deps, object, () => isGone || isReleased);
-  };
-  /** Waits until the containers of an earlier agent are taken over; a failure of that is reported by `running`. */
-  const ready = (): Promise<void> => settingUp.catch(() => undefined);
+  async #terminate(): Promise<void> {
+    this.#ending.abort();
+    await this.#isKnown();
+    await stopRunners(this.#runners, remainingGraceMs(this.#pod(), this.#deps.clock.nowMs()));
+    if (this.#isOver()) return;
+    await this.#writer.flush();
+    await finalise(this.#deps, this.#object, () => this.#isOver());
+  }
 
-  return {
-    uid,
-    network: () => network,
-    update(next) {
-      object = newer(object, next);
-      if (next.metadata.deletionTimestamp !== undefined) termination ??= terminate();
-      else writer.poke();
-    },
-    async remove() {
-      isGone = true;
-      ending.abort();
-      await ready();
-      await stopRunners(
-        runners,
-        termination === undefined ? graceMsOf(pod()) : remainingGraceMs(pod(), clock.nowMs()),
-      );
-      await termination;
-      await running;
-      await rm(dir, { recursive: true, force: true });
-    },
-    async release() {
-      isReleased = true;
-      ending.abort();
-      await Promise.all(runners.map((runner) => runner.release()));
-      await writer.close();
-    },
-    async stop() {
-      ending.abort();
-      await ready();
-      await stopRunners(runners, graceMsOf(pod()));
-      await writer.close();
-    },
-    container: (name) => runners.find((runner) => runner.name === name),
-  };
+  #status(): PodStatus {
+    const pick = (isInit: boolean): readonly ContainerStatus[] =>
+      this.#runners.filter(({ role }) => (role !== "main") === isInit).map((runner) => runner.status());
+    const { clock, hostIp } = this.#deps;
+    return podStatus(
+      {
+        pod: this.#pod(),
+        hostIp,
+        podIp: this.#network?.podIp,
+        startedAtMs: this.#startedAtMs,
+        initStatuses: pick(true),
+        statuses: pick(false),
+      },
+      clock.nowMs(),
+    );
+  }
 }
 
 function makeRunners(
@@ -270,7 +332,7 @@ async function finalise(deps: PodDeps, object: KubeObject, isOver: () => boolean
       // A conflict means that another pod bears the name by now.
       if (isWeirError(error, CLUSTER_ERRORS.conflict) || isWeirError(error, CLUSTER_ERRORS.notFound)) return;
       deps.log.warn("pod not yet deleted", { pod: name, error: messageOf(error) });
-      await sleep(deps.clock, backoffMs(failures, WRITE_RETRY));
+      await sleep(deps.clock, backoffMs(failures, DELETE_RETRY));
     }
   }
 }
@@ -284,116 +346,4 @@ function warnOfVolumes(deps: PodDeps, object: KubeObject, pod: Pod): void {
     `volumes ${names.join(", ")} are not mounted: containers run as local processes and see this machine's files; ` +
     "read configuration from env or an absolute path instead";
   deps.record(subjectOf(object), "Warning", "VolumesNotMounted", message);
-}
-
-function statusOf(
-  pod: Pod,
-  network: PodNetwork | undefined,
-  runners: readonly ContainerRunner[],
-  hostIp: string,
-  startedAtMs: number,
-  nowMs: number,
-): PodStatus {
-  const statuses = (isInit: boolean): readonly ContainerStatus[] =>
-    runners.filter(({ role }) => (role !== "main") === isInit).map((runner) => runner.status());
-  return podStatus(
-    {
-      pod,
-      hostIp,
-      podIp: network?.podIp,
-      startedAtMs,
-      initStatuses: statuses(true),
-      statuses: statuses(false),
-    },
-    nowMs,
-  );
-}
-
-interface StatusSource {
-  readonly object: () => KubeObject;
-  readonly network: () => PodNetwork | undefined;
-  readonly status: () => PodStatus;
-  /** Nothing is to be written: not yet, or no longer. */
-  readonly isSilent: () => boolean;
-  readonly onWritten: (object: KubeObject) => void;
-}
-
-interface StatusWriter {
-  /** Something may have changed. */
-  poke(): void;
-  /** Waits until the newest status is written or refused. */
-  flush(): Promise<void>;
-  /** Ends after the write under way. */
-  close(): Promise<void>;
-}
-
-/** Writes annotation and status one after the other, only when they differ, until they stand. */
-function createStatusWriter(deps: PodDeps, source: StatusSource): StatusWriter {
-  const closing = new AbortController();
-  let isDirty = false;
-  let writing: Promise<void> | undefined;
-  const loop = async (): Promise<void> => {
-    for (let failures = 0; isDirty && !source.isSilent() && !closing.signal.aborted; ) {
-      isDirty = false;
-      try {
-        await writeOnce(deps, source);
-        failures = 0;
-      } catch (error) {
-        if (isWeirError(error, CLUSTER_ERRORS.notFound) || isWeirError(error, CLUSTER_ERRORS.conflict))
-          return;
-        const { name } = source.object().metadata;
-        deps.log.warn("pod status not written", { pod: name, error: messageOf(error) });
-        isDirty = true;
-        await sleep(deps.clock, backoffMs(failures, WRITE_RETRY), closing.signal);
-        failures += 1;
-      }
-    }
-  };
-  const poke = (): void => {
-    isDirty = true;
-    writing ??= loop().finally(() => {
-      writing = undefined;
-      if (isDirty && !source.isSilent() && !closing.signal.aborted) poke();
-    });
-  };
-  return {
-    poke,
-    async flush() {
-      poke();
-      await writing;
-    },
-    async close() {
-      closing.abort();
-      await writing;
-    },
-  };
-}
-
-async function writeOnce(deps: PodDeps, source: StatusSource): Promise<void> {
-  const { namespace, name, uid } = source.object().metadata;
-  const ref = { name, ...(namespace === undefined ? {} : { namespace }) };
-  const network = source.network();
-  // The ports first: whoever sees the address shall find them.
-  if (
-    network !== undefined &&
-    Object.entries(network.ports).some(([port, actual]) => Number(port) !== actual)
-  ) {
-    const ports = JSON.stringify(network.ports);
-    if (source.object().metadata.annotations?.[PORTS_ANNOTATION] !== ports) {
-      const body = { metadata: { uid, annotations: { [PORTS_ANNOTATION]: ports } } };
-      source.onWritten(await deps.client.patch(RESOURCES.pod, ref, { type: "merge", body }));
-    }
-  }
-  const status = source.status();
-  if (jsonEqual(readPod(source.object()).status, { ...readPod(source.object()).status, ...status })) return;
-  // The uid makes sure that a namesake created meanwhile does not get it.
-  const body = { metadata: { uid }, status };
-  source.onWritten(
-    await deps.client.patch(RESOURCES.pod, ref, { type: "merge", body }, { subresource: "status" }),
-  );
-}
-
-/** The later of two versions of one object; versions of a kind compare as numbers. */
-function newer(a: KubeObject, b: KubeObject): KubeObject {
-  return Number(b.metadata.resourceVersion) >= Number(a.metadata.resourceVersion) ? b : a;
 }
