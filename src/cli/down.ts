@@ -1,12 +1,13 @@
-// `weir down`: stops the local cluster on a state folder and all of its pods, whether or not `weir up` still runs.
-import { resolve } from "node:path";
+// `weir down`: stops the local cluster on a state folder and all of its pods, whether or not `weir up` still runs. Starts nothing.
+import { existsSync } from "node:fs";
+import { join, resolve } from "node:path";
 import type { Command } from "commander";
 import { SERVER_ERRORS } from "../embedded/embedded.ts";
 import { sleep, systemClock } from "../lib/clock.ts";
-import { isWeirError, WeirError } from "../lib/errors.ts";
+import { isWeirError, messageOf, WeirError } from "../lib/errors.ts";
 import { CLI_ERRORS, type Cli } from "./cli.ts";
 import { type LogFlags, levelFlag, loggerFor } from "./flags.ts";
-import { startLocal } from "./local.ts";
+import { stopLeftovers } from "./local.ts";
 import { defaultStateDir } from "./up.ts";
 
 const STOP_WAIT_MS = 90_000;
@@ -24,37 +25,47 @@ export function addDown(program: Command, cli: Cli): void {
     .option("--state <dir>", "folder of the state", defaultStateDir(cli.env))
     .option("--log-level <level>", "error, warn, info or debug", levelFlag, "warn")
     .action(async (flags: DownFlags) => {
-      const log = loggerFor(cli, { ...flags, logFormat: "text" });
-      try {
-        // Nobody holds the folder: pods of an earlier run are adopted and then stopped.
-        const local = await startLocal({ stateDir: flags.state, clock: systemClock, log });
-        await local.stop({ keepPods: false });
-      } catch (error) {
-        if (!isWeirError(error, SERVER_ERRORS.stateLocked)) throw error;
-        await stopHolder(cli, resolve(flags.state), Number(error.context.pid));
+      const stateDir = resolve(flags.state);
+      if (!existsSync(join(stateDir, "weir.db"))) {
+        cli.out(`nothing to stop: ${stateDir} holds no state`);
+        return;
       }
-      cli.out(`stopped ${resolve(flags.state)}`);
+      await stop(cli, stateDir, flags);
+      cli.out(`stopped ${stateDir}`);
     });
 }
 
-/** Asks the process that holds the folder to stop, and waits for its end. */
-async function stopHolder(cli: Cli, stateDir: string, pid: number): Promise<void> {
+/** Asks whoever holds the folder to stop, and then ends what is left. */
+async function stop(cli: Cli, stateDir: string, flags: DownFlags): Promise<void> {
+  const log = loggerFor(cli, { ...flags, logFormat: "text" });
   const deadlineMs = systemClock.nowMs() + STOP_WAIT_MS;
-  process.kill(pid, "SIGTERM");
-  while (isAlive(pid) && !cli.signal.aborted) {
-    if (systemClock.nowMs() >= deadlineMs) {
-      const message = `process ${pid}, which holds ${stateDir}, is still stopping after ${STOP_WAIT_MS / 1000} s`;
-      throw new WeirError({ code: CLI_ERRORS.timeout, source: "user", message });
+  const asked = new Set<number>();
+  for (;;) {
+    try {
+      return await stopLeftovers({ stateDir, clock: systemClock, log });
+    } catch (error) {
+      if (!isWeirError(error, SERVER_ERRORS.stateLocked)) throw error;
+      // A holder that is only just starting has not said yet who it is.
+      const { pid } = error.context;
+      if (typeof pid === "number" && !asked.has(pid)) ask(stateDir, pid);
+      if (typeof pid === "number") asked.add(pid);
+      if (systemClock.nowMs() >= deadlineMs) {
+        const message = `process ${String(pid)}, which holds ${stateDir}, is still stopping after ${STOP_WAIT_MS / 1000} s`;
+        throw new WeirError({ code: CLI_ERRORS.timeout, source: "user", message });
+      }
     }
     await sleep(systemClock, POLL_MS, cli.signal);
+    cli.signal.throwIfAborted();
   }
 }
 
-function isAlive(pid: number): boolean {
+function ask(stateDir: string, pid: number): void {
   try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false; // ESRCH: it is gone
+    process.kill(pid, "SIGTERM");
+  } catch (error) {
+    // ESRCH: it has ended meanwhile.
+    if (error instanceof Error && "code" in error && error.code === "ESRCH") return;
+    const message = `process ${pid}, which holds ${stateDir}, cannot be asked to stop: ${messageOf(error)}`;
+    throw new WeirError({ code: CLI_ERRORS.environment, source: "user", message, cause: error });
   }
 }

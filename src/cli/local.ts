@@ -1,10 +1,12 @@
 // Everything that `weir up` runs in one process: API server, workload controllers, node agent, controller, and proxies for Gateways.
-// Started in this order, stopped in the reverse one. The quick start is this and a story on top.
+// Started in this order; stopped in the reverse one, but for the pods, which end after all that would judge by them. The quick start is
+// this and a story on top.
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type ClusterClient, createClusterClient } from "../cluster/client.ts";
-import { createController } from "../controller/controller.ts";
+import { type Controller, createController } from "../controller/controller.ts";
 import {
+  type AgentOptions,
   createAgent,
   createEmbeddedServer,
   createGatewayController,
@@ -16,11 +18,14 @@ import {
 import type { Clock } from "../lib/clock.ts";
 import { isWeirError } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
+import { readPorts, writePorts } from "./ports.ts";
 
 /** Default of the API server; the next free port when it is taken. */
 export const DEFAULT_API_PORT = 6440;
 const PORT_TRIES = 50;
 const NODE_NAME = "local";
+/** Holder of the lease. The locked state folder keeps a second one away; a killed one's successor need not wait for the lease to end. */
+const IDENTITY = "local";
 /** Namespace of what weir keeps for itself: the lease, the records of proxies. */
 export const SYSTEM_NAMESPACE = "weir-system";
 
@@ -64,39 +69,26 @@ export async function startLocal(options: LocalOptions): Promise<Local> {
   try {
     const server = await createEmbeddedServer({ stateDir, clock, log });
     stops.push(() => server.close());
-    const listener = await listenSomewhere(server, options.apiPort, log);
+    const remembered = await readPorts(stateDir);
+    const listener = await listenSomewhere(server, options.apiPort, remembered.api, log);
     const kubeconfig = join(stateDir, "kubeconfig");
     server.writeKubeconfig(kubeconfig, listener);
-    const transport = server.transport();
-    const client = createClusterClient(transport);
-
-    const workloads = startWorkloadControllers({ client, clock, log });
-    stops.push(() => workloads.stop());
-    const controller = createController({
-      client,
-      clock,
-      log,
-      identity: `local-${process.pid}`,
-      namespace: SYSTEM_NAMESPACE,
-      bindAddress: options.bindAddress ?? "127.0.0.1",
-    });
-    const { xdsAddress } = await controller.start();
-    stops.push(() => controller.stop());
-
+    const client = createClusterClient(server.transport());
     const agent = createAgent({
-      client,
-      clock,
-      log,
-      stateDir,
-      nodeName: NODE_NAME,
-      network: { kind: "loopback" },
+      ...agentOptions(options, client),
       bindsPods: true,
       ...(images !== undefined && { images }),
       ...(options.workDir !== undefined && { workDir: options.workDir }),
     });
+    stops.push((stopping) => agent.stop(stopping));
+
+    const workloads = startWorkloadControllers({ client, clock, log });
+    stops.push(() => workloads.stop());
+    const { controller, xdsAddress } = await startController(options, client, remembered.xds);
+    stops.push(() => controller.stop());
+    await writePorts(stateDir, { api: listener.port, xds: Number(xdsAddress.split(":").at(-1)) });
     server.provideLogs((request) => agent.readLogs(request));
     await agent.start();
-    stops.push((stopping) => agent.stop(stopping));
     const command = [process.execPath, launcher(), "proxy"];
     const gateways = createGatewayController({ client, clock, log, stateDir, command, xdsAddress });
     gateways.start();
@@ -108,6 +100,70 @@ export async function startLocal(options: LocalOptions): Promise<Local> {
   }
 }
 
+/**
+ * Ends the pods that a killed run has left on a state folder, and starts nothing. Throws with words when the folder cannot be had, above
+ * all when a cluster runs on it.
+ */
+export async function stopLeftovers({
+  stateDir,
+  clock,
+  log,
+}: Pick<LocalOptions, "stateDir" | "clock" | "log">): Promise<void> {
+  const server = await createEmbeddedServer({ stateDir: resolve(stateDir), clock, log });
+  try {
+    const client = createClusterClient(server.transport());
+    const agent = createAgent({ ...agentOptions({ stateDir, clock, log }, client), adoptsOnly: true });
+    await agent.start();
+    await agent.stop({ keepPods: false });
+  } finally {
+    await server.close();
+  }
+}
+
+function agentOptions(
+  { stateDir, clock, log }: Pick<LocalOptions, "stateDir" | "clock" | "log">,
+  client: ClusterClient,
+): AgentOptions {
+  return {
+    client,
+    clock,
+    log,
+    stateDir: resolve(stateDir),
+    nodeName: NODE_NAME,
+    network: { kind: "loopback" },
+  };
+}
+
+/** Starts the controller on the port that proxies of an earlier run still look for, or on another when that is taken by now. */
+async function startController(
+  { clock, log, bindAddress = "127.0.0.1" }: LocalOptions,
+  client: ClusterClient,
+  rememberedPort: number | undefined,
+): Promise<{ readonly controller: Controller; readonly xdsAddress: string }> {
+  const make = (xdsPort: number | undefined): Controller =>
+    createController({
+      client,
+      clock,
+      log,
+      identity: IDENTITY,
+      namespace: SYSTEM_NAMESPACE,
+      bindAddress,
+      ...(xdsPort !== undefined && { xdsPort }),
+    });
+  if (rememberedPort !== undefined) {
+    const controller = make(rememberedPort);
+    try {
+      return { controller, ...(await controller.start()) };
+    } catch (error) {
+      if (!isWeirError(error)) throw error;
+      await controller.stop();
+      log.warn("the last run's xDS port is taken, gateways are replaced", { port: rememberedPort });
+    }
+  }
+  const controller = make(undefined);
+  return { controller, ...(await controller.start()) };
+}
+
 /** The launcher beside this room: src/weir.js in the checkout, dist/src/weir.js in the package. */
 function launcher(): string {
   return fileURLToPath(new URL("../weir.js", import.meta.url));
@@ -116,9 +172,16 @@ function launcher(): string {
 async function listenSomewhere(
   server: EmbeddedServer,
   asked: number | undefined,
+  remembered: number | undefined,
   log: Logger,
 ): Promise<Listener> {
   if (asked !== undefined) return server.listen({ port: asked });
+  if (remembered !== undefined) {
+    const listener = await server.listen({ port: remembered }).catch((error: unknown) => {
+      if (!isWeirError(error)) throw error;
+    });
+    if (listener !== undefined) return listener;
+  }
   for (let port = DEFAULT_API_PORT; port < DEFAULT_API_PORT + PORT_TRIES; port += 1) {
     try {
       const listener = await server.listen({ port });

@@ -12,6 +12,7 @@ import { addDown } from "./down.ts";
 import { addExplain } from "./explain.ts";
 import { addGet } from "./get.ts";
 import { addList } from "./list.ts";
+import { INTERRUPTED, processOutside } from "./outside.ts";
 import { addPause } from "./pause.ts";
 import { addPromote } from "./promote.ts";
 import { addProxy } from "./proxy.ts";
@@ -23,7 +24,7 @@ import { addVersion } from "./version.ts";
 
 /** Runs `weir` with these arguments; resolves with the exit code. */
 export async function main(args: readonly string[], io?: CliIo): Promise<number> {
-  const own = io === undefined ? processIo() : undefined;
+  const own = io === undefined ? processOutside() : undefined;
   const outside = io ?? own?.io;
   if (outside === undefined) throw new TypeError("no outside to run in");
   let exitCode = 0;
@@ -81,39 +82,8 @@ export function createProgram(cli: Cli): Command {
 
 function explainFailure(cli: Cli, error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  if (cli.signal.aborted) return 130;
+  if (cli.signal.aborted) return INTERRUPTED;
   cli.err(`weir: ${messageOf(error)}`);
   if (!isWeirError(error)) cli.err(error instanceof Error ? (error.stack ?? "") : "");
   return isWeirError(error, CLI_ERRORS.usage) ? 2 : 1;
-}
-
-function processIo(): { readonly io: CliIo; readonly release: () => void } {
-  const stopping = new AbortController();
-  const stop = (): void => stopping.abort();
-  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-  for (const signal of signals) process.on(signal, stop);
-  const { stdout } = process;
-  const io: CliIo = {
-    out: (line) => void stdout.write(`${line}\n`),
-    err: (line) => void process.stderr.write(`${line}\n`),
-    write: (text) => void stdout.write(text),
-    env: process.env,
-    signal: stopping.signal,
-    ...(stdout.isTTY && {
-      terminal: {
-        get columns() {
-          return stdout.columns;
-        },
-        get rows() {
-          return stdout.rows;
-        },
-      },
-    }),
-  };
-  return {
-    io,
-    release: () => {
-      for (const signal of signals) process.off(signal, stop);
-    },
-  };
 }

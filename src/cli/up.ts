@@ -47,7 +47,9 @@ export function addUp(program: Command, cli: Cli): void {
         `ready. Apply manifests with: weir apply --state ${flags.state} -f FILE. Ctrl-C stops everything.`,
       );
       await untilAborted(cli.signal);
-      cli.err("stopping pods and server; a second Ctrl-C leaves the pods running");
+      cli.err(
+        "stopping pods and server; a second Ctrl-C ends at once, and what is left then stops with: weir down",
+      );
       await local.stop({ keepPods: false });
     });
 }

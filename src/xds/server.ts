@@ -1,7 +1,14 @@
 // The door to the xDS server: ADS (state of the world) and LRS on one gRPC port. It takes one consistent snapshot per group of nodes and
 // brings it to every connected node, make before break, each node at its own pace; it tells who has what in force, and takes load
 // reports. What to send is decided in session.ts; this file moves it over streams.
-import { Server, ServerCredentials, type ServerDuplexStream, status } from "@grpc/grpc-js";
+import {
+  logVerbosity,
+  Server,
+  ServerCredentials,
+  type ServerDuplexStream,
+  setLogVerbosity,
+  status,
+} from "@grpc/grpc-js";
 import type { Clock } from "../lib/clock.ts";
 import { messageOf, WeirError } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
@@ -101,6 +108,8 @@ interface Endable {
 /** Builds a server; `listen` opens it. */
 export function createXdsServer(options: XdsServerOptions): XdsServer {
   const { clock, log } = options;
+  // The library would write to standard error by itself what is thrown or logged here in words of our own.
+  setLogVerbosity(logVerbosity.NONE);
   const groups = new GroupTable();
   const nodes = new NodeTable();
   const discovery = new Map<string, Set<DiscoveryStream>>();

@@ -1,0 +1,63 @@
+// The process as the CLI's outside: its streams, its terminal, and Ctrl-C as a signal that aborts.
+import type { CliIo } from "./cli.ts";
+
+/** A signal to a terminal's group may arrive twice, from the terminal and passed on by a parent: within this time it is one. */
+const ONE_SIGNAL_MS = 500;
+/** Exit code of a program that Ctrl-C ended. */
+export const INTERRUPTED = 130;
+
+export interface Outside {
+  readonly io: CliIo;
+  /** Gives the signals back to Node. */
+  readonly release: () => void;
+}
+
+/** Takes over the signals and streams of the process. A second SIGINT ends it at once. */
+export function processOutside(): Outside {
+  const stopping = new AbortController();
+  let stoppedAtMs = 0;
+  const stop = (signal: NodeJS.Signals): void => {
+    if (!stopping.signal.aborted) {
+      stoppedAtMs = performance.now();
+      stopping.abort();
+    } else if (signal === "SIGINT" && performance.now() > stoppedAtMs + ONE_SIGNAL_MS) {
+      process.exit(INTERRUPTED);
+    }
+  };
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+  for (const signal of signals) process.on(signal, stop);
+  const { stdout, stderr } = process;
+  stdout.on("error", (error: NodeJS.ErrnoException) => {
+    // The reader of the pipe has seen enough (`weir get … -w | head`): the work for it ends, and that is no failure.
+    if (error.code !== "EPIPE") {
+      stderr.write(`weir: standard output cannot be written: ${error.message}\n`);
+      process.exitCode = 1;
+    }
+    stopping.abort();
+  });
+  // Nobody is left to be told.
+  stderr.on("error", () => undefined);
+  const io: CliIo = {
+    out: (line) => void stdout.write(`${line}\n`),
+    err: (line) => void stderr.write(`${line}\n`),
+    write: (text) => void stdout.write(text),
+    env: process.env,
+    signal: stopping.signal,
+    ...(stdout.isTTY && {
+      terminal: {
+        get columns() {
+          return stdout.columns;
+        },
+        get rows() {
+          return stdout.rows;
+        },
+      },
+    }),
+  };
+  return {
+    io,
+    release: () => {
+      for (const signal of signals) process.off(signal, stop);
+    },
+  };
+}
