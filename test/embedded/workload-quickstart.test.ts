@@ -98,7 +98,7 @@ test("quickstart app: fails as often as it is told, repeatably, and is healthy a
   t.ok(errors >= 8 && errors <= 22, `${errors} of 50`);
 });
 
-test("quickstart app: answers what is under way after SIGTERM, refuses what is new, and exits with 0", async (t) => {
+test("quickstart app: after SIGTERM answers what is under way and, for a moment, what is new, then exits with 0", async (t) => {
   const app = await startApp(t, { VERSION: "blue", LATENCY_MS: "800" });
   const sent = request(app.url);
   const answer = new Promise<number>((resolve, reject) => {
@@ -115,7 +115,11 @@ test("quickstart app: answers what is under way after SIGTERM, refuses what is n
   t.ok(connected);
   // An answer to a later request: the earlier one has been read.
   await fetch(`${app.url}/healthz`);
+  const drains = new Promise((resolve) => app.child.stdout?.once("data", resolve));
   app.child.kill("SIGTERM");
+  await drains;
+  const late = await fetch(`${app.url}/healthz`);
+  t.same([late.status, late.headers.get("connection")], [200, "close"]);
   t.equal(await answer, 200);
   t.equal(await app.exited, 0);
   await t.rejects(fetch(app.url));

@@ -3,7 +3,8 @@
 //
 //   PORT        where to listen (POD_IP, or all addresses)       ERROR_RATE  share of answers with status 500, 0 to 1
 //   VERSION     what it calls itself, e.g. a colour               LATENCY_MS  mean time an answer takes
-//   SEED        makes the choice of failures repeatable           DRAIN_MS    longest wait for requests under way at the end
+//   SEED        makes the choice of failures repeatable           LINGER_MS   still served for so long after SIGTERM
+//   DRAIN_MS    longest wait for requests under way after that
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 
 interface Settings {
@@ -12,6 +13,7 @@ interface Settings {
   readonly version: string;
   readonly errorRate: number;
   readonly latencyMs: number;
+  readonly lingerMs: number;
   readonly drainMs: number;
   readonly random: () => number;
 }
@@ -69,9 +71,14 @@ function send(response: ServerResponse, status: number, type: string, body: stri
   response.end(body);
 }
 
-/** Takes no new connections, answers what is under way, then exits. */
+/** Serves on until everybody has heard that it goes, closing connections with their answers; then ends what is left, and exits. */
 function drain(server: Server, settings: Settings): void {
   console.log(`${settings.version} drains`);
+  server.prependListener("request", (_request, response) => response.setHeader("connection", "close"));
+  setTimeout(() => close(server, settings), settings.lingerMs);
+}
+
+function close(server: Server, settings: Settings): void {
   server.close(() => process.exit(0));
   server.closeIdleConnections();
   // Keep-alive connections become idle one by one as their answers go out.
@@ -87,6 +94,7 @@ function readSettings(env: NodeJS.ProcessEnv): Settings {
     version,
     errorRate: number(env, "ERROR_RATE", 0, 1),
     latencyMs: number(env, "LATENCY_MS", 0, 60_000),
+    lingerMs: number(env, "LINGER_MS", 500, 600_000),
     drainMs: number(env, "DRAIN_MS", 10_000, 600_000),
     random: env.SEED === undefined ? Math.random : seeded(number(env, "SEED", 0, 2 ** 32)),
   };
