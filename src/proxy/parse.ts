@@ -2,6 +2,7 @@
 // goes on at the next call, so that no cut of the input changes what it finds and no byte is looked at twice.
 // What is refused, and why: RFC 9112 2.2, 3, 5, 6; the table REFUSAL names each case.
 import {
+  COLON,
   COMMA,
   CR,
   HTAB,
@@ -127,7 +128,7 @@ export class HeadParser {
     let state = this.#state;
     while (p < limit) {
       switch (state) {
-        case S.VALUE: {
+        case S.VALUE:
           while (p < limit && IS_VALUE[buf[p]!] === 1) p++;
           if (p === limit) break;
           if (buf[p] !== CR) return this.#refuse(buf[p] === LF ? REFUSAL.lineEnd : REFUSAL.fieldValue);
@@ -135,23 +136,20 @@ export class HeadParser {
           p++;
           state = S.VALUE_LF;
           break;
-        }
-        case S.NAME: {
+        case S.NAME:
           while (p < limit && IS_TOKEN[buf[p]!] === 1) p++;
           if (p === limit) break;
           this.#nameEnd = p - base;
           if (this.#nameEnd === this.#mark) return this.#refuse(REFUSAL.fieldName);
-          if (buf[p] !== 0x3a) {
-            if (this.#kind !== KIND.RESPONSE || (buf[p] !== SP && buf[p] !== HTAB))
-              return this.#refuse(REFUSAL.fieldName);
-            head.hasOddLine = true;
-            state = S.NAME_SPACE;
+          if (buf[p] === COLON) {
+            p++;
+            state = S.VALUE_SPACE;
             break;
           }
-          p++;
-          state = S.VALUE_SPACE;
+          if (this.#kind !== KIND.RESPONSE) return this.#refuse(REFUSAL.fieldName);
+          head.hasOddLine = true;
+          state = S.NAME_SPACE;
           break;
-        }
         case S.VALUE_SPACE:
           while (p < limit && (buf[p] === SP || buf[p] === HTAB)) p++;
           if (p === limit) break;
@@ -163,20 +161,18 @@ export class HeadParser {
           p++;
           state = S.FIELD;
           break;
-        case S.FIELD: {
-          const byte = buf[p]!;
-          if (byte === CR) {
+        case S.FIELD:
+          if (buf[p] === CR) {
             p++;
             state = S.END_LF;
             break;
           }
-          if (byte === SP || byte === HTAB) return this.#refuse(REFUSAL.fold);
-          if (byte === LF) return this.#refuse(REFUSAL.lineEnd);
+          if (buf[p] === SP || buf[p] === HTAB) return this.#refuse(REFUSAL.fold);
+          if (buf[p] === LF) return this.#refuse(REFUSAL.lineEnd);
           if (head.fieldCount === MAX_FIELDS) return this.#refuse(REFUSAL.fieldCount);
           this.#mark = p - base;
           state = S.NAME;
           break;
-        }
         case S.END_LF:
           if (buf[p] !== LF) return this.#refuse(REFUSAL.lineEnd);
           head.length = p + 1 - base;
@@ -184,7 +180,7 @@ export class HeadParser {
         case S.NAME_SPACE:
           while (p < limit && (buf[p] === SP || buf[p] === HTAB)) p++;
           if (p === limit) break;
-          if (buf[p] !== 0x3a) return this.#refuse(REFUSAL.fieldName);
+          if (buf[p] !== COLON) return this.#refuse(REFUSAL.fieldName);
           p++;
           state = S.VALUE_SPACE;
           break;
@@ -213,11 +209,16 @@ export class HeadParser {
     return false;
   }
 
-  /** One step or more of the start line; false when refused. */
   #startLine(buf: Buffer, base: number, limit: number): boolean {
+    const isRequest = this.#kind === KIND.REQUEST;
+    return isRequest ? this.#requestLine(buf, base, limit) : this.#statusLine(buf, base, limit);
+  }
+
+  /** Steps of the request line up to the first field; false when refused. */
+  #requestLine(buf: Buffer, base: number, limit: number): boolean {
     const head = this.head;
     let p = base + this.#at;
-    while (p < limit) {
+    while (p < limit && this.#state !== S.FIELD) {
       const byte = buf[p]!;
       switch (this.#state) {
         case S.START:
@@ -257,59 +258,66 @@ export class HeadParser {
           this.#mark = p - base;
           this.#state = S.VERSION;
           break;
-        case S.VERSION:
-        case S.STATUS_VERSION: {
-          const at = p - base - this.#mark;
-          if (at < VERSION.length) {
-            if (byte !== VERSION[at]) return this.#refuseLine(this.#versionRefusal(at, byte));
-          } else if (at === VERSION.length) {
-            if (byte !== 0x30 && byte !== 0x31) return this.#refuseLine(this.#versionRefusal(at, byte));
-            head.minor = byte - 0x30;
-          } else {
-            if (this.#state === S.VERSION) {
-              if (byte !== CR) return this.#refuseLine(byte === LF ? REFUSAL.lineEnd : REFUSAL.version);
-              this.#state = S.LINE_LF;
-            } else {
-              if (byte !== SP) return this.#refuseLine(REFUSAL.status);
-              this.#mark = p + 1 - base;
-              this.#state = S.STATUS;
-            }
-          }
+        default:
+          if (!this.#lineEnd(byte, p - base)) return false;
           p++;
-          break;
-        }
-        case S.STATUS: {
-          const at = p - base - this.#mark;
-          if (at === 3) {
-            if (head.status < 100 || head.status > 599) return this.#refuseLine(REFUSAL.status);
-            head.hasReason = byte === SP;
-            if (byte !== SP && byte !== CR) return this.#refuseLine(REFUSAL.status);
-            this.#state = byte === SP ? S.REASON : S.LINE_LF;
-          } else {
-            if (byte < 0x30 || byte > 0x39) return this.#refuseLine(REFUSAL.status);
-            head.status = head.status * 10 + byte - 0x30;
-          }
-          p++;
-          break;
-        }
-        case S.REASON:
-          while (p < limit && IS_VALUE[buf[p]!] === 1) p++;
-          if (p === limit) break;
-          if (buf[p] !== CR) return this.#refuseLine(REFUSAL.status);
-          p++;
-          this.#state = S.LINE_LF;
-          break;
-        case S.LINE_LF:
-          if (byte !== LF) return this.#refuseLine(REFUSAL.lineEnd);
-          p++;
-          head.lineEnd = p - base;
-          this.#state = S.FIELD;
-          this.#at = p - base;
-          return true;
       }
     }
     this.#at = p - base;
     return true;
+  }
+
+  /** Steps of the status line up to the first field; false when refused. */
+  #statusLine(buf: Buffer, base: number, limit: number): boolean {
+    const head = this.head;
+    let p = base + this.#at;
+    while (p < limit && this.#state !== S.FIELD) {
+      const byte = buf[p]!;
+      if (this.#state === S.REASON) {
+        while (p < limit && IS_VALUE[buf[p]!] === 1) p++;
+        if (p === limit) break;
+        if (buf[p] !== CR) return this.#refuseLine(REFUSAL.status);
+        this.#state = S.LINE_LF;
+      } else if (this.#state === S.STATUS) {
+        if (p - base - this.#mark < 3) {
+          if (byte < 0x30 || byte > 0x39) return this.#refuseLine(REFUSAL.status);
+          head.status = head.status * 10 + byte - 0x30;
+        } else {
+          if (head.status < 100 || head.status > 599) return this.#refuseLine(REFUSAL.status);
+          if (byte !== SP && byte !== CR) return this.#refuseLine(REFUSAL.status);
+          head.hasReason = byte === SP;
+          this.#state = byte === SP ? S.REASON : S.LINE_LF;
+        }
+      } else if (!this.#lineEnd(byte, p - base)) return false;
+      p++;
+    }
+    this.#at = p - base;
+    return true;
+  }
+
+  /** One byte, at position `at`, of a version or of the LF that ends the start line; false when refused. */
+  #lineEnd(byte: number, at: number): boolean {
+    const head = this.head;
+    if (this.#state === S.LINE_LF) {
+      if (byte !== LF) return this.#refuseLine(REFUSAL.lineEnd);
+      head.lineEnd = at + 1;
+      this.#state = S.FIELD;
+      return true;
+    }
+    const index = at - this.#mark;
+    if (index < VERSION.length)
+      return byte === VERSION[index] || this.#refuseLine(this.#versionRefusal(index, byte));
+    if (index === VERSION.length) {
+      head.minor = byte - 0x30;
+      return head.minor === 0 || head.minor === 1 || this.#refuseLine(this.#versionRefusal(index, byte));
+    }
+    if (this.#kind === KIND.RESPONSE) {
+      this.#mark = at + 1;
+      this.#state = S.STATUS;
+      return byte === SP || this.#refuseLine(REFUSAL.status);
+    }
+    this.#state = S.LINE_LF;
+    return byte === CR || this.#refuseLine(byte === LF ? REFUSAL.lineEnd : REFUSAL.version);
   }
 
   #versionRefusal(at: number, byte: number): Refusal {
