@@ -22,7 +22,9 @@ spec:
       steps: [{ setWeight: 50 }, { pause: {} }]
 `;
 
-test("kubectl: get, watch, describe, logs, apply, patch, scale, wait and delete work on a running Rollout", { timeout: 180_000 }, async (t) => {
+test("kubectl: get, watch, describe, logs, apply, patch, scale, wait and delete work on a running Rollout", {
+  timeout: 180_000,
+}, async (t) => {
   const kubectl = await requireKubectl(t);
   if (kubectl === undefined) return;
   const up = await startUp(await stateFolder(t));

@@ -82,9 +82,10 @@ export function run(
   command: readonly string[],
   input = "",
   env: Readonly<Record<string, string>> = {},
+  timeoutMs: number = COMMAND_TIMEOUT_MS,
 ): Promise<CommandResult> {
   const [program = "", ...args] = command;
-  const child = spawn(program, args, { env: { ...process.env, ...env }, timeout: COMMAND_TIMEOUT_MS });
+  const child = spawn(program, args, { env: { ...process.env, ...env }, timeout: timeoutMs });
   let stdout = "";
   let stderr = "";
   child.stdout.on("data", (chunk: Buffer) => {
