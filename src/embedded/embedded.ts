@@ -3,6 +3,12 @@ export { type Agent, type AgentLogRequest, type AgentOptions, createAgent, NO_LO
 export { defaultImages, IMAGES_INVALID, type ImageEntry, type ImageMap, loadImages } from "./agent/images.ts";
 export type { AgentNetwork } from "./agent/network.ts";
 export { PORTS_ANNOTATION } from "./agent/podspec.ts";
+export {
+  createGatewayController,
+  GATEWAY_LABEL,
+  type GatewayController,
+  type GatewayControllerDeps,
+} from "./gateway/gateways.ts";
 export { SERVER_ERRORS } from "./server/errors.ts";
 export type { Listener, ListenOptions } from "./server/listen.ts";
 export type { LogProvider, LogRequest } from "./server/logs.ts";
