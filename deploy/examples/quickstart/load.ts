@@ -60,7 +60,11 @@ function main(): void {
   let second = newTally();
   let inFlight = 0;
   let next = 0;
-  const tallies = (): readonly Tally[] => [total, phase.tally, second];
+  // A request belongs to the phase in which it was sent, and to the second in which its answer came: a slow one outlives its own.
+  const tallies = (): readonly Tally[] => [total, phase.tally];
+  const record = (mine: readonly Tally[], change: (tally: Tally) => void): void => {
+    for (const tally of [...mine, second]) change(tally);
+  };
 
   const issue = (index: number, triesLeft: number, mine: readonly Tally[]): void => {
     const target = settings.targets[index % settings.targets.length];
@@ -75,11 +79,11 @@ function main(): void {
       headers: settings.host === undefined ? {} : { host: settings.host },
     });
     let isOver = false;
-    const finish = (record: (tally: Tally) => void): void => {
+    const finish = (change: (tally: Tally) => void): void => {
       if (isOver) return;
       isOver = true;
       inFlight -= 1;
-      mine.forEach(record);
+      record(mine, change);
     };
     const fail = (reason: string): void =>
       finish((tally) => {
@@ -94,7 +98,9 @@ function main(): void {
         error.code === "ECONNREFUSED" || (error.code === "ECONNRESET" && request.reusedSocket);
       if (!wasNotSent || triesLeft === 0) return fail(error.code ?? error.message);
       isOver = true;
-      for (const tally of mine) tally.retried += 1;
+      record(mine, (tally) => {
+        tally.retried += 1;
+      });
       issue(index + 1, triesLeft - 1, mine);
     });
     request.on("response", (response) => {
@@ -117,10 +123,14 @@ function main(): void {
     for (; issued < due; issued += 1) {
       const mine = tallies();
       if (inFlight >= MAX_IN_FLIGHT) {
-        for (const tally of mine) tally.skipped += 1;
+        record(mine, (tally) => {
+          tally.skipped += 1;
+        });
         continue;
       }
-      for (const tally of mine) tally.sent += 1;
+      record(mine, (tally) => {
+        tally.sent += 1;
+      });
       inFlight += 1;
       next += 1;
       issue(next, settings.targets.length - 1, mine);
