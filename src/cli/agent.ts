@@ -4,7 +4,8 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { createAgent, loadImages } from "../embedded/embedded.ts";
 import { systemClock } from "../lib/clock.ts";
-import { type Cli, type ClusterFlags, withCluster, withClusterFlags } from "./cli.ts";
+import type { Cli } from "./cli.ts";
+import { type ClusterFlags, withCluster, withClusterFlags } from "./cluster.ts";
 import { formatFlag, type LogFlags, levelFlag, loggerFor } from "./flags.ts";
 import { defaultStateDir, untilAborted } from "./up.ts";
 

@@ -4,15 +4,8 @@ import type { Command } from "commander";
 import { formatPath, lint } from "../api/api.ts";
 import { type ApplyResult, applyObject } from "../cluster/client.ts";
 import { WeirError } from "../lib/errors.ts";
-import {
-  CLI_ERRORS,
-  type Cli,
-  type ClusterFlags,
-  type Connected,
-  sayServer,
-  withCluster,
-  withClusterFlags,
-} from "./cli.ts";
+import { CLI_ERRORS, type Cli } from "./cli.ts";
+import { type ClusterFlags, type Connected, sayServer, withCluster, withClusterFlags } from "./cluster.ts";
 import { type Manifest, manifestError, readManifests } from "./manifests.ts";
 
 interface ApplyFlags extends ClusterFlags {

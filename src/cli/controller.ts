@@ -2,7 +2,8 @@
 import type { Command } from "commander";
 import { createController } from "../controller/controller.ts";
 import { systemClock } from "../lib/clock.ts";
-import { type Cli, type ClusterFlags, withCluster, withClusterFlags } from "./cli.ts";
+import type { Cli } from "./cli.ts";
+import { type ClusterFlags, withCluster, withClusterFlags } from "./cluster.ts";
 import { formatFlag, type LogFlags, levelFlag, loggerFor, portFlag } from "./flags.ts";
 import { SYSTEM_NAMESPACE } from "./local.ts";
 import { untilAborted } from "./up.ts";

@@ -3,16 +3,15 @@ import type { Command } from "commander";
 import type { ResourceType } from "../api/api.ts";
 import { type Clock, sleep, systemClock } from "../lib/clock.ts";
 import { WeirError } from "../lib/errors.ts";
+import { CLI_ERRORS, type Cli } from "./cli.ts";
 import {
-  CLI_ERRORS,
-  type Cli,
   type ClusterFlags,
   type Connected,
   kindNamed,
   sayServer,
   withCluster,
   withClusterFlags,
-} from "./cli.ts";
+} from "./cluster.ts";
 import { readManifests } from "./manifests.ts";
 
 const POLL_MS = 200;

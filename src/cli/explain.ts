@@ -3,7 +3,8 @@ import type { Command } from "commander";
 import { RESOURCES } from "../api/api.ts";
 import { explainRollout } from "../controller/controller.ts";
 import { systemClock } from "../lib/clock.ts";
-import { type Cli, type ClusterFlags, getOrFail, withCluster, withClusterFlags } from "./cli.ts";
+import type { Cli } from "./cli.ts";
+import { type ClusterFlags, getOrFail, withCluster, withClusterFlags } from "./cluster.ts";
 
 /** Adds the command. */
 export function addExplain(program: Command, cli: Cli): void {

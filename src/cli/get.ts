@@ -2,16 +2,15 @@
 import type { Command } from "commander";
 import { RESOURCES } from "../api/api.ts";
 import { WeirError } from "../lib/errors.ts";
+import { CLI_ERRORS, type Cli } from "./cli.ts";
 import {
-  CLI_ERRORS,
-  type Cli,
   type ClusterFlags,
   type Connected,
   getOrFail,
   kindNamed,
   withCluster,
   withClusterFlags,
-} from "./cli.ts";
+} from "./cluster.ts";
 import { renderRollout } from "./render.ts";
 import { type RolloutParts, viewRollout } from "./rolloutview.ts";
 import { readParts, watchParts } from "./watchrollout.ts";

@@ -2,7 +2,8 @@
 import type { Command } from "commander";
 import { RESOURCES, readReplicaSet, readRollout } from "../api/api.ts";
 import { WeirError } from "../lib/errors.ts";
-import { CLI_ERRORS, type Cli, type ClusterFlags, kindNamed, withCluster, withClusterFlags } from "./cli.ts";
+import { CLI_ERRORS, type Cli } from "./cli.ts";
+import { type ClusterFlags, kindNamed, withCluster, withClusterFlags } from "./cluster.ts";
 import { renderTable } from "./render.ts";
 import { viewRollout } from "./rolloutview.ts";
 

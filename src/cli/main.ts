@@ -2,25 +2,8 @@
 // Exit codes: 0 done, 1 failed, 2 wrong usage, 130 ended by Ctrl-C.
 import { Command, CommanderError } from "commander";
 import { isWeirError, messageOf } from "../lib/errors.ts";
-import { addAbort } from "./abort.ts";
-import { addAgent } from "./agent.ts";
-import { addApply } from "./apply.ts";
 import { CLI_ERRORS, type Cli, type CliIo } from "./cli.ts";
-import { addController } from "./controller.ts";
-import { addDelete } from "./delete.ts";
-import { addDown } from "./down.ts";
-import { addExplain } from "./explain.ts";
-import { addGet } from "./get.ts";
-import { addList } from "./list.ts";
 import { INTERRUPTED, processOutside } from "./outside.ts";
-import { addPause } from "./pause.ts";
-import { addPromote } from "./promote.ts";
-import { addProxy } from "./proxy.ts";
-import { addQuickstart } from "./quickstart/quickstart.ts";
-import { addRetry } from "./retry.ts";
-import { addStatus } from "./status.ts";
-import { addUp } from "./up.ts";
-import { addVersion } from "./version.ts";
 
 /** Runs `weir` with these arguments; resolves with the exit code. */
 export async function main(args: readonly string[], io?: CliIo): Promise<number> {
@@ -33,7 +16,8 @@ export async function main(args: readonly string[], io?: CliIo): Promise<number>
   };
   const cli: Cli = { ...outside, exitWith };
   try {
-    await createProgram(cli).parseAsync([...args], { from: "user" });
+    const program = await createProgram(cli, args[0]);
+    await program.parseAsync([...args], { from: "user" });
     return exitCode;
   } catch (error) {
     return explainFailure(cli, error);
@@ -42,29 +26,34 @@ export async function main(args: readonly string[], io?: CliIo): Promise<number>
   }
 }
 
-/** In the order in which help lists them. */
-const COMMANDS: readonly ((program: Command, cli: Cli) => void)[] = [
-  addQuickstart,
-  addUp,
-  addDown,
-  addApply,
-  addDelete,
-  addGet,
-  addList,
-  addStatus,
-  addPromote,
-  addAbort,
-  addRetry,
-  addPause,
-  addExplain,
-  addController,
-  addProxy,
-  addAgent,
-  addVersion,
-];
+/** A command's file: its `add<Name>` under the name `add`. */
+type AddCommand = (program: Command, cli: Cli) => void;
 
-/** The program with all its commands. */
-export function createProgram(cli: Cli): Command {
+/**
+ * In the order in which help lists them. A command is loaded when it is called: a proxy must not carry the control plane in its memory.
+ */
+const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
+  quickstart: async () => (await import("./quickstart/quickstart.ts")).addQuickstart,
+  up: async () => (await import("./up.ts")).addUp,
+  down: async () => (await import("./down.ts")).addDown,
+  apply: async () => (await import("./apply.ts")).addApply,
+  delete: async () => (await import("./delete.ts")).addDelete,
+  get: async () => (await import("./get.ts")).addGet,
+  list: async () => (await import("./list.ts")).addList,
+  status: async () => (await import("./status.ts")).addStatus,
+  promote: async () => (await import("./promote.ts")).addPromote,
+  abort: async () => (await import("./abort.ts")).addAbort,
+  retry: async () => (await import("./retry.ts")).addRetry,
+  pause: async () => (await import("./pause.ts")).addPause,
+  explain: async () => (await import("./explain.ts")).addExplain,
+  controller: async () => (await import("./controller.ts")).addController,
+  proxy: async () => (await import("./proxy.ts")).addProxy,
+  agent: async () => (await import("./agent.ts")).addAgent,
+  version: async () => (await import("./version.ts")).addVersion,
+};
+
+/** The program with the command named, or with all of them. */
+export async function createProgram(cli: Cli, wanted?: string): Promise<Command> {
   const program = new Command("weir")
     .description(
       "shifts traffic between versions of a service and decides, from what the traffic shows, whether to go on",
@@ -75,7 +64,9 @@ export function createProgram(cli: Cli): Command {
       writeErr: (text) => cli.err(text.replace(/\n$/, "")),
     })
     .showHelpAfterError("run `weir help` for the commands");
-  for (const add of COMMANDS) add(program, cli);
+  const only = wanted !== undefined && Object.hasOwn(COMMANDS, wanted) ? COMMANDS[wanted] : undefined;
+  const loads = only === undefined ? Object.values(COMMANDS) : [only];
+  for (const add of await Promise.all(loads.map((load) => load()))) add(program, cli);
   for (const command of program.commands) command.copyInheritedSettings(program);
   return program;
 }

@@ -7,7 +7,8 @@ import { type Document, LineCounter, parseAllDocuments } from "yaml";
 import type { KubeObject, ResourceType } from "../api/api.ts";
 import { isWeirError, messageOf, WeirError } from "../lib/errors.ts";
 import { isObject } from "../lib/json.ts";
-import { CLI_ERRORS, kindOfManifest } from "./cli.ts";
+import { CLI_ERRORS } from "./cli.ts";
+import { kindOfManifest } from "./cluster.ts";
 
 /** Files beyond this size are refused. */
 const MAX_BYTES = 16 * 1024 * 1024;

@@ -1,7 +1,8 @@
 // The shape of commands that ask one thing of one Rollout: read it, send the patches, say what was done and where.
 import type { Command } from "commander";
 import { RESOURCES, type Rollout, readRollout } from "../api/api.ts";
-import { type Cli, type ClusterFlags, getOrFail, sayServer, withCluster, withClusterFlags } from "./cli.ts";
+import type { Cli } from "./cli.ts";
+import { type ClusterFlags, getOrFail, sayServer, withCluster, withClusterFlags } from "./cluster.ts";
 import type { Operation } from "./operations.ts";
 
 export interface OperationCommand {

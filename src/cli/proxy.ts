@@ -10,6 +10,8 @@ import { formatFlag, type LogFlags, levelFlag, loggerFor } from "./flags.ts";
 
 interface ProxyFlags extends LogFlags {
   readonly config: string;
+  readonly serviceNode?: string;
+  readonly serviceCluster?: string;
 }
 
 /** Adds the command. */
@@ -18,10 +20,12 @@ export function addProxy(program: Command, cli: Cli): void {
     .command("proxy")
     .description("run a proxy from an Envoy v3 bootstrap (YAML or JSON)")
     .requiredOption("--config <file>", "the bootstrap")
+    .option("--service-node <id>", "id of this proxy, instead of the bootstrap's node.id")
+    .option("--service-cluster <group>", "group of this proxy, instead of the bootstrap's node.cluster")
     .option("--log-level <level>", "error, warn, info or debug", levelFlag, "info")
     .option("--log-format <format>", "text or json", formatFlag, "text")
     .action(async (flags: ProxyFlags) => {
-      const bootstrap = readBootstrap(await read(flags.config), flags.config);
+      const bootstrap = readBootstrap(await read(flags.config), flags.config, flags);
       await runProxy(bootstrap, { clock: systemClock, log: loggerFor(cli, flags) }, cli.signal);
     });
 }

@@ -3,15 +3,8 @@ import type { Command } from "commander";
 import { RESOURCES } from "../api/api.ts";
 import { parseDuration } from "../lib/duration.ts";
 import { WeirError } from "../lib/errors.ts";
-import {
-  CLI_ERRORS,
-  type Cli,
-  type ClusterFlags,
-  type Connected,
-  getOrFail,
-  withCluster,
-  withClusterFlags,
-} from "./cli.ts";
+import { CLI_ERRORS, type Cli } from "./cli.ts";
+import { type ClusterFlags, type Connected, getOrFail, withCluster, withClusterFlags } from "./cluster.ts";
 import { phaseSeen } from "./rolloutview.ts";
 import { readParts, watchParts } from "./watchrollout.ts";
 
