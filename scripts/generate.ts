@@ -29,6 +29,7 @@ async function outputs(withGo: boolean): Promise<Map<string, string>> {
   // The vectors are their own cases: Go rewrites the answers.
   const cases = await readFile(join(ROOT, VALIDATION), "utf8");
   files.set(VALIDATION, await go("validation", "", cases));
+  files.set("test/compat/replicas.vectors.json", await go("replicas", ""));
   return files;
 }
 

@@ -109,7 +109,9 @@ function grow(counts: RollCounts, target: Split, bound: number): Split {
   const raise = (spec: number, wanted: number, most: number): number =>
     wanted > spec && most > 0 ? Math.min(wanted, spec + most) : spec;
   const stable = raise(stableSpec, target.stable, budget);
-  const canary = raise(canarySpec, target.canary, budget - (stable - stableSpec));
+  // What does not exist yet takes no pods.
+  const canary =
+    counts.canary === undefined ? 0 : raise(canarySpec, target.canary, budget - (stable - stableSpec));
   return { canary, stable };
 }
 
