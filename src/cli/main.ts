@@ -15,6 +15,8 @@ export async function main(args: readonly string[], io?: CliIo): Promise<number>
     exitCode = code;
   };
   const cli: Cli = { ...outside, exitWith };
+  // Clocks and idle connections do not keep a process alive; a command that still runs does.
+  const alive = setInterval(() => undefined, 60_000);
   try {
     const program = await createProgram(cli, args[0]);
     await program.parseAsync([...args], { from: "user" });
@@ -22,6 +24,7 @@ export async function main(args: readonly string[], io?: CliIo): Promise<number>
   } catch (error) {
     return explainFailure(cli, error);
   } finally {
+    clearInterval(alive);
     own?.release();
   }
 }

@@ -54,12 +54,10 @@ export function addUp(program: Command, cli: Cli): void {
     });
 }
 
-/** Resolves when the signal aborts; keeps the process alive until then. */
-export async function untilAborted(signal: AbortSignal): Promise<void> {
-  const alive = setInterval(() => undefined, 60_000);
-  await new Promise<void>((resolveWait) => {
+/** Resolves when the signal aborts. */
+export function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolveWait) => {
     if (signal.aborted) resolveWait();
     else signal.addEventListener("abort", () => resolveWait(), { once: true });
   });
-  clearInterval(alive);
 }
