@@ -35,6 +35,8 @@ export interface ContainerOptions {
   /** What is shown before the first start. */
   readonly initialReason: "ContainerCreating" | "PodInitializing";
   readonly graceMs: number;
+  /** What the API said of the container when this agent took charge of it. */
+  readonly earlier?: ContainerStatus;
   /** 1 as Kubernetes; less in tests. Multiplies every back-off. */
   readonly backoffScale: number;
   readonly prepare: () => Promise<Launch>;
@@ -140,6 +142,12 @@ class ContainerLoop implements ContainerRunner {
         this.#cwd = launch.cwd;
       }
       this.#state = { running: { startedAt: timestamp(newest.process.startedAtMs) } };
+      // It served while nobody looked: it stays ready until a probe of this agent says otherwise, so that traffic goes on.
+      const { earlier } = this.#options;
+      if (earlier?.containerID === this.#containerId(number)) {
+        this.#isReady = earlier.ready;
+        this.#isStarted = earlier.started === true;
+      }
     } else if (newest.kind === "exited") {
       this.#recovered = newest;
       this.#state = { terminated: this.#terminatedBy(newest, number) };

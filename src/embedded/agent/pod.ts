@@ -251,11 +251,13 @@ function makeRunners(
   dir: string,
   onChange: () => void,
 ): readonly ContainerRunner[] {
-  const { metadata, spec } = pod();
+  const { metadata, spec, status } = pod();
+  const known = [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])];
   const inits = spec.initContainers ?? [];
   const lookup = dataLookup(deps.client, metadata.namespace ?? "default");
-  const make = (container: Container, role: ContainerRole): ContainerRunner =>
-    createContainer({
+  const make = (container: Container, role: ContainerRole): ContainerRunner => {
+    const earlier = known.find(({ name }) => name === container.name);
+    return createContainer({
       clock: deps.clock,
       container,
       role,
@@ -280,7 +282,9 @@ function makeRunners(
         );
       },
       onChange,
+      ...(earlier !== undefined && { earlier }),
     });
+  };
   return [
     ...inits.map((container) => make(container, container.restartPolicy === "Always" ? "sidecar" : "init")),
     ...(spec.containers ?? []).map((container) => make(container, "main")),
