@@ -2,6 +2,7 @@
 // connections, answers say `Connection: close`, what is in flight finishes until the drain deadline, then everything is closed.
 // The request's way: listener.ts (accept) -> downstream.ts (frame) -> match.ts -> split.ts -> exchange.ts (forward) -> pool.ts -> upstream.ts.
 import { randomBytes } from "node:crypto";
+import { releaseStartupMemory } from "../lib/memory.ts";
 import {
   type ControlPlane,
   controlPlaneOf,
@@ -123,6 +124,7 @@ function createClient(
   const epoch = `${core.clock.nowMs()}-${process.pid}-${randomBytes(4).toString("hex")}`;
   node.metadata = { ...node.metadata, [EPOCH_KEY]: epoch };
   node.userAgentName = "weir";
+  let isStartOver = false;
   return createXdsClient({
     addresses: controlPlane.addresses,
     node,
@@ -130,6 +132,10 @@ function createClient(
     log: core.log,
     async onUpdate(update) {
       await configuration.apply(update);
+      if (!isStartOver && configuration.isReady) {
+        isStartOver = true;
+        releaseStartupMemory();
+      }
       return { kind: "ok" };
     },
     ...(controlPlane.reportsLoad ? { reportLoads: () => loadSamples(core.stats) } : {}),
