@@ -1,11 +1,17 @@
 // Gives every Gateway of class weir a proxy: one pod beside the Gateway, run by the node agent like any other, so that it is restarted, adopted
-// after a crash and logged as pods are. Its bootstrap file lies in the state folder; a pod whose bootstrap changed is replaced.
+// after a crash and logged as pods are. Its bootstrap file lies in the state folder; a pod whose bootstrap changed is replaced. A Gateway
+// annotated `weir.dev/proxy: none` gets none: another xDS client serves it.
 import { createHash } from "node:crypto";
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { apiVersionOf, type KubeObject, RESOURCES, readGateway } from "../../api/api.ts";
-import { CLUSTER_ERRORS, type ClusterClient, createReflector, createWorkQueue } from "../../cluster/client.ts";
+import {
+  CLUSTER_ERRORS,
+  type ClusterClient,
+  createReflector,
+  createWorkQueue,
+} from "../../cluster/client.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { isWeirError, WeirError } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
@@ -13,6 +19,8 @@ import { gatewayBootstrap } from "./bootstrap.ts";
 
 /** Label of a gateway's pod: the name of its Gateway. */
 export const GATEWAY_LABEL = "weir.dev/gateway";
+/** On a Gateway: `none` for no proxy beside it. Another client of the control plane, a stock Envoy for one, stands in its place. */
+export const PROXY_ANNOTATION = "weir.dev/proxy";
 const BOOTSTRAP_ANNOTATION = "weir.dev/bootstrap";
 const ADMIN_PORT_ANNOTATION = "weir.dev/admin-port";
 const CLASS = "weir";
@@ -61,6 +69,17 @@ export function createGatewayController(deps: GatewayControllerDeps): GatewayCon
     }
     const present = pods.store.get(`${namespace}/${podName}`);
     if (present?.metadata.deletionTimestamp !== undefined) return;
+    const remove = ({ metadata: { uid } }: KubeObject): Promise<void> =>
+      client.delete(
+        RESOURCES.pod,
+        { namespace, name: podName },
+        { signal, ...(uid !== undefined && { uid }) },
+      );
+    if (gateway.metadata.annotations?.[PROXY_ANNOTATION] === "none") {
+      if (present === undefined) return;
+      log.info("gateway proxy is stopped: the Gateway asks for none", { gateway: key });
+      return remove(present);
+    }
     const adminPort =
       adminPortOf(present) ?? reserved.get(key) ?? (await freePort(deps, pods.store.list(), reserved));
     reserved.set(key, adminPort);
@@ -78,16 +97,15 @@ export function createGatewayController(deps: GatewayControllerDeps): GatewayCon
     if (present?.metadata.annotations?.[BOOTSTRAP_ANNOTATION] === hash) return;
     if (present !== undefined) {
       log.info("gateway proxy is replaced", { gateway: key });
-      const { uid } = present.metadata;
-      return client.delete(
-        RESOURCES.pod,
-        { namespace, name: podName },
-        { signal, ...(uid !== undefined && { uid }) },
-      );
+      return remove(present);
     }
     const file = await writeBootstrap(deps.stateDir, namespace, name, bootstrap);
     try {
-      await client.create(RESOURCES.pod, podOf(gateway, podName, file, deps.command, adminPort, hash), signal);
+      await client.create(
+        RESOURCES.pod,
+        podOf(gateway, podName, file, deps.command, adminPort, hash),
+        signal,
+      );
     } catch (error) {
       // The cache has not shown the last pass's pod yet; its event wakes the key again.
       if (isWeirError(error, CLUSTER_ERRORS.alreadyExists)) return;
