@@ -175,6 +175,8 @@ class AdsClient implements XdsClient {
     const timer = clock.after(CONNECT_TIMEOUT_MS, () => {
       if (this.#connectedTo === undefined && !isReady(client)) over("no connection");
     });
+    // weir's server answers at once with its head; it has nothing to send to a node that has everything already.
+    call.on("metadata", () => this.#connected(address));
     call.on("data", (response: DiscoveryResponse) => {
       this.#connected(address);
       this.#answer(this.#assembly.receive(response, clock.nowMs()));
@@ -185,7 +187,7 @@ class AdsClient implements XdsClient {
     this.#answer(this.#assembly.open(), this.#options.node);
   }
 
-  /** The first response shows that this server serves. */
+  /** The head of the stream, or the first response, shows that this server serves. */
   #connected(address: string): void {
     if (this.#connectedTo !== undefined || this.#client === undefined) return;
     this.#connectedTo = address;

@@ -3,6 +3,7 @@
 // reports. What to send is decided in session.ts; this file moves it over streams.
 import {
   logVerbosity,
+  Metadata,
   Server,
   ServerCredentials,
   type ServerDuplexStream,
@@ -157,6 +158,8 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
       },
     });
     open.add(stream);
+    // The node learns that it is served even if it lacks nothing.
+    call.sendMetadata(new Metadata());
   };
   const serveLoads = (call: LoadReports): void => {
     const refused = refusal();

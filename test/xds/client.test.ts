@@ -7,6 +7,7 @@ import { silentLogger } from "../../src/lib/log.ts";
 import {
   createXdsClient,
   EPOCH_KEY,
+  type LoadSample,
   type Verdict,
   type XdsClient,
   type XdsClientOptions,
@@ -171,7 +172,9 @@ test("client: survives its server, comes back to another address and says what i
   first.server.setSnapshot(GROUP, snapshot);
   second.server.setSnapshot(GROUP, snapshot);
   second.server.setServing(false);
-  const { client, updates } = aClient(t, [second.address, first.address]);
+  const reported = new Promise<LoadReport>((resolve) => void second.server.onLoadReport(resolve));
+  const reportLoads = (): LoadSample[] => [{ cluster: OLD, metrics: [["shop/requests_total", 7]] }];
+  const { client, updates } = aClient(t, [second.address, first.address], { reportLoads });
   await seen(first.server, (one) => one.ackedSeq === 1);
   t.equal(client.status().connectedTo, first.address, "the standby refused");
   const count = updates.length;
@@ -180,6 +183,9 @@ test("client: survives its server, comes back to another address and says what i
   const node = await seen(second.server, (one) => one.ackedSeq === 1);
   t.equal(updates.length, count, "nothing was pushed again");
   t.strictSame(node.acked, { ...second.server.publication(GROUP)?.versions });
+  const report = await reported;
+  t.equal(report.clusters[0]?.cumulative.get("shop/requests_total"), 7, "it reports load there as well");
+  t.equal(client.status().connectedTo, second.address);
 });
 
 test("client: a new leader that publishes something else brings it in force without a hole", async (t) => {
