@@ -4,7 +4,9 @@ import { isObject } from "../lib/json.ts";
 
 /** Codes of this room. The API's own `Status` is in `context.status`, its HTTP status in `context.httpStatus`. */
 export const CLUSTER_ERRORS = {
+  /** 404: there is no such object, or no such kind. */
   notFound: "WEIR_ERR_CLUSTER_NOT_FOUND",
+  /** The name is taken. */
   alreadyExists: "WEIR_ERR_CLUSTER_ALREADY_EXISTS",
   /** The resourceVersion or UID of the write is not the current one. */
   conflict: "WEIR_ERR_CLUSTER_CONFLICT",

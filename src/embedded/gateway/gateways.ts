@@ -27,6 +27,8 @@ const CLASS = "weir";
 const DRAIN_SECONDS = 30;
 /** Ports tried for one admin server. */
 const PORT_TRIES = 1000;
+/** Code of an admin server that finds no free port. */
+const NO_PORT = "WEIR_ERR_EMBEDDED_NO_PORT";
 
 export interface GatewayControllerDeps {
   readonly client: ClusterClient;
@@ -170,7 +172,7 @@ async function freePort(
     if (!taken.has(port) && (await isFree(port))) return port;
   }
   throw new WeirError({
-    code: "WEIR_ERR_EMBEDDED_NO_PORT",
+    code: NO_PORT,
     message: `no free port for a proxy's admin server between ${firstAdminPort} and ${firstAdminPort + PORT_TRIES}`,
   });
 }
