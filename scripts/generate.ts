@@ -1,10 +1,11 @@
-// Writes the files that are generated from the schemas, deploy/crds/*.yaml; with `--check` it writes nothing and fails when one
-// of them differs. With `--go` also what Go makes (struct table, golden vectors), for which Go must be installed.
+// Writes the files that are generated from code, deploy/crds/*.yaml and the pages of scripts/docs.ts; with `--check` it writes nothing
+// and fails when one of them differs. With `--go` also what Go makes (struct table, golden vectors), for which Go must be installed.
 import { execFile } from "node:child_process";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { crdFiles } from "./crds.ts";
+import { referencePages } from "./docs.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
 const VALIDATION = "test/compat/validation.vectors.json";
@@ -24,6 +25,7 @@ async function go(folder: string, mode: string, input = ""): Promise<string> {
 
 async function outputs(withGo: boolean): Promise<Map<string, string>> {
   const files = new Map([...crdFiles()].map(([name, text]) => [`deploy/crds/${name}`, text]));
+  for (const [name, text] of await referencePages(ROOT)) files.set(`docs/reference/${name}`, text);
   if (!withGo) return files;
   for (const [file, mode] of GO_FILES) files.set(file, await go("podtemplate", mode));
   // The vectors are their own cases: Go rewrites the answers.

@@ -9,6 +9,7 @@ import { isObject } from "../lib/json.ts";
 import type { Logger } from "../lib/log.ts";
 import type { Member } from "./nodes.ts";
 
+/** On the ConfigMaps that say which proxies are connected. */
 const LABEL = "weir.dev/nodes";
 const NAME_PREFIX = "weir-nodes-";
 const RETRY_MS = 1_000;

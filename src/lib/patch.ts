@@ -10,7 +10,7 @@ export interface JsonPatchOperation {
   readonly value?: JsonValue;
 }
 
-/** Code of every failure in this file: a pointer that leads nowhere, or a `test` that does not hold. */
+/** Code of a JSON patch that cannot be applied: a pointer that leads nowhere, or a `test` that does not hold. */
 export const PATCH_FAILED = "WEIR_ERR_LIB_PATCH";
 
 /** Applies a merge patch: null deletes, objects merge, everything else replaces. */

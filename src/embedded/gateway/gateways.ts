@@ -21,7 +21,9 @@ import { gatewayBootstrap } from "./bootstrap.ts";
 export const GATEWAY_LABEL = "weir.dev/gateway";
 /** On a Gateway: `none` for no proxy beside it. Another client of the control plane, a stock Envoy for one, stands in its place. */
 export const PROXY_ANNOTATION = "weir.dev/proxy";
+/** On a gateway's pod: a hash of the bootstrap that its proxy runs with. */
 const BOOTSTRAP_ANNOTATION = "weir.dev/bootstrap";
+/** On a gateway's pod: the port of its proxy's admin server. */
 const ADMIN_PORT_ANNOTATION = "weir.dev/admin-port";
 const CLASS = "weir";
 const DRAIN_SECONDS = 30;

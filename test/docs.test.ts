@@ -1,0 +1,78 @@
+// The documents agree with the code and with each other: generated pages are fresh, the README names every field that is refused, every
+// npm script that a document names exists, and every link leads somewhere.
+import { existsSync } from "node:fs";
+import { glob, readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { test } from "tap";
+import { referencePages } from "../scripts/docs.ts";
+
+async function documents(): Promise<string[]> {
+  const files = await Array.fromAsync(glob(["*.md", "{docs,deploy,src,proto,bench}/**/*.md"]));
+  return files.sort();
+}
+
+test("docs: the reference pages are what the code says (npm run generate)", async (t) => {
+  for (const [name, text] of await referencePages(".")) {
+    t.equal(await readFile(join("docs/reference", name), "utf8"), text, name);
+  }
+});
+
+test("docs: the README names every field that weir refuses", async (t) => {
+  const source = await readFile("src/api/notyet.ts", "utf8");
+  const lists = [...source.matchAll(/^const [A-Z_]+ = \[([^\]]*)\] as const;$/gms)];
+  const fields = lists.flatMap(([, list = ""]) =>
+    [...list.matchAll(/"(\w+)"/g)].map(([, field]) => field ?? ""),
+  );
+  t.ok(fields.length > 20, `${fields.length} fields were found`);
+  const readme = await readFile("README.md", "utf8");
+  const refused = readme
+    .split("\n")
+    .filter((line) => line.startsWith("|"))
+    .map((line) => line.split("|")[3] ?? "")
+    .join("\n");
+  t.strictSame(
+    fields.filter((field) => !refused.includes(`\`${field}\``)),
+    [],
+  );
+});
+
+test("docs: npm scripts that the README names exist", async (t) => {
+  const { scripts } = JSON.parse(await readFile("package.json", "utf8")) as { scripts: object }; // npm would not run without
+  const readme = await readFile("README.md", "utf8");
+  const table = /\| npm script \|[\s\S]*?\n\n/.exec(readme)?.[0] ?? "";
+  const rows = table.split("\n").slice(2);
+  const named = rows.flatMap((row) =>
+    [...row.matchAll(/`([a-z]+(?::[a-z]+)?)`/g)].map(([, name]) => name ?? ""),
+  );
+  t.ok(named.length > 10, `${named.length} scripts were found`);
+  t.strictSame(
+    named.filter((name) => !Object.hasOwn(scripts, name)),
+    [],
+  );
+});
+
+test("docs: every link to a file or heading leads somewhere", async (t) => {
+  const broken: string[] = [];
+  for (const file of await documents()) {
+    const text = await readFile(file, "utf8");
+    for (const [, target = ""] of text.replace(/^```[\s\S]*?^```/gm, "").matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^[a-z]+:/.test(target)) continue;
+      const [path = "", heading] = target.split("#");
+      const full = path === "" ? file : join(dirname(file), path);
+      if (!existsSync(full)) broken.push(`${file}: ${target}`);
+      else if (heading !== undefined && !headings(await readFile(full, "utf8")).includes(heading))
+        broken.push(`${file}: ${target} names no heading`);
+    }
+  }
+  t.strictSame(broken, []);
+});
+
+/** The anchors of a document's headings, as GitHub makes them. */
+function headings(markdown: string): string[] {
+  return [...markdown.matchAll(/^#+ (.*)$/gm)].map(([, title = ""]) =>
+    title
+      .toLowerCase()
+      .replace(/[^\w\- ]/g, "")
+      .replaceAll(" ", "-"),
+  );
+}
