@@ -7,6 +7,10 @@ import { type KubeObject, RESOURCES, readPod, readRollout } from "../../src/api/
 import type { ClusterClient } from "../../src/cluster/client.ts";
 
 const EXAMPLE = "deploy/examples/quickstart";
+/** A proxy that was killed again and again is started after a growing pause. */
+const SERVING_TIMEOUT_MS = 120_000;
+/** A canary takes about 15 s by itself; more kills than this do not fit into one. */
+export const KILLS_PER_ROLLOUT = 4;
 /** Pods of a version. */
 export const REPLICAS = 4;
 /** Kills per test. The bounded slice is a few; `npm run test:crash` sets more. */
@@ -36,7 +40,7 @@ export function seededChance(t: Test): Chance {
 
 /** How often to kill, and how long the test may take. */
 export function rounds(): { readonly kills: number; readonly timeoutMs: number } {
-  return { kills: ROUNDS, timeoutMs: 80_000 + ROUNDS * 10_000 };
+  return { kills: ROUNDS, timeoutMs: 80_000 + ROUNDS * (ROUNDS > 3 ? 40_000 : 10_000) };
 }
 
 export async function freePorts(): Promise<readonly [number, number]> {
@@ -79,6 +83,11 @@ function shorten(text: string): string {
   return text.replaceAll(/duration: \ds/g, "duration: 2s");
 }
 
+/** What each revision runs after the first: versions 1 and 2 in turn. */
+export function tagOf(revision: number): string {
+  return revision % 2 === 0 ? "green" : "blue";
+}
+
 /** Polls until `look` gives something; fails with `words` and what was last seen. */
 export async function until<Found>(
   words: string,
@@ -108,7 +117,7 @@ export function pause(ms: number): Promise<void> {
 /** Waits until something listens on each of the ports. */
 export async function untilServing(ports: readonly number[]): Promise<void> {
   for (const port of ports) {
-    await until(`port ${port} is listened on`, 40_000, async () =>
+    await until(`port ${port} is listened on`, SERVING_TIMEOUT_MS, async () =>
       (await listens(port)) ? true : undefined,
     );
   }

@@ -17,10 +17,12 @@ import {
   baseManifests,
   checkEnd,
   freePorts,
+  KILLS_PER_ROLLOUT,
   pause,
   rolloutManifest,
   rounds,
   seededChance,
+  tagOf,
   until,
   untilServing,
 } from "./bed.ts";
@@ -28,7 +30,7 @@ import { type LoadResult, startLoad } from "./load.ts";
 import { commandPid, containerProcesses, isAlive, watchProcesses } from "./processes.ts";
 
 const RATE = 100;
-const GATEWAYS = ["gateway-edge-a", "gateway-edge-b"] as const;
+const GATEWAYS: readonly [string, string] = ["gateway-edge-a", "gateway-edge-b"];
 /** A socket's end may be noticed a little after the process is gone. */
 const NOTICE_MS = 100;
 const { kills, timeoutMs } = rounds();
@@ -56,12 +58,16 @@ test(
     const processes = watchProcesses(bed.stateDir);
     const load = startLoad(ports, RATE);
     t.teardown(() => load.stop());
-    t.match(await weir(["apply", "-f", "-"], await rolloutManifest("green")), { code: 0 });
-
     const deaths: Death[] = [];
     const restarts = [0, 0];
+    let revision = 1;
     const kinds = ["controller", "agent", "proxy"] as const;
     for (let kill = 0; kill < kills; kill += 1) {
+      if (kill % KILLS_PER_ROLLOUT === 0) {
+        t.match(await weir(["status", "demo", "--timeout", "60s"]), { code: 0 });
+        revision += 1;
+        t.match(await weir(["apply", "-f", "-"], await rolloutManifest(tagOf(revision))), { code: 0 });
+      }
       await pause(chance.between(0, 3_000));
       // Each kind once, then any.
       const kind = kill < kinds.length ? kinds[kill] : chance.pick(kinds);
@@ -96,7 +102,7 @@ test(
     }
     const cluster = await connectCluster({ kubeconfig: bed.kubeconfig, env: {} });
     t.teardown(() => cluster.close());
-    await checkEnd(t, cluster.client, 2);
+    await checkEnd(t, cluster.client, revision);
   },
 );
 

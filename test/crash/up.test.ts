@@ -8,19 +8,19 @@ import {
   baseManifests,
   checkEnd,
   freePorts,
+  KILLS_PER_ROLLOUT,
   pause,
   REPLICAS,
   rolloutManifest,
   rounds,
   seededChance,
+  tagOf,
   untilServing,
 } from "./bed.ts";
 import { startLoad } from "./load.ts";
 import { watchProcesses } from "./processes.ts";
 
 const RATE = 100;
-/** A canary takes about 15 s by itself; fewer kills than this fit into one. */
-const KILLS_PER_ROLLOUT = 4;
 const { kills, timeoutMs } = rounds();
 const options =
   process.platform === "linux" ? { timeout: timeoutMs } : { skip: "the processes are counted in /proc" };
@@ -40,13 +40,12 @@ test("crash: weir up killed in mid-flight goes on where it was, and no request f
   let revision = 1;
   for (let left = kills; left > 0; left -= KILLS_PER_ROLLOUT) {
     revision += 1;
-    const tag = revision % 2 === 0 ? "green" : "blue";
-    t.match(await up.weir(["apply", "-f", "-"], await rolloutManifest(tag)), { code: 0 });
+    t.match(await up.weir(["apply", "-f", "-"], await rolloutManifest(tagOf(revision))), { code: 0 });
     for (let kill = 0; kill < Math.min(left, KILLS_PER_ROLLOUT); kill += 1) {
-      await pause(chance.between(0, 5_000));
+      await pause(chance.between(0, 4_000));
       await up.kill("SIGKILL");
       t.comment(`killed after ${load.result().sent} requests`);
-      await pause(chance.between(0, 1_500));
+      await pause(chance.between(0, 800));
       up = await startUp(stateDir);
     }
     const status = await up.weir(["status", "demo", "--timeout", "50s"]);
