@@ -1,12 +1,11 @@
 // Carries a plan out, in the plan's order: actions, status, traffic, events. It decides nothing: the first write that fails ends the pass.
 import { type KubeObject, RESOURCES } from "../api/api.ts";
-import type { ClusterClient } from "../cluster/client.ts";
+import { type ClusterClient, type EventRecorder, subjectOf } from "../cluster/client.ts";
 import { type Action, type Plan, requestOf, type Snapshot } from "../engine/decide.ts";
 import { assertNever } from "../lib/assert.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
 import { diffMergePatch } from "../lib/patch.ts";
-import type { EventRecorder } from "./events.ts";
 import type { Freshness } from "./freshness.ts";
 import { usesWeirRouter } from "./observe.ts";
 import type { Publisher } from "./publish.ts";
@@ -40,7 +39,8 @@ export async function apply(
   rollout = await writeStatus(deps, key, snapshot, rollout, plan, deadline(signal));
   if (plan.traffic !== undefined) deps.publisher.setIntent(key, plan.traffic);
   else if (!usesWeirRouter(snapshot.rollout)) deps.publisher.removeIntent(key);
-  for (const event of plan.events) await deps.events.record(RESOURCES.rollout, rollout, event);
+  const about = subjectOf(rollout);
+  for (const { type, reason, message } of plan.events) await deps.events.record(about, type, reason, message);
 }
 
 function deadline(signal: AbortSignal): AbortSignal {

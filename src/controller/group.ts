@@ -1,6 +1,7 @@
 // One node group: the proxies of one Gateway. Renders what they should have, and knows who they are, what they have acknowledged, and
 // which of them are in the way of a Rollout's weights.
-import { type Gateway, RESOURCES, type TrafficIntent } from "../api/api.ts";
+import type { Gateway, TrafficIntent } from "../api/api.ts";
+import { subjectOf } from "../cluster/client.ts";
 import type { Timer } from "../lib/clock.ts";
 import { messageOf } from "../lib/errors.ts";
 import { jsonEqual } from "../lib/json.ts";
@@ -192,16 +193,9 @@ function tellProblems(deps: PublisherDeps, before: readonly Problem[], now: read
     const { about, field, message } = problem;
     deps.log.warn("not carried out", { about, field, why: message });
     const [kind = "", key = ""] = about.split(" ");
-    const [type, view] =
-      kind === "Gateway"
-        ? ([RESOURCES.gateway, deps.caches.gateways] as const)
-        : ([RESOURCES.httpRoute, deps.caches.httpRoutes] as const);
+    const view = kind === "Gateway" ? deps.caches.gateways : deps.caches.httpRoutes;
     const object = view.store.get(key);
     if (object === undefined) continue;
-    void deps.events.record(type, object, {
-      type: "Warning",
-      reason: "NotCarriedOut",
-      message: `${field}: ${message}`,
-    });
+    void deps.events.record(subjectOf(object), "Warning", "NotCarriedOut", `${field}: ${message}`);
   }
 }

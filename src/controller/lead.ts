@@ -1,6 +1,6 @@
 // What the leader does, and nobody else. Order of beginning: caches sync → every Rollout is reconciled once, so that all intents are known →
 // snapshots are rendered → xDS is served. The moment leadership ends, no pass begins any more, wherever this had got to.
-import { type ClusterClient, createWorkQueue } from "../cluster/client.ts";
+import { type ClusterClient, createEventRecorder, createWorkQueue } from "../cluster/client.ts";
 import { decide } from "../engine/decide.ts";
 import { type Clock, sleep } from "../lib/clock.ts";
 import { messageOf } from "../lib/errors.ts";
@@ -8,7 +8,6 @@ import type { Logger } from "../lib/log.ts";
 import { createProviders, type TrafficReader } from "../providers/providers.ts";
 import type { XdsServer } from "../xds/server.ts";
 import type { Caches } from "./caches.ts";
-import { createEventRecorder } from "./events.ts";
 import { createFreshness } from "./freshness.ts";
 import { measureRun } from "./measure.ts";
 import { createNodeRecords } from "./noderecords.ts";
@@ -17,6 +16,8 @@ import { createPublisher, type SnapshotServer } from "./publish.ts";
 import { type ReconcileDeps, reconcile } from "./reconcile.ts";
 import { wakeRollouts } from "./wake.ts";
 
+/** Who writes events, as Argo names it. */
+const COMPONENT = "rollouts-controller";
 const ROLLOUT_WORKERS = 10;
 const RUN_WORKERS = 30;
 /** For so long a Rollout whose first pass fails again and again keeps proxies waiting; then what it would publish is published. */
@@ -55,7 +56,7 @@ async function leadOnce(deps: LeadDeps, signal: AbortSignal): Promise<void> {
   const { client, clock, log, caches, xds, namespace, bindAddress, onServing } = deps;
   const ended = untilAborted(signal);
   if (!(await caches.waitForSync(signal))) return;
-  const events = createEventRecorder({ client, clock, log });
+  const events = createEventRecorder({ client, clock, log, component: COMPONENT });
   const freshness = createFreshness();
   const records = createNodeRecords({ client, clock, log, namespace });
   const publisher = createPublisher({

@@ -8,6 +8,7 @@ import {
   evaluateCondition,
   isCompleted,
   type MeasurementOutcome,
+  type RunEvent,
   redact,
   resolveMetric,
   ttlExpiresAtMs,
@@ -22,7 +23,7 @@ import {
   type Rollout,
   readSecret,
 } from "../api/api.ts";
-import type { ClusterClient, WorkResult } from "../cluster/client.ts";
+import { type ClusterClient, type EventRecorder, subjectOf, type WorkResult } from "../cluster/client.ts";
 import type { Clock } from "../lib/clock.ts";
 import { messageOf } from "../lib/errors.ts";
 import { jsonEqual } from "../lib/json.ts";
@@ -36,7 +37,6 @@ import {
 } from "../providers/providers.ts";
 import { objectId } from "./apply.ts";
 import type { Caches } from "./caches.ts";
-import type { EventRecorder } from "./events.ts";
 import type { Freshness } from "./freshness.ts";
 import type { Publisher } from "./publish.ts";
 
@@ -70,7 +70,7 @@ export async function measureRun(deps: MeasureDeps, key: string, signal: AbortSi
   let current = raw;
   const before = assessRun(run, clock.nowMs());
   current = await writeStatus(deps, passKey, current, run.status, before.status, signal);
-  for (const event of before.events) await deps.events.record(RESOURCES.analysisRun, current, event);
+  await tell(deps, current, before.events);
   const tasks = [
     ...before.measurementsDue.map((due) => ({ due, isEnd: false })),
     ...before.terminateMeasurements.map((due) => ({ due, isEnd: true })),
@@ -88,9 +88,13 @@ export async function measureRun(deps: MeasureDeps, key: string, signal: AbortSi
   }
   const after = assessRun({ ...run, status }, clock.nowMs());
   current = await writeStatus(deps, passKey, current, before.status, after.status, signal);
-  for (const event of after.events) await deps.events.record(RESOURCES.analysisRun, current, event);
+  await tell(deps, current, after.events);
   const isMore = after.measurementsDue.length + after.terminateMeasurements.length > 0;
   return wait(clock, isMore ? clock.nowMs() + 1 : after.requeueAtMs);
+}
+
+async function tell({ events }: MeasureDeps, run: KubeObject, news: readonly RunEvent[]): Promise<void> {
+  for (const { type, reason, message } of news) await events.record(subjectOf(run), type, reason, message);
 }
 
 function wait(clock: Clock, atMs: number | undefined): WorkResult {

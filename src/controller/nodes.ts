@@ -12,6 +12,8 @@ export interface Member {
   readonly joinedMs: number;
   /** When its stream closed, or when this leader began to wait for it; absent while connected. */
   readonly goneSinceMs?: number;
+  /** The newest publication that it had in force when last heard of; absent: none known. It is not recorded. */
+  readonly ackedSequence?: number;
 }
 
 /** What the xDS server knows of a connected proxy. */
@@ -60,7 +62,11 @@ export function updateMembers(
   const byId = new Map(members.map((member) => [member.id, member]));
   const next: Member[] = connected
     .filter((node) => byId.has(node.id) || node.routes.length > 0 || !node.isFresh)
-    .map((node) => ({ id: node.id, joinedMs: byId.get(node.id)?.joinedMs ?? node.connectedSinceMs }));
+    .map((node) => ({
+      id: node.id,
+      joinedMs: byId.get(node.id)?.joinedMs ?? node.connectedSinceMs,
+      ...(node.ackedSequence > 0 && { ackedSequence: node.ackedSequence }),
+    }));
   const present = new Set(next.map((member) => member.id));
   let nextExpiryMs: number | undefined;
   for (const member of members) {
@@ -83,6 +89,8 @@ export function acknowledgementOf(groups: readonly GroupState[], sinceMs: number
     const nodes = new Map(group.nodes.map((node) => [node.id, node]));
     for (const member of group.members) {
       const node = nodes.get(member.id);
+      // What a proxy had in force when its stream closed, it goes on routing by.
+      if (node === undefined && (member.ackedSequence ?? 0) >= group.sequence) continue;
       if (node !== undefined && isElsewhere(node, group.routes)) continue;
       if (node !== undefined && node.ackedSequence >= group.sequence) {
         inForce += 1;

@@ -3,13 +3,13 @@
 // publication. The intent of a Rollout is whatever its last pass set, never something read back from a cache, so an older cache cannot
 // bring an older weight back. What cannot be published leaves the last good configuration in force, and is said.
 import type { Acknowledgement, TrafficIntent } from "../api/api.ts";
+import type { EventRecorder } from "../cluster/client.ts";
 import type { Clock } from "../lib/clock.ts";
 import { jsonEqual } from "../lib/json.ts";
 import type { Logger } from "../lib/log.ts";
 import { GATEWAY_CLASS, groupOf } from "../translate/translate.ts";
 import type { XdsSnapshot } from "../xds/types.ts";
 import type { Caches } from "./caches.ts";
-import type { EventRecorder } from "./events.ts";
 import { createGroup, type Group } from "./group.ts";
 import type { NodeRecords } from "./noderecords.ts";
 import { acknowledgementOf, type GroupState, type NodeState } from "./nodes.ts";

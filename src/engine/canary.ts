@@ -74,8 +74,15 @@ export function decideCanary(context: Context, reset: Stage | undefined): Canary
       ...scaling.waits,
     ],
     warnings: scaling.warnings,
-    requeueAtMs: [stepped.requeueAtMs, scaling.requeueAtMs].filter((atMs) => atMs !== undefined),
+    requeueAtMs: [stepped.requeueAtMs, scaling.requeueAtMs, overdueAt(inForce)].filter(
+      (atMs) => atMs !== undefined,
+    ),
   };
+}
+
+/** When Services and pods no longer wait for silent proxies: nothing else may wake the Rollout then. */
+function overdueAt(inForce: InForce): number | undefined {
+  return inForce.kind === "no" && !inForce.isOverdue ? inForce.overdueAtMs : undefined;
 }
 
 /** Whether the wanted version becomes the stable one now, and why or why not. */

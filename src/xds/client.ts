@@ -255,7 +255,8 @@ class AdsClient implements XdsClient {
       const call = this.#call;
       const verdict = await this.#judge(update);
       // A stream that ended meanwhile took its pending responses along; the next one says anew what is in force.
-      if (call !== this.#call || this.#isClosed) continue;
+      if (this.#isClosed) return;
+      if (call !== this.#call) continue;
       this.#answer(verdict.kind === "ok" ? this.#assembly.accept() : this.#assembly.reject(verdict.message));
     }
     this.#warmTimer?.cancel();

@@ -15,6 +15,7 @@ import {
   createReflector,
   type Transport,
   type TransportRequest,
+  type TransportResponse,
 } from "../../src/cluster/client.ts";
 import {
   type Controller,
@@ -29,7 +30,8 @@ import {
 import { systemClock } from "../../src/lib/clock.ts";
 import { isWeirError, WeirError } from "../../src/lib/errors.ts";
 import { createLogger, silentLogger } from "../../src/lib/log.ts";
-import { type ProxyOptions, startProxy, type TestProxy } from "./proxies.ts";
+import { type BareClient, bareClient } from "../support/xds.ts";
+import { GROUP, type ProxyOptions, startProxy, type TestProxy } from "./proxies.ts";
 import { createRelay, type Relay } from "./relay.ts";
 import { createWarpClock, type WarpClock } from "./warp.ts";
 
@@ -41,14 +43,18 @@ const TIMEOUT_MS = 10_000;
 /** A controller with its connections in the test's hands. */
 export interface Leader {
   readonly controller: Controller;
-  /** Between its proxies and its xDS port. */
+  /** `host:port` of its xDS server. */
+  readonly xdsAddress: string;
+  /** Between its proxies and its xDS server. */
   readonly relay: Relay;
   /** Every request that it made, `METHOD path`. */
   readonly requests: readonly string[];
   /** Proxies and API are lost from one moment to the next, nothing is released. */
   kill(): void;
-  /** Makes the API answer these requests with a failure (503) until called with nothing. */
+  /** Makes the API refuse these requests until called with nothing. */
   fail(isFailing?: (request: TransportRequest) => boolean): void;
+  /** Ends the watches of a kind; the next one is answered with 410, so that it is listed anew. */
+  expire(plural: string): void;
 }
 
 export interface Bed {
@@ -58,8 +64,12 @@ export interface Bed {
   /** Starts a controller; with `isLeading` (the default) waits until it serves xDS. */
   lead(options?: Partial<ControllerOptions> & { readonly isLeading?: boolean }): Promise<Leader>;
   proxy(leaders: readonly Leader[], id: string, options?: Partial<ProxyOptions>): TestProxy;
+  /** A client that says only what it is told to. */
+  bare(leader: Leader, id: string, group?: string): BareClient;
   rollout(name?: string): Promise<Rollout>;
   patch(type: ResourceType, name: string, body: unknown, subresource?: "status"): Promise<KubeObject>;
+  /** Waits until version 1 is there and these proxies serve it; returns its hash. */
+  ready(...proxies: readonly TestProxy[]): Promise<string>;
   /** Sets another image, and so asks for another version. */
   image(tag: string): Promise<void>;
   /** Waits until `look` gives something, and returns it; fails with `what` and the Rollout as it stands. */
@@ -114,6 +124,11 @@ export async function controllerBed(t: Test, spec: Readonly<Record<string, unkno
     lead: (options) => startLeader(t, bed, options),
     proxy: (leaders, id, options) =>
       startProxy(t, { id, addresses: leaders.map(({ relay }) => relay.address), ...options }),
+    bare(leader, id, group = GROUP) {
+      const made = bareClient(leader.xdsAddress, id, group);
+      t.teardown(() => made.close());
+      return made;
+    },
     patch: (type, name, body, subresource) =>
       client.patch(
         type,
@@ -121,6 +136,19 @@ export async function controllerBed(t: Test, spec: Readonly<Record<string, unkno
         { type: "merge", body },
         subresource && { subresource },
       ),
+    async ready(...proxies) {
+      const { status } = await bed.untilRollout(
+        "version 1 is healthy",
+        (now) =>
+          now.status.phase === "Healthy" &&
+          (proxies.length === 0 || now.status.canary?.weights?.verified === true),
+      );
+      const hash = status.stableRS ?? "";
+      await until("all proxies serve version 1", () =>
+        proxies.every((proxy) => proxy.weights()?.[hash] === 100),
+      );
+      return hash;
+    },
     async image(tag) {
       await bed.patch(RESOURCES.rollout, "web", { spec: templateOf(tag) });
     },
@@ -163,6 +191,8 @@ async function startLeader(
   let isFailing: (request: TransportRequest) => boolean = () => false;
   let isDead = false;
   const life = new AbortController();
+  const watches = new Map<string, AbortController>();
+  const expired = new Set<string>();
   const inner = bed.server.transport();
   const down = (): Promise<never> =>
     Promise.reject(new WeirError({ code: CLUSTER_ERRORS.unavailable, message: "connection refused" }));
@@ -171,9 +201,15 @@ async function startLeader(
       if (isDead) return down();
       requests.push(`${request.method} ${request.path}`);
       if (isFailing(request)) return down();
-      const signal =
-        request.signal === undefined ? life.signal : AbortSignal.any([request.signal, life.signal]);
-      return inner.request({ ...request, signal });
+      const signals = [life.signal, ...(request.signal === undefined ? [] : [request.signal])];
+      if (request.path.includes("watch=")) {
+        const plural = request.path.split("?")[0]?.split("/").at(-1) ?? "";
+        if (expired.delete(plural)) return Promise.resolve(gone());
+        const watch = new AbortController();
+        watches.set(plural, watch);
+        signals.push(watch.signal);
+      }
+      return inner.request({ ...request, signal: AbortSignal.any(signals) });
     },
     close: () => inner.close(),
   };
@@ -194,6 +230,7 @@ async function startLeader(
   if (isLeading) await bed.until("the controller leads", () => controller.isLeading());
   return {
     controller,
+    xdsAddress,
     relay,
     requests,
     kill() {
@@ -204,7 +241,27 @@ async function startLeader(
     fail(next = () => false) {
       isFailing = next;
     },
+    expire(plural) {
+      expired.add(plural);
+      watches.get(plural)?.abort();
+    },
   };
+}
+
+/** The answer to a watch whose history is gone. */
+function gone(): TransportResponse {
+  const status = {
+    kind: "Status",
+    apiVersion: "v1",
+    status: "Failure",
+    reason: "Expired",
+    code: 410,
+    message: "too old",
+  };
+  const body = (async function* () {
+    yield Buffer.from(JSON.stringify(status));
+  })();
+  return { status: 410, headers: { "content-type": "application/json" }, body };
 }
 
 /** Makes every pod ready as soon as it is seen. */

@@ -117,3 +117,16 @@ test("nodes: a client that asks for no routes is no member", async (t) => {
   const back = node("back", { routes: [], isFresh: false });
   t.strictSame(updateMembers([], [back], 5_000).members, [{ id: "back", joinedMs: 1_000 }]);
 });
+
+test("nodes: what a proxy had in force when its stream closed counts, but not as a connected proxy", async (t) => {
+  const before = updateMembers([], [node("a", { ackedSequence: 3 }), node("b", { ackedSequence: 3 })], 5_000);
+  const { members } = updateMembers(before.members, [node("a", { ackedSequence: 3 })], 6_000);
+  t.match(members[1], { id: "b", goneSinceMs: 6_000, ackedSequence: 3 });
+  const nodes = [node("a", { ackedSequence: 4 })];
+  t.equal(silent([group({ members, nodes })]), "yes");
+  t.strictSame(silent([group({ members, nodes, sequence: 4 })]), [
+    "b: not connected; it counts until its grace has passed",
+  ]);
+  const none = updateMembers(members, [], 7_000).members;
+  t.strictSame(silent([group({ members: none, nodes: [] })]), ["gateway/shop/edge: no proxy connected"]);
+});
