@@ -5,6 +5,13 @@ import type { KubeObject, ResourceType } from "../api/api.ts";
 export { type ApplyOptions, type ApplyResult, applyObject } from "./apply.ts";
 export { type ClusterConnection, type ConnectOptions, connectCluster } from "./connect.ts";
 export { CLUSTER_ERRORS, statusOf } from "./errors.ts";
+export {
+  createEventRecorder,
+  type EventRecorder,
+  type EventSubject,
+  type RecordEvent,
+  subjectOf,
+} from "./events.ts";
 export { createLeaderElection, type LeaderElection, type LeaderElectionOptions } from "./lease.ts";
 export { createReflector, type Reflector, type ReflectorOptions } from "./reflector.ts";
 export { type ClusterClientOptions, createClusterClient, FIELD_MANAGER } from "./rest.ts";

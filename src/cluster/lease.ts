@@ -4,6 +4,7 @@
 //   waiting --acquired--> leading --lost, or not renewed for renewMs--> waiting
 import type { KubeObject } from "../api/api.ts";
 import { RESOURCES } from "../api/api.ts";
+import { backoffMs } from "../lib/backoff.ts";
 import { type Clock, sleep, type Timer } from "../lib/clock.ts";
 import { isWeirError, messageOf } from "../lib/errors.ts";
 import { isObject } from "../lib/json.ts";
@@ -30,7 +31,8 @@ export interface LeaderElectionOptions {
   readonly random?: () => number;
   /**
    * Leadership begins; `signal` aborts when it ends. The Lease is released only after what this returns has ended (or renewMs
-   * have passed): nobody leads while this leader still works. A rejection is logged.
+   * have passed): nobody leads while this leader still works. After a rejection the Lease is released for others to try, and this process
+   * tries again after a pause that grows.
    */
   readonly onStarted: (signal: AbortSignal) => void | Promise<void>;
   /** Leadership ended; called once per onStarted, after its signal aborted. */
@@ -52,6 +54,8 @@ const RENEW_MS = 10_000;
 const RETRY_MS = 2_000;
 /** client-go's JitterFactor: candidates that started together do not stay together. */
 const JITTER = 1.2;
+/** After a term in which onStarted failed; longer than another candidate's next try takes. */
+const REST = { baseMs: 5_000, maxMs: 60_000 } as const;
 
 /** What is in the Lease, and when this process first saw it so: other machines' clocks are not trusted. */
 interface Seen {
@@ -75,6 +79,9 @@ class Candidate implements LeaderElection {
   #term: Term | undefined;
   #running: Promise<void> | undefined;
   #stopped: Promise<void> | undefined;
+  /** Terms in a row whose onStarted failed. */
+  #failures = 0;
+  #mustRest = false;
   /** What onStarted of the newest term returned. */
   #working: Promise<void> = Promise.resolve();
 
@@ -121,6 +128,8 @@ class Candidate implements LeaderElection {
     const random = this.#options.random ?? Math.random;
     const { signal } = this.#stopping;
     while (!signal.aborted) {
+      if (this.#mustRest) await this.#rest();
+      if (signal.aborted) return;
       const askedMs = clock.nowMs();
       const isHeld = await this.#attempt();
       if (signal.aborted) return;
@@ -129,6 +138,13 @@ class Candidate implements LeaderElection {
       const jitter = this.#term === undefined ? 1 + (JITTER - 1) * random() : 1;
       await sleep(clock, this.#retryMs * jitter, signal);
     }
+  }
+
+  /** Lets others try to lead. */
+  async #rest(): Promise<void> {
+    this.#mustRest = false;
+    if (this.holder() === this.#options.identity) await this.#release();
+    await sleep(this.#options.clock, backoffMs(this.#failures - 1, REST), this.#stopping.signal);
   }
 
   /** Tries once to get or renew the Lease; true when this process holds it afterwards. */
@@ -196,9 +212,13 @@ class Candidate implements LeaderElection {
     const abort = new AbortController();
     this.#term = { abort, deadline };
     this.#log.info("started leading");
-    this.#working = (async () => this.#options.onStarted(abort.signal))().catch((error: unknown) =>
-      this.#log.error("leading failed", { error: messageOf(error) }),
-    );
+    this.#working = (async () => this.#options.onStarted(abort.signal))().catch((error: unknown) => {
+      this.#log.error("leading failed", { error: messageOf(error) });
+      if (abort.signal.aborted) return;
+      this.#failures += 1;
+      this.#mustRest = true;
+      this.#endTerm("leading failed");
+    });
   }
 
   #endTerm(why: string): void {
@@ -207,6 +227,7 @@ class Candidate implements LeaderElection {
     this.#term = undefined;
     deadline.cancel();
     abort.abort();
+    if (!this.#mustRest) this.#failures = 0;
     this.#log.info("stopped leading", { why });
     this.#options.onStopped();
   }

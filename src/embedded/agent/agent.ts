@@ -4,16 +4,18 @@ import { type KubeObject, RESOURCES } from "../../api/api.ts";
 import {
   CLUSTER_ERRORS,
   type ClusterClient,
+  createEventRecorder,
   createReflector,
   createWorkQueue,
+  type EventRecorder,
   type Reflector,
   type StoreEvent,
+  subjectOf,
 } from "../../cluster/client.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { isWeirError, WeirError } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
 import type { ContainerRunner } from "./container.ts";
-import { createEventRecorder, type EventRecorder, subjectOf } from "./events.ts";
 import type { ImageMap } from "./images.ts";
 import { type LogOptions, readLog } from "./logs.ts";
 import { type AgentNetwork, LOOPBACK } from "./network.ts";
@@ -178,7 +180,7 @@ async function bind(
     throw error;
   }
   const target = `${namespace}/${name} to ${options.nodeName}`;
-  events.record(subjectOf(object), "Normal", "Scheduled", `Successfully assigned ${target}`);
+  void events.record(subjectOf(object), "Normal", "Scheduled", `Successfully assigned ${target}`);
 }
 
 function containerFor(

@@ -3,14 +3,14 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type KubeObject, RESOURCES } from "../../api/api.ts";
-import { CLUSTER_ERRORS, type ClusterClient } from "../../cluster/client.ts";
+import { CLUSTER_ERRORS, type ClusterClient, type RecordEvent, subjectOf } from "../../cluster/client.ts";
 import { backoffMs } from "../../lib/backoff.ts";
 import { type Clock, sleep } from "../../lib/clock.ts";
 import { isWeirError, messageOf } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
 import { type ContainerRole, type ContainerRunner, createContainer } from "./container.ts";
+import { dataOf } from "./data.ts";
 import type { DataLookup } from "./environment.ts";
-import { dataOf, type RecordEvent, subjectOf } from "./events.ts";
 import type { ImageMap } from "./images.ts";
 import { prepareLaunch } from "./launch.ts";
 import type { PodNetwork } from "./network.ts";
@@ -114,7 +114,7 @@ class Worker implements PodWorker {
     this.#settingUp = this.#setUp();
     this.#running = this.#run().catch((error: unknown) => {
       deps.log.error("pod cannot be started", { pod: first.metadata.name, error: messageOf(error) });
-      deps.record(subjectOf(this.#object), "Warning", "FailedCreatePodSandBox", messageOf(error));
+      void deps.record(subjectOf(this.#object), "Warning", "FailedCreatePodSandBox", messageOf(error));
     });
   }
 
@@ -274,7 +274,7 @@ function makeRunners(
         const list = role === "main" ? "containers" : "initContainers";
         const { name, namespace = "default", uid = "" } = metadata;
         const fieldPath = `spec.${list}{${container.name}}`;
-        deps.record(
+        void deps.record(
           { apiVersion: "v1", kind: "Pod", namespace, name, uid, fieldPath },
           type,
           reason,
@@ -349,5 +349,5 @@ function warnOfVolumes(deps: PodDeps, object: KubeObject, pod: Pod): void {
   const message =
     `volumes ${names.join(", ")} are not mounted: containers run as local processes and see this machine's files; ` +
     "read configuration from env or an absolute path instead";
-  deps.record(subjectOf(object), "Warning", "VolumesNotMounted", message);
+  void deps.record(subjectOf(object), "Warning", "VolumesNotMounted", message);
 }

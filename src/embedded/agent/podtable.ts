@@ -1,12 +1,13 @@
 // The pods of this agent: a worker each, made when the pod is seen, dropped when it is gone; and what an earlier agent left in the folder
 // `pods`, which is taken over by the pod of that uid or, when there is none, stopped and removed.
+
 import { mkdir, readdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { KubeObject } from "../../api/api.ts";
+import type { RecordEvent } from "../../cluster/client.ts";
 import { messageOf } from "../../lib/errors.ts";
 import { isObject } from "../../lib/json.ts";
 import type { AgentOptions } from "./agent.ts";
-import type { RecordEvent } from "./events.ts";
 import { defaultImages } from "./images.ts";
 import { allocate, type PodNetwork } from "./network.ts";
 import { createPodWorker, type PodDeps, type PodRecord, type PodWorker } from "./pod.ts";

@@ -2,10 +2,10 @@
 // never started as local processes, and says so instead of looking as if it served.
 import { type KubeObject, RESOURCES } from "../../api/api.ts";
 import type { ClusterClient } from "../../cluster/client.ts";
+import { type RecordEvent, subjectOf } from "../../cluster/client.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { messageOf } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
-import { type RecordEvent, subjectOf } from "./events.ts";
 import { conditionOf, ENDPOINTS_ANNOTATION, readPod } from "./podspec.ts";
 import { timestamp } from "./status.ts";
 
@@ -36,7 +36,7 @@ export async function answerRemote(deps: RemoteDeps, object: KubeObject): Promis
       return;
     }
     if (conditionOf(readPod(object), "Ready")?.reason === REASON) return;
-    deps.record(subjectOf(object), "Warning", REASON, MESSAGE);
+    void deps.record(subjectOf(object), "Warning", REASON, MESSAGE);
     const lastTransitionTime = timestamp(deps.clock.nowMs());
     const condition = {
       type: "Ready",

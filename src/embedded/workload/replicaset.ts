@@ -4,15 +4,16 @@ import {
   CLUSTER_ERRORS,
   type ClusterClient,
   createWorkQueue,
+  type RecordEvent,
   type Reflector,
   type StoreEvent,
+  subjectOf,
   type WorkResult,
 } from "../../cluster/client.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { isWeirError, messageOf } from "../../lib/errors.ts";
 import { jsonEqual } from "../../lib/json.ts";
 import type { Logger } from "../../lib/log.ts";
-import { type RecordEvent, subjectOf } from "../agent/events.ts";
 import type { Pod } from "../agent/podspec.ts";
 import { createExpectations, type Expectations } from "./expectations.ts";
 import {
@@ -154,7 +155,7 @@ async function createPods(
     for (const result of results) {
       if (result.status === "fulfilled") {
         const message = `Created pod: ${result.value.metadata.name}`;
-        deps.record(subjectOf(object), "Normal", "SuccessfulCreate", message);
+        void deps.record(subjectOf(object), "Normal", "SuccessfulCreate", message);
       } else expectations.creationObserved(key);
     }
     const failed = results.find((result) => result.status === "rejected");
@@ -162,7 +163,7 @@ async function createPods(
     // What was not tried will not be seen either.
     for (; left > 0; left -= 1) expectations.creationObserved(key);
     const message = messageOf(failed.reason);
-    deps.record(subjectOf(object), "Warning", "FailedCreate", `Error creating: ${message}`);
+    void deps.record(subjectOf(object), "Warning", "FailedCreate", `Error creating: ${message}`);
     return { reason: "FailedCreate", message };
   }
   return undefined;
@@ -180,13 +181,13 @@ async function deletePods(
     const uid = metadata.uid ?? "";
     try {
       await deps.client.delete(RESOURCES.pod, refOf(metadata), { uid });
-      deps.record(subjectOf(object), "Normal", "SuccessfulDelete", `Deleted pod: ${metadata.name}`);
+      void deps.record(subjectOf(object), "Normal", "SuccessfulDelete", `Deleted pod: ${metadata.name}`);
     } catch (error) {
       expectations.deletionObserved(key, uid);
       // Another pod bears the name by now: this one is gone.
       if (isWeirError(error, CLUSTER_ERRORS.conflict)) continue;
       failure = { reason: "FailedDelete", message: messageOf(error) };
-      deps.record(subjectOf(object), "Warning", "FailedDelete", `Error deleting: ${failure.message}`);
+      void deps.record(subjectOf(object), "Warning", "FailedDelete", `Error deleting: ${failure.message}`);
     }
   }
   return failure;

@@ -1,10 +1,14 @@
 // The workload controllers of the embedded server: what a controller manager does in Kubernetes, as far as weir needs it
 // (ReplicaSets, EndpointSlices, collection of finished pods). Clients of the API like any other; start them once per server.
 import { RESOURCES, type ResourceType } from "../../api/api.ts";
-import { type ClusterClient, createReflector, type Reflector } from "../../cluster/client.ts";
+import {
+  type ClusterClient,
+  createEventRecorder,
+  createReflector,
+  type Reflector,
+} from "../../cluster/client.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Logger } from "../../lib/log.ts";
-import { createEventRecorder } from "../agent/events.ts";
 import { createEndpointSliceController } from "./endpointslice.ts";
 import { createPodCollector } from "./podgc.ts";
 import { createReplicaSetController } from "./replicaset.ts";
