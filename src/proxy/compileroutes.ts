@@ -65,7 +65,8 @@ export function compileHosts(
   const longestFirst = (a: WildcardHost, b: WildcardHost): number => b.part.length - a.part.length;
   suffixes.sort(longestFirst);
   prefixes.sort(longestFirst);
-  return { name: config.name, version, exact, suffixes, prefixes, any };
+  const isPortIgnored = config.ignorePortInHostMatching;
+  return { name: config.name, version, isPortIgnored, exact, suffixes, prefixes, any };
 }
 
 function compileRoute(

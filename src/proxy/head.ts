@@ -126,17 +126,19 @@ export class Head {
     return index < this.fieldCount ? this.fields[index * 4]! : this.length - 2;
   }
 
-  /** The value of the fields called `name` (lower case), joined by `, `; undefined when there is none. */
-  valueOf(name: Uint8Array): string | undefined {
-    let value: string | undefined;
-    for (let i = 0; i < this.fieldCount; i++) {
-      const nameStart = this.base + this.fields[i * 4]!;
-      if (!isSameName(this.bytes, nameStart, this.base + this.fields[i * 4 + 1]!, name)) continue;
-      const start = this.base + this.fields[i * 4 + 2]!;
-      const one = this.bytes.toString("latin1", start, this.base + this.fields[i * 4 + 3]!);
-      value = value === undefined ? one : `${value}, ${one}`;
+  /** The first field at or behind `from` that is called `name` (lower case); -1 when there is none. */
+  indexOf(name: Uint8Array, from: number): number {
+    for (let i = from; i < this.fieldCount; i++) {
+      const start = this.base + this.fields[i * 4]!;
+      if (isSameName(this.bytes, start, this.base + this.fields[i * 4 + 1]!, name)) return i;
     }
-    return value;
+    return -1;
+  }
+
+  /** The value of field `index`. */
+  valueAt(index: number): string {
+    const start = this.base + this.fields[index * 4 + 2]!;
+    return this.bytes.toString("latin1", start, this.base + this.fields[index * 4 + 3]!);
   }
 }
 

@@ -1,5 +1,5 @@
 // [hot] Phase "match": request head → route. Virtual host first (exact, then the longest suffix wildcard, the longest prefix wildcard,
-// then `*`; a port in Host counts only where a domain names it), then its routes in order. Bytes are compared in place.
+// then `*`; a port in Host counts unless the table ignores it), then its routes in order. Bytes are compared in place.
 import { assertNever } from "../lib/assert.ts";
 import { COLON, isSameBytes, isSameName, LOWER, SLASH } from "./bytes.ts";
 import type { Head } from "./head.ts";
@@ -49,8 +49,8 @@ export class Matcher {
 
 /** The virtual host for a lower-case authority. */
 export function findHost(table: HostTable, authority: string): VirtualHost | null {
-  const host = withoutPort(authority);
-  const exact = table.exact.get(authority) ?? table.exact.get(host);
+  const host = table.isPortIgnored ? withoutPort(authority) : authority;
+  const exact = table.exact.get(host);
   if (exact !== undefined) return exact;
   for (const { part, host: found } of table.suffixes)
     if (host.length > part.length && host.endsWith(part)) return found;
@@ -87,14 +87,22 @@ function areHeadersMatch(rules: readonly HeaderRule[], head: Head): boolean {
   return true;
 }
 
+/** A value rule holds when one of the fields of that name matches, an inverted one when none does; as in Envoy, neither without a field. */
 function isHeaderMatch(rule: HeaderRule, head: Head): boolean {
-  const found = rule.nameBytes[0] === COLON ? pseudoValue(rule.name, head) : head.valueOf(rule.nameBytes);
-  const value = found === undefined && rule.isMissingEmpty ? "" : found;
-  const { test } = rule;
-  if (test.kind === "present") return ((value !== undefined) === test.isPresent) !== rule.isInverted;
-  // As in Envoy, a header that is not there matches no value rule, inverted or not.
-  if (value === undefined) return false;
-  return isValueMatch(test, value) !== rule.isInverted;
+  const { test, nameBytes } = rule;
+  if (nameBytes[0] === COLON) return isOneMatch(rule, pseudoValue(rule.name, head));
+  let at = head.indexOf(nameBytes, 0);
+  if (at < 0 || test.kind === "present") return isOneMatch(rule, at < 0 ? undefined : "");
+  let isMatch = false;
+  for (; at >= 0 && !isMatch; at = head.indexOf(nameBytes, at + 1))
+    isMatch = isValueMatch(test, head.valueAt(at));
+  return isMatch !== rule.isInverted;
+}
+
+function isOneMatch({ test, isInverted, isMissingEmpty }: HeaderRule, found: string | undefined): boolean {
+  const value = found === undefined && isMissingEmpty ? "" : found;
+  if (test.kind === "present") return ((value !== undefined) === test.isPresent) !== isInverted;
+  return value !== undefined && isValueMatch(test, value) !== isInverted;
 }
 
 type ValueTest = Exclude<HeaderRule["test"], { readonly kind: "present" }>;

@@ -5,6 +5,8 @@ export interface HostTable {
   /** Name of the route configuration. */
   readonly name: string;
   readonly version: string;
+  /** Whether a port in Host is cut off before a host is looked up; otherwise a domain must name it. */
+  readonly isPortIgnored: boolean;
   /** By lower-case host, with or without port. */
   readonly exact: ReadonlyMap<string, VirtualHost>;
   /** `*.example.com` by `.example.com`, longest first. */
@@ -86,6 +88,7 @@ export interface Target {
 export const EMPTY_HOSTS: HostTable = {
   name: "",
   version: "",
+  isPortIgnored: true,
   exact: new Map(),
   suffixes: [],
   prefixes: [],

@@ -2,14 +2,15 @@
 // docs/reference/bootstrap.md. A field that is unknown, not supported or of a wrong form is an error that names file, line, column and
 // field: a bootstrap is never half obeyed. Pure.
 import type { DescMessage, JsonValue } from "@bufbuild/protobuf";
-import { fromJson } from "@bufbuild/protobuf";
+import { create, fromJson } from "@bufbuild/protobuf";
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Node as YamlNode } from "yaml";
 import { messageOf, WeirError } from "../lib/errors.ts";
 import { isObject } from "../lib/json.ts";
 import { type Bootstrap, BootstrapSchema } from "./gen/envoy/config/bootstrap/v3/bootstrap_pb.ts";
 import { type Cluster, Cluster_DiscoveryType } from "./gen/envoy/config/cluster/v3/cluster_pb.ts";
-import type { ApiConfigSource } from "./gen/envoy/config/core/v3/core_pb.ts";
+import { type ApiConfigSource, NodeSchema } from "./gen/envoy/config/core/v3/core_pb.ts";
 import { registry } from "./messages.ts";
+import { unknownClusters } from "./staticroutes.ts";
 import { unsupportedIn } from "./support.ts";
 
 /** Code of every bootstrap that is refused. */
@@ -28,13 +29,21 @@ export interface ControlPlane {
   readonly reportsLoad: boolean;
 }
 
+/** Who the proxy is, where the command line says so and not the file: replicas share a file. Wins over it, as Envoy's flags do. */
+export interface NodeOverride {
+  /** `node.id`. */
+  readonly serviceNode?: string;
+  /** `node.cluster`. */
+  readonly serviceCluster?: string;
+}
+
 interface Problem {
   readonly path: string;
   readonly why: string;
 }
 
 /** Reads and checks. `file` is named in errors. Throws BOOTSTRAP_INVALID. */
-export function readBootstrap(text: string, file: string): Bootstrap {
+export function readBootstrap(text: string, file: string, override: NodeOverride = {}): Bootstrap {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const refuse = (problems: readonly Problem[], offsets: ReadonlyMap<string, number>): WeirError => {
@@ -63,9 +72,17 @@ export function readBootstrap(text: string, file: string): Bootstrap {
   } catch {
     throw refuse([locate(BootstrapSchema, json, "")], found.offsets);
   }
+  applyOverride(bootstrap, override);
   const problems = [...unsupportedFieldsOf(bootstrap), ...contradictions(bootstrap)];
   if (problems.length > 0) throw refuse(problems, found.offsets);
   return bootstrap;
+}
+
+function applyOverride(bootstrap: Bootstrap, { serviceNode, serviceCluster }: NodeOverride): void {
+  if (serviceNode === undefined && serviceCluster === undefined) return;
+  bootstrap.node ??= create(NodeSchema);
+  if (serviceNode !== undefined) bootstrap.node.id = serviceNode;
+  if (serviceCluster !== undefined) bootstrap.node.cluster = serviceCluster;
 }
 
 /** Where the bootstrap says that the control plane is; undefined: there is none. */
@@ -143,6 +160,8 @@ function contradictions(bootstrap: Bootstrap): readonly Problem[] {
     if (!ours.includes(name))
       problems.push({ path, why: `names ${name}: load goes to the server of ads_config only` });
   }
+  for (const { path, cluster } of unknownClusters(bootstrap))
+    problems.push({ path, why: `names ${cluster}, which is not among static_resources.clusters` });
   if ((bootstrap.staticResources?.listeners ?? []).length === 0 && dynamic?.ldsConfig === undefined)
     problems.push({
       path: "",

@@ -51,12 +51,17 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
   [`${LISTENER}Filter`]: { supported: "typed_config", harmless: "name" },
   [`${HCM}HttpConnectionManager`]: {
     supported:
-      "rds route_config http_filters codec_type stream_idle_timeout request_headers_timeout common_http_protocol_options use_remote_address",
+      "rds route_config http_filters codec_type stream_idle_timeout request_headers_timeout common_http_protocol_options use_remote_address normalize_path merge_slashes",
     harmless:
-      "stat_prefix access_log generate_request_id preserve_external_request_id server_name server_header_transformation via drain_timeout delayed_close_timeout normalize_path merge_slashes stream_error_on_invalid_http_message http2_protocol_options upgrade_configs",
+      "stat_prefix access_log generate_request_id preserve_external_request_id server_name server_header_transformation via drain_timeout delayed_close_timeout stream_error_on_invalid_http_message http2_protocol_options upgrade_configs",
     refused:
       "add_user_agent http_protocol_options xff_num_trusted_hops skip_xff_append request_timeout max_request_headers_kb strip_matching_host_port strip_any_host_port path_with_escaped_slashes_action",
-    only: { codec_type: [0, 1], use_remote_address: [true] },
+    only: {
+      codec_type: [0, 1],
+      use_remote_address: [true],
+      normalize_path: [false],
+      merge_slashes: [false],
+    },
   },
   [`${HCM}Rds`]: { supported: "config_source route_config_name" },
   [`${HCM}HttpFilter`]: { supported: "typed_config", harmless: "name is_optional", refused: "disabled" },
@@ -89,9 +94,8 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
       "max_headers_count max_connection_duration max_stream_duration headers_with_underscores_action max_requests_per_connection",
   },
   [`${ROUTE}RouteConfiguration`]: {
-    supported: "name virtual_hosts ignore_port_in_host_matching",
-    harmless:
-      "validate_clusters metadata max_direct_response_body_size_bytes most_specific_header_mutations_wins",
+    supported: "name virtual_hosts ignore_port_in_host_matching validate_clusters",
+    harmless: "metadata max_direct_response_body_size_bytes most_specific_header_mutations_wins",
     refused:
       "internal_only_headers response_headers_to_add response_headers_to_remove request_headers_to_add request_headers_to_remove request_mirror_policies typed_per_filter_config",
   },
@@ -122,10 +126,11 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
   },
   "envoy.type.v3.Int64Range": { supported: "start end" },
   [`${ROUTE}RouteAction`]: {
-    supported: "cluster weighted_clusters timeout idle_timeout retry_policy",
-    harmless: "cluster_not_found_response_code upgrade_configs",
+    supported: "cluster weighted_clusters timeout idle_timeout retry_policy cluster_not_found_response_code",
+    harmless: "upgrade_configs",
     refused:
       "cluster_header metadata_match prefix_rewrite host_rewrite_literal auto_host_rewrite host_rewrite_header host_rewrite_path_regex priority hash_policy hedge_policy request_mirror_policies regex_rewrite max_stream_duration append_x_forwarded_host",
+    only: { cluster_not_found_response_code: [0] },
   },
   [`${ROUTE}WeightedCluster`]: {
     supported: "clusters total_weight",

@@ -30,7 +30,7 @@ async function namedProxy(
   return { ask, proxy };
 }
 
-test("routing: hosts match exactly, then by the longest wildcard, then by star; ports and case do not matter", async (t) => {
+test("routing: hosts match exactly, then by the longest wildcard, then by star; case does not matter, a port does", async (t) => {
   const host = (name: string, domains: readonly string[]): Json => ({
     name,
     domains: [...domains],
@@ -51,17 +51,45 @@ test("routing: hosts match exactly, then by the longest wildcard, then by star; 
   const cases: readonly (readonly [string, string])[] = [
     ["a.test", "exact"],
     ["A.Test", "exact"],
-    ["a.test:80", "exact"],
+    ["a.test:80", "any"],
     ["a.test:8080", "port"],
     ["b.test", "exact"],
     ["c.test", "suffix"],
-    ["c.x.test:9", "longer"],
+    ["c.x.test", "longer"],
+    ["c.x.test:9", "any"],
+    ["api.example:9", "prefix"],
     ["api.example", "prefix"],
     ["api.x.test", "longer"],
     ["test", "any"],
     ["[::1]:80", "any"],
   ];
   for (const [name, want] of cases) t.equal(await ask("/", name), want, name);
+});
+
+test("routing: with ignore_port_in_host_matching a port in Host does not matter", async (t) => {
+  const origin = await recordingOrigin(t, (_seen, response) => response.end("ok"));
+  const routes = [{ match: { prefix: "/" }, route: { cluster: "one" } }];
+  const { port } = await startProxy(t, {
+    clusters: { one: [origin.port] },
+    hcm: {
+      route_config: {
+        ignore_port_in_host_matching: true,
+        virtual_hosts: [
+          { name: "exact", domains: ["a.test"], routes },
+          { name: "wild", domains: ["*.b.test"], routes },
+        ],
+      },
+    },
+  });
+  for (const [host, status] of [
+    ["a.test", 200],
+    ["a.test:81", 200],
+    ["x.b.test:81", 200],
+    ["b.test:81", 404],
+  ] as const) {
+    const { text } = await talk(port, `GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`, ANSWERED);
+    t.match(text, new RegExp(`^HTTP/1.1 ${status} `), host);
+  }
 });
 
 test("routing: the first route that matches serves, by prefix, exact path and separated prefix", async (t) => {
@@ -145,6 +173,9 @@ test("routing: header rules are AND-ed and may be inverted", async (t) => {
     ["x-a: 1\r\nx-b: 2", "both"],
     ["x-b: 2\r\nx-a: 1", "both"],
     ["x-exact: On\r\nx-exact: e", "rest"],
+    ["x-exact: Two\r\nx-exact: One", "exact"],
+    ["x-exact: Two, One", "rest"],
+    ["x-want: yes\r\nx-want: no", "rest"],
     ["x-want: yes", "absent"],
     ["x-want: no", "rest"],
     ["x-want: yes\r\nx-there: 1", "rest"],

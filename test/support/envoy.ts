@@ -61,7 +61,7 @@ export async function startEnvoy(t: Test, program: string, bootstrap: string): P
     if (code !== null && code !== 0) t.comment(`Envoy ended with ${code}: ${words}`);
   });
   t.teardown(async () => {
-    if (child.exitCode === null) {
+    if (child.exitCode === null && child.signalCode === null) {
       const ended = new Promise((resolve) => child.once("exit", resolve));
       child.kill("SIGKILL");
       await ended;

@@ -1,6 +1,7 @@
 // The bootstrap reader: the subset that it takes, in YAML and JSON, and errors that lead to the line.
 import { readFile } from "node:fs/promises";
 import { test } from "tap";
+import { parseAllDocuments } from "yaml";
 import { isWeirError } from "../../src/lib/errors.ts";
 import { BOOTSTRAP_INVALID, controlPlaneOf, readBootstrap } from "../../src/xds/client.ts";
 import { durationMs } from "../../src/xds/types.ts";
@@ -73,6 +74,31 @@ test("bootstrap: names the node, the admin address and the control plane", (t) =
   });
   t.equal(durationMs(bootstrap.staticResources?.clusters[0]?.connectTimeout), 250);
   t.end();
+});
+
+test("bootstrap: the command line names the node where replicas share a file", async (t) => {
+  const shared = GATEWAY.replace("  id: default/web-1\n", "");
+  t.throws(() => readBootstrap(shared, "boot.yaml"), { message: /node must have an id/ });
+  const named = readBootstrap(shared, "boot.yaml", { serviceNode: "default/web-2" });
+  t.match(named.node, { id: "default/web-2", cluster: "gateway/default/web" });
+  const both = readBootstrap(GATEWAY, "boot.yaml", { serviceNode: "a/b", serviceCluster: "gateway/a/c" });
+  t.match(both.node, { id: "a/b", cluster: "gateway/a/c" });
+});
+
+test("bootstrap: the shipped gateway's is one, but for its id", async (t) => {
+  const manifests = await readFile(new URL("../../deploy/kubernetes/gateway.yaml", import.meta.url), "utf8");
+  const config = parseAllDocuments(manifests)
+    .map((document) => document.toJS() as { readonly kind: string; readonly data?: Record<string, string> })
+    .find(({ kind }) => kind === "ConfigMap");
+  const bootstrap = readBootstrap(config?.data?.["bootstrap.yaml"] ?? "", "bootstrap.yaml", {
+    serviceNode: "default/edge-1",
+  });
+  t.equal(bootstrap.node?.cluster, "gateway/default/edge");
+  t.strictSame(controlPlaneOf(bootstrap), {
+    addresses: ["weir-controller.weir-system:18000"],
+    clusters: ["weir-controller"],
+    reportsLoad: true,
+  });
 });
 
 test("bootstrap: the example of the reference page is one", async (t) => {
