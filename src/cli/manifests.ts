@@ -47,7 +47,10 @@ export function parseManifests(file: string, content: string): Manifest[] {
   return documents.flatMap((document) => {
     const [problem] = document.errors;
     if (problem !== undefined) {
-      throw manifestError(`${position(file, lines, problem.pos[0])}: ${problem.message.split("\n")[0]}`);
+      const words = `is not YAML: ${problem.message.split("\n")[0]}`;
+      throw manifestError(
+        `${position(file, lines, problem.pos[0])}: ${words} (mind indentation and brackets)`,
+      );
     }
     const value: unknown = document.toJS({ maxAliasCount: 100 });
     return value === null ? [] : take(file, lines, document, value, []);

@@ -155,6 +155,20 @@ test("leader election: stop releases the lease after the work has ended, and the
   t.equal((await lease()).leaseTransitions, 1);
 });
 
+test("leader election: a leader whose work fails makes way, and without another tries again after growing pauses", async (t) => {
+  const { clock, candidate } = await aScene(t);
+  const a = candidate("a", () => Promise.reject(new Error("no disk")));
+  a.election.start();
+  await clock.advance(20_000);
+  // Released at its next look, 2 s later; then 5 s and 10 s of rest.
+  t.strictSame(a.story, ["started 0", "stopped 0", "started 7", "stopped 7", "started 19", "stopped 19"]);
+  const b = candidate("b");
+  b.election.start();
+  await clock.advance(60_000);
+  t.equal(b.story.length, 1, "the other leads");
+  t.equal(a.story.length, 6, "and goes on leading");
+});
+
 test("leader election: a leader whose lease another took stops at once", async (t) => {
   const { clock, candidate, client, lease } = await aScene(t);
   const a = candidate("a");
