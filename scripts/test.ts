@@ -1,10 +1,10 @@
 // The test command: types, lint, format and every test file, in that order, closing with one plain line
-// "N passed, N failed, N skipped" (the counts are assertions). `--quick` leaves the slow suites out (e2e, examples).
+// "N passed, N failed, N skipped" (the counts are assertions). `--quick` leaves the slow suites out (e2e, crash, examples).
 // Further arguments are test files and replace the default selection; the static checks are then left out.
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 
-const SLOW = /^test\/(e2e|crash)\//;
+const SLOW = /^test\/((e2e|crash)\/|examples\.)/;
 const CHECKS: readonly (readonly [string, readonly string[]])[] = [
   ["types", ["npm", "run", "-s", "typecheck"]],
   ["lint and format", ["npm", "run", "-s", "lint"]],

@@ -8,6 +8,7 @@ import { delimiter, dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { type Test, test } from "tap";
 import { requireKubectl } from "./support/kubectl.ts";
+import { requireTool } from "./support/require.ts";
 import { type CommandResult, run } from "./support/up.ts";
 import { type Block, missingLines, readBlocks } from "./support/walkthrough.ts";
 
@@ -35,6 +36,7 @@ interface Scene {
 test("examples: the documents' commands work as typed and print what is shown", {
   timeout: 170_000,
 }, async (t) => {
+  if ((await requireTool(t, "curl")) === undefined) return;
   const scene = await createScene(t);
   for (const document of DOCUMENTS) {
     await t.test(document, { timeout: 120_000 }, async (t) => {
@@ -103,7 +105,7 @@ async function createScene(t: Test): Promise<Scene> {
   const ports = new Map<string, string>();
   for (const port of GATEWAY_PORTS) ports.set(port, String(await freePort()));
   const withFreePorts = (text: string): string =>
-    text.replace(/(?<=port: |localhost:)\d+\b/g, (port) => ports.get(port) ?? port);
+    text.replace(/(?<=port: |127\.0\.0\.1:)\d+\b/g, (port) => ports.get(port) ?? port);
   await mkdir(checkout);
   for (const name of ["package.json", "src", "node_modules"])
     await symlink(resolve(name), join(checkout, name));
