@@ -4,7 +4,7 @@
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 
-const SLOW = /^test\/((e2e|crash)\/|examples\.)/;
+const SLOW = /^test\/((e2e|crash)\/|(examples|readme)\.)/;
 const CHECKS: readonly (readonly [string, readonly string[]])[] = [
   ["types", ["npm", "run", "-s", "typecheck"]],
   ["lint and format", ["npm", "run", "-s", "lint"]],
