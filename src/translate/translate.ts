@@ -28,6 +28,8 @@ export interface Translation {
   readonly snapshot: XdsSnapshot;
   /** Keys (`namespace/name`) of the Rollouts whose split the snapshot carries, each with the names of the route configurations that do. */
   readonly rollouts: ReadonlyMap<string, readonly string[]>;
+  /** Keys of the Rollouts whose canary gets no traffic although its weight says so, and why. */
+  readonly withheld: ReadonlyMap<string, string>;
   readonly problems: readonly Problem[];
 }
 
@@ -67,7 +69,7 @@ export function translateGateway(input: TranslateInput): Translation {
     routes.push(routeConfigurationOf(name, hosts));
   }
   const snapshot = { listeners, routes, clusters: book.clusters(), endpoints: book.endpoints() };
-  return { snapshot, rollouts: book.rollouts(), problems: distinct(problems) };
+  return { snapshot, rollouts: book.rollouts(), withheld: book.withheld(), problems: distinct(problems) };
 }
 
 function concerns(intent: TrafficIntent, { gateway }: TranslateInput): boolean {
@@ -140,6 +142,8 @@ function listenerOf(name: string, input: TranslateInput, port: number): Listener
   const manager = pack(HttpConnectionManagerSchema, {
     statPrefix: name,
     codecType: HttpConnectionManager_CodecType.HTTP1,
+    // Other clients than our proxy tell the upstream who the client is only when asked to.
+    useRemoteAddress: true,
     routeSpecifier: {
       case: "rds",
       value: {

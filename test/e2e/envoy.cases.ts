@@ -1,0 +1,302 @@
+// What test/e2e/envoy.test.ts asks of both proxies: bootstrap files and the requests that go through each.
+// `{a}`, `{dead}` … stand for ports of backends, `{port}` and `{admin}` for the proxy's own.
+
+export interface Request {
+  /** `METHOD target`, GET when it is a target only. */
+  readonly line: string;
+  /** Default `shop.example`; null sends none. */
+  readonly host?: string | null;
+  readonly headers?: readonly string[];
+  readonly body?: string;
+  /** Default 1.1. */
+  readonly version?: string;
+  /** Where weir answers otherwise on purpose: a name in docs/reference/bootstrap.md, and weir's status. */
+  readonly differs?: { readonly name: string; readonly weir: number; readonly envoy: number };
+}
+
+export interface Case {
+  readonly name: string;
+  readonly bootstrap: string;
+  readonly requests: readonly Request[];
+}
+
+const endpoint = (port: string, more = ""): string =>
+  `{ endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: {${port}} } } }${more} }`;
+
+const cluster = (name: string, endpoints: readonly string[], more = ""): string => `
+    - name: ${name}
+      connect_timeout: 1s${more}
+      load_assignment: { cluster_name: ${name}, endpoints: [{ lb_endpoints: [${endpoints.join(", ")}] }] }`;
+
+const LISTENER = `
+admin: { address: { socket_address: { address: 127.0.0.1, port_value: {admin} } } }
+static_resources:
+  listeners:
+    - name: main
+      address: { socket_address: { address: 127.0.0.1, port_value: {port} } }
+      filter_chains:
+        - filters:
+            - name: envoy.filters.network.http_connection_manager
+              typed_config:
+                "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+                stat_prefix: main
+                use_remote_address: true
+                http_filters:
+                  - name: envoy.filters.http.router
+                    typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }
+`;
+const PLAIN = ["a", "b", "c", "d"].map((name) => cluster(name, [endpoint(name)])).join("");
+
+const HOSTS = `${LISTENER}
+                route_config:
+                  name: local
+                  virtual_hosts:
+                    - name: exact
+                      domains: [shop.example, "with-port.example:{port}"]
+                      routes:
+                        - { match: { path: /exact }, route: { cluster: b } }
+                        - { match: { path: /Folded, case_sensitive: false }, route: { cluster: b } }
+                        - { match: { path_separated_prefix: /api }, route: { cluster: c } }
+                        - { match: { prefix: /pre }, route: { cluster: d } }
+                        - { match: { prefix: /FOLD, case_sensitive: false }, route: { cluster: d } }
+                        - { match: { prefix: / }, route: { cluster: a } }
+                    - { name: suffix, domains: ["*.shop.example"], routes: [{ match: { prefix: / }, route: { cluster: b } }] }
+                    - { name: longer, domains: ["*.eu.shop.example"], routes: [{ match: { prefix: / }, route: { cluster: c } }] }
+                    - { name: prefix, domains: ["shop.*"], routes: [{ match: { prefix: / }, route: { cluster: d } }] }
+                    - { name: bare, domains: [bare.example], routes: [{ match: { prefix: /only }, route: { cluster: a } }] }
+  clusters:${PLAIN}
+`;
+
+const PATHS: readonly Request[] = [
+  "/",
+  "/exact",
+  "/exact/",
+  "/exact?q=1",
+  "/Exact",
+  "/folded",
+  "/FOLDED?x",
+  "/api",
+  "/api/",
+  "/api/v1",
+  "/api?x=1",
+  "/apix",
+  "/prefixed",
+  "/pre",
+  "/pr",
+  "/folding",
+  "/a%2Fb",
+  "/a/../exact",
+  "//exact",
+  "/?",
+].map((line) => ({ line }));
+
+const HOST_NAMES: readonly Request[] = [
+  "SHOP.example",
+  "eu.shop.example",
+  "de.eu.shop.example",
+  ".shop.example",
+  "shop.test",
+  "shop.",
+  "with-port.example:{port}",
+  "with-port.example",
+  "shop.example:{port}",
+  "shop.example:80",
+  "bare.example",
+  "nothing.test",
+].map((host) => ({ line: "/", host }));
+
+const HEADER_RULES: readonly (readonly [cluster: string, rule: string])[] = [
+  ["a", "{ name: x-exact, exact_match: 'one' }"],
+  ["b", "{ name: x-exact, exact_match: 'two', invert_match: true }"],
+  ["c", "{ name: x-present, present_match: true }"],
+  ["d", "{ name: x-prefix, prefix_match: 'pre' }"],
+  ["a", "{ name: x-suffix, suffix_match: 'fix' }"],
+  ["b", "{ name: x-contains, contains_match: 'mid' }"],
+  ["c", "{ name: x-range, range_match: { start: -3, end: 10 } }"],
+  ["d", "{ name: x-string, string_match: { exact: 'Folded', ignore_case: true } }"],
+  ["a", "{ name: x-string, string_match: { prefix: 'ab' } }"],
+  ["b", "{ name: x-string, string_match: { contains: 'MID', ignore_case: true } }"],
+  ["c", "{ name: x-string, string_match: { suffix: 'yz' }, invert_match: true }"],
+  [
+    "d",
+    "{ name: x-none, string_match: { exact: '' }, treat_missing_header_as_empty: true }, { name: x-two, present_match: true }",
+  ],
+  ["a", "{ name: ':method', string_match: { exact: PUT } }"],
+  ["b", "{ name: x-absent, present_match: true, invert_match: true }, { name: x-and, exact_match: 'yes' }"],
+  ["c", "{ name: x-absent, present_match: false }, { name: ':authority', exact_match: 'c.example' }"],
+  ["d", "{ name: ':path', string_match: { suffix: '?d=1' } }"],
+];
+
+const HEADERS = `${LISTENER}
+                route_config:
+                  name: local
+                  virtual_hosts:
+                    - name: all
+                      domains: ["*"]
+                      routes:${HEADER_RULES.map(
+                        ([name, rule]) => `
+                        - { match: { prefix: /, headers: [${rule}] }, route: { cluster: ${name} } }`,
+                      ).join("")}
+  clusters:${PLAIN}
+`;
+
+const HEADER_LINES: readonly (readonly string[])[] = [
+  [],
+  ["x-exact: one"],
+  ["x-exact: One"],
+  ["x-exact: two"],
+  ["x-exact: one", "x-exact: one"],
+  ["x-exact: zero", "x-exact: one"],
+  ["x-exact: two", "x-exact: three"],
+  ["x-exact: zero,one"],
+  ["x-range: 100", "x-range: 5"],
+  ["x-string: xyz", "x-string: other"],
+  ["x-string: xyz", "x-string: yz"],
+  ["x-prefix: none", "x-prefix: prefer"],
+  ["x-two: 1", "x-none: full", "x-none: "],
+  ["x-exact:   one  "],
+  ["x-exact: two", "x-present: "],
+  ["x-present: 1"],
+  ["x-prefix: prefer"],
+  ["x-prefix: Prefer"],
+  ["x-suffix: a fix"],
+  ["x-contains: in the middle"],
+  ["x-contains: nothing"],
+  ["x-range: -3"],
+  ["x-range: -4"],
+  ["x-range: 9"],
+  ["x-range: 10"],
+  ["x-range: 9.5"],
+  ["x-range: 5x"],
+  ["x-range: "],
+  ["x-string: FOLDED"],
+  ["x-string: abc"],
+  ["x-string: a mid b"],
+  ["x-string: xyz"],
+  ["x-string: other"],
+  ["x-two: 1"],
+  ["x-two: 1", "x-none: full"],
+  ["x-and: yes"],
+  ["x-and: yes", "x-absent: there"],
+];
+
+const FAILURES = `${LISTENER}
+                stream_idle_timeout: 5s
+                route_config:
+                  name: local
+                  validate_clusters: false
+                  virtual_hosts:
+                    - name: all
+                      domains: ["*"]
+                      routes:
+                        - { match: { prefix: /slow }, route: { cluster: slow, timeout: 0.3s } }
+                        - { match: { prefix: /dead }, route: { cluster: dead } }
+                        - { match: { prefix: /reset }, route: { cluster: reset } }
+                        - { match: { prefix: /garbage }, route: { cluster: garbage } }
+                        - { match: { prefix: /error }, route: { cluster: error } }
+                        - { match: { prefix: /missing }, route: { cluster: missing } }
+                        - { match: { prefix: /empty }, route: { cluster: empty } }
+                        - { match: { prefix: /sick }, route: { cluster: sick } }
+                        - { match: { prefix: /panic }, route: { cluster: panic } }
+                        - { match: { prefix: /retry }, route: { cluster: half, retry_policy: { retry_on: connect-failure, num_retries: 1 } } }
+  clusters:${["slow", "dead", "reset", "garbage", "error"].map((name) => cluster(name, [endpoint(name)])).join("")}${cluster("empty", [])}${cluster("sick", [endpoint("a"), endpoint("b"), endpoint("dead", ", health_status: UNHEALTHY")])}${cluster("panic", [endpoint("a", ", health_status: UNHEALTHY")])}${cluster("half", [endpoint("a"), endpoint("dead")])}
+`;
+
+const MESSAGES = `${LISTENER}
+                route_config:
+                  name: local
+                  ignore_port_in_host_matching: true
+                  virtual_hosts:
+                    - { name: shop, domains: [shop.example], routes: [{ match: { prefix: / }, route: { cluster: a } }] }
+                    - { name: other, domains: ["*"], routes: [{ match: { prefix: / }, route: { cluster: b } }] }
+  clusters:${PLAIN}
+`;
+
+export const CASES: readonly Case[] = [
+  {
+    name: "hosts and paths",
+    bootstrap: HOSTS,
+    requests: [...PATHS, ...HOST_NAMES, { line: "/only/1", host: "bare.example" }],
+  },
+  {
+    name: "header rules",
+    bootstrap: HEADERS,
+    requests: [
+      ...HEADER_LINES.map((headers) => ({ line: "/", headers })),
+      { line: "PUT /" },
+      { line: "/", host: "c.example" },
+      { line: "/x?d=1" },
+    ],
+  },
+  {
+    name: "failures",
+    bootstrap: FAILURES,
+    requests: [
+      { line: "/slow" },
+      { line: "/dead" },
+      { line: "/reset", differs: { name: "Reset by the upstream", weir: 502, envoy: 503 } },
+      { line: "/garbage" },
+      { line: "/error" },
+      { line: "/missing" },
+      { line: "/empty" },
+      { line: "/none" },
+      { line: "/panic", differs: { name: "Panic mode", weir: 503, envoy: 200 } },
+      ...Array.from({ length: 6 }, () => ({ line: "/sick" })),
+      ...Array.from({ length: 6 }, () => ({ line: "/retry" })),
+    ],
+  },
+  {
+    name: "messages",
+    bootstrap: MESSAGES,
+    requests: [
+      { line: "HEAD /" },
+      { line: "DELETE /thing" },
+      { line: "OPTIONS /thing" },
+      { line: "PATCH /thing", headers: ["content-length: 5"], body: "hello" },
+      { line: "POST /thing", headers: ["content-length: 0"] },
+      { line: "POST /thing", headers: ["transfer-encoding: chunked"], body: "5\r\nhello\r\n0\r\n\r\n" },
+      { line: "/", host: "shop.example:81" },
+      { line: "/", host: "other.example:81" },
+      { line: "/status/204" },
+      { line: "/status/304" },
+      { line: "/status/404" },
+      { line: "/status/503" },
+      { line: "/", headers: ["x-forwarded-for: 10.1.2.3"] },
+      { line: "/", headers: ["x-forwarded-proto: https"] },
+      { line: "/", headers: ["cookie: a=1", "cookie: b=2", "accept: text/html", "x-Mixed-Case: Kept As Is"] },
+      { line: "/", headers: ["connection: x-hop, close", "x-hop: 1"] },
+      { line: "/", headers: ["te: gzip", "keep-alive: timeout=5"] },
+      { line: "http://shop.example/absolute?q", host: "other.example" },
+      { line: "/", host: null },
+      { line: "/", headers: ["content-length: 1", "content-length: 2"], body: "xx" },
+      { line: "/", headers: ["content-length: x"], body: "x" },
+      { line: "/", headers: ["bad name: 1"] },
+      { line: "/frag#x" },
+      { line: "TRACE /" },
+      { line: "CONNECT shop.example:80", differs: { name: "CONNECT", weir: 405, envoy: 404 } },
+      { line: "/", version: "1.0", differs: { name: "HTTP/1.0", weir: 200, envoy: 426 } },
+      { line: "/", version: "2.5", differs: { name: "HTTP/2.5", weir: 505, envoy: 426 } },
+      {
+        line: "/",
+        headers: ["upgrade: websocket", "connection: upgrade, close"],
+        differs: { name: "Upgrade", weir: 200, envoy: 403 },
+      },
+      { line: `/${"y".repeat(20_000)}`, differs: { name: "Long target", weir: 414, envoy: 431 } },
+    ],
+  },
+];
+
+/** Two clusters by weight, one of weight 0. */
+export const WEIGHTED = `${LISTENER}
+                route_config:
+                  name: local
+                  virtual_hosts:
+                    - name: all
+                      domains: ["*"]
+                      routes:
+                        - match: { prefix: / }
+                          route:
+                            weighted_clusters:
+                              clusters: [{ name: a, weight: 300 }, { name: b, weight: 100 }, { name: c, weight: 0 }]
+  clusters:${PLAIN}
+`;
