@@ -6,8 +6,10 @@ import {
   assessRun,
   type DueMeasurement,
   evaluateCondition,
+  failUnresolved,
   isCompleted,
   type MeasurementOutcome,
+  type ResolvedMetric,
   type RunEvent,
   redact,
   resolveMetric,
@@ -78,7 +80,22 @@ export async function measureRun(deps: MeasureDeps, key: string, signal: AbortSi
   if (tasks.length === 0) return wait(clock, before.requeueAtMs);
 
   const startedAtMs = clock.nowMs();
-  const outcomes = await Promise.all(tasks.map(({ due, isEnd }) => take(deps, run, due, isEnd, signal)));
+  const secretValues = await readSecrets(deps.client, run, signal);
+  const ready = new Map<string, ResolvedMetric>();
+  for (const { due } of tasks) {
+    const resolved = resolve(run, due.metric, secretValues);
+    if (resolved.kind === "ok") ready.set(due.metric, resolved.value);
+    else {
+      // As in Argo, one argument that cannot be resolved ends the whole run.
+      const failed = failUnresolved({ ...run, status: before.status }, resolved.message, clock.nowMs());
+      current = await writeStatus(deps, passKey, current, before.status, failed.status, signal);
+      await tell(deps, current, failed.events);
+      return;
+    }
+  }
+  const outcomes = await Promise.all(
+    tasks.map(({ due, isEnd }) => take(deps, run, due, isEnd, ready.get(due.metric), signal)),
+  );
   let status = before.status;
   for (const [index, outcome] of outcomes.entries()) {
     const due = tasks[index]?.due;
@@ -140,6 +157,16 @@ async function writeStatus(
   return written;
 }
 
+function resolve(
+  run: AnalysisRun,
+  name: string,
+  secrets: ReadonlyMap<string, string>,
+): ReturnType<typeof resolveMetric> {
+  const metric = run.spec.metrics.find((candidate) => candidate.name === name);
+  if (metric === undefined) return { kind: "error", message: `metric ${name} is not in the spec` };
+  return resolveMetric(metric, run.spec.args ?? [], (secret, key) => secrets.get(`${secret}/${key}`));
+}
+
 interface Taken {
   readonly outcome: MeasurementOutcome;
   readonly secrets: readonly string[];
@@ -151,20 +178,15 @@ async function take(
   run: AnalysisRun,
   due: DueMeasurement,
   isEnd: boolean,
+  resolved: ResolvedMetric | undefined,
   signal: AbortSignal,
 ): Promise<Taken> {
   const failed = (message: string, secrets: readonly string[] = []): Taken => ({
     outcome: { phase: "Error", message: redact(message, secrets) },
     secrets,
   });
-  const metric = run.spec.metrics.find(({ name }) => name === due.metric);
-  if (metric === undefined) return failed(`metric ${due.metric} is not in the spec`);
-  const secretValues = await readSecrets(deps.client, run, signal);
-  const resolved = resolveMetric(metric, run.spec.args ?? [], (name, key) =>
-    secretValues.get(`${name}/${key}`),
-  );
-  if (resolved.kind === "error") return failed(resolved.message);
-  const { metric: ready, secrets } = resolved.value;
+  if (resolved === undefined) return failed(`metric ${due.metric} is not in the spec`);
+  const { metric: ready, secrets } = resolved;
   const found = findProvider(deps.providers, ready);
   if (found.kind === "unsupported") return failed(found.message);
   const limit = AbortSignal.any([signal, AbortSignal.timeout(MEASURE_TIMEOUT_MS)]);

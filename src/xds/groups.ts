@@ -14,6 +14,8 @@ interface Group {
 
 export class GroupTable {
   readonly #groups = new Map<string, Group>();
+  /** Where counting had got to in groups that were removed: numbers that nodes have acknowledged are not given out again. */
+  readonly #lastSeqs = new Map<string, number>();
 
   /** Publishes; content that equals the present one keeps its number. Throws SNAPSHOT_INCONSISTENT. */
   publish(
@@ -21,7 +23,7 @@ export class GroupTable {
     snapshot: XdsSnapshot,
   ): { readonly publication: Publication; readonly isNew: boolean } {
     const group = this.#groups.get(name);
-    const publication = publicationOf((group?.publication.seq ?? 0) + 1, snapshot);
+    const publication = publicationOf((group?.publication.seq ?? this.#lastSeqs.get(name) ?? 0) + 1, snapshot);
     if (group === undefined) {
       const sent = { clusters: new Map(), endpoints: new Map(), listeners: new Map(), routes: new Map() };
       this.#groups.set(name, { publication, sent });
@@ -43,6 +45,8 @@ export class GroupTable {
   }
 
   remove(name: string): void {
+    const seq = this.#groups.get(name)?.publication.seq;
+    if (seq !== undefined) this.#lastSeqs.set(name, seq);
     this.#groups.delete(name);
   }
 

@@ -1,0 +1,74 @@
+// The events that a canary's life leaves behind, as whoever watches them sees: reasons in Argo's order, none twice, none of our own.
+import { test } from "tap";
+import { RESOURCES } from "../../src/api/api.ts";
+import { createReflector } from "../../src/cluster/client.ts";
+import { systemClock } from "../../src/lib/clock.ts";
+import { silentLogger } from "../../src/lib/log.ts";
+import { controllerBed } from "./bed.ts";
+
+test("events: first deploy, update, pause, abort, retry and promote give exactly Argo's reasons", {
+  timeout: 60_000,
+}, async (t) => {
+  const canary = {
+    stableService: undefined,
+    canaryService: undefined,
+    trafficRouting: undefined,
+    scaleDownDelaySeconds: undefined,
+    steps: [{ setWeight: 50 }, { pause: {} }],
+  };
+  const bed = await controllerBed(t, { replicas: 1, canary });
+  const reasons: string[] = [];
+  const events = createReflector({
+    client: bed.client,
+    type: RESOURCES.event,
+    clock: systemClock,
+    log: silentLogger,
+  });
+  events.subscribe(({ kind, object }) => {
+    // The reader of a watch sees a repeat as one more entry; an event that goes is none.
+    const about = object.involvedObject as { readonly kind?: string };
+    if (kind !== "deleted" && about.kind === "Rollout") reasons.push(String(object.reason));
+  });
+  events.start();
+  t.teardown(() => events.stop());
+  await events.waitForSync();
+  await bed.lead();
+  const act = (body: unknown) => bed.patch(RESOURCES.rollout, "web", { status: body }, "status");
+  await bed.untilRollout("healthy", ({ status }) => status.phase === "Healthy");
+  await bed.image("2");
+  await bed.untilRollout("paused", ({ status }) => status.message === "CanaryPauseStep");
+  await act({ abort: true });
+  await bed.untilRollout(
+    "aborted",
+    ({ status }) => status.phase === "Degraded" && (status.updatedReplicas ?? 0) === 0,
+  );
+  await act({ abort: false });
+  await bed.untilRollout("paused again", ({ status }) => status.message === "CanaryPauseStep");
+  await act({ pauseConditions: null });
+  await bed.untilRollout(
+    "promoted",
+    ({ status }) => status.phase === "Healthy" && status.stableRS === status.currentPodHash,
+  );
+  const expected = [
+    ...["RolloutAddedToInformer", "RolloutUpdated", "NewReplicaSetCreated", "RolloutNotCompleted"],
+    ...[
+      "ScalingReplicaSet",
+      "RolloutCompleted",
+      "RolloutUpdated",
+      "NewReplicaSetCreated",
+      "RolloutNotCompleted",
+    ],
+    ...["ScalingReplicaSet", "RolloutStepCompleted", "RolloutPaused", "ScalingReplicaSet", "RolloutAborted"],
+    ...[
+      "ScalingReplicaSet",
+      "RolloutStepCompleted",
+      "RolloutPaused",
+      "RolloutStepCompleted",
+      "RolloutResumed",
+    ],
+    ...["ScalingReplicaSet", "RolloutCompleted"],
+  ];
+  await bed.until("all events are seen", () => reasons.length >= expected.length);
+  await bed.holds("no more", () => reasons.length === expected.length);
+  t.strictSame(reasons, expected);
+});
