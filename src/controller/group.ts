@@ -60,6 +60,7 @@ export function createGroup(deps: PublisherDeps, name: string, tell: () => void)
   let isRecorded = true;
   let problems: readonly Problem[] = [];
   let failure: string | undefined;
+  let short: ReadonlyMap<string, string> = new Map();
   let read = new Set<string>();
   let isOver = false;
   const timers: { expiry?: Timer; silence?: Timer } = {};
@@ -116,7 +117,7 @@ export function createGroup(deps: PublisherDeps, name: string, tell: () => void)
     return [...found].map(([node, trouble]) => ({ node, ...trouble }));
   };
   const take = (
-    { snapshot, rollouts, problems: found }: Translation,
+    { snapshot, rollouts, withheld, problems: found }: Translation,
     intentOf: Parameters<Group["render"]>[2],
   ): void => {
     const sequence = server.setSnapshot(name, snapshot);
@@ -124,11 +125,12 @@ export function createGroup(deps: PublisherDeps, name: string, tell: () => void)
     for (const [key, routes] of rollouts) {
       const intent = intentOf(key);
       const before = carried.get(key);
-      if (intent === undefined) continue;
+      if (intent === undefined || withheld.has(key)) continue;
       if (before?.intent !== intent || !jsonEqual(before.routes, routes))
         carried.set(key, { intent, routes, sequence, atMs });
     }
-    for (const key of carried.keys()) if (!rollouts.has(key)) carried.delete(key);
+    for (const key of carried.keys()) if (!rollouts.has(key) || withheld.has(key)) carried.delete(key);
+    short = withheld;
     failure = undefined;
     tellProblems(deps, problems, found);
     problems = found;
@@ -167,6 +169,8 @@ export function createGroup(deps: PublisherDeps, name: string, tell: () => void)
     reads: ({ kind, name: of }) => kind === "HTTPRoute" || read.has(`${kind} ${of}`),
     carries: () => carried.keys(),
     stateOf(key, intent) {
+      const lack = short.get(key);
+      if (lack !== undefined) return { kind: "unpublished", why: `${lack}; stable serves its share` };
       const entry = carried.get(key);
       if (entry === undefined) return { kind: "elsewhere" };
       if (entry.intent === intent) return { kind: "carried", state: stateOf(entry) };

@@ -1,7 +1,8 @@
 // Destinations become clusters: one per version of a Service that a Rollout manages, `<namespace>/<service>:<port>/<podHash>`, and one for
 // any other Service, `<namespace>/<service>:<port>`. A version's endpoints are those of the stable and the canary Service whose pods carry its
-// hash, so that a promotion, which repoints Services, moves no endpoint.
-import type { EndpointSlice, Service, TrafficIntent } from "../api/api.ts";
+// hash, so that a promotion, which repoints Services, moves no endpoint. A canary that has no endpoint at all (its Service was deleted, its slices
+// are not written yet) hands its share to the stable version; the other way round nothing is handed over: more than its weight no canary gets.
+import type { EndpointSlice, Service, TrafficIntent, VersionWeight } from "../api/api.ts";
 import {
   ApiVersion,
   type Cluster,
@@ -47,13 +48,22 @@ export interface ClusterBook {
   begin(route: string): void;
   /** Keys of the Rollouts whose splits were asked for, each with the route configurations that did. */
   rollouts(): ReadonlyMap<string, readonly string[]>;
+  /** Keys of the Rollouts whose canary gets nothing for want of an endpoint, and the words for it. */
+  withheld(): ReadonlyMap<string, string>;
 }
 
 /** Makes an empty book over the objects of `input`; `intents` are those that apply to its Gateway. */
 export function createClusterBook(input: TranslateInput, intents: readonly TrafficIntent[]): ClusterBook {
   const plans = new Map<string, ClusterPlan>();
   const rollouts = new Map<string, string[]>();
+  const withheld = new Map<string, string>();
+  const assignments = new Map<string, ClusterLoadAssignment>();
   let route = "";
+  const assignment = (plan: ClusterPlan): ClusterLoadAssignment => {
+    const known = assignments.get(plan.name) ?? assignmentOf(input, plan);
+    assignments.set(plan.name, known);
+    return known;
+  };
   const byService = new Map<string, TrafficIntent>();
   for (const intent of intents) {
     byService.set(`${intent.namespace}/${intent.stableService}`, intent);
@@ -71,25 +81,53 @@ export function createClusterBook(input: TranslateInput, intents: readonly Traff
       const rollout = `${intent.namespace}/${intent.rollout}`;
       const routes = rollouts.get(rollout) ?? [];
       if (!routes.includes(route)) rollouts.set(rollout, [...routes, route]);
-      return { ...versionSplit(intent, destination.port, plans), rollout };
+      const versions = versionPlans(intent, destination.port);
+      for (const { plan } of versions) plans.set(plan.name, plan);
+      const isEmpty = (version: Version): boolean => assignment(version.plan).endpoints.length === 0;
+      const { targets, lacking } = withoutEmptyCanary(versions, isEmpty);
+      if (lacking !== undefined) withheld.set(rollout, `version ${lacking} has no endpoint in any Service`);
+      return { targets, scale: intent.maxWeight, rollout };
     },
     clusters: () => sorted().map(clusterOf),
-    endpoints: () => sorted().map((plan) => assignmentOf(input, plan)),
+    endpoints: () => sorted().map(assignment),
     begin(name) {
       route = name;
     },
     rollouts: () => rollouts,
+    withheld: () => withheld,
   };
 }
 
-function versionSplit(intent: TrafficIntent, port: number, plans: Map<string, ClusterPlan>): Split {
+interface Version extends VersionWeight {
+  readonly plan: ClusterPlan;
+}
+
+function versionPlans(intent: TrafficIntent, port: number): Version[] {
   const at = (service: string): Destination => ({ namespace: intent.namespace, service, port });
-  const targets = intent.versions.map(({ podHash, weight }): Target => {
-    const name = `${clusterName(at(intent.stableService))}/${podHash}`;
-    plans.set(name, { name, podHash, destinations: [at(intent.stableService), at(intent.canaryService)] });
-    return { cluster: name, weight };
+  const destinations = [at(intent.stableService), at(intent.canaryService)];
+  return intent.versions.map((version) => {
+    const name = `${clusterName(at(intent.stableService))}/${version.podHash}`;
+    return { ...version, plan: { name, podHash: version.podHash, destinations } };
   });
-  return { targets, scale: intent.maxWeight };
+}
+
+/** The targets of a split; an empty canary's weight goes to a stable version that has endpoints. */
+function withoutEmptyCanary(
+  versions: readonly Version[],
+  isEmpty: (version: Version) => boolean,
+): { readonly targets: Target[]; readonly lacking?: string } {
+  const stable = versions.find(({ role }) => role === "stable");
+  const lacking = versions.find(
+    (version) => version.role === "canary" && version.weight > 0 && isEmpty(version),
+  );
+  const isHandedOver = lacking !== undefined && stable !== undefined && !isEmpty(stable);
+  const weightOf = (version: Version): number => {
+    if (!isHandedOver) return version.weight;
+    if (version === lacking) return 0;
+    return version === stable ? version.weight + lacking.weight : version.weight;
+  };
+  const targets = versions.map((version) => ({ cluster: version.plan.name, weight: weightOf(version) }));
+  return { targets, ...(isHandedOver && { lacking: lacking.podHash }) };
 }
 
 function clusterName({ namespace, service, port }: Destination): string {

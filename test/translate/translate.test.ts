@@ -134,6 +134,29 @@ test("translate: endpoints of a version are the ready pods of either Service tha
   t.strictSame(ports, [[8081, 8084], [8083]]);
 });
 
+test("translate: a canary without any endpoint hands its share to the stable version, never the other way round", async (t) => {
+  const route = httpRoute({ rules: [{ backendRefs: [{ name: "web-stable", port: 80 }] }] });
+  const withPods = (stable: readonly string[], canary: readonly string[]) =>
+    translateGateway(
+      input({
+        httpRoutes: [route],
+        intents: [intent(70, 30)],
+        slices: (_namespace, name) =>
+          name === "web-stable" ? [slice(8081, stable)] : canary.length > 0 ? [slice(8082, canary)] : [],
+        podHash: (_namespace, pod) => (pod.startsWith("a") ? "aaa" : "bbb"),
+      }),
+    );
+  const weights = ({ snapshot }: ReturnType<typeof withPods>) =>
+    weightsOf(snapshot.routes[0]?.virtualHosts[0]?.routes[0]);
+  const short = withPods(["a"], []);
+  t.strictSame(weights(short), { "shop/web-stable:80/aaa": 1 });
+  t.strictSame([...short.withheld], [["shop/web", "version bbb has no endpoint in any Service"]]);
+  const full = { "shop/web-stable:80/aaa": 70, "shop/web-stable:80/bbb": 30 };
+  t.strictSame(weights(withPods([], ["b"])), full, "an unproven version never gets more than its weight");
+  t.strictSame(weights(withPods([], [])), full, "where no version has any, the weights stand");
+  t.equal(withPods(["a"], ["b"]).withheld.size, 0);
+});
+
 test("translate: a split beside another backend keeps every share exact", async (t) => {
   const backendRefs = [
     { name: "web-stable", port: 80, weight: 3 },
