@@ -4,8 +4,10 @@ import { type Acknowledgement, type KubeObject, RESOURCES, type Rollout, readRol
 import type { ClusterClient } from "../cluster/client.ts";
 import { decide, explain } from "../engine/decide.ts";
 import type { Clock } from "../lib/clock.ts";
+import { isWeirError } from "../lib/errors.ts";
 import { silentLogger } from "../lib/log.ts";
 import { createCaches } from "./caches.ts";
+import { type NodeRecord, readNodeRecords } from "./noderecords.ts";
 import { observe } from "./observe.ts";
 
 /** How long the objects may take to be read. */
@@ -29,10 +31,14 @@ export async function explainRollout(
   try {
     caches.start();
     await caches.waitForSync(AbortSignal.any([signal, AbortSignal.timeout(READ_TIMEOUT_MS)]));
-    const first = observe({ caches, publisher: recorded(raw, undefined) }, raw);
+    const records = await readRecords(client, signal);
+    const first = observe({ caches, publisher: recorded(raw, undefined, records) }, raw);
     // The first look only tells what the last weights are; with them, the second is the pass that the leader would make.
     const published = decide(first, clock.nowMs()).traffic;
-    const plan = decide(observe({ caches, publisher: recorded(raw, published) }, raw), clock.nowMs());
+    const plan = decide(
+      observe({ caches, publisher: recorded(raw, published, records) }, raw),
+      clock.nowMs(),
+    );
     return explain(plan, clock.nowMs());
   } finally {
     await caches.stop();
@@ -41,19 +47,33 @@ export async function explainRollout(
 
 type Recorded = Parameters<typeof observe>[0]["publisher"];
 
-function recorded(raw: KubeObject, published: ReturnType<Recorded["published"]>): Recorded {
+function recorded(
+  raw: KubeObject,
+  published: ReturnType<Recorded["published"]>,
+  records: readonly NodeRecord[],
+): Recorded {
   const rollout = readRollout(raw).value;
-  return { published: () => published, acknowledgement: () => lastAcknowledgement(rollout) };
+  return { published: () => published, acknowledgement: () => lastAcknowledgement(rollout, records) };
 }
 
-function lastAcknowledgement({ status }: Rollout): Acknowledgement {
-  const { weights } = status.canary ?? {};
-  if (weights?.verified !== false) return { kind: "yes" };
+/** The records of proxies, wherever the controller keeps them; none for somebody who may not read them. */
+async function readRecords(client: ClusterClient, signal: AbortSignal): Promise<readonly NodeRecord[]> {
+  try {
+    return await readNodeRecords(client, { signal });
+  } catch (error) {
+    if (isWeirError(error)) return [];
+    throw error;
+  }
+}
+
+function lastAcknowledgement({ metadata, status }: Rollout, records: readonly NodeRecord[]): Acknowledgement {
+  if (status.canary?.weights?.verified !== false) return { kind: "yes" };
   const progressing = status.conditions?.find((condition) => condition.type === "Progressing");
-  const why = progressing?.message ?? "not every proxy has acknowledged the weights";
-  return {
-    kind: "no",
-    nodes: [{ node: "proxies", why }],
-    sinceMs: Date.parse(progressing?.lastUpdateTime ?? "") || 0,
-  };
+  const sinceMs = Date.parse(progressing?.lastUpdateTime ?? "") || 0;
+  const key = `${metadata.namespace}/${metadata.name}`;
+  const nodes = records.flatMap(({ troubles }) => troubles.filter(({ rollouts }) => rollouts.includes(key)));
+  if (nodes.length > 0) return { kind: "no", nodes, sinceMs };
+  const hasProxies = records.some(({ members }) => members.length > 0);
+  const why = hasProxies ? "not every proxy has acknowledged the weights" : "no proxy connected";
+  return { kind: "no", nodes: [{ node: "", why }], sinceMs };
 }
