@@ -128,8 +128,9 @@ test("envoy: a Rollout's weights reach a stock Envoy, and a step waits for its a
   const program = await requireEnvoy(t);
   if (program === undefined) return;
   const up = await startUp(await stateFolder(t));
-  const { client, close } = await connectCluster({ kubeconfig: up.kubeconfig, env: {} });
-  t.teardown(close);
+  const connection = await connectCluster({ kubeconfig: up.kubeconfig, env: {} });
+  t.teardown(() => connection.close());
+  const { client } = connection;
   const [port, adminPort] = [await freePort(), await freePort()];
   const apply = (tag: string) => up.weir(["apply", "-f", "-"], manifests(port, tag));
   t.match(await apply("blue"), { code: 0 });

@@ -117,10 +117,10 @@ function filled(text: string, ports: Ports): string {
   return text.replace(/\{(\w+)\}/g, (whole, name: string) => (name in ports ? `${ports[name]}` : whole));
 }
 
-/** Starts weir's proxy or Envoy on the text, runs `work`, and ends it: both bind the same ports. */
+/** Starts weir's proxy (`weir`) or Envoy (its path) on the text, runs `work`, and ends it: both bind the same ports. */
 async function served<T>(
   t: Test,
-  program: "weir" | string,
+  program: string,
   text: string,
   ports: Ports,
   work: () => Promise<T>,
