@@ -80,15 +80,15 @@ function defaultOf({ defaultValue, mandatory, negate }: Option): string {
 async function errorsPage(root: string): Promise<string> {
   const codes = await documentedIn(root, /(\w+)(?::| =) "(WEIR_ERR_[A-Z_]+)"/);
   codes.sort((a, b) => (a.value < b.value ? -1 : 1));
-  const rows = codes.map(({ value, meaning, file }) => {
+  const rows = codes.map(({ value, meaning }) => {
     const what = meaning.replace(/^Code of (?:the error of )?/, "");
-    return [`\`${value}\``, `${what.charAt(0).toUpperCase()}${what.slice(1)}`, `\`${file}\``];
+    return [`\`${value}\``, `${what.charAt(0).toUpperCase()}${what.slice(1)}`];
   });
   return [
     HEADER,
     "# Error codes",
-    "What weir throws on purpose carries one of these codes; the message says what failed, on what, and what to do.",
-    `${table(["Code", "Meaning", "Source"], rows)}\n`,
+    "What weir throws on purpose carries one of these codes, which names the room of `src/` that threw; the message says what failed, on what, and what to do.",
+    `${table(["Code", "Meaning"], rows)}\n`,
   ].join("\n\n");
 }
 

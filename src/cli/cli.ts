@@ -4,6 +4,7 @@
 export const CLI_ERRORS = {
   /** The words on the command line do not fit together. */
   usage: "WEIR_ERR_CLI_USAGE",
+  /** The object that a command names is not there. */
   notFound: "WEIR_ERR_CLI_NOT_FOUND",
   /** A manifest that cannot be read or is not what it should be. */
   manifest: "WEIR_ERR_CLI_MANIFEST",
