@@ -117,7 +117,7 @@ function lockedBy(dir: string, pid: number, cause: unknown): WeirError {
   return new WeirError({
     code: SERVER_ERRORS.stateLocked,
     source: "user",
-    message: `the state folder ${dir} is in use by the process ${pid}: stop it (kill ${pid}), or choose another folder`,
+    message: `the state folder ${dir} is in use by the process ${pid}: stop it with \`weir down --state ${dir}\`, or choose another folder`,
     cause,
     context: { dir, pid },
   });
