@@ -1,14 +1,22 @@
 // `weir explain`: what the next pass over a Rollout would decide, from the objects alone. Runs observe and decide, applies nothing.
 // Whether proxies have acknowledged is taken from what the leader last wrote: status and its words, and the record of proxies.
-import { type Acknowledgement, type KubeObject, RESOURCES, type Rollout, readRollout } from "../api/api.ts";
+import {
+  type Acknowledgement,
+  type KubeObject,
+  type Pod,
+  RESOURCES,
+  type Rollout,
+  readRollout,
+} from "../api/api.ts";
 import type { ClusterClient } from "../cluster/client.ts";
 import { decide, explain } from "../engine/decide.ts";
 import type { Clock } from "../lib/clock.ts";
 import { isWeirError } from "../lib/errors.ts";
 import { silentLogger } from "../lib/log.ts";
-import { createCaches } from "./caches.ts";
+import { type Caches, createCaches } from "./caches.ts";
 import { type NodeRecord, readNodeRecords } from "./noderecords.ts";
 import { observe } from "./observe.ts";
+import { podTroubles } from "./podtroubles.ts";
 
 /** How long the objects may take to be read. */
 const READ_TIMEOUT_MS = 10_000;
@@ -39,10 +47,15 @@ export async function explainRollout(
       observe({ caches, publisher: recorded(raw, published, records) }, raw),
       clock.nowMs(),
     );
-    return explain(plan, clock.nowMs());
+    return [...explain(plan, clock.nowMs()), ...podTroubles(podsOf(caches, raw))];
   } finally {
     await caches.stop();
   }
+}
+
+/** The pods of the Rollout's ReplicaSets. */
+function podsOf({ replicaSets, pods }: Caches, { metadata }: KubeObject): Pod[] {
+  return replicaSets.byOwner(metadata.uid ?? "").flatMap((set) => pods.byOwner(set.metadata.uid ?? ""));
 }
 
 type Recorded = Parameters<typeof observe>[0]["publisher"];
