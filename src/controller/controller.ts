@@ -9,8 +9,11 @@ import { TrafficStore } from "../providers/providers.ts";
 import { createXdsServer, DEFAULT_XDS_PORT, LISTEN_FAILED, type XdsServer } from "../xds/server.ts";
 import { createCaches } from "./caches.ts";
 import { lead } from "./lead.ts";
+import type { ControllerMetrics } from "./metrics.ts";
 
 export { explainRollout } from "./explain.ts";
+export { HTTP_LISTEN_FAILED, type HttpServer, type Page, plain, servePages } from "./httpserver.ts";
+export { type ControllerMetrics, createMetrics, METRICS } from "./metrics.ts";
 export { NODE_GRACE_MS } from "./nodes.ts";
 
 /** Argo's lease, so that the two never reconcile the same cluster at once. */
@@ -34,6 +37,8 @@ export interface ControllerOptions {
   readonly xdsPort?: number;
   /** Address that gateway listeners bind when their Gateway names none. Default 0.0.0.0. */
   readonly bindAddress?: string;
+  /** Counts what is done; without it nothing is counted. */
+  readonly metrics?: ControllerMetrics;
   /** Times of the lease. Default: the election's own (15 s, 10 s, 2 s). */
   readonly lease?: { readonly leaseMs: number; readonly renewMs: number; readonly retryMs: number };
   /** When a silent proxy is pinged, and after how long without an answer it counts as gone. Default: the xDS server's own. */
@@ -46,6 +51,8 @@ export interface Controller {
   stop(): Promise<void>;
   /** Whether this process leads and serves the proxies. */
   isLeading(): boolean;
+  /** Whether the caches hold their first lists: true of a standby as well. */
+  isReady(): boolean;
   /** What the proxies have reported since this process began to lead. */
   readonly traffic: TrafficStore;
 }
@@ -62,6 +69,8 @@ export function createController(options: ControllerOptions): Controller {
   const xds = createXdsServer({ clock, log, isServing: false, ...options.keepalive });
   let traffic = new TrafficStore(clock.nowMs());
   xds.onLoadReport((report) => traffic.accept(report));
+  const stopping = new AbortController();
+  let isReady = false;
   let isServing = false;
   let hasLed = false;
   let term: Promise<void> = Promise.resolve();
@@ -92,6 +101,7 @@ export function createController(options: ControllerOptions): Controller {
         bindAddress,
         traffic: () => traffic,
         onServing,
+        ...(options.metrics !== undefined && { metrics: options.metrics }),
       };
       // One term at a time: the one before may still be ending.
       term = term.then(() => lead(deps, signal));
@@ -104,13 +114,20 @@ export function createController(options: ControllerOptions): Controller {
       return traffic;
     },
     isLeading: () => isServing,
+    isReady: () => isReady,
     async start() {
       const { host, port } = await listenXds(xds, options);
       caches.start();
+      options.metrics?.observe(caches);
+      void caches.waitForSync(stopping.signal).then((hasSynced) => {
+        isReady = hasSynced;
+      });
       election.start();
       return { xdsAddress: `${host}:${port}` };
     },
     async stop() {
+      stopping.abort();
+      isReady = false;
       await election.stop();
       await xds.close();
       await caches.stop();

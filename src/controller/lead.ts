@@ -1,6 +1,12 @@
 // What the leader does, and nobody else. Order of beginning: caches sync → every Rollout is reconciled once, so that all intents are known →
 // snapshots are rendered → xDS is served. The moment leadership ends, no pass begins any more, wherever this had got to.
-import { type ClusterClient, createEventRecorder, createWorkQueue } from "../cluster/client.ts";
+import { RESOURCES } from "../api/api.ts";
+import {
+  type ClusterClient,
+  createEventRecorder,
+  createWorkQueue,
+  type EventRecorder,
+} from "../cluster/client.ts";
 import { decide } from "../engine/decide.ts";
 import { type Clock, sleep } from "../lib/clock.ts";
 import { messageOf } from "../lib/errors.ts";
@@ -10,6 +16,7 @@ import type { XdsServer } from "../xds/server.ts";
 import type { Caches } from "./caches.ts";
 import { createFreshness } from "./freshness.ts";
 import { measureRun } from "./measure.ts";
+import type { ControllerMetrics } from "./metrics.ts";
 import { createNodeRecords } from "./noderecords.ts";
 import { observe } from "./observe.ts";
 import { createPublisher, type SnapshotServer } from "./publish.ts";
@@ -35,6 +42,7 @@ export interface LeadDeps {
   readonly namespace: string;
   readonly bindAddress: string;
   readonly traffic: () => TrafficReader;
+  readonly metrics?: ControllerMetrics;
   /** Proxies are served from now on, or no longer. */
   readonly onServing: (isServing: boolean) => void;
 }
@@ -56,7 +64,8 @@ async function leadOnce(deps: LeadDeps, signal: AbortSignal): Promise<void> {
   const { client, clock, log, caches, xds, namespace, bindAddress, onServing } = deps;
   const ended = untilAborted(signal);
   if (!(await caches.waitForSync(signal))) return;
-  const events = createEventRecorder({ client, clock, log, component: COMPONENT });
+  const { metrics } = deps;
+  const events = counted(createEventRecorder({ client, clock, log, component: COMPONENT }), metrics);
   const freshness = createFreshness();
   const records = createNodeRecords({ client, clock, log, namespace });
   const publisher = createPublisher({
@@ -68,6 +77,7 @@ async function leadOnce(deps: LeadDeps, signal: AbortSignal): Promise<void> {
     server: snapshotServer(xds),
     bindAddress,
     onAcknowledgement: (key) => rollouts.add(key),
+    onInForce: (key, afterMs) => metrics?.acknowledged(key, afterMs / 1000),
   });
   const providers = createProviders({ traffic: { window: (query) => deps.traffic().window(query) } });
   const shared = { client, clock, log, caches, events, freshness, publisher, providers };
@@ -77,9 +87,16 @@ async function leadOnce(deps: LeadDeps, signal: AbortSignal): Promise<void> {
     log,
     workers: ROLLOUT_WORKERS,
     async process(key, passSignal) {
-      const result = await reconcile(shared, key, passSignal);
-      first.done(key);
-      return result;
+      const startedMs = clock.nowMs();
+      let hasFailed = true;
+      try {
+        const result = await reconcile(shared, key, passSignal);
+        hasFailed = false;
+        first.done(key);
+        return result;
+      } finally {
+        metrics?.reconciled(key, (clock.nowMs() - startedMs) / 1000, hasFailed);
+      }
     },
   });
   const runs = createWorkQueue({
@@ -115,6 +132,18 @@ async function leadOnce(deps: LeadDeps, signal: AbortSignal): Promise<void> {
     await halted;
     log.info("no longer leading");
   }
+}
+
+/** The recorder, with the events on Rollouts counted. */
+function counted(recorder: EventRecorder, metrics: ControllerMetrics | undefined): EventRecorder {
+  if (metrics === undefined) return recorder;
+  return {
+    flush: () => recorder.flush(),
+    record(subject, type, reason, message) {
+      if (subject.kind === RESOURCES.rollout.kind) metrics.eventWritten(type, reason);
+      return recorder.record(subject, type, reason, message);
+    },
+  };
 }
 
 interface FirstPasses {

@@ -1,0 +1,57 @@
+// The controller's figures over HTTP: names as documented, values that follow what happened.
+import { readFileSync } from "node:fs";
+import { test } from "tap";
+import { RESOURCES } from "../../src/api/api.ts";
+import {
+  createMetrics,
+  HTTP_LISTEN_FAILED,
+  METRICS,
+  plain,
+  servePages,
+} from "../../src/controller/controller.ts";
+import { controllerBed, NAMESPACE } from "./bed.ts";
+
+test("metrics: what the controller does shows at /metrics, and goes with the Rollout", {
+  timeout: 60_000,
+}, async (t) => {
+  const bed = await controllerBed(t);
+  const metrics = createMetrics();
+  const leader = await bed.lead({ metrics });
+  const proxy = bed.proxy([leader], "a");
+  await bed.ready(proxy);
+  const server = await servePages(
+    { host: "127.0.0.1", port: 0 },
+    {
+      "/metrics": async () => ({ status: 200, contentType: metrics.contentType, body: await metrics.text() }),
+    },
+  );
+  t.teardown(() => server.close());
+  const scrape = async (): Promise<string> => (await fetch(`http://127.0.0.1:${server.port}/metrics`)).text();
+  const text = await scrape();
+  const labels = 'namespace="default",name="web"';
+  t.match(text, `rollout_info{${labels},strategy="canary",traffic_router="weir",phase="Healthy"} 1`);
+  t.match(text, `rollout_info_replicas_available{${labels}} 2`);
+  t.match(text, `rollout_info_replicas_unavailable{${labels}} 0`);
+  t.match(text, 'rollout_events_total{type="Normal",reason="RolloutCompleted"} 1');
+  t.match(text, new RegExp(`weir_weight_acknowledgement_seconds_count\\{${labels}\\} [1-9]`));
+  t.match(text, new RegExp(`rollout_reconcile_count\\{${labels}\\} [1-9]`));
+  t.match(text, /process_resident_memory_bytes \d/);
+  for (const name of Object.keys(METRICS)) t.match(text, `# HELP ${name} `);
+  await bed.client.delete(RESOURCES.rollout, { namespace: NAMESPACE, name: "web" });
+  await bed.until("its series are gone", async () => !(await scrape()).includes(`rollout_info{${labels}`));
+  const missing = await fetch(`http://127.0.0.1:${server.port}/nothing`);
+  t.equal(missing.status, 404);
+});
+
+test("metrics: the reference lists every figure", async (t) => {
+  const reference = readFileSync(`${import.meta.dirname}/../../docs/reference/metrics.md`, "utf8");
+  for (const [name, help] of Object.entries(METRICS)) t.match(reference, new RegExp(`\`${name}\` .*${help}`));
+});
+
+test("metrics: a port that is taken is an error with its name", async (t) => {
+  const page = { "/healthz": () => plain(200, "ok") };
+  const first = await servePages({ host: "127.0.0.1", port: 0 }, page);
+  t.teardown(() => first.close());
+  await t.rejects(servePages({ host: "127.0.0.1", port: first.port }, page), { code: HTTP_LISTEN_FAILED });
+  t.equal(await (await fetch(`http://127.0.0.1:${first.port}/healthz`)).text(), "ok\n");
+});
