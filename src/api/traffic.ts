@@ -27,6 +27,8 @@ export interface TrafficIntent {
 export interface SilentNode {
   readonly node: string;
   readonly why: string;
+  /** It refused what was published: somebody has to act, waiting alone does not help. */
+  readonly hasRefused?: boolean;
 }
 
 /**

@@ -98,7 +98,8 @@ export function acknowledgementOf(groups: readonly GroupState[], sinceMs: number
       }
       // A new proxy that came after the publication is given the newest content first: it holds nothing older.
       if (node?.isFresh && node.nack === undefined && member.joinedMs > group.publishedAtMs) continue;
-      silent.push({ node: member.id, why: whySilent(member, node) });
+      const hasRefused = node?.nack !== undefined;
+      silent.push({ node: member.id, why: whySilent(member, node), ...(hasRefused && { hasRefused }) });
     }
     if (!group.isRecorded)
       silent.push({ node: group.group, why: "the list of connected proxies is not recorded yet" });

@@ -138,8 +138,17 @@ function unsettledText(context: Context, draft: RolloutStatus, outcome: Outcome)
   if (!hasRouter && (draft.replicas ?? 0) > (draft.updatedReplicas ?? 0)) return PHASE_MESSAGES.oldReplicas;
   if (draft.stableRS !== draft.currentPodHash) return PHASE_MESSAGES.waitingForSteps;
   if (!outcome.areServicesSettled) return "waiting for the Services to be switched";
-  if (outcome.weights?.verified === false) return "waiting for the proxies to acknowledge the weights";
+  if (outcome.weights?.verified === false)
+    return `waiting for the proxies to acknowledge the weights${refusals(context)}`;
   return undefined;
+}
+
+/** What proxies have refused, which only the user can mend, to be added to a message. */
+function refusals({ snapshot }: Context): string {
+  const { acknowledgement } = snapshot.traffic;
+  if (acknowledgement.kind !== "no") return "";
+  const refused = acknowledgement.nodes.filter(({ hasRefused }) => hasRefused === true);
+  return refused.map(({ node, why }) => `; ${node} ${why}`).join("");
 }
 
 function notCompleted(context: Context, outcome: Outcome): PlannedEvent {

@@ -5,7 +5,6 @@ import { readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { test } from "tap";
-import { RESOURCES } from "../../src/api/api.ts";
 import { lacking, requireTool } from "../support/require.ts";
 import { run, startUp, stateFolder } from "../support/up.ts";
 import { released, running, until, web } from "../support/web.ts";
@@ -51,10 +50,10 @@ test("bad input: a state folder that is in use, damaged or of a newer version is
   });
 });
 
-test("bad input: a port that is taken is named in the log of the Gateway's proxy, which takes it when it is free", {
+test("bad input: a port that is taken is named in the log of the Gateway's proxy and in the rollout's status", {
   timeout: TIMEOUT_MS,
 }, async (t) => {
-  const { up, client } = await running(t);
+  const { up } = await running(t);
   const blocker = createServer();
   await new Promise<void>((resolve) => blocker.listen(0, "127.0.0.1", resolve));
   t.teardown(() => blocker.close());
@@ -71,8 +70,21 @@ test("bad input: a port that is taken is named in the log of the Gateway's proxy
     words,
     new RegExp(`cannot listen on 127\\.0\\.0\\.1:${port}: .*choose another port or end what uses it`),
   );
-  const { items } = await client.list(RESOURCES.pod, { namespace: "default" });
-  t.equal(items.length, 1, "the proxy runs and waits");
+  const service = (name: string): string =>
+    `apiVersion: v1\nkind: Service\nmetadata: { name: ${name} }\nspec: { selector: { app: web }, ports: [{ port: 80, targetPort: 8080 }] }\n`;
+  const route = `apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: { name: web }\nspec: { parentRefs: [{ name: edge }], rules: [{ backendRefs: [{ name: web, port: 80 }] }] }\n`;
+  const canary =
+    "stableService: web\n      canaryService: web-canary\n      trafficRouting: { plugins: { weir.dev/proxy: {} } }";
+  const all = [service("web"), service("web-canary"), route, web({ canary })].join("---\n");
+  t.match(await up.weir(["apply", "-f", "-"], all), { code: 0 });
+  const status = await until("the status names the port", async () => {
+    const { stdout } = await up.weir(["status", "web", "--no-watch"]);
+    return stdout.includes("refused") ? stdout : undefined;
+  });
+  t.match(
+    status,
+    /^Progressing - waiting for the proxies .*; default\/gateway-edge refused: .*cannot listen on /,
+  );
 });
 
 /** Logs of all containers of the state folder. */
