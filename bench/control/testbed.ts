@@ -219,6 +219,10 @@ async function startController(kubeconfig: string): Promise<() => Promise<void>>
     "127.0.0.1",
     "--xds-port",
     "0",
+    "--metrics-port",
+    "0",
+    "--health-port",
+    "0",
   ];
   const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "pipe"] });
   const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));

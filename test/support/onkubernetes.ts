@@ -52,6 +52,8 @@ export interface KubernetesScene {
   readonly namespace: string;
   /** Of the controller's service account, for processes inside the namespace. */
   readonly controllerKubeconfig: string;
+  /** Starts the node agent, where `hasAgent: false` left that to the test. */
+  startAgent(...args: readonly string[]): Promise<void>;
   startController(name: string, xdsPort: number): Promise<Program>;
   /** A proxy of the Gateway `name` that tries the controllers at these ports. Resolves when it is ready. */
   startProxy(name: string, adminPort: number, xdsPorts: readonly number[]): Promise<Program>;
@@ -74,9 +76,9 @@ export interface KubernetesScene {
 /** Starts the control plane, the node agent and a namespace; undefined after the test was told that the machine lacks what it needs. */
 export async function startKubernetesScene(
   t: Test,
-  options: { readonly apiServerFlags?: readonly string[]; readonly agentArgs?: readonly string[] } = {},
+  options: { readonly apiServerFlags?: readonly string[]; readonly hasAgent?: boolean } = {},
 ): Promise<KubernetesScene | undefined> {
-  const { apiServerFlags, agentArgs = [] } = options;
+  const { apiServerFlags, hasAgent = true } = options;
   const bed = await startTestBed(t, {
     hasControllers: true,
     hasScheduler: true,
@@ -87,19 +89,30 @@ export async function startKubernetesScene(
   if (bed === undefined) return undefined;
   await kubectl(bed, ["apply", "-f", join(MANIFESTS, "namespace.yaml"), "-f", join(MANIFESTS, "rbac.yaml")]);
   const controllerKubeconfig = await serviceAccountKubeconfig(bed);
-  const agentFlags = ["--node", "local", "--dir", join(bed.folder, "agent"), "--pod-cidr", "10.244.0.0/16"];
-  await weirInside(t, bed, ["agent", "--kubeconfig", bed.innerKubeconfig, ...agentFlags, ...agentArgs]).said(
-    /agent runs/,
-  );
+  const startAgent = async (...more: readonly string[]): Promise<void> => {
+    const flags = ["--node", "local", "--dir", join(bed.folder, "agent"), "--pod-cidr", "10.244.0.0/16"];
+    const args = ["agent", "--kubeconfig", bed.innerKubeconfig, ...flags, ...more];
+    await weirInside(t, bed, args).said(/agent runs/);
+  };
+  if (hasAgent) await startAgent();
   const namespace = await bed.namespace("shop");
   const watched = await watchAll(t, bed, namespace);
   return {
     bed,
     namespace,
     controllerKubeconfig,
+    startAgent,
     async startController(name, xdsPort) {
       const flags = ["--identity", name, "--xds-host", "127.0.0.1", "--xds-port", String(xdsPort)];
-      const started = weirInside(t, bed, ["controller", "--kubeconfig", controllerKubeconfig, ...flags]);
+      // Pods and controllers share the namespace's ports here, and the demo listens on 8080.
+      const free = ["--metrics-port", "0", "--health-port", "0"];
+      const started = weirInside(t, bed, [
+        "controller",
+        "--kubeconfig",
+        controllerKubeconfig,
+        ...flags,
+        ...free,
+      ]);
       await started.said(/controller runs/);
       return started;
     },

@@ -7,12 +7,21 @@ export interface ShopOptions {
   readonly version: string;
   readonly replicas?: number;
   readonly steps: readonly unknown[];
+  /** Where the pods listen. Default 8080. */
+  readonly port?: number;
   /** Routed by weir's proxies: needs `services(name)`. */
   readonly isRouted?: boolean;
 }
 
 /** A canary Rollout. */
-export function rollout({ name, version, replicas = 2, steps, isRouted = false }: ShopOptions): KubeObject {
+export function rollout({
+  name,
+  version,
+  replicas = 2,
+  steps,
+  port = 8080,
+  isRouted = false,
+}: ShopOptions): KubeObject {
   const routing = {
     stableService: name,
     canaryService: `${name}-canary`,
@@ -35,7 +44,7 @@ export function rollout({ name, version, replicas = 2, steps, isRouted = false }
             {
               name: "app",
               image: `argoproj/rollouts-demo:${version}`,
-              ports: [{ name: "http", containerPort: 8080 }],
+              ports: [{ name: "http", containerPort: port }],
               readinessProbe: { httpGet: { path: "/healthz", port: "http" }, periodSeconds: 1 },
             },
           ],
