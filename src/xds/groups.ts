@@ -23,7 +23,10 @@ export class GroupTable {
     snapshot: XdsSnapshot,
   ): { readonly publication: Publication; readonly isNew: boolean } {
     const group = this.#groups.get(name);
-    const publication = publicationOf((group?.publication.seq ?? this.#lastSeqs.get(name) ?? 0) + 1, snapshot);
+    const publication = publicationOf(
+      (group?.publication.seq ?? this.#lastSeqs.get(name) ?? 0) + 1,
+      snapshot,
+    );
     if (group === undefined) {
       const sent = { clusters: new Map(), endpoints: new Map(), listeners: new Map(), routes: new Map() };
       this.#groups.set(name, { publication, sent });

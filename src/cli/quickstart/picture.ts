@@ -73,17 +73,11 @@ function stepLines(picture: Picture, rollout: Rollout, nowMs: number): string[] 
 }
 
 function progressOf(step: Step, { analysisProgress }: Picture, rollout: Rollout, nowMs: number): number {
-  switch (step.kind) {
-    case "pause": {
-      const began = rollout.status.pauseConditions?.[0]?.startTime;
-      if (began === undefined || step.durationMs === "indefinite") return 0;
-      return (nowMs - Date.parse(began)) / Math.max(step.durationMs, 1);
-    }
-    case "analysis":
-      return analysisProgress;
-    default:
-      return 0.5;
-  }
+  if (step.kind === "analysis") return analysisProgress;
+  if (step.kind !== "pause") return 0.5;
+  const began = rollout.status.pauseConditions?.[0]?.startTime;
+  if (began === undefined || step.durationMs === "indefinite") return 0;
+  return (nowMs - Date.parse(began)) / Math.max(step.durationMs, 1);
 }
 
 function splitLines(picture: Picture, rollout: Rollout): string[] {
