@@ -6,24 +6,25 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { test } from "tap";
 
-const run = promisify(execFile);
+const execute = promisify(execFile);
+/** As a user would: without the test runner's loaders, which NODE_OPTIONS hands down. */
+const env = { ...process.env, NODE_OPTIONS: "" };
+const run = (program: string, args: readonly string[], cwd: string) => execute(program, args, { cwd, env });
 
 test("package: npm pack, npm install and npx weir work in an empty folder", {
   timeout: 300_000,
 }, async (t) => {
   const folder = await mkdtemp(join(tmpdir(), "weir-package-"));
   t.teardown(() => rm(folder, { recursive: true, force: true }));
-  await run("npm", ["pack", "--pack-destination", folder], { cwd: process.cwd() });
+  await run("npm", ["pack", "--pack-destination", folder], process.cwd());
   const [tarball = ""] = (await readdir(folder)).filter((name) => /^weir-.*\.tgz$/.test(name));
   t.match(tarball, /^weir-\d+\.\d+\.\d+\.tgz$/);
   const user = join(folder, "user");
   await mkdir(user);
-  await run("npm", ["install", "--no-audit", "--no-fund", "--prefer-offline", join(folder, tarball)], {
-    cwd: user,
-  });
-  const { stdout } = await run("npx", ["weir", "version"], { cwd: user });
+  await run("npm", ["install", "--no-audit", "--no-fund", "--prefer-offline", join(folder, tarball)], user);
+  const { stdout } = await run("npx", ["weir", "version"], user);
   t.match(stdout, /^weir \d+\.\d+\.\d+ \(node \d+/);
-  const refused = await run("npx", ["weir", "status", "web", "--kubeconfig", "gone"], { cwd: user }).catch(
+  const refused = await run("npx", ["weir", "status", "web", "--kubeconfig", "gone"], user).catch(
     (error: { readonly code: number; readonly stderr: string }) => error,
   );
   t.match(refused, { code: 1, stderr: /gone/ });

@@ -8,6 +8,8 @@ import type { Test } from "tap";
 const READY_TIMEOUT_MS = 30_000;
 const COMMAND_TIMEOUT_MS = 60_000;
 const LAUNCHER = "src/weir.js";
+/** As a user would: without the test runner's loaders, which NODE_OPTIONS hands down. */
+const USER_ENV: NodeJS.ProcessEnv = { ...process.env, NODE_OPTIONS: "" };
 
 export interface CommandResult {
   readonly code: number;
@@ -41,6 +43,7 @@ export async function stateFolder(t: Test): Promise<string> {
 export async function startUp(stateDir: string, args: readonly string[] = []): Promise<RunningUp> {
   const child = spawn(process.execPath, [LAUNCHER, "up", "--state", stateDir, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
+    env: USER_ENV,
   });
   let output = "";
   const exited = new Promise<number | null>((resolve) => child.once("exit", resolve));
@@ -85,7 +88,7 @@ export function run(
   timeoutMs: number = COMMAND_TIMEOUT_MS,
 ): Promise<CommandResult> {
   const [program = "", ...args] = command;
-  const child = spawn(program, args, { env: { ...process.env, ...env }, timeout: timeoutMs });
+  const child = spawn(program, args, { env: { ...USER_ENV, ...env }, timeout: timeoutMs });
   let stdout = "";
   let stderr = "";
   child.stdout.on("data", (chunk: Buffer) => {
