@@ -33,6 +33,8 @@ export interface LocalOptions {
   readonly stateDir: string;
   /** A port that must be had; without it the default, or the next free one. */
   readonly apiPort?: number;
+  /** Port of ADS and LRS, as above. */
+  readonly xdsPort?: number;
   /** Image map of the user. */
   readonly images?: string;
   /** Address that gateways bind when their Gateway names none. Default 127.0.0.1. */
@@ -136,7 +138,7 @@ function agentOptions(
 
 /** Starts the controller on the port that proxies of an earlier run still look for, or on another when that is taken by now. */
 async function startController(
-  { clock, log, bindAddress = "127.0.0.1" }: LocalOptions,
+  { clock, log, xdsPort: asked, bindAddress = "127.0.0.1" }: LocalOptions,
   client: ClusterClient,
   rememberedPort: number | undefined,
 ): Promise<{ readonly controller: Controller; readonly xdsAddress: string }> {
@@ -150,7 +152,7 @@ async function startController(
       bindAddress,
       ...(xdsPort !== undefined && { xdsPort }),
     });
-  if (rememberedPort !== undefined) {
+  if (asked === undefined && rememberedPort !== undefined) {
     const controller = make(rememberedPort);
     try {
       return { controller, ...(await controller.start()) };
@@ -160,7 +162,7 @@ async function startController(
       log.warn("the last run's xDS port is taken, gateways are replaced", { port: rememberedPort });
     }
   }
-  const controller = make(undefined);
+  const controller = make(asked);
   return { controller, ...(await controller.start()) };
 }
 

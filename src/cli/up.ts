@@ -9,6 +9,7 @@ import { startLocal } from "./local.ts";
 interface UpFlags extends LogFlags {
   readonly state: string;
   readonly apiPort?: number;
+  readonly xdsPort?: number;
   readonly images?: string;
   readonly bind?: string;
 }
@@ -26,6 +27,7 @@ export function addUp(program: Command, cli: Cli): void {
     .description("run a local cluster: API server, controller, node agent, and proxies for Gateways")
     .option("--state <dir>", "folder of the state", defaultStateDir(cli.env))
     .option("--api-port <port>", "port of the API server; default 6440 or the next free one", portFlag)
+    .option("--xds-port <port>", "port of ADS and LRS; default 18000 or the next free one", portFlag)
     .option("--images <file>", "which local commands stand for which images")
     .option("--bind <address>", "address that gateways listen on", "127.0.0.1")
     .option("--log-level <level>", "error, warn, info or debug", levelFlag, "info")
@@ -36,6 +38,7 @@ export function addUp(program: Command, cli: Cli): void {
         clock: systemClock,
         log: loggerFor(cli, flags),
         ...(flags.apiPort !== undefined && { apiPort: flags.apiPort }),
+        ...(flags.xdsPort !== undefined && { xdsPort: flags.xdsPort }),
         ...(flags.images !== undefined && { images: flags.images }),
         ...(flags.bind !== undefined && { bindAddress: flags.bind }),
       });

@@ -148,7 +148,8 @@ export async function checkEnd(t: Test, client: ClusterClient, revision: number)
   t.notMatch(events.join("\n"), /RolloutAborted|Degraded|InvalidSpec|Error/, "nothing went wrong on the way");
   const completed = events.filter((line) => line.startsWith("RolloutCompleted"));
   t.same(repeated(completed), [], "each revision is completed once");
-  t.match(completed.at(-1), new RegExp(`revision ${revision}`));
+  const newest = completed.filter((line) => line.includes(`to revision ${revision} `));
+  t.equal(newest.length, 1, `revision ${revision} is completed: ${completed.join(", ")}`);
 }
 
 /** Events of the Rollout as `reason: message`, one line for each time it was said. */

@@ -29,7 +29,10 @@ test("crash: weir up killed in mid-flight goes on where it was, and no request f
   const chance = seededChance(t);
   const ports = await freePorts();
   const stateDir = await stateFolder(t);
-  let up = await startUp(stateDir);
+  // Ports of its own: another cluster on this machine may take a default one while this one is down.
+  const [apiPort, xdsPort] = await freePorts();
+  const start = () => startUp(stateDir, ["--api-port", `${apiPort}`, "--xds-port", `${xdsPort}`]);
+  let up = await start();
   t.match(await up.weir(["apply", "-f", "-"], await baseManifests(ports)), { code: 0 });
   t.match(await up.weir(["status", "demo", "--timeout", "40s"]), { code: 0 });
   await untilServing(ports);
@@ -46,7 +49,7 @@ test("crash: weir up killed in mid-flight goes on where it was, and no request f
       await up.kill("SIGKILL");
       t.comment(`killed after ${load.result().sent} requests`);
       await pause(chance.between(0, 800));
-      up = await startUp(stateDir);
+      up = await start();
     }
     const status = await up.weir(["status", "demo", "--timeout", "50s"]);
     if (status.code !== 0) {
