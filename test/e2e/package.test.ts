@@ -5,11 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { test } from "tap";
+import { AS_USER } from "../support/up.ts";
 
 const execute = promisify(execFile);
-/** As a user would: without the test runner's loaders, which NODE_OPTIONS hands down. */
-const env = { ...process.env, NODE_OPTIONS: "" };
-const run = (program: string, args: readonly string[], cwd: string) => execute(program, args, { cwd, env });
+const run = (program: string, args: readonly string[], cwd: string) =>
+  execute("env", [...AS_USER, program, ...args], { cwd });
 
 test("package: npm pack, npm install and npx weir work in an empty folder", {
   timeout: 300_000,

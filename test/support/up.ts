@@ -8,8 +8,11 @@ import type { Test } from "tap";
 const READY_TIMEOUT_MS = 30_000;
 const COMMAND_TIMEOUT_MS = 60_000;
 const LAUNCHER = "src/weir.js";
-/** As a user would: without the test runner's loaders, which NODE_OPTIONS hands down. */
-const USER_ENV: NodeJS.ProcessEnv = { ...process.env, NODE_OPTIONS: "" };
+/**
+ * Before a command: takes the test runner's loaders away, which it puts into every child's NODE_OPTIONS whatever the environment given.
+ * `env` becomes the command itself, so its pid is the command's.
+ */
+export const AS_USER: readonly string[] = ["-u", "NODE_OPTIONS"];
 
 export interface CommandResult {
   readonly code: number;
@@ -41,9 +44,8 @@ export async function stateFolder(t: Test): Promise<string> {
 
 /** Starts `weir up` on the folder and resolves when it says that it is ready. */
 export async function startUp(stateDir: string, args: readonly string[] = []): Promise<RunningUp> {
-  const child = spawn(process.execPath, [LAUNCHER, "up", "--state", stateDir, ...args], {
+  const child = spawn("env", [...AS_USER, process.execPath, LAUNCHER, "up", "--state", stateDir, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
-    env: USER_ENV,
   });
   let output = "";
   const exited = new Promise<number | null>((resolve) => child.once("exit", resolve));
@@ -87,8 +89,10 @@ export function run(
   env: Readonly<Record<string, string>> = {},
   timeoutMs: number = COMMAND_TIMEOUT_MS,
 ): Promise<CommandResult> {
-  const [program = "", ...args] = command;
-  const child = spawn(program, args, { env: { ...USER_ENV, ...env }, timeout: timeoutMs });
+  const child = spawn("env", [...AS_USER, ...command], {
+    env: { ...process.env, ...env },
+    timeout: timeoutMs,
+  });
   let stdout = "";
   let stderr = "";
   child.stdout.on("data", (chunk: Buffer) => {
