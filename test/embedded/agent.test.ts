@@ -63,6 +63,7 @@ test("agent: registers its node as ready", async (t) => {
 });
 
 test("agent: a pod runs with its environment, is ready, and its log can be read", async (t) => {
+  process.env.ONLY_ON_THE_HOST = "no container's business";
   const bed = await bedWithAgent(t);
   await bed.create(RESOURCES.configMap, { metadata: { name: "settings" }, data: { mode: "fast" } });
   await bed.create(RESOURCES.secret, {
@@ -80,7 +81,7 @@ test("agent: a pod runs with its environment, is ready, and its log can be read"
     { name: "dotted.name", value: "dots" },
   ];
   const script = `const e = process.env;
-    console.log([e.FIRST, e.SECOND, e.LABEL, e.NODE, e.MODE, e.TOKEN, e.GONE, e["dotted.name"], e.POD_NAME, e.POD_NAMESPACE, e.POD_IP, e.PORT, e.PORT_9090, e.NODE_OPTIONS].join("|"));
+    console.log([e.FIRST, e.SECOND, e.LABEL, e.NODE, e.MODE, e.TOKEN, e.GONE, e["dotted.name"], e.POD_NAME, e.POD_NAMESPACE, e.POD_IP, e.PORT, e.PORT_9090, e.ONLY_ON_THE_HOST].join("|"));
     console.log(process.argv.slice(1).join("|")); setInterval(() => {}, 1000)`;
   const container = {
     name: "main",
