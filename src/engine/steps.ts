@@ -66,10 +66,14 @@ function stepState(
       return waits.length === 0 ? { kind: "complete" } : { kind: "waiting", waits };
     }
     case "pause":
-      return pauseState(context, stage, step.durationMs, isResumed);
+      return unlessUnsure(pauseState(context, stage, step.durationMs, isResumed), isResumed, inForce);
     case "analysis":
       // What the run is doing is told where runs are planned.
-      return isStepRunSuccessful(stage) ? { kind: "complete" } : { kind: "waiting", waits: [] };
+      return unlessUnsure(
+        isStepRunSuccessful(stage) ? { kind: "complete" } : { kind: "waiting", waits: [] },
+        isResumed,
+        inForce,
+      );
     case "experiment":
     case "setCanaryScale":
     case "setHeaderRoute":
@@ -84,6 +88,15 @@ function stepState(
     default:
       return assertNever(step);
   }
+}
+
+/**
+ * No step goes by while it is not known that every proxy follows the weights that it was taken under: a new leader first hears of the proxies that
+ * its predecessor knew, or waits out their grace. What a person has decided goes on.
+ */
+function unlessUnsure(state: StepState, isResumed: boolean, inForce: InForce): StepState {
+  if (state.kind === "waiting" || isResumed || inForce.kind !== "no") return state;
+  return { kind: "waiting", waits: [{ code: "acknowledgement", text: acknowledgementText(inForce.words) }] };
 }
 
 function pauseState(
