@@ -60,7 +60,8 @@ export function createGroup(deps: PublisherDeps, name: string, tell: () => void)
   let isRecorded = true;
   let problems: readonly Problem[] = [];
   let failure: string | undefined;
-  let short: ReadonlyMap<string, string> = new Map();
+  let short: Translation["withheld"] = new Map();
+  let lastEndpoints: Translation["snapshot"]["endpoints"] = [];
   let read = new Set<string>();
   let isOver = false;
   const timers: { expiry?: Timer; silence?: Timer } = {};
@@ -120,7 +121,9 @@ export function createGroup(deps: PublisherDeps, name: string, tell: () => void)
     { snapshot, rollouts, withheld, problems: found }: Translation,
     intentOf: Parameters<Group["render"]>[2],
   ): void => {
-    const sequence = server.setSnapshot(name, snapshot);
+    const endpoints = keepEndpoints(snapshot.endpoints, lastEndpoints, withheld);
+    const sequence = server.setSnapshot(name, { ...snapshot, endpoints });
+    lastEndpoints = endpoints;
     const atMs = clock.nowMs();
     for (const [key, routes] of rollouts) {
       const intent = intentOf(key);
@@ -170,7 +173,7 @@ export function createGroup(deps: PublisherDeps, name: string, tell: () => void)
     carries: () => carried.keys(),
     stateOf(key, intent) {
       const lack = short.get(key);
-      if (lack !== undefined) return { kind: "unpublished", why: `${lack}; stable serves its share` };
+      if (lack !== undefined) return { kind: "unpublished", why: `${lack.why}; stable serves its share` };
       const entry = carried.get(key);
       if (entry === undefined) return { kind: "elsewhere" };
       if (entry.intent === intent) return { kind: "carried", state: stateOf(entry) };
@@ -188,6 +191,20 @@ export function createGroup(deps: PublisherDeps, name: string, tell: () => void)
       timers.silence?.cancel();
     },
   };
+}
+
+/** Make before break: the endpoints of a version whose share was taken away stay until no proxy routes to it, its pods permitting. */
+function keepEndpoints(
+  endpoints: Translation["snapshot"]["endpoints"],
+  last: Translation["snapshot"]["endpoints"],
+  withheld: Translation["withheld"],
+): Translation["snapshot"]["endpoints"] {
+  const emptied = new Set([...withheld.values()].flatMap(({ clusters }) => clusters));
+  if (emptied.size === 0) return endpoints;
+  const before = new Map(last.map((assignment) => [assignment.clusterName, assignment]));
+  return endpoints.map((assignment) =>
+    emptied.has(assignment.clusterName) ? (before.get(assignment.clusterName) ?? assignment) : assignment,
+  );
 }
 
 /** Says once what a manifest asks for and does not get: in the log, and as an event on the object. */

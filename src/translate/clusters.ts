@@ -33,6 +33,13 @@ export interface Split {
   readonly rollout?: string;
 }
 
+/** A canary's share that stable serves. */
+export interface Withheld {
+  readonly why: string;
+  /** The clusters without an endpoint. No route leads to them any more, but until every proxy knows, some may: they keep their last endpoints. */
+  readonly clusters: readonly string[];
+}
+
 interface ClusterPlan {
   readonly name: string;
   readonly destinations: readonly Destination[];
@@ -48,15 +55,15 @@ export interface ClusterBook {
   begin(route: string): void;
   /** Keys of the Rollouts whose splits were asked for, each with the route configurations that did. */
   rollouts(): ReadonlyMap<string, readonly string[]>;
-  /** Keys of the Rollouts whose canary gets nothing for want of an endpoint, and the words for it. */
-  withheld(): ReadonlyMap<string, string>;
+  /** The Rollouts whose canary gets nothing for want of an endpoint, by key. */
+  withheld(): ReadonlyMap<string, Withheld>;
 }
 
 /** Makes an empty book over the objects of `input`; `intents` are those that apply to its Gateway. */
 export function createClusterBook(input: TranslateInput, intents: readonly TrafficIntent[]): ClusterBook {
   const plans = new Map<string, ClusterPlan>();
   const rollouts = new Map<string, string[]>();
-  const withheld = new Map<string, string>();
+  const withheld = new Map<string, Withheld>();
   const assignments = new Map<string, ClusterLoadAssignment>();
   let route = "";
   const assignment = (plan: ClusterPlan): ClusterLoadAssignment => {
@@ -85,7 +92,10 @@ export function createClusterBook(input: TranslateInput, intents: readonly Traff
       for (const { plan } of versions) plans.set(plan.name, plan);
       const isEmpty = (version: Version): boolean => assignment(version.plan).endpoints.length === 0;
       const { targets, lacking } = withoutEmptyCanary(versions, isEmpty);
-      if (lacking !== undefined) withheld.set(rollout, `version ${lacking} has no endpoint in any Service`);
+      if (lacking !== undefined) {
+        const clusters = [...(withheld.get(rollout)?.clusters ?? []), lacking.plan.name];
+        withheld.set(rollout, { why: `version ${lacking.podHash} has no endpoint in any Service`, clusters });
+      }
       return { targets, scale: intent.maxWeight, rollout };
     },
     clusters: () => sorted().map(clusterOf),
@@ -115,7 +125,7 @@ function versionPlans(intent: TrafficIntent, port: number): Version[] {
 function withoutEmptyCanary(
   versions: readonly Version[],
   isEmpty: (version: Version) => boolean,
-): { readonly targets: Target[]; readonly lacking?: string } {
+): { readonly targets: Target[]; readonly lacking?: Version } {
   const stable = versions.find(({ role }) => role === "stable");
   const lacking = versions.find(
     (version) => version.role === "canary" && version.weight > 0 && isEmpty(version),
@@ -127,7 +137,7 @@ function withoutEmptyCanary(
     return version === stable ? version.weight + lacking.weight : version.weight;
   };
   const targets = versions.map((version) => ({ cluster: version.plan.name, weight: weightOf(version) }));
-  return { targets, ...(isHandedOver && { lacking: lacking.podHash }) };
+  return { targets, ...(isHandedOver && { lacking }) };
 }
 
 function clusterName({ namespace, service, port }: Destination): string {

@@ -14,7 +14,7 @@ import {
   RouterSchema,
   type XdsSnapshot,
 } from "../xds/types.ts";
-import { type ClusterBook, createClusterBook } from "./clusters.ts";
+import { type ClusterBook, createClusterBook, type Withheld } from "./clusters.ts";
 import { commonHosts, isAttached } from "./hosts.ts";
 import type { Problem, Report, TranslateInput } from "./input.ts";
 import { byPrecedence, defaultRoute, type RankedRoute, routesOf } from "./matches.ts";
@@ -29,7 +29,7 @@ export interface Translation {
   /** Keys (`namespace/name`) of the Rollouts whose split the snapshot carries, each with the names of the route configurations that do. */
   readonly rollouts: ReadonlyMap<string, readonly string[]>;
   /** Keys of the Rollouts whose canary gets no traffic although its weight says so, and why. */
-  readonly withheld: ReadonlyMap<string, string>;
+  readonly withheld: ReadonlyMap<string, Withheld>;
   readonly problems: readonly Problem[];
 }
 

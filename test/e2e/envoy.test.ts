@@ -14,6 +14,7 @@ import { CASES, type Request, WEIGHTED } from "./envoy.cases.ts";
 
 const TALK_MS = 8_000;
 const START_MS = 30_000;
+const START_TRIES = 4;
 
 /** Fields that only one of the two adds, sent upstream or to the client; each is named in docs/reference/bootstrap.md. */
 const OWN_FIELDS =
@@ -125,9 +126,19 @@ async function served<T>(
   ports: Ports,
   work: () => Promise<T>,
 ): Promise<T> {
-  const child = program === "weir" ? await startWeir(t, text) : await startEnvoy(t, program, text);
-  const ended = once(child, "exit");
-  await untilReady(child, ports.admin ?? 0);
+  const start = async (): Promise<{ child: ChildProcess; ended: Promise<unknown> }> => {
+    const started = program === "weir" ? await startWeir(t, text) : await startEnvoy(t, program, text);
+    return { child: started, ended: once(started, "exit") };
+  };
+  let { child, ended } = await start();
+  // Another test file may hold one of the ports for a moment, as the local end of a connection.
+  for (let tries = 1; !(await isReady(child, ports.admin ?? 0)); tries += 1) {
+    if (tries === START_TRIES)
+      throw new Error(`${program} does not become ready; exit code ${child.exitCode}`);
+    child.kill("SIGKILL");
+    await ended;
+    ({ child, ended } = await start());
+  }
   try {
     return await work();
   } finally {
@@ -152,13 +163,14 @@ async function fileOf(t: Test, text: string): Promise<string> {
   return file;
 }
 
-async function untilReady(child: ChildProcess, adminPort: number): Promise<void> {
+/** Waits until the program is ready; false when it ended or took too long. */
+async function isReady(child: ChildProcess, adminPort: number): Promise<boolean> {
   const deadlineMs = Date.now() + START_MS;
   while ((await statusOf(adminPort, "/ready").catch(() => 0)) !== 200) {
-    if (Date.now() > deadlineMs || child.exitCode !== null)
-      throw new Error(`it does not become ready; exit code ${child.exitCode}`);
+    if (Date.now() > deadlineMs || child.exitCode !== null) return false;
     await new Promise((resolve) => setTimeout(resolve, 30));
   }
+  return true;
 }
 
 function statusOf(port: number, path: string, agent?: Agent): Promise<number | string> {

@@ -71,9 +71,21 @@ test("test bed: the shipped Deployments run a leader, a standby and a gateway th
   );
   await answers(bed, 8000, "web");
   await kubectl(bed, ["-n", "default", "wait", "--for=condition=Healthy", "rollout/web", "--timeout=30s"]);
+  const gatewayLabel = "app.kubernetes.io/name=weir-gateway-edge";
+  const waitReady = [
+    "-n",
+    "default",
+    "wait",
+    "--for=condition=Ready",
+    "pod",
+    "-l",
+    gatewayLabel,
+    "--timeout=20s",
+  ];
+  await kubectl(bed, waitReady);
   const gatewayPods = await bed.client.list(RESOURCES.pod, {
     namespace: "default",
-    labelSelector: "app.kubernetes.io/name=weir-gateway-edge",
+    labelSelector: gatewayLabel,
   });
   t.equal(gatewayPods.items.length, 1);
   t.ok(

@@ -150,7 +150,8 @@ test("translate: a canary without any endpoint hands its share to the stable ver
     weightsOf(snapshot.routes[0]?.virtualHosts[0]?.routes[0]);
   const short = withPods(["a"], []);
   t.strictSame(weights(short), { "shop/web-stable:80/aaa": 1 });
-  t.strictSame([...short.withheld], [["shop/web", "version bbb has no endpoint in any Service"]]);
+  const lacking = { why: "version bbb has no endpoint in any Service", clusters: ["shop/web-stable:80/bbb"] };
+  t.strictSame([...short.withheld], [["shop/web", lacking]]);
   const full = { "shop/web-stable:80/aaa": 70, "shop/web-stable:80/bbb": 30 };
   t.strictSame(weights(withPods([], ["b"])), full, "an unproven version never gets more than its weight");
   t.strictSame(weights(withPods([], [])), full, "where no version has any, the weights stand");
