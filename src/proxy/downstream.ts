@@ -187,7 +187,8 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
         this.#wire.destroy();
         return;
       default:
-        this.#exchange.onIdle();
+        if (this.#exchange.isActive) this.#exchange.onIdle();
+        else this.#wire.reset();
     }
   }
 
@@ -293,7 +294,8 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
       this.#isBlocked = false;
       this.#exchange.endRequest();
     }
-    this.#touch();
+    // The end of the request may have ended the exchange, and with it this connection and its slot.
+    if (this.#exchange.isActive) this.#touch();
     return p;
   }
 

@@ -6,7 +6,7 @@ import { Dice } from "../../src/proxy/split.ts";
 import { ACCEPTED, BAD_ANSWERS, REFUSED, RELAYED } from "./framing.cases.ts";
 import { closedPort, eventually, rawOrigin, startProxy } from "./support.ts";
 
-const RUNS = Number(process.env.WEIR_FUZZ_RUNS ?? 300);
+const RUNS = Number(process.env.WEIR_FUZZ_RUNS ?? 1500);
 const PARALLEL = 20;
 const MAX_BYTES = 3_000;
 const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
