@@ -199,7 +199,7 @@ async function report(
   }
   console.table(rows);
   const results = {
-    command: ["node", ...process.argv.slice(1)].join(" "),
+    command: ["node bench/load/run.ts", ...process.argv.slice(2)].join(" "),
     options,
     machine: machineFacts(),
     rows,

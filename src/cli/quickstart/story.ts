@@ -1,6 +1,6 @@
 // The quick start's story: version 1 serves, version 2 is good and is promoted, version 3 is bad and is aborted, all under load through two
 // gateways. It uses what users use: manifests, apply, the Rollout's status. What it sees goes to `onScene`; what came of it is returned.
-import { createServer } from "node:net";
+
 import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type KubeObject, RESOURCES, type Rollout, readPod, readRollout } from "../../api/api.ts";
@@ -9,6 +9,7 @@ import { GATEWAY_LABEL } from "../../embedded/embedded.ts";
 import { type Clock, sleep } from "../../lib/clock.ts";
 import { WeirError } from "../../lib/errors.ts";
 import { isObject } from "../../lib/json.ts";
+import { isPortFree } from "../../lib/ports.ts";
 import { CLI_ERRORS } from "../cli.ts";
 import { readManifests } from "../manifests.ts";
 import { phaseSeen } from "../rolloutview.ts";
@@ -159,7 +160,7 @@ async function onFreePort(
   const known = portOf(await client.get(RESOURCES.gateway, { namespace: NAMESPACE, name }, signal));
   const wanted = portOf(gateway) ?? 8000;
   let port = known ?? wanted;
-  while (known === undefined && (ports.includes(port) || !(await isFree(port)))) {
+  while (known === undefined && (ports.includes(port) || !(await isPortFree(port)))) {
     port += 1;
     if (port >= wanted + PORT_TRIES) throw failed(`no free port for gateway ${name} from ${wanted} on`);
   }
@@ -176,14 +177,6 @@ function portOf(gateway: KubeObject | undefined): number | undefined {
   const listeners = gateway === undefined ? undefined : specOf(gateway).listeners;
   const [first]: readonly unknown[] = Array.isArray(listeners) ? listeners : [];
   return isObject(first) && typeof first.port === "number" ? first.port : undefined;
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once("error", () => resolve(false));
-    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
-  });
 }
 
 async function applyVersion({ client, signal }: StoryDeps, name: string): Promise<void> {

@@ -1,9 +1,9 @@
 // Gives every Gateway of class weir a proxy: one pod beside the Gateway, run by the node agent like any other, so that it is restarted, adopted
 // after a crash and logged as pods are. Its bootstrap file lies in the state folder; a pod whose bootstrap changed is replaced. A Gateway
 // annotated `weir.dev/proxy: none` gets none: another xDS client serves it.
+
 import { createHash } from "node:crypto";
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { apiVersionOf, type KubeObject, RESOURCES, readGateway } from "../../api/api.ts";
 import {
@@ -15,6 +15,7 @@ import {
 import type { Clock } from "../../lib/clock.ts";
 import { isWeirError, WeirError } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
+import { isPortFree } from "../../lib/ports.ts";
 import { gatewayBootstrap } from "./bootstrap.ts";
 
 /** Label of a gateway's pod: the name of its Gateway. */
@@ -171,19 +172,11 @@ async function freePort(
 ): Promise<number> {
   const taken = new Set([...pods.map(adminPortOf), ...reserved.values()]);
   for (let port = firstAdminPort; port < firstAdminPort + PORT_TRIES; port += 1) {
-    if (!taken.has(port) && (await isFree(port))) return port;
+    if (!taken.has(port) && (await isPortFree(port))) return port;
   }
   throw new WeirError({
     code: NO_PORT,
     message: `no free port for a proxy's admin server between ${firstAdminPort} and ${firstAdminPort + PORT_TRIES}`,
-  });
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once("error", () => resolve(false));
-    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
   });
 }
 
