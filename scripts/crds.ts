@@ -1,4 +1,4 @@
-// Builds the CustomResourceDefinitions of the argoproj.io kinds from the zod schemas of api/, as structural schemas: what
+// Builds the CustomResourceDefinitions of the argoproj.io and weir.dev kinds from the zod schemas of api/, as structural schemas: what
 // `scripts/generate.ts` writes to deploy/crds. Pure.
 import { stringify } from "yaml";
 import { z } from "zod";
@@ -7,6 +7,7 @@ import {
   analysisTemplateSchema,
   clusterAnalysisTemplateSchema,
 } from "../src/api/analysisschema.ts";
+import { trafficPolicySchema } from "../src/api/policyschema.ts";
 import { RESOURCES, type ResourceType } from "../src/api/resources.ts";
 import { rolloutSchema } from "../src/api/rolloutschema.ts";
 import { isObject } from "../src/lib/json.ts";
@@ -63,6 +64,7 @@ const DEFINITIONS: readonly Definition[] = [
   },
   { type: RESOURCES.analysisTemplate, schema: analysisTemplateSchema, columns: [AGE] },
   { type: RESOURCES.clusterAnalysisTemplate, schema: clusterAnalysisTemplateSchema, columns: [AGE] },
+  { type: RESOURCES.trafficPolicy, schema: trafficPolicySchema, columns: [AGE] },
 ];
 
 const OPEN: Schema = { type: "object", "x-kubernetes-preserve-unknown-fields": true };

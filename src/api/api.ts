@@ -111,6 +111,13 @@ export type {
   Probe,
 } from "./podschema.ts";
 export {
+  POLICY_TARGETS,
+  type PolicySection,
+  type PolicySections,
+  type PolicyTargetRef,
+  type TrafficPolicy,
+} from "./policyschema.ts";
+export {
   type Read,
   type ReadableKind,
   readAnalysisRun,
@@ -129,6 +136,7 @@ export {
   readRollout,
   readSecret,
   readService,
+  readTrafficPolicy,
 } from "./read.ts";
 export {
   analysisRunReason,

@@ -21,6 +21,7 @@ import {
 } from "./kubeschema.ts";
 import type { KubeObject } from "./meta.ts";
 import { podSchema } from "./podschema.ts";
+import { trafficPolicySchema } from "./policyschema.ts";
 import { rolloutSchema } from "./rolloutschema.ts";
 import type { Parsed } from "./shapes.ts";
 
@@ -50,6 +51,7 @@ export const SCHEMAS = {
   Node: nodeSchema,
   Gateway: gatewaySchema,
   HTTPRoute: httpRouteSchema,
+  TrafficPolicy: trafficPolicySchema,
 } as const satisfies Readonly<Record<string, z.ZodType>>;
 export type ReadableKind = keyof typeof SCHEMAS;
 
@@ -69,6 +71,7 @@ export const readNamespace = reader(namespaceSchema);
 export const readNode = reader(nodeSchema);
 export const readGateway = reader(gatewaySchema);
 export const readHttpRoute = reader(httpRouteSchema);
+export const readTrafficPolicy = reader(trafficPolicySchema);
 
 function reader<S extends z.ZodType>(schema: S): (object: KubeObject) => Read<Parsed<S>> {
   let decoder: Decoder | undefined;

@@ -52,6 +52,7 @@ export const RESOURCES = {
   lease: resource("coordination.k8s.io/v1", "Lease", "leases lease"),
   gateway: resource("gateway.networking.k8s.io/v1", "Gateway", "gateways gateway gtw", ["status"]),
   httpRoute: resource("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes httproute", ["status"]),
+  trafficPolicy: resource("weir.dev/v1alpha1", "TrafficPolicy", "trafficpolicies trafficpolicy tp"),
 } as const satisfies Readonly<Record<string, ResourceType>>;
 
 /** `v1` or `group/version`, as in an object's `apiVersion`. */

@@ -23,7 +23,9 @@ import {
   readReplicaSet,
   readRollout,
   readService,
+  readTrafficPolicy,
   type Service,
+  type TrafficPolicy,
 } from "../api/api.ts";
 import {
   CLUSTER_ERRORS,
@@ -64,6 +66,7 @@ export interface Caches {
   readonly endpointSlices: View<EndpointSlice>;
   readonly gateways: View<Gateway>;
   readonly httpRoutes: View<HttpRoute>;
+  readonly trafficPolicies: View<TrafficPolicy>;
   /** Resolves true when every cache holds its first list, false when `signal` aborts before. */
   waitForSync(signal: AbortSignal): Promise<boolean>;
   start(): void;
@@ -103,6 +106,7 @@ export function createCaches(deps: CachesDeps): Caches {
     endpointSlices: view(RESOURCES.endpointSlice, readEndpointSlice),
     gateways: view(RESOURCES.gateway, readGateway),
     httpRoutes: view(RESOURCES.httpRoute, readHttpRoute),
+    trafficPolicies: view(RESOURCES.trafficPolicy, readTrafficPolicy),
     start: () => watched.forEach((one) => void one.start()),
     waitForSync: async (signal) =>
       (await Promise.all(watched.map((one) => one.waitForSync(signal)))).every((isSynced) => isSynced),

@@ -1,7 +1,7 @@
 // One node group: the proxies of one Gateway. Renders what they should have, and knows who they are, what they have acknowledged, and
 // which of them are in the way of a Rollout's weights.
 import type { Gateway, TrafficIntent } from "../api/api.ts";
-import { subjectOf } from "../cluster/client.ts";
+import { type ObjectStore, subjectOf } from "../cluster/client.ts";
 import type { Timer } from "../lib/clock.ts";
 import { messageOf } from "../lib/errors.ts";
 import { jsonEqual } from "../lib/json.ts";
@@ -153,6 +153,7 @@ export function createGroup(deps: PublisherDeps, name: string, tell: () => void)
         bindAddress,
         intents,
         httpRoutes: caches.httpRoutes.list(),
+        policies: caches.trafficPolicies.list(),
         ...lookups(caches, note),
       };
       try {
@@ -169,7 +170,8 @@ export function createGroup(deps: PublisherDeps, name: string, tell: () => void)
       read = noted;
       look();
     },
-    reads: ({ kind, name: of }) => kind === "HTTPRoute" || read.has(`${kind} ${of}`),
+    reads: ({ kind, name: of }) =>
+      kind === "HTTPRoute" || kind === "TrafficPolicy" || read.has(`${kind} ${of}`),
     carries: () => carried.keys(),
     stateOf(key, intent) {
       const lack = short.get(key);
@@ -214,9 +216,14 @@ function tellProblems(deps: PublisherDeps, before: readonly Problem[], now: read
     const { about, field, message } = problem;
     deps.log.warn("not carried out", { about, field, why: message });
     const [kind = "", key = ""] = about.split(" ");
-    const view = kind === "Gateway" ? deps.caches.gateways : deps.caches.httpRoutes;
-    const object = view.store.get(key);
+    const object = storeOf(deps, kind).get(key);
     if (object === undefined) continue;
     void deps.events.record(subjectOf(object), "Warning", "NotCarriedOut", `${field}: ${message}`);
   }
+}
+
+/** The store of a kind that problems are about. */
+function storeOf({ caches }: PublisherDeps, kind: string): ObjectStore {
+  if (kind === "Gateway") return caches.gateways.store;
+  return kind === "TrafficPolicy" ? caches.trafficPolicies.store : caches.httpRoutes.store;
 }

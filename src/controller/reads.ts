@@ -7,7 +7,7 @@ import type { Caches } from "./caches.ts";
 
 /** Something changed: `name` is `namespace/name`, for EndpointSlices that of their Service. */
 export interface Changed {
-  readonly kind: "Gateway" | "HTTPRoute" | "Service" | "EndpointSlice" | "Pod";
+  readonly kind: "Gateway" | "HTTPRoute" | "TrafficPolicy" | "Service" | "EndpointSlice" | "Pod";
   readonly name: string;
 }
 
@@ -20,6 +20,7 @@ export function watchChanges(caches: Caches, listener: (changed: Changed) => voi
   const endings = [
     caches.gateways.subscribe(tell("Gateway")),
     caches.httpRoutes.subscribe(tell("HTTPRoute")),
+    caches.trafficPolicies.subscribe(tell("TrafficPolicy")),
     caches.services.subscribe(tell("Service")),
     caches.endpointSlices.subscribe((event) => {
       for (const object of event.kind === "updated" ? [event.object, event.old] : [event.object])

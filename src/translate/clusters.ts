@@ -14,7 +14,8 @@ import {
   create,
   durationOf,
 } from "../xds/types.ts";
-import type { Destination, TranslateInput } from "./input.ts";
+import type { Destination, Report, TranslateInput } from "./input.ts";
+import { type Applied, durationFor, NO_POLICY, type PolicyBook } from "./policies.ts";
 
 const CONNECT_TIMEOUT_MS = 5_000;
 
@@ -60,7 +61,12 @@ export interface ClusterBook {
 }
 
 /** Makes an empty book over the objects of `input`; `intents` are those that apply to its Gateway. */
-export function createClusterBook(input: TranslateInput, intents: readonly TrafficIntent[]): ClusterBook {
+export function createClusterBook(
+  input: TranslateInput,
+  intents: readonly TrafficIntent[],
+  policies: PolicyBook,
+  report: Report,
+): ClusterBook {
   const plans = new Map<string, ClusterPlan>();
   const rollouts = new Map<string, string[]>();
   const withheld = new Map<string, Withheld>();
@@ -98,7 +104,7 @@ export function createClusterBook(input: TranslateInput, intents: readonly Traff
       }
       return { targets, scale: intent.maxWeight, rollout };
     },
-    clusters: () => sorted().map(clusterOf),
+    clusters: () => sorted().map((plan) => clusterOf(plan, policyOf(input, plan, policies), report)),
     endpoints: () => sorted().map(assignment),
     begin(name) {
       route = name;
@@ -144,7 +150,17 @@ function clusterName({ namespace, service, port }: Destination): string {
   return `${namespace}/${service}:${port}`;
 }
 
-function clusterOf(plan: ClusterPlan): Cluster {
+/** What TrafficPolicies ask of a cluster: those of its first Service (the stable one) that has any. */
+function policyOf(input: TranslateInput, { destinations }: ClusterPlan, policies: PolicyBook): Applied {
+  const applied = destinations.map(({ namespace, service, port }) => {
+    const ports = input.service(namespace, service)?.spec?.ports;
+    const name = ports?.find((candidate) => candidate.port === port)?.name;
+    return policies.service(namespace, service, name);
+  });
+  return applied.find(({ sections }) => Object.keys(sections).length > 0) ?? NO_POLICY;
+}
+
+function clusterOf(plan: ClusterPlan, applied: Applied, report: Report): Cluster {
   return create(ClusterSchema, {
     name: plan.name,
     clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.EDS },
@@ -154,7 +170,7 @@ function clusterOf(plan: ClusterPlan): Cluster {
         resourceApiVersion: ApiVersion.V3,
       },
     },
-    connectTimeout: durationOf(CONNECT_TIMEOUT_MS),
+    connectTimeout: durationOf(durationFor(applied, "connection", "timeout", report) ?? CONNECT_TIMEOUT_MS),
     lbPolicy: Cluster_LbPolicy.ROUND_ROBIN,
     lrsServer: { configSourceSpecifier: { case: "self", value: {} }, resourceApiVersion: ApiVersion.V3 },
   });

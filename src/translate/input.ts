@@ -1,5 +1,5 @@
 // What translate reads: one Gateway and the objects that its routes lead to. Lookups are functions, so that nothing is copied.
-import type { EndpointSlice, Gateway, HttpRoute, Service, TrafficIntent } from "../api/api.ts";
+import type { EndpointSlice, Gateway, HttpRoute, Service, TrafficIntent, TrafficPolicy } from "../api/api.ts";
 
 export interface TranslateInput {
   readonly gateway: Gateway;
@@ -7,6 +7,8 @@ export interface TranslateInput {
   readonly bindAddress: string;
   /** All HTTPRoutes; those that do not attach to the Gateway are left alone. */
   readonly httpRoutes: readonly HttpRoute[];
+  /** All TrafficPolicies; those that attach elsewhere are left alone. */
+  readonly policies: readonly TrafficPolicy[];
   /** All intents; each makes its two Services one split. */
   readonly intents: readonly TrafficIntent[];
   service(namespace: string, name: string): Service | undefined;
@@ -17,7 +19,7 @@ export interface TranslateInput {
 
 /** Something in the manifests that is not carried out, and what happens instead. */
 export interface Problem {
-  /** `HTTPRoute ns/name` or `Gateway ns/name`. */
+  /** `HTTPRoute ns/name`, `Gateway ns/name` or `TrafficPolicy ns/name`. */
   readonly about: string;
   /** Path of the field. */
   readonly field: string;

@@ -13,6 +13,7 @@ import {
 } from "../xds/types.ts";
 import type { ClusterBook, Target } from "./clusters.ts";
 import type { Report } from "./input.ts";
+import { type Applied, durationFor } from "./policies.ts";
 
 /** A route and what decides its place among the others of its host. */
 export interface RankedRoute {
@@ -26,18 +27,30 @@ export interface RankedRoute {
 type MatchInit = Exclude<Parameters<typeof create<typeof RouteMatchSchema>>[1], undefined>;
 type HeaderInit = NonNullable<MatchInit["headers"]>[number];
 
+/** What is sent for a route: `requestMs` 0 means none; without `idleMs` the listener's holds. */
+interface RouteTimeouts {
+  readonly requestMs: number;
+  readonly idleMs?: number;
+}
+
+const NO_TIMEOUTS: RouteTimeouts = { requestMs: 0 };
 const METHOD_HEADER = ":method";
 /** The sum of the weights of a route is an unsigned number of 32 bits. */
 const MAX_TOTAL_WEIGHT = 0xff_ff_ff_ff;
 
-/** The routes of one HTTPRoute, for any of its hosts. */
-export function routesOf(httpRoute: HttpRoute, book: ClusterBook, report: Report): RankedRoute[] {
+/** The routes of one HTTPRoute, for any of its hosts; `policyOf` says what TrafficPolicies ask of a rule (by its name). */
+export function routesOf(
+  httpRoute: HttpRoute,
+  book: ClusterBook,
+  policyOf: (rule: string | undefined) => Applied,
+  report: Report,
+): RankedRoute[] {
   const { namespace = "", name, creationTimestamp = "" } = httpRoute.metadata;
   return (httpRoute.spec?.rules ?? []).flatMap((rule, index) => {
     const field = `spec.rules[${index}]`;
     const refuse = (path: string, message: string): void =>
       report(`HTTPRoute ${namespace}/${name}`, `${field}${path}`, `${message}; the rule is left out`);
-    const action = actionOf(httpRoute, rule, book, refuse);
+    const action = actionOf(httpRoute, rule, book, refuse, timeoutsOf(policyOf(rule.name), report));
     if (action === undefined) return [];
     return (rule.matches ?? [{}]).flatMap((match, at) => {
       const matched = matchOf(match, (path, message) => refuse(`.matches[${at}]${path}`, message));
@@ -61,7 +74,7 @@ export function defaultRoute(
   const route = create(RouteSchema, {
     name: `${namespace}/${service}:${port}`,
     match: { pathSpecifier: { case: "prefix", value: "/" } },
-    action: { case: "route", value: forward(split.targets, 0) },
+    action: { case: "route", value: forward(split.targets, NO_TIMEOUTS) },
   });
   return { route, rank: [0], order: "" };
 }
@@ -85,6 +98,14 @@ function rankOf(match: HttpRouteMatch): number[] {
   const value = match.path?.value ?? "/";
   const isExact = match.path?.type === "Exact";
   return [isExact ? 1 : 0, value.length, match.method === undefined ? 0 : 1, match.headers?.length ?? 0];
+}
+
+function timeoutsOf(applied: Applied, report: Report): RouteTimeouts {
+  const idleMs = durationFor(applied, "timeouts", "idle", report);
+  return {
+    requestMs: durationFor(applied, "timeouts", "request", report) ?? 0,
+    ...(idleMs !== undefined && { idleMs }),
+  };
 }
 
 type Refuse = (path: string, message: string) => void;
@@ -136,6 +157,7 @@ function actionOf(
   rule: HttpRouteRule,
   book: ClusterBook,
   refuse: Refuse,
+  timeouts: RouteTimeouts,
 ): RouteActionInit | undefined {
   const [filter] = rule.filters ?? [];
   if (filter !== undefined) return void refuse(".filters[0]", `filter ${filter.type} is not carried out yet`);
@@ -146,8 +168,9 @@ function actionOf(
   if (rule.timeouts?.backendRequest !== undefined) {
     return void refuse(".timeouts.backendRequest", "a timeout per try is not carried out yet");
   }
-  const timeoutMs = parseDuration(rule.timeouts?.request ?? "0s");
-  if (timeoutMs === undefined) {
+  const requestMs =
+    rule.timeouts?.request === undefined ? timeouts.requestMs : parseDuration(rule.timeouts.request);
+  if (requestMs === undefined) {
     return void refuse(
       ".timeouts.request",
       `${JSON.stringify(rule.timeouts?.request)} is not a duration such as 10s`,
@@ -157,7 +180,9 @@ function actionOf(
   if (targets?.every((target) => target.weight === 0)) {
     return void refuse(".backendRefs", "all weights are 0");
   }
-  return targets === undefined ? undefined : { case: "route", value: forward(targets, timeoutMs) };
+  return targets === undefined
+    ? undefined
+    : { case: "route", value: forward(targets, { ...timeouts, requestMs }) };
 }
 
 /** All backends of a rule as one list of clusters; Services of one Rollout count as one backend each time they are named. */
@@ -232,17 +257,20 @@ function greatestCommonDivisor(a: number, b: number): number {
  * A forwarding action. Always explicit: the weights and their total (clients differ in what they take an absent one for), and the timeout,
  * whose absence would mean 15 s (0 = none; idle timeouts guard).
  */
-function forward(targets: readonly Target[], timeoutMs: number) {
+function forward(targets: readonly Target[], { requestMs, idleMs }: RouteTimeouts) {
   const carrying = targets.filter((target) => target.weight > 0);
   const [only] = carrying;
-  const timeout = durationOf(timeoutMs);
+  const timeouts = {
+    timeout: durationOf(requestMs),
+    ...(idleMs !== undefined && { idleTimeout: durationOf(idleMs) }),
+  };
   if (carrying.length === 1 && only !== undefined) {
-    return { clusterSpecifier: { case: "cluster" as const, value: only.cluster }, timeout };
+    return { clusterSpecifier: { case: "cluster" as const, value: only.cluster }, ...timeouts };
   }
   const clusters = carrying.map(({ cluster, weight }) => ({ name: cluster, weight }));
   const totalWeight = carrying.reduce((sum, target) => sum + target.weight, 0);
   return {
     clusterSpecifier: { case: "weightedClusters" as const, value: { clusters, totalWeight } },
-    timeout,
+    ...timeouts,
   };
 }

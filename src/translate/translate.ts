@@ -18,6 +18,7 @@ import { type ClusterBook, createClusterBook, type Withheld } from "./clusters.t
 import { commonHosts, isAttached } from "./hosts.ts";
 import type { Problem, Report, TranslateInput } from "./input.ts";
 import { byPrecedence, defaultRoute, type RankedRoute, routesOf } from "./matches.ts";
+import { createPolicyBook, type PolicyBook } from "./policies.ts";
 
 export type { Problem, TranslateInput } from "./input.ts";
 
@@ -46,7 +47,8 @@ export function translateGateway(input: TranslateInput): Translation {
   const problems: Problem[] = [];
   const report: Report = (about, field, message) => problems.push({ about, field, message });
   const intents = input.intents.filter((intent) => concerns(intent, input));
-  const book = createClusterBook(input, intents);
+  const policies = createPolicyBook(input.policies, report);
+  const book = createClusterBook(input, intents, policies, report);
   const listeners: Listener[] = [];
   const routes: RouteConfiguration[] = [];
   const isServed = (listener: GatewayListener): boolean => {
@@ -64,7 +66,7 @@ export function translateGateway(input: TranslateInput): Translation {
     const name = `${gateway.metadata.namespace}/${gateway.metadata.name}:${port}`;
     const hosts = new Map<string, RankedRoute[]>();
     book.begin(name);
-    for (const listener of sharing) collectHosts(hosts, listener, input, intents, book, report);
+    for (const listener of sharing) collectHosts(hosts, listener, input, intents, book, policies, report);
     listeners.push(listenerOf(name, input, port));
     routes.push(routeConfigurationOf(name, hosts));
   }
@@ -83,6 +85,7 @@ function collectHosts(
   input: TranslateInput,
   intents: readonly TrafficIntent[],
   book: ClusterBook,
+  policies: PolicyBook,
   report: Report,
 ): void {
   const add = (host: string, routes: readonly RankedRoute[]): void => {
@@ -96,7 +99,8 @@ function collectHosts(
     }
     const common = commonHosts(listener, route);
     if (common.length === 0) continue;
-    const routes = routesOf(route, book, report);
+    const policyOf = (rule: string | undefined) => policies.rule(input.gateway, listener.name, route, rule);
+    const routes = routesOf(route, book, policyOf, report);
     for (const host of common) add(host, routes);
   }
   for (const intent of intents) {

@@ -1,75 +1,9 @@
 // From Gateway API objects and intents to snapshots: names, weights, endpoints by version, precedence, what is refused.
 import { test } from "tap";
-import type { EndpointSlice, Gateway, HttpRoute, Service, TrafficIntent } from "../../src/api/api.ts";
-import { groupOf, type TranslateInput, translateGateway } from "../../src/translate/translate.ts";
+import type { Gateway, HttpRoute, TrafficIntent } from "../../src/api/api.ts";
+import { groupOf, translateGateway } from "../../src/translate/translate.ts";
 import type { Route, RouteConfiguration } from "../../src/xds/types.ts";
-
-const gateway: Gateway = {
-  apiVersion: "gateway.networking.k8s.io/v1",
-  kind: "Gateway",
-  metadata: { name: "edge", namespace: "shop" },
-  spec: { gatewayClassName: "weir", listeners: [{ name: "http", port: 8000, protocol: "HTTP" }] },
-  status: {},
-};
-
-const service = (name: string): Service => ({
-  apiVersion: "v1",
-  kind: "Service",
-  metadata: { name, namespace: "shop" },
-  spec: {
-    selector: { app: "web" },
-    ports: [
-      { name: "http", port: 80 },
-      { name: "admin", port: 81 },
-    ],
-  },
-});
-
-const slice = (port: number, pods: readonly string[], ready = true): EndpointSlice => ({
-  apiVersion: "discovery.k8s.io/v1",
-  kind: "EndpointSlice",
-  metadata: { name: `web-${port}`, namespace: "shop" },
-  addressType: "IPv4",
-  ports: [{ name: "http", port }],
-  endpoints: pods.map((pod) => ({
-    addresses: [`10.244.0.${pod.length}`],
-    conditions: { ready },
-    targetRef: { kind: "Pod", name: pod, namespace: "shop" },
-  })),
-});
-
-const httpRoute = (spec: HttpRoute["spec"], name = "web"): HttpRoute => ({
-  apiVersion: "gateway.networking.k8s.io/v1",
-  kind: "HTTPRoute",
-  metadata: { name, namespace: "shop", creationTimestamp: "2026-01-01T00:00:00Z" },
-  spec: { parentRefs: [{ name: "edge" }], ...spec },
-  status: {},
-});
-
-const intent = (stable: number, canary: number): TrafficIntent => ({
-  namespace: "shop",
-  rollout: "web",
-  stableService: "web-stable",
-  canaryService: "web-canary",
-  maxWeight: 100,
-  versions: [
-    { podHash: "aaa", role: "stable", weight: stable },
-    { podHash: "bbb", role: "canary", weight: canary },
-  ],
-});
-
-function input(changes: Partial<TranslateInput> = {}): TranslateInput {
-  return {
-    gateway,
-    bindAddress: "127.0.0.1",
-    httpRoutes: [],
-    intents: [],
-    service: (_namespace, name) => (name.startsWith("web") ? service(name) : undefined),
-    slices: () => [],
-    podHash: () => undefined,
-    ...changes,
-  };
-}
+import { gateway, httpRoute, input, intent, slice } from "./support.ts";
 
 const weightsOf = (route: Route | undefined): Record<string, number> => {
   const specifier = route?.action.case === "route" ? route.action.value.clusterSpecifier : undefined;

@@ -25,7 +25,7 @@ interface Extras {
   readonly isInAll?: boolean;
 }
 
-const CUSTOM_GROUPS: ReadonlySet<string> = new Set(["argoproj.io", "gateway.networking.k8s.io"]);
+const CUSTOM_GROUPS: ReadonlySet<string> = new Set(["argoproj.io", "gateway.networking.k8s.io", "weir.dev"]);
 
 const EXTRAS: Readonly<Record<string, Extras>> = {
   pods: {

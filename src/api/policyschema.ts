@@ -1,0 +1,47 @@
+// Schema of TrafficPolicy (weir.dev/v1alpha1): what proxies do that an HTTPRoute has no field for. It is attached by `targetRefs`;
+// docs/reference/policy.md says which section goes on which target, and translate/policies.ts which of several wins.
+import { z } from "zod";
+import { durationText, kindOf, open, type Parsed } from "./shapes.ts";
+
+const targetRef = open({
+  /** Default: `gateway.networking.k8s.io`, for a Service the core group. */
+  group: z.string().optional(),
+  /** `Gateway`, `HTTPRoute` or `Service`, in the policy's namespace. */
+  kind: z.string(),
+  name: z.string(),
+  /** A listener of the Gateway, a rule of the HTTPRoute, a port name of the Service; default: all of it. */
+  sectionName: z.string().optional(),
+});
+export type PolicyTargetRef = Parsed<typeof targetRef>;
+
+const timeouts = open({
+  /** From the end of the request to the end of the answer, retries included; `0s`: none. The route's own `timeouts.request` goes before. */
+  request: durationText.optional(),
+  /** Longest silence on an exchange; `0s`: none. */
+  idle: durationText.optional(),
+});
+
+const connection = open({
+  /** For a connection to an endpoint to be made. */
+  timeout: durationText.optional(),
+});
+
+export const trafficPolicySchema = kindOf({
+  spec: open({
+    targetRefs: z.array(targetRef),
+    timeouts: timeouts.optional(),
+    connection: connection.optional(),
+  }),
+});
+export type TrafficPolicy = Parsed<typeof trafficPolicySchema>;
+/** The sections of a policy, all optional. */
+export type PolicySections = Omit<TrafficPolicy["spec"], "targetRefs">;
+export type PolicySection = keyof PolicySections;
+
+/** Kinds of target that a section can be put on. */
+export const POLICY_TARGETS: Readonly<
+  Record<PolicySection, readonly ("Gateway" | "HTTPRoute" | "Service")[]>
+> = {
+  timeouts: ["Gateway", "HTTPRoute"],
+  connection: ["Service"],
+};
