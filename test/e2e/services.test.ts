@@ -35,6 +35,8 @@ test("services: a deleted canary Service harms nobody, and routes are never edit
   };
 
   await apply(await baseManifests(ports));
+  // A gateway listens before the first pod is ready.
+  t.match(await up.weir(["status", "demo", "--timeout", "40s"]), { code: 0 });
   await untilServing(ports);
   const before = await owned(client);
   const load = startLoad(ports, 100);
