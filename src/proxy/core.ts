@@ -1,6 +1,7 @@
 // What all connections of one event loop share: output, timers, statistics, buffers, clusters, bounds.
 import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
+import { ByteBudget } from "./budget.ts";
 import { ReadBuffers } from "./buffers.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Outbox } from "./outbox.ts";
@@ -28,6 +29,8 @@ export interface Limits {
   readonly lingerBytes: number;
   /** Bytes of later requests, or of a body whose upstream is not connected yet, before reading is paused. */
   readonly heldBytes: number;
+  /** Request bodies kept for a second try and bytes that mirrors have not taken yet, all together. */
+  readonly copyBytes: number;
   /** From the begin of a drain to the end of everything. */
   readonly drainMs: number;
 }
@@ -42,6 +45,7 @@ export const DEFAULT_LIMITS: Limits = {
   lingerMs: 1_000,
   lingerBytes: 1024 * 1024,
   heldBytes: 16 * 1024,
+  copyBytes: 32 * 1024 * 1024,
   drainMs: 5_000,
 };
 
@@ -76,6 +80,8 @@ export class Core {
   readonly outbox: Outbox = new Outbox();
   readonly buffers: ReadBuffers = new ReadBuffers();
   readonly deadlines: Deadlines;
+  /** Bytes kept for replay and for mirrors. */
+  readonly budget: ByteBudget;
   readonly stats: Stats = new Stats();
   readonly dice: Dice;
   readonly clusters: Map<string, Cluster> = new Map();
@@ -93,6 +99,7 @@ export class Core {
     this.clock = deps.clock;
     this.log = deps.log;
     this.limits = { ...DEFAULT_LIMITS, ...deps.limits };
+    this.budget = new ByteBudget(this.limits.copyBytes);
     this.monotonicMs = deps.monotonicMs ?? (() => performance.now());
     this.deadlines = new Deadlines(deps.clock, () => {
       this.outbox.flush();
