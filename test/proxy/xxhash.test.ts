@@ -34,7 +34,8 @@ function plain(bytes: Buffer, seed: bigint): bigint {
     hash = (rotated(hash ^ ((BigInt(bytes.readUInt32LE(at)) * P1) & MASK), 23n) * P2 + P3) & MASK;
     at += 4;
   }
-  for (; at < bytes.length; at++) hash = (rotated(hash ^ (BigInt(bytes[at] ?? 0) * P5), 11n) * P1) & MASK;
+  for (; at < bytes.length; at++)
+    hash = (rotated(hash ^ ((BigInt(bytes[at] ?? 0) * P5) & MASK), 11n) * P1) & MASK;
   hash = ((hash ^ (hash >> 33n)) * P2) & MASK;
   hash = ((hash ^ (hash >> 29n)) * P3) & MASK;
   return hash ^ (hash >> 32n);
