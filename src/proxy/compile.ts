@@ -18,6 +18,7 @@ import {
   unpack,
   unsupportedFields,
 } from "../xds/types.ts";
+import { compileClientRules } from "./compileclient.ts";
 import { type CellOf, compileHosts } from "./compileroutes.ts";
 import type { ListenerOptions } from "./listener.ts";
 import { type ClusterOptions, DEFAULT_CLUSTER_OPTIONS, type EndpointAddress } from "./pool.ts";
@@ -65,12 +66,14 @@ export function compileListener(listener: Listener): CompiledListener {
   const headTimeoutMs = durationMs(hcm.requestHeadersTimeout);
   const idleTimeoutMs = durationMs(hcm.commonHttpProtocolOptions?.idleTimeout);
   const streamIdleMs = durationMs(hcm.streamIdleTimeout);
+  const clientRules = compileClientRules(hcm, at, problems);
   problems.throwIfAny();
   return {
     options: {
       name: listener.name,
       address: address?.address ?? "",
       port: address?.port ?? 0,
+      clientRules,
       // In Envoy 0 turns a timeout off, and so it does here.
       ...(headTimeoutMs === undefined ? {} : { headTimeoutMs }),
       ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),

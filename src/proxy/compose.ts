@@ -3,6 +3,7 @@
 import { BODY } from "./body.ts";
 import { isSameName } from "./bytes.ts";
 import type { ByteStore } from "./bytestore.ts";
+import type { ClientFacts } from "./forwarded.ts";
 import { FIELD, type Head, METHOD } from "./head.ts";
 import type { Outbox } from "./outbox.ts";
 
@@ -14,27 +15,36 @@ const SPACE = text(" ");
 const SLASH_PATH = text("/");
 const ASTERISK = text("*");
 const COLON_SPACE = text(": ");
-const COMMA_SPACE = text(", ");
 const HOST = text("host: ");
 const UNKNOWN_HOST = text("localhost");
 const CONTENT_LENGTH = text("content-length: ");
 const CHUNKED = text("transfer-encoding: chunked\r\n");
-const FORWARDED_FOR = text("x-forwarded-for: ");
-const PROTO_HTTP = text("\r\nx-forwarded-proto: http\r\n\r\n");
-const PROTO_HTTPS = text("\r\nx-forwarded-proto: https\r\n\r\n");
 const MAX_FORWARDS = text("max-forwards: ");
 const CONNECTION_CLOSE = text("connection: close\r\n");
+const REQUEST_ID = text("x-request-id: ");
+const NO_ID = Buffer.alloc(0);
 const CONNECTION_KEEP = text("connection: keep-alive\r\n");
 
-/** 1 for each FIELD that is not copied to the upstream, and to the client. */
-const REQUEST_DROPS = dropTable([FIELD.X_FORWARDED_FOR, FIELD.X_FORWARDED_PROTO]);
+/** 1 for each FIELD that is not copied to the client. */
 const RESPONSE_DROPS = dropTable([]);
+const ANSWER_ID_DROPS = dropTable([FIELD.X_REQUEST_ID]);
+const REQUEST_DROPS = [false, true].flatMap((isForDropped) =>
+  [false, true].map((isProtoDropped) =>
+    dropTable([
+      FIELD.X_REQUEST_ID,
+      ...(isForDropped ? [FIELD.X_FORWARDED_FOR] : []),
+      ...(isProtoDropped ? [FIELD.X_FORWARDED_PROTO] : []),
+    ]),
+  ),
+);
 /** Fields that may not stand in a trailer (RFC 9110 6.5.1). */
 const TRAILER_DROPS = dropTable([
   FIELD.HOST,
   FIELD.MAX_FORWARDS,
   FIELD.X_FORWARDED_FOR,
   FIELD.X_FORWARDED_PROTO,
+  FIELD.X_REQUEST_ID,
+  FIELD.X_WEIR,
 ]);
 const TRAILER_FORBIDDEN = [
   "authorization",
@@ -45,11 +55,10 @@ const TRAILER_FORBIDDEN = [
   "cookie",
 ].map((name) => text(name));
 
-/** What the upstream is told about the client. */
-export interface ClientFacts {
-  /** Address, as in X-Forwarded-For. */
-  readonly address: Buffer;
-  readonly isSecure: boolean;
+/** 1 for each FIELD that is not copied to the upstream; X-Forwarded-For and -Proto on demand. */
+export function requestDrops(isForDropped: boolean, isProtoDropped: boolean): Uint8Array {
+  // The table has all four.
+  return REQUEST_DROPS[(isForDropped ? 2 : 0) + (isProtoDropped ? 1 : 0)]!;
 }
 
 /** Appends the request head for the upstream. */
@@ -60,6 +69,7 @@ export function composeRequest(
   hasChunkedBody: boolean,
 ): void {
   const { bytes, base } = head;
+  const { drops } = client;
   const isRewritten = head.isAbsolute || head.minor === 0;
   if (isRewritten) requestLine(out, head);
   const hasCounter =
@@ -69,7 +79,7 @@ export function composeRequest(
     for (let i = 0; i < head.fieldCount; i++) {
       const kind = head.kinds[i]!;
       const isDropped =
-        REQUEST_DROPS[kind] === 1 ||
+        drops[kind] === 1 ||
         (kind === FIELD.HOST && head.isAbsolute) ||
         (kind === FIELD.MAX_FORWARDS && hasCounter);
       if (!isDropped) continue;
@@ -89,10 +99,8 @@ export function composeRequest(
     out.decimal(head.maxForwards - 1);
     out.text(CRLF);
   }
-  out.text(FORWARDED_FOR);
-  if (head.hasSpecial) forwardedFor(out, head);
-  out.text(client.address);
-  out.text(client.isSecure ? PROTO_HTTPS : PROTO_HTTP);
+  client.compose(out, head);
+  out.text(CRLF);
 }
 
 function requestLine(out: ByteStore, head: Head): void {
@@ -110,24 +118,12 @@ function requestLine(out: ByteStore, head: Head): void {
   out.text(CRLF);
 }
 
-/** What earlier hops said, unless Connection named the field. */
-function forwardedFor(out: ByteStore, head: Head): void {
-  for (let i = 0; i < head.fieldCount; i++) {
-    if (head.kinds[i] !== FIELD.X_FORWARDED_FOR) continue;
-    const start = head.base + head.fields[i * 4 + 2]!;
-    const end = head.base + head.fields[i * 4 + 3]!;
-    if (end === start) continue;
-    out.append(head.bytes, start, end);
-    out.text(COMMA_SPACE);
-  }
-}
-
 /** How an answer's connection goes on: CONNECTION. */
 export const CONNECTION = { SILENT: 0, CLOSE: 1, KEEP: 2 } as const;
 
 /**
  * Appends a response head for the client. `body` is the BODY as sent to the client; `length` a Content-Length to state, or -1;
- * `connection` one of CONNECTION.
+ * `connection` one of CONNECTION; `requestId` is stated unless it is empty.
  */
 export function composeResponse(
   out: Outbox,
@@ -135,8 +131,10 @@ export function composeResponse(
   body: number,
   length: number,
   connection: number,
+  requestId: Buffer = NO_ID,
 ): void {
   const { bytes, base } = head;
+  const drops = requestId.length > 0 ? ANSWER_ID_DROPS : RESPONSE_DROPS;
   const isRewritten = head.minor === 0 || !head.hasReason;
   if (isRewritten) {
     out.text(RESPONSE_VERSION);
@@ -147,8 +145,8 @@ export function composeResponse(
   const from = isRewritten ? head.lineEnd : head.lineStart;
   if (head.hasOddLine) {
     if (!isRewritten) out.bytes(bytes, base + head.lineStart, base + head.lineEnd);
-    writtenLines(out, head, RESPONSE_DROPS);
-  } else if (head.hasSpecial) keptLines(out, head, from, RESPONSE_DROPS);
+    writtenLines(out, head, drops);
+  } else if (head.hasSpecial) keptLines(out, head, from, drops);
   else out.copied(bytes, base + from, base + head.length - 2);
   if (length >= 0) {
     out.text(CONTENT_LENGTH);
@@ -157,6 +155,11 @@ export function composeResponse(
   } else if (body === BODY.CHUNKED) out.text(CHUNKED);
   if (connection === CONNECTION.CLOSE) out.text(CONNECTION_CLOSE);
   else if (connection === CONNECTION.KEEP) out.text(CONNECTION_KEEP);
+  if (requestId.length > 0) {
+    out.text(REQUEST_ID);
+    out.text(requestId);
+    out.text(CRLF);
+  }
   out.text(CRLF);
 }
 
@@ -197,7 +200,7 @@ function writtenLine(out: Outbox, head: Head, index: number): void {
 }
 
 function dropTable(more: readonly number[]): Uint8Array {
-  const drops = new Uint8Array(16);
+  const drops = new Uint8Array(32);
   const always = [
     FIELD.CONTENT_LENGTH,
     FIELD.TRANSFER_ENCODING,
@@ -207,6 +210,7 @@ function dropTable(more: readonly number[]): Uint8Array {
     FIELD.TE,
     FIELD.UPGRADE,
     FIELD.NOMINATED,
+    FIELD.DROPPED,
   ];
   for (const kind of [...always, ...more]) drops[kind] = 1;
   return drops;

@@ -7,6 +7,7 @@ import { Deadlines } from "./deadlines.ts";
 import { Outbox } from "./outbox.ts";
 import { HeadParser } from "./parse.ts";
 import type { Cluster } from "./pool.ts";
+import { RandomIds } from "./requestid.ts";
 import { Dice } from "./split.ts";
 import { Stats } from "./stats.ts";
 
@@ -84,6 +85,7 @@ export class Core {
   readonly budget: ByteBudget;
   readonly stats: Stats = new Stats();
   readonly dice: Dice;
+  readonly ids: RandomIds = new RandomIds();
   readonly clusters: Map<string, Cluster> = new Map();
   readonly counts: ProxyCounts = {
     connections: 0,

@@ -5,10 +5,11 @@
 //   any  -> discard -> closed               after the last answer: what the client still sends is thrown away, for a while
 import { BODY, BodyReader, type BodySink } from "./body.ts";
 import { ByteStore } from "./bytestore.ts";
-import { type ClientFacts, CONNECTION, composeResponse, composeTrailers } from "./compose.ts";
+import { CONNECTION, composeResponse, composeTrailers } from "./compose.ts";
 import type { Core } from "./core.ts";
 import type { DeadlineOwner } from "./deadlines.ts";
 import { type ClientSide, Exchange } from "./exchange.ts";
+import { ClientFacts, type ClientRules } from "./forwarded.ts";
 import { type Head, METHOD } from "./head.ts";
 import { type HeadParser, KIND, PARSED, type Refusal } from "./parse.ts";
 import { composeReply, REPLY, type Reply } from "./reply.ts";
@@ -24,6 +25,7 @@ export interface ListenerView {
   readonly idleTimeoutMs: number;
   /** Longest silence within an exchange, where its route sets none. */
   readonly streamIdleMs: number;
+  readonly clientRules: ClientRules;
   /** True once connections are to end with their next answer. */
   readonly isDraining: boolean;
   onGone(connection: Downstream): void;
@@ -63,7 +65,7 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
   readonly #body = new BodyReader();
   readonly #held = new ByteStore();
   #wire: Wire = NO_WIRE;
-  #facts: ClientFacts = { address: Buffer.alloc(0), isSecure: false };
+  #facts: ClientFacts;
   #state: number = STATE.HEAD;
   #parser: HeadParser | null = null;
   #isProcessing = false;
@@ -84,6 +86,7 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
     this.#core = core;
     this.#listener = listener;
     this.#exchange = new Exchange(core, this);
+    this.#facts = new ClientFacts("", false, core.ids);
     this.#slot = core.deadlines.add(this);
     core.deadlines.set(this.#slot, listener.idleTimeoutMs);
   }
@@ -91,7 +94,7 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
   /** Sets the wire, once, before anything is delivered. */
   attach(wire: Wire): void {
     this.#wire = wire;
-    this.#facts = { address: Buffer.from(wire.peerAddress, "latin1"), isSecure: wire.isSecure };
+    this.#facts = new ClientFacts(wire.peerAddress, wire.isSecure, this.#core.ids);
   }
 
   /** True between requests, with nothing of the next one there. */
@@ -244,6 +247,7 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
     }
     if (result === PARSED.REFUSED) {
       this.#core.counts.refused += 1;
+      this.#facts.forget();
       this.#refuse(parser.refused);
       return end;
     }
@@ -262,6 +266,12 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
     if (head.isChunked) kind = BODY.CHUNKED;
     else if (head.contentLength > 0) kind = BODY.LENGTH;
     this.#body.reset(kind, head.contentLength);
+    const refused = this.#facts.admit(head, this.#listener.clientRules);
+    if (refused !== null) {
+      this.#core.counts.refused += 1;
+      this.#refuse(refused);
+      return;
+    }
     if (head.method === METHOD.CONNECT) {
       this.#refuse(REPLY.notConnect);
       return;
@@ -333,7 +343,8 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
     this.#hasSentHead = true;
     const kept = this.#isOldClient ? CONNECTION.KEEP : CONNECTION.SILENT;
     outbox.to(this.#wire);
-    composeResponse(outbox, head, sending, length, this.#isLast ? CONNECTION.CLOSE : kept);
+    const connection = this.#isLast ? CONNECTION.CLOSE : kept;
+    composeResponse(outbox, head, sending, length, connection, this.#facts.answerId);
   }
 
   sendBody(buf: Buffer, start: number, end: number): void {
@@ -374,6 +385,7 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
       isLast: this.#isLast,
       isOldClient: this.#isOldClient,
       nowMs: clock.nowMs(),
+      requestId: this.#facts.answerId,
     });
   }
 

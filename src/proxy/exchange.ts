@@ -5,8 +5,9 @@
 //   idle -> connecting -> open -> idle        a failed attempt goes back to connecting, once
 import { BODY } from "./body.ts";
 import { ByteStore } from "./bytestore.ts";
-import { type ClientFacts, composeRequest } from "./compose.ts";
+import { composeRequest } from "./compose.ts";
 import type { Core } from "./core.ts";
+import type { ClientFacts } from "./forwarded.ts";
 import { type Head, METHOD } from "./head.ts";
 import { Matcher } from "./match.ts";
 import type { Cluster, Endpoint } from "./pool.ts";

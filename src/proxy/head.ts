@@ -18,6 +18,11 @@ export const FIELD = {
   MAX_FORWARDS: 11,
   /** Named in Connection. */
   NOMINATED: 12,
+  X_REQUEST_ID: 13,
+  /** `x-weir-*` */
+  X_WEIR: 14,
+  /** Taken out before anything looked at it. */
+  DROPPED: 15,
 } as const;
 
 export const METHOD = { OTHER: 0, GET: 1, HEAD: 2, POST: 3, OPTIONS: 4, TRACE: 5, CONNECT: 6 } as const;
@@ -39,7 +44,9 @@ const KNOWN: readonly (readonly [string, number])[] = [
   ["x-forwarded-for", FIELD.X_FORWARDED_FOR],
   ["x-forwarded-proto", FIELD.X_FORWARDED_PROTO],
   ["max-forwards", FIELD.MAX_FORWARDS],
+  ["x-request-id", FIELD.X_REQUEST_ID],
 ];
+const X_WEIR = Buffer.from("x-weir-");
 const METHODS: readonly (readonly [string, number])[] = [
   ["GET", METHOD.GET],
   ["HEAD", METHOD.HEAD],
@@ -126,9 +133,11 @@ export class Head {
     return index < this.fieldCount ? this.fields[index * 4]! : this.length - 2;
   }
 
-  /** The first field at or behind `from` that is called `name` (lower case); -1 when there is none. */
+  /** The first field at or behind `from` that is called `name` (lower case) and is sent on; -1 when there is none. */
   indexOf(name: Uint8Array, from: number): number {
     for (let i = from; i < this.fieldCount; i++) {
+      const kind = this.kinds[i]!;
+      if (kind === FIELD.DROPPED || kind === FIELD.NOMINATED) continue;
       const start = this.base + this.fields[i * 4]!;
       if (isSameName(this.bytes, start, this.base + this.fields[i * 4 + 1]!, name)) return i;
     }
@@ -145,12 +154,14 @@ export class Head {
 /** The FIELD of a name at bytes[start, end). */
 export function fieldKind(buf: Uint8Array, start: number, end: number): number {
   const candidates = KNOWN_BY_LENGTH[end - start];
-  if (candidates === undefined) return FIELD.OTHER;
-  for (let i = 0; i < candidates.length; i++) {
-    const candidate = candidates[i]!;
-    if (isSameName(buf, start, end, candidate.name)) return candidate.code;
+  if (candidates !== undefined) {
+    for (let i = 0; i < candidates.length; i++) {
+      const candidate = candidates[i]!;
+      if (isSameName(buf, start, end, candidate.name)) return candidate.code;
+    }
   }
-  return FIELD.OTHER;
+  const isWeir = end - start > X_WEIR.length && buf[start + 1] === 0x2d;
+  return isWeir && isSameName(buf, start, start + X_WEIR.length, X_WEIR) ? FIELD.X_WEIR : FIELD.OTHER;
 }
 
 /** The METHOD at bytes[start, end). Methods are case-sensitive. */

@@ -3,6 +3,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { messageOf, WeirError } from "../lib/errors.ts";
 import type { Core } from "./core.ts";
 import { Downstream, type ListenerView } from "./downstream.ts";
+import { type ClientRules, DEFAULT_CLIENT_RULES } from "./forwarded.ts";
 import { acceptWire } from "./netwire.ts";
 import { EMPTY_HOSTS, type HostTable } from "./table.ts";
 import type { Wire } from "./wire.ts";
@@ -20,6 +21,8 @@ export interface ListenerOptions {
   readonly headTimeoutMs?: number;
   readonly idleTimeoutMs?: number;
   readonly streamIdleMs?: number;
+  /** Default: DEFAULT_CLIENT_RULES. */
+  readonly clientRules?: ClientRules;
 }
 
 /** A listening socket. Open it with `open`, end it with `drain` or `close`. */
@@ -29,6 +32,7 @@ export class Listener implements ListenerView {
   headTimeoutMs = 0;
   idleTimeoutMs = 0;
   streamIdleMs = 0;
+  clientRules: ClientRules = DEFAULT_CLIENT_RULES;
   #options: ListenerOptions;
   readonly #core: Core;
   readonly #connections = new Set<Downstream>();
@@ -66,6 +70,7 @@ export class Listener implements ListenerView {
     this.#options = options;
     this.headTimeoutMs = options.headTimeoutMs ?? this.#core.limits.headTimeoutMs;
     this.idleTimeoutMs = options.idleTimeoutMs ?? this.#core.limits.idleTimeoutMs;
+    this.clientRules = options.clientRules ?? DEFAULT_CLIENT_RULES;
     this.streamIdleMs = options.streamIdleMs ?? this.#core.limits.streamIdleMs;
   }
 

@@ -52,6 +52,8 @@ export function composeReply(
     readonly isLast: boolean;
     readonly isOldClient: boolean;
     readonly nowMs: number;
+    /** Stated unless it is empty. */
+    readonly requestId: Buffer;
   },
 ): void {
   const body = `${reason}\n`;
@@ -61,8 +63,9 @@ export function composeReply(
       ? "connection: keep-alive\r\n"
       : "";
   const allow = status === 405 ? "allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n" : "";
+  const id = options.requestId.length > 0 ? `x-request-id: ${options.requestId.toString("latin1")}\r\n` : "";
   const head =
     `HTTP/1.1 ${status} ${PHRASES[status] ?? "Error"}\r\ndate: ${new Date(options.nowMs).toUTCString()}\r\n` +
-    `content-type: text/plain\r\ncontent-length: ${body.length}\r\nx-weir-reason: ${reason}\r\n${allow}${connection}\r\n`;
+    `content-type: text/plain\r\ncontent-length: ${body.length}\r\nx-weir-reason: ${reason}\r\n${allow}${connection}${id}\r\n`;
   out.text(Buffer.from(options.isHead ? head : head + body, "latin1"));
 }

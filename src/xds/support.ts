@@ -51,14 +51,13 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
   [`${LISTENER}Filter`]: { supported: "typed_config", harmless: "name" },
   [`${HCM}HttpConnectionManager`]: {
     supported:
-      "rds route_config http_filters codec_type stream_idle_timeout request_headers_timeout common_http_protocol_options use_remote_address normalize_path merge_slashes",
+      "rds route_config http_filters codec_type stream_idle_timeout request_headers_timeout common_http_protocol_options use_remote_address normalize_path merge_slashes xff_num_trusted_hops skip_xff_append generate_request_id preserve_external_request_id always_set_request_id_in_response early_header_mutation_extensions",
     harmless:
-      "stat_prefix access_log generate_request_id preserve_external_request_id server_name server_header_transformation via drain_timeout delayed_close_timeout stream_error_on_invalid_http_message http2_protocol_options upgrade_configs",
+      "stat_prefix access_log server_name server_header_transformation via drain_timeout delayed_close_timeout stream_error_on_invalid_http_message http2_protocol_options upgrade_configs",
     refused:
-      "add_user_agent http_protocol_options xff_num_trusted_hops skip_xff_append request_timeout max_request_headers_kb strip_matching_host_port strip_any_host_port path_with_escaped_slashes_action",
+      "add_user_agent http_protocol_options tracing request_timeout max_request_headers_kb strip_matching_host_port strip_any_host_port path_with_escaped_slashes_action",
     only: {
       codec_type: [0, 1],
-      use_remote_address: [true],
       normalize_path: [false],
       merge_slashes: [false],
     },
@@ -89,10 +88,14 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
     only: { protocol: [0] },
   },
   [`${CORE}HttpProtocolOptions`]: {
-    supported: "idle_timeout",
-    refused:
-      "max_headers_count max_connection_duration max_stream_duration headers_with_underscores_action max_requests_per_connection",
+    supported: "idle_timeout headers_with_underscores_action",
+    refused: "max_headers_count max_connection_duration max_stream_duration max_requests_per_connection",
+    only: { headers_with_underscores_action: [0, 1, 2] },
   },
+  // A typed_config must be the header mutation of Envoy; any other is refused by its type.
+  [`${CORE}TypedExtensionConfig`]: { supported: "typed_config", harmless: "name" },
+  "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation": { supported: "mutations" },
+  "envoy.config.common.mutation_rules.v3.HeaderMutation": { supported: "remove", refused: "append" },
   [`${ROUTE}RouteConfiguration`]: {
     supported: "name virtual_hosts ignore_port_in_host_matching validate_clusters",
     harmless: "metadata max_direct_response_body_size_bytes most_specific_header_mutations_wins",

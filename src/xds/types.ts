@@ -30,6 +30,7 @@ export {
   HeaderValueOption_HeaderAppendAction,
   HeaderValueOptionSchema,
   HealthStatus,
+  HttpProtocolOptions_HeadersWithUnderscoresAction,
   NodeSchema,
   SocketAddress_Protocol,
 } from "./gen/envoy/config/core/v3/core_pb.ts";
@@ -71,6 +72,8 @@ export {
   WeightedCluster_ClusterWeightSchema,
   WeightedClusterSchema,
 } from "./gen/envoy/config/route/v3/route_pb.ts";
+export type { FileAccessLog } from "./gen/envoy/extensions/access_loggers/file/v3/file_pb.ts";
+export { FileAccessLogSchema } from "./gen/envoy/extensions/access_loggers/file/v3/file_pb.ts";
 export type { Router } from "./gen/envoy/extensions/filters/http/router/v3/router_pb.ts";
 export { RouterSchema } from "./gen/envoy/extensions/filters/http/router/v3/router_pb.ts";
 export type { HttpConnectionManager } from "./gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
@@ -78,6 +81,7 @@ export {
   HttpConnectionManager_CodecType,
   HttpConnectionManagerSchema,
 } from "./gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
+export { HeaderMutationSchema } from "./gen/envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation_pb.ts";
 export type { HttpProtocolOptions } from "./gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts";
 export { HttpProtocolOptionsSchema } from "./gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts";
 export type { StringMatcher } from "./gen/envoy/type/matcher/v3/matcher_pb.ts";

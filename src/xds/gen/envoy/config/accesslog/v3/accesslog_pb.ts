@@ -14,7 +14,22 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file envoy/config/accesslog/v3/accesslog.proto.
  */
 export const file_envoy_config_accesslog_v3_accesslog: GenFile = /*@__PURE__*/
-  fileDesc("CillbnZveS9jb25maWcvYWNjZXNzbG9nL3YzL2FjY2Vzc2xvZy5wcm90bxIZZW52b3kuY29uZmlnLmFjY2Vzc2xvZy52MyJWCglBY2Nlc3NMb2cSDAoEbmFtZRgBIAEoCRIsCgx0eXBlZF9jb25maWcYBCABKAsyFC5nb29nbGUucHJvdG9idWYuQW55SABCDQoLY29uZmlnX3R5cGViBnByb3RvMw", [file_google_protobuf_any]);
+  fileDesc("CillbnZveS9jb25maWcvYWNjZXNzbG9nL3YzL2FjY2Vzc2xvZy5wcm90bxIZZW52b3kuY29uZmlnLmFjY2Vzc2xvZy52MyIRCg9BY2Nlc3NMb2dGaWx0ZXIikgEKCUFjY2Vzc0xvZxIMCgRuYW1lGAEgASgJEjoKBmZpbHRlchgCIAEoCzIqLmVudm95LmNvbmZpZy5hY2Nlc3Nsb2cudjMuQWNjZXNzTG9nRmlsdGVyEiwKDHR5cGVkX2NvbmZpZxgEIAEoCzIULmdvb2dsZS5wcm90b2J1Zi5BbnlIAEINCgtjb25maWdfdHlwZWIGcHJvdG8z", [file_google_protobuf_any]);
+
+/**
+ * Which requests are logged; none of its fields is read.
+ *
+ * @generated from message envoy.config.accesslog.v3.AccessLogFilter
+ */
+export type AccessLogFilter = Message<"envoy.config.accesslog.v3.AccessLogFilter"> & {
+};
+
+/**
+ * Describes the message envoy.config.accesslog.v3.AccessLogFilter.
+ * Use `create(AccessLogFilterSchema)` to create a new message.
+ */
+export const AccessLogFilterSchema: GenMessage<AccessLogFilter> = /*@__PURE__*/
+  messageDesc(file_envoy_config_accesslog_v3_accesslog, 0);
 
 /**
  * @generated from message envoy.config.accesslog.v3.AccessLog
@@ -24,6 +39,11 @@ export type AccessLog = Message<"envoy.config.accesslog.v3.AccessLog"> & {
    * @generated from field: string name = 1;
    */
   name: string;
+
+  /**
+   * @generated from field: envoy.config.accesslog.v3.AccessLogFilter filter = 2;
+   */
+  filter?: AccessLogFilter | undefined;
 
   /**
    * @generated from oneof envoy.config.accesslog.v3.AccessLog.config_type
@@ -42,5 +62,5 @@ export type AccessLog = Message<"envoy.config.accesslog.v3.AccessLog"> & {
  * Use `create(AccessLogSchema)` to create a new message.
  */
 export const AccessLogSchema: GenMessage<AccessLog> = /*@__PURE__*/
-  messageDesc(file_envoy_config_accesslog_v3_accesslog, 0);
+  messageDesc(file_envoy_config_accesslog_v3_accesslog, 1);
 

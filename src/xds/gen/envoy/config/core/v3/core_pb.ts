@@ -18,7 +18,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file envoy/config/core/v3/core.proto.
  */
 export const file_envoy_config_core_v3_core: GenFile = /*@__PURE__*/
-  fileDesc("Ch9lbnZveS9jb25maWcvY29yZS92My9jb3JlLnByb3RvEhRlbnZveS5jb25maWcuY29yZS52MyI6CghMb2NhbGl0eRIOCgZyZWdpb24YASABKAkSDAoEem9uZRgCIAEoCRIQCghzdWJfem9uZRgDIAEoCSKiAQoJRXh0ZW5zaW9uEgwKBG5hbWUYASABKAkSEAoIY2F0ZWdvcnkYAiABKAkSGwoPdHlwZV9kZXNjcmlwdG9yGAMgASgJQgIYARIzCgd2ZXJzaW9uGAQgASgLMiIuZW52b3kuY29uZmlnLmNvcmUudjMuQnVpbGRWZXJzaW9uEhAKCGRpc2FibGVkGAUgASgIEhEKCXR5cGVfdXJscxgGIAMoCSI5CgxCdWlsZFZlcnNpb24SKQoIbWV0YWRhdGEYAiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0IqgDCgROb2RlEgoKAmlkGAEgASgJEg8KB2NsdXN0ZXIYAiABKAkSKQoIbWV0YWRhdGEYAyABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EjAKCGxvY2FsaXR5GAQgASgLMh4uZW52b3kuY29uZmlnLmNvcmUudjMuTG9jYWxpdHkSFwoPdXNlcl9hZ2VudF9uYW1lGAYgASgJEhwKEnVzZXJfYWdlbnRfdmVyc2lvbhgHIAEoCUgAEkYKGHVzZXJfYWdlbnRfYnVpbGRfdmVyc2lvbhgIIAEoCzIiLmVudm95LmNvbmZpZy5jb3JlLnYzLkJ1aWxkVmVyc2lvbkgAEjMKCmV4dGVuc2lvbnMYCSADKAsyHy5lbnZveS5jb25maWcuY29yZS52My5FeHRlbnNpb24SFwoPY2xpZW50X2ZlYXR1cmVzGAogAygJEj4KE2xpc3RlbmluZ19hZGRyZXNzZXMYCyADKAsyHS5lbnZveS5jb25maWcuY29yZS52My5BZGRyZXNzQgIYAUIZChd1c2VyX2FnZW50X3ZlcnNpb25fdHlwZSLRAgoITWV0YWRhdGESSwoPZmlsdGVyX21ldGFkYXRhGAEgAygLMjIuZW52b3kuY29uZmlnLmNvcmUudjMuTWV0YWRhdGEuRmlsdGVyTWV0YWRhdGFFbnRyeRJWChV0eXBlZF9maWx0ZXJfbWV0YWRhdGEYAiADKAsyNy5lbnZveS5jb25maWcuY29yZS52My5NZXRhZGF0YS5UeXBlZEZpbHRlck1ldGFkYXRhRW50cnkaTgoTRmlsdGVyTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSJgoFdmFsdWUYAiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0OgI4ARpQChhUeXBlZEZpbHRlck1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEiMKBXZhbHVlGAIgASgLMhQuZ29vZ2xlLnByb3RvYnVmLkFueToCOAEiOwoNUnVudGltZURvdWJsZRIVCg1kZWZhdWx0X3ZhbHVlGAEgASgBEhMKC3J1bnRpbWVfa2V5GAIgASgJImgKGFJ1bnRpbWVGcmFjdGlvbmFsUGVyY2VudBI3Cg1kZWZhdWx0X3ZhbHVlGAEgASgLMiAuZW52b3kudHlwZS52My5GcmFjdGlvbmFsUGVyY2VudBITCgtydW50aW1lX2tleRgCIAEoCSI8CgtIZWFkZXJWYWx1ZRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAkSEQoJcmF3X3ZhbHVlGAMgASgMIuICChFIZWFkZXJWYWx1ZU9wdGlvbhIxCgZoZWFkZXIYASABKAsyIS5lbnZveS5jb25maWcuY29yZS52My5IZWFkZXJWYWx1ZRIuCgZhcHBlbmQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuQm9vbFZhbHVlQgIYARJRCg1hcHBlbmRfYWN0aW9uGAMgASgOMjouZW52b3kuY29uZmlnLmNvcmUudjMuSGVhZGVyVmFsdWVPcHRpb24uSGVhZGVyQXBwZW5kQWN0aW9uEhgKEGtlZXBfZW1wdHlfdmFsdWUYBCABKAgifQoSSGVhZGVyQXBwZW5kQWN0aW9uEhsKF0FQUEVORF9JRl9FWElTVFNfT1JfQUREEAASEQoNQUREX0lGX0FCU0VOVBABEh4KGk9WRVJXUklURV9JRl9FWElTVFNfT1JfQUREEAISFwoTT1ZFUldSSVRFX0lGX0VYSVNUUxADIn4KCkRhdGFTb3VyY2USEgoIZmlsZW5hbWUYASABKAlIABIWCgxpbmxpbmVfYnl0ZXMYAiABKAxIABIXCg1pbmxpbmVfc3RyaW5nGAMgASgJSAASHgoUZW52aXJvbm1lbnRfdmFyaWFibGUYBCABKAlIAEILCglzcGVjaWZpZXIiUAoUVHlwZWRFeHRlbnNpb25Db25maWcSDAoEbmFtZRgBIAEoCRIqCgx0eXBlZF9jb25maWcYAiABKAsyFC5nb29nbGUucHJvdG9idWYuQW55IlwKD1RyYW5zcG9ydFNvY2tldBIMCgRuYW1lGAEgASgJEiwKDHR5cGVkX2NvbmZpZxgDIAEoCzIULmdvb2dsZS5wcm90b2J1Zi5BbnlIAEINCgtjb25maWdfdHlwZSIiCgxDb250cm9sUGxhbmUSEgoKaWRlbnRpZmllchgBIAEoCSIiCgRQaXBlEgwKBHBhdGgYASABKAkSDAoEbW9kZRgCIAEoDSLoAQoNU29ja2V0QWRkcmVzcxI+Cghwcm90b2NvbBgBIAEoDjIsLmVudm95LmNvbmZpZy5jb3JlLnYzLlNvY2tldEFkZHJlc3MuUHJvdG9jb2wSDwoHYWRkcmVzcxgCIAEoCRIUCgpwb3J0X3ZhbHVlGAMgASgNSAASFAoKbmFtZWRfcG9ydBgEIAEoCUgAEhUKDXJlc29sdmVyX25hbWUYBSABKAkSEwoLaXB2NF9jb21wYXQYBiABKAgiHAoIUHJvdG9jb2wSBwoDVENQEAASBwoDVURQEAFCEAoOcG9ydF9zcGVjaWZpZXIifwoHQWRkcmVzcxI9Cg5zb2NrZXRfYWRkcmVzcxgBIAEoCzIjLmVudm95LmNvbmZpZy5jb3JlLnYzLlNvY2tldEFkZHJlc3NIABIqCgRwaXBlGAIgASgLMhouZW52b3kuY29uZmlnLmNvcmUudjMuUGlwZUgAQgkKB2FkZHJlc3MitgEKDFRjcEtlZXBhbGl2ZRI2ChBrZWVwYWxpdmVfcHJvYmVzGAEgASgLMhwuZ29vZ2xlLnByb3RvYnVmLlVJbnQzMlZhbHVlEjQKDmtlZXBhbGl2ZV90aW1lGAIgASgLMhwuZ29vZ2xlLnByb3RvYnVmLlVJbnQzMlZhbHVlEjgKEmtlZXBhbGl2ZV9pbnRlcnZhbBgDIAEoCzIcLmdvb2dsZS5wcm90b2J1Zi5VSW50MzJWYWx1ZSL/AgoLR3JwY1NlcnZpY2USQQoKZW52b3lfZ3JwYxgBIAEoCzIrLmVudm95LmNvbmZpZy5jb3JlLnYzLkdycGNTZXJ2aWNlLkVudm95R3JwY0gAEkMKC2dvb2dsZV9ncnBjGAIgASgLMiwuZW52b3kuY29uZmlnLmNvcmUudjMuR3JwY1NlcnZpY2UuR29vZ2xlR3JwY0gAEioKB3RpbWVvdXQYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SOwoQaW5pdGlhbF9tZXRhZGF0YRgFIAMoCzIhLmVudm95LmNvbmZpZy5jb3JlLnYzLkhlYWRlclZhbHVlGjQKCUVudm95R3JwYxIUCgxjbHVzdGVyX25hbWUYASABKAkSEQoJYXV0aG9yaXR5GAIgASgJGjUKCkdvb2dsZUdycGMSEgoKdGFyZ2V0X3VyaRgBIAEoCRITCgtzdGF0X3ByZWZpeBgEIAEoCUISChB0YXJnZXRfc3BlY2lmaWVyIoEECg9BcGlDb25maWdTb3VyY2USPwoIYXBpX3R5cGUYASABKA4yLS5lbnZveS5jb25maWcuY29yZS52My5BcGlDb25maWdTb3VyY2UuQXBpVHlwZRIVCg1jbHVzdGVyX25hbWVzGAIgAygJEjAKDXJlZnJlc2hfZGVsYXkYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SOAoNZ3JwY19zZXJ2aWNlcxgEIAMoCzIhLmVudm95LmNvbmZpZy5jb3JlLnYzLkdycGNTZXJ2aWNlEjIKD3JlcXVlc3RfdGltZW91dBgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhImCh5zZXRfbm9kZV9vbl9maXJzdF9tZXNzYWdlX29ubHkYByABKAgSPwoVdHJhbnNwb3J0X2FwaV92ZXJzaW9uGAggASgOMiAuZW52b3kuY29uZmlnLmNvcmUudjMuQXBpVmVyc2lvbiKMAQoHQXBpVHlwZRItCiVERVBSRUNBVEVEX0FORF9VTkFWQUlMQUJMRV9ET19OT1RfVVNFEAAaAggBEggKBFJFU1QQARIICgRHUlBDEAISDgoKREVMVEFfR1JQQxADEhMKD0FHR1JFR0FURURfR1JQQxAFEhkKFUFHR1JFR0FURURfREVMVEFfR1JQQxAGIhgKFkFnZ3JlZ2F0ZWRDb25maWdTb3VyY2UiUwoQU2VsZkNvbmZpZ1NvdXJjZRI/ChV0cmFuc3BvcnRfYXBpX3ZlcnNpb24YASABKA4yIC5lbnZveS5jb25maWcuY29yZS52My5BcGlWZXJzaW9uIiAKEFBhdGhDb25maWdTb3VyY2USDAoEcGF0aBgBIAEoCSK2AwoMQ29uZmlnU291cmNlEhIKBHBhdGgYASABKAlCAhgBSAASRAoScGF0aF9jb25maWdfc291cmNlGAggASgLMiYuZW52b3kuY29uZmlnLmNvcmUudjMuUGF0aENvbmZpZ1NvdXJjZUgAEkIKEWFwaV9jb25maWdfc291cmNlGAIgASgLMiUuZW52b3kuY29uZmlnLmNvcmUudjMuQXBpQ29uZmlnU291cmNlSAASOwoDYWRzGAMgASgLMiwuZW52b3kuY29uZmlnLmNvcmUudjMuQWdncmVnYXRlZENvbmZpZ1NvdXJjZUgAEjYKBHNlbGYYBSABKAsyJi5lbnZveS5jb25maWcuY29yZS52My5TZWxmQ29uZmlnU291cmNlSAASOAoVaW5pdGlhbF9mZXRjaF90aW1lb3V0GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEj4KFHJlc291cmNlX2FwaV92ZXJzaW9uGAYgASgOMiAuZW52b3kuY29uZmlnLmNvcmUudjMuQXBpVmVyc2lvbkIZChdjb25maWdfc291cmNlX3NwZWNpZmllciJMChtVcHN0cmVhbUh0dHBQcm90b2NvbE9wdGlvbnMSEAoIYXV0b19zbmkYASABKAgSGwoTYXV0b19zYW5fdmFsaWRhdGlvbhgCIAEoCCL3AwoTSHR0cFByb3RvY29sT3B0aW9ucxIvCgxpZGxlX3RpbWVvdXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SNwoRbWF4X2hlYWRlcnNfY291bnQYAiABKAsyHC5nb29nbGUucHJvdG9idWYuVUludDMyVmFsdWUSOgoXbWF4X2Nvbm5lY3Rpb25fZHVyYXRpb24YAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SNgoTbWF4X3N0cmVhbV9kdXJhdGlvbhgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhJvCh9oZWFkZXJzX3dpdGhfdW5kZXJzY29yZXNfYWN0aW9uGAUgASgOMkYuZW52b3kuY29uZmlnLmNvcmUudjMuSHR0cFByb3RvY29sT3B0aW9ucy5IZWFkZXJzV2l0aFVuZGVyc2NvcmVzQWN0aW9uEkEKG21heF9yZXF1ZXN0c19wZXJfY29ubmVjdGlvbhgGIAEoCzIcLmdvb2dsZS5wcm90b2J1Zi5VSW50MzJWYWx1ZSJOChxIZWFkZXJzV2l0aFVuZGVyc2NvcmVzQWN0aW9uEgkKBUFMTE9XEAASEgoOUkVKRUNUX1JFUVVFU1QQARIPCgtEUk9QX0hFQURFUhACIr8BChRIdHRwMVByb3RvY29sT3B0aW9ucxI2ChJhbGxvd19hYnNvbHV0ZV91cmwYASABKAsyGi5nb29nbGUucHJvdG9idWYuQm9vbFZhbHVlEhYKDmFjY2VwdF9odHRwXzEwGAIgASgIEiAKGGRlZmF1bHRfaG9zdF9mb3JfaHR0cF8xMBgDIAEoCRIXCg9lbmFibGVfdHJhaWxlcnMYBSABKAgSHAoUYWxsb3dfY2h1bmtlZF9sZW5ndGgYBiABKAgi2gEKEUtlZXBhbGl2ZVNldHRpbmdzEisKCGludGVydmFsGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEioKB3RpbWVvdXQYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLwoPaW50ZXJ2YWxfaml0dGVyGAMgASgLMhYuZW52b3kudHlwZS52My5QZXJjZW50EjsKGGNvbm5lY3Rpb25faWRsZV9pbnRlcnZhbBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLyAgoUSHR0cDJQcm90b2NvbE9wdGlvbnMSNgoQaHBhY2tfdGFibGVfc2l6ZRgBIAEoCzIcLmdvb2dsZS5wcm90b2J1Zi5VSW50MzJWYWx1ZRI8ChZtYXhfY29uY3VycmVudF9zdHJlYW1zGAIgASgLMhwuZ29vZ2xlLnByb3RvYnVmLlVJbnQzMlZhbHVlEkAKGmluaXRpYWxfc3RyZWFtX3dpbmRvd19zaXplGAMgASgLMhwuZ29vZ2xlLnByb3RvYnVmLlVJbnQzMlZhbHVlEkQKHmluaXRpYWxfY29ubmVjdGlvbl93aW5kb3dfc2l6ZRgEIAEoCzIcLmdvb2dsZS5wcm90b2J1Zi5VSW50MzJWYWx1ZRIVCg1hbGxvd19jb25uZWN0GAUgASgIEkUKFGNvbm5lY3Rpb25fa2VlcGFsaXZlGA8gASgLMicuZW52b3kuY29uZmlnLmNvcmUudjMuS2VlcGFsaXZlU2V0dGluZ3Mipg0KC0hlYWx0aENoZWNrEioKB3RpbWVvdXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKwoIaW50ZXJ2YWwYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMgoPaW50ZXJ2YWxfaml0dGVyGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjkKE3VuaGVhbHRoeV90aHJlc2hvbGQYBCABKAsyHC5nb29nbGUucHJvdG9idWYuVUludDMyVmFsdWUSNwoRaGVhbHRoeV90aHJlc2hvbGQYBSABKAsyHC5nb29nbGUucHJvdG9idWYuVUludDMyVmFsdWUSLgoIYWx0X3BvcnQYBiABKAsyHC5nb29nbGUucHJvdG9idWYuVUludDMyVmFsdWUSNAoQcmV1c2VfY29ubmVjdGlvbhgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5Cb29sVmFsdWUSTgoRaHR0cF9oZWFsdGhfY2hlY2sYCCABKAsyMS5lbnZveS5jb25maWcuY29yZS52My5IZWFsdGhDaGVjay5IdHRwSGVhbHRoQ2hlY2tIABJMChB0Y3BfaGVhbHRoX2NoZWNrGAkgASgLMjAuZW52b3kuY29uZmlnLmNvcmUudjMuSGVhbHRoQ2hlY2suVGNwSGVhbHRoQ2hlY2tIABJOChFncnBjX2hlYWx0aF9jaGVjaxgLIAEoCzIxLmVudm95LmNvbmZpZy5jb3JlLnYzLkhlYWx0aENoZWNrLkdycGNIZWFsdGhDaGVja0gAEjYKE25vX3RyYWZmaWNfaW50ZXJ2YWwYDCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SNQoSdW5oZWFsdGh5X2ludGVydmFsGA4gASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjoKF3VuaGVhbHRoeV9lZGdlX2ludGVydmFsGA8gASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjgKFWhlYWx0aHlfZWRnZV9pbnRlcnZhbBgQIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIfChdpbnRlcnZhbF9qaXR0ZXJfcGVyY2VudBgSIAEoDRIxCg5pbml0aWFsX2ppdHRlchgUIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI+Chtub190cmFmZmljX2hlYWx0aHlfaW50ZXJ2YWwYGCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24aNgoHUGF5bG9hZBIOCgR0ZXh0GAEgASgJSAASEAoGYmluYXJ5GAIgASgMSABCCQoHcGF5bG9hZBq6AwoPSHR0cEhlYWx0aENoZWNrEgwKBGhvc3QYASABKAkSDAoEcGF0aBgCIAEoCRJHChZyZXF1ZXN0X2hlYWRlcnNfdG9fYWRkGAYgAygLMicuZW52b3kuY29uZmlnLmNvcmUudjMuSGVhZGVyVmFsdWVPcHRpb24SIQoZcmVxdWVzdF9oZWFkZXJzX3RvX3JlbW92ZRgIIAMoCRI0ChFleHBlY3RlZF9zdGF0dXNlcxgJIAMoCzIZLmVudm95LnR5cGUudjMuSW50NjRSYW5nZRI5ChFjb2RlY19jbGllbnRfdHlwZRgKIAEoDjIeLmVudm95LnR5cGUudjMuQ29kZWNDbGllbnRUeXBlEkIKFHNlcnZpY2VfbmFtZV9tYXRjaGVyGAsgASgLMiQuZW52b3kudHlwZS5tYXRjaGVyLnYzLlN0cmluZ01hdGNoZXISNQoScmV0cmlhYmxlX3N0YXR1c2VzGAwgAygLMhkuZW52b3kudHlwZS52My5JbnQ2NFJhbmdlEjMKBm1ldGhvZBgNIAEoDjIjLmVudm95LmNvbmZpZy5jb3JlLnYzLlJlcXVlc3RNZXRob2QahQEKDlRjcEhlYWx0aENoZWNrEjcKBHNlbmQYASABKAsyKS5lbnZveS5jb25maWcuY29yZS52My5IZWFsdGhDaGVjay5QYXlsb2FkEjoKB3JlY2VpdmUYAiADKAsyKS5lbnZveS5jb25maWcuY29yZS52My5IZWFsdGhDaGVjay5QYXlsb2FkGjoKD0dycGNIZWFsdGhDaGVjaxIUCgxzZXJ2aWNlX25hbWUYASABKAkSEQoJYXV0aG9yaXR5GAIgASgJQhAKDmhlYWx0aF9jaGVja2VyKigKD1JvdXRpbmdQcmlvcml0eRILCgdERUZBVUxUEAASCAoESElHSBABKokBCg1SZXF1ZXN0TWV0aG9kEhYKEk1FVEhPRF9VTlNQRUNJRklFRBAAEgcKA0dFVBABEggKBEhFQUQQAhIICgRQT1NUEAMSBwoDUFVUEAQSCgoGREVMRVRFEAUSCwoHQ09OTkVDVBAGEgsKB09QVElPTlMQBxIJCgVUUkFDRRAIEgkKBVBBVENIEAkqPgoQVHJhZmZpY0RpcmVjdGlvbhIPCgtVTlNQRUNJRklFRBAAEgsKB0lOQk9VTkQQARIMCghPVVRCT1VORBACKioKCkFwaVZlcnNpb24SCAoEQVVUTxAAEgoKAlYyEAEaAggBEgYKAlYzEAIqYAoMSGVhbHRoU3RhdHVzEgsKB1VOS05PV04QABILCgdIRUFMVEhZEAESDQoJVU5IRUFMVEhZEAISDAoIRFJBSU5JTkcQAxILCgdUSU1FT1VUEAQSDAoIREVHUkFERUQQBWIGcHJvdG8z", [file_envoy_type_matcher_v3_matcher, file_envoy_type_v3_type, file_google_protobuf_any, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_wrappers]);
+  fileDesc("Ch9lbnZveS9jb25maWcvY29yZS92My9jb3JlLnByb3RvEhRlbnZveS5jb25maWcuY29yZS52MyI6CghMb2NhbGl0eRIOCgZyZWdpb24YASABKAkSDAoEem9uZRgCIAEoCRIQCghzdWJfem9uZRgDIAEoCSKiAQoJRXh0ZW5zaW9uEgwKBG5hbWUYASABKAkSEAoIY2F0ZWdvcnkYAiABKAkSGwoPdHlwZV9kZXNjcmlwdG9yGAMgASgJQgIYARIzCgd2ZXJzaW9uGAQgASgLMiIuZW52b3kuY29uZmlnLmNvcmUudjMuQnVpbGRWZXJzaW9uEhAKCGRpc2FibGVkGAUgASgIEhEKCXR5cGVfdXJscxgGIAMoCSI5CgxCdWlsZFZlcnNpb24SKQoIbWV0YWRhdGEYAiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0IqgDCgROb2RlEgoKAmlkGAEgASgJEg8KB2NsdXN0ZXIYAiABKAkSKQoIbWV0YWRhdGEYAyABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EjAKCGxvY2FsaXR5GAQgASgLMh4uZW52b3kuY29uZmlnLmNvcmUudjMuTG9jYWxpdHkSFwoPdXNlcl9hZ2VudF9uYW1lGAYgASgJEhwKEnVzZXJfYWdlbnRfdmVyc2lvbhgHIAEoCUgAEkYKGHVzZXJfYWdlbnRfYnVpbGRfdmVyc2lvbhgIIAEoCzIiLmVudm95LmNvbmZpZy5jb3JlLnYzLkJ1aWxkVmVyc2lvbkgAEjMKCmV4dGVuc2lvbnMYCSADKAsyHy5lbnZveS5jb25maWcuY29yZS52My5FeHRlbnNpb24SFwoPY2xpZW50X2ZlYXR1cmVzGAogAygJEj4KE2xpc3RlbmluZ19hZGRyZXNzZXMYCyADKAsyHS5lbnZveS5jb25maWcuY29yZS52My5BZGRyZXNzQgIYAUIZChd1c2VyX2FnZW50X3ZlcnNpb25fdHlwZSLRAgoITWV0YWRhdGESSwoPZmlsdGVyX21ldGFkYXRhGAEgAygLMjIuZW52b3kuY29uZmlnLmNvcmUudjMuTWV0YWRhdGEuRmlsdGVyTWV0YWRhdGFFbnRyeRJWChV0eXBlZF9maWx0ZXJfbWV0YWRhdGEYAiADKAsyNy5lbnZveS5jb25maWcuY29yZS52My5NZXRhZGF0YS5UeXBlZEZpbHRlck1ldGFkYXRhRW50cnkaTgoTRmlsdGVyTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSJgoFdmFsdWUYAiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0OgI4ARpQChhUeXBlZEZpbHRlck1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEiMKBXZhbHVlGAIgASgLMhQuZ29vZ2xlLnByb3RvYnVmLkFueToCOAEiOwoNUnVudGltZURvdWJsZRIVCg1kZWZhdWx0X3ZhbHVlGAEgASgBEhMKC3J1bnRpbWVfa2V5GAIgASgJImgKGFJ1bnRpbWVGcmFjdGlvbmFsUGVyY2VudBI3Cg1kZWZhdWx0X3ZhbHVlGAEgASgLMiAuZW52b3kudHlwZS52My5GcmFjdGlvbmFsUGVyY2VudBITCgtydW50aW1lX2tleRgCIAEoCSI8CgtIZWFkZXJWYWx1ZRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAkSEQoJcmF3X3ZhbHVlGAMgASgMIuICChFIZWFkZXJWYWx1ZU9wdGlvbhIxCgZoZWFkZXIYASABKAsyIS5lbnZveS5jb25maWcuY29yZS52My5IZWFkZXJWYWx1ZRIuCgZhcHBlbmQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuQm9vbFZhbHVlQgIYARJRCg1hcHBlbmRfYWN0aW9uGAMgASgOMjouZW52b3kuY29uZmlnLmNvcmUudjMuSGVhZGVyVmFsdWVPcHRpb24uSGVhZGVyQXBwZW5kQWN0aW9uEhgKEGtlZXBfZW1wdHlfdmFsdWUYBCABKAgifQoSSGVhZGVyQXBwZW5kQWN0aW9uEhsKF0FQUEVORF9JRl9FWElTVFNfT1JfQUREEAASEQoNQUREX0lGX0FCU0VOVBABEh4KGk9WRVJXUklURV9JRl9FWElTVFNfT1JfQUREEAISFwoTT1ZFUldSSVRFX0lGX0VYSVNUUxADIn4KCkRhdGFTb3VyY2USEgoIZmlsZW5hbWUYASABKAlIABIWCgxpbmxpbmVfYnl0ZXMYAiABKAxIABIXCg1pbmxpbmVfc3RyaW5nGAMgASgJSAASHgoUZW52aXJvbm1lbnRfdmFyaWFibGUYBCABKAlIAEILCglzcGVjaWZpZXIiLAoRSnNvbkZvcm1hdE9wdGlvbnMSFwoPc29ydF9wcm9wZXJ0aWVzGAEgASgIIuYCChhTdWJzdGl0dXRpb25Gb3JtYXRTdHJpbmcSGQoLdGV4dF9mb3JtYXQYASABKAlCAhgBSAASLgoLanNvbl9mb3JtYXQYAiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0SAASPgoSdGV4dF9mb3JtYXRfc291cmNlGAUgASgLMiAuZW52b3kuY29uZmlnLmNvcmUudjMuRGF0YVNvdXJjZUgAEhkKEW9taXRfZW1wdHlfdmFsdWVzGAMgASgIEhQKDGNvbnRlbnRfdHlwZRgEIAEoCRI+Cgpmb3JtYXR0ZXJzGAYgAygLMiouZW52b3kuY29uZmlnLmNvcmUudjMuVHlwZWRFeHRlbnNpb25Db25maWcSRAoTanNvbl9mb3JtYXRfb3B0aW9ucxgHIAEoCzInLmVudm95LmNvbmZpZy5jb3JlLnYzLkpzb25Gb3JtYXRPcHRpb25zQggKBmZvcm1hdCJQChRUeXBlZEV4dGVuc2lvbkNvbmZpZxIMCgRuYW1lGAEgASgJEioKDHR5cGVkX2NvbmZpZxgCIAEoCzIULmdvb2dsZS5wcm90b2J1Zi5BbnkiXAoPVHJhbnNwb3J0U29ja2V0EgwKBG5hbWUYASABKAkSLAoMdHlwZWRfY29uZmlnGAMgASgLMhQuZ29vZ2xlLnByb3RvYnVmLkFueUgAQg0KC2NvbmZpZ190eXBlIiIKDENvbnRyb2xQbGFuZRISCgppZGVudGlmaWVyGAEgASgJIiIKBFBpcGUSDAoEcGF0aBgBIAEoCRIMCgRtb2RlGAIgASgNIugBCg1Tb2NrZXRBZGRyZXNzEj4KCHByb3RvY29sGAEgASgOMiwuZW52b3kuY29uZmlnLmNvcmUudjMuU29ja2V0QWRkcmVzcy5Qcm90b2NvbBIPCgdhZGRyZXNzGAIgASgJEhQKCnBvcnRfdmFsdWUYAyABKA1IABIUCgpuYW1lZF9wb3J0GAQgASgJSAASFQoNcmVzb2x2ZXJfbmFtZRgFIAEoCRITCgtpcHY0X2NvbXBhdBgGIAEoCCIcCghQcm90b2NvbBIHCgNUQ1AQABIHCgNVRFAQAUIQCg5wb3J0X3NwZWNpZmllciJ/CgdBZGRyZXNzEj0KDnNvY2tldF9hZGRyZXNzGAEgASgLMiMuZW52b3kuY29uZmlnLmNvcmUudjMuU29ja2V0QWRkcmVzc0gAEioKBHBpcGUYAiABKAsyGi5lbnZveS5jb25maWcuY29yZS52My5QaXBlSABCCQoHYWRkcmVzcyK2AQoMVGNwS2VlcGFsaXZlEjYKEGtlZXBhbGl2ZV9wcm9iZXMYASABKAsyHC5nb29nbGUucHJvdG9idWYuVUludDMyVmFsdWUSNAoOa2VlcGFsaXZlX3RpbWUYAiABKAsyHC5nb29nbGUucHJvdG9idWYuVUludDMyVmFsdWUSOAoSa2VlcGFsaXZlX2ludGVydmFsGAMgASgLMhwuZ29vZ2xlLnByb3RvYnVmLlVJbnQzMlZhbHVlIv8CCgtHcnBjU2VydmljZRJBCgplbnZveV9ncnBjGAEgASgLMisuZW52b3kuY29uZmlnLmNvcmUudjMuR3JwY1NlcnZpY2UuRW52b3lHcnBjSAASQwoLZ29vZ2xlX2dycGMYAiABKAsyLC5lbnZveS5jb25maWcuY29yZS52My5HcnBjU2VydmljZS5Hb29nbGVHcnBjSAASKgoHdGltZW91dBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI7ChBpbml0aWFsX21ldGFkYXRhGAUgAygLMiEuZW52b3kuY29uZmlnLmNvcmUudjMuSGVhZGVyVmFsdWUaNAoJRW52b3lHcnBjEhQKDGNsdXN0ZXJfbmFtZRgBIAEoCRIRCglhdXRob3JpdHkYAiABKAkaNQoKR29vZ2xlR3JwYxISCgp0YXJnZXRfdXJpGAEgASgJEhMKC3N0YXRfcHJlZml4GAQgASgJQhIKEHRhcmdldF9zcGVjaWZpZXIigQQKD0FwaUNvbmZpZ1NvdXJjZRI/CghhcGlfdHlwZRgBIAEoDjItLmVudm95LmNvbmZpZy5jb3JlLnYzLkFwaUNvbmZpZ1NvdXJjZS5BcGlUeXBlEhUKDWNsdXN0ZXJfbmFtZXMYAiADKAkSMAoNcmVmcmVzaF9kZWxheRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI4Cg1ncnBjX3NlcnZpY2VzGAQgAygLMiEuZW52b3kuY29uZmlnLmNvcmUudjMuR3JwY1NlcnZpY2USMgoPcmVxdWVzdF90aW1lb3V0GAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiYKHnNldF9ub2RlX29uX2ZpcnN0X21lc3NhZ2Vfb25seRgHIAEoCBI/ChV0cmFuc3BvcnRfYXBpX3ZlcnNpb24YCCABKA4yIC5lbnZveS5jb25maWcuY29yZS52My5BcGlWZXJzaW9uIowBCgdBcGlUeXBlEi0KJURFUFJFQ0FURURfQU5EX1VOQVZBSUxBQkxFX0RPX05PVF9VU0UQABoCCAESCAoEUkVTVBABEggKBEdSUEMQAhIOCgpERUxUQV9HUlBDEAMSEwoPQUdHUkVHQVRFRF9HUlBDEAUSGQoVQUdHUkVHQVRFRF9ERUxUQV9HUlBDEAYiGAoWQWdncmVnYXRlZENvbmZpZ1NvdXJjZSJTChBTZWxmQ29uZmlnU291cmNlEj8KFXRyYW5zcG9ydF9hcGlfdmVyc2lvbhgBIAEoDjIgLmVudm95LmNvbmZpZy5jb3JlLnYzLkFwaVZlcnNpb24iIAoQUGF0aENvbmZpZ1NvdXJjZRIMCgRwYXRoGAEgASgJIrYDCgxDb25maWdTb3VyY2USEgoEcGF0aBgBIAEoCUICGAFIABJEChJwYXRoX2NvbmZpZ19zb3VyY2UYCCABKAsyJi5lbnZveS5jb25maWcuY29yZS52My5QYXRoQ29uZmlnU291cmNlSAASQgoRYXBpX2NvbmZpZ19zb3VyY2UYAiABKAsyJS5lbnZveS5jb25maWcuY29yZS52My5BcGlDb25maWdTb3VyY2VIABI7CgNhZHMYAyABKAsyLC5lbnZveS5jb25maWcuY29yZS52My5BZ2dyZWdhdGVkQ29uZmlnU291cmNlSAASNgoEc2VsZhgFIAEoCzImLmVudm95LmNvbmZpZy5jb3JlLnYzLlNlbGZDb25maWdTb3VyY2VIABI4ChVpbml0aWFsX2ZldGNoX3RpbWVvdXQYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SPgoUcmVzb3VyY2VfYXBpX3ZlcnNpb24YBiABKA4yIC5lbnZveS5jb25maWcuY29yZS52My5BcGlWZXJzaW9uQhkKF2NvbmZpZ19zb3VyY2Vfc3BlY2lmaWVyIkwKG1Vwc3RyZWFtSHR0cFByb3RvY29sT3B0aW9ucxIQCghhdXRvX3NuaRgBIAEoCBIbChNhdXRvX3Nhbl92YWxpZGF0aW9uGAIgASgIIvcDChNIdHRwUHJvdG9jb2xPcHRpb25zEi8KDGlkbGVfdGltZW91dBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI3ChFtYXhfaGVhZGVyc19jb3VudBgCIAEoCzIcLmdvb2dsZS5wcm90b2J1Zi5VSW50MzJWYWx1ZRI6ChdtYXhfY29ubmVjdGlvbl9kdXJhdGlvbhgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI2ChNtYXhfc3RyZWFtX2R1cmF0aW9uGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEm8KH2hlYWRlcnNfd2l0aF91bmRlcnNjb3Jlc19hY3Rpb24YBSABKA4yRi5lbnZveS5jb25maWcuY29yZS52My5IdHRwUHJvdG9jb2xPcHRpb25zLkhlYWRlcnNXaXRoVW5kZXJzY29yZXNBY3Rpb24SQQobbWF4X3JlcXVlc3RzX3Blcl9jb25uZWN0aW9uGAYgASgLMhwuZ29vZ2xlLnByb3RvYnVmLlVJbnQzMlZhbHVlIk4KHEhlYWRlcnNXaXRoVW5kZXJzY29yZXNBY3Rpb24SCQoFQUxMT1cQABISCg5SRUpFQ1RfUkVRVUVTVBABEg8KC0RST1BfSEVBREVSEAIivwEKFEh0dHAxUHJvdG9jb2xPcHRpb25zEjYKEmFsbG93X2Fic29sdXRlX3VybBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5Cb29sVmFsdWUSFgoOYWNjZXB0X2h0dHBfMTAYAiABKAgSIAoYZGVmYXVsdF9ob3N0X2Zvcl9odHRwXzEwGAMgASgJEhcKD2VuYWJsZV90cmFpbGVycxgFIAEoCBIcChRhbGxvd19jaHVua2VkX2xlbmd0aBgGIAEoCCLaAQoRS2VlcGFsaXZlU2V0dGluZ3MSKwoIaW50ZXJ2YWwYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoHdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCg9pbnRlcnZhbF9qaXR0ZXIYAyABKAsyFi5lbnZveS50eXBlLnYzLlBlcmNlbnQSOwoYY29ubmVjdGlvbl9pZGxlX2ludGVydmFsGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIvICChRIdHRwMlByb3RvY29sT3B0aW9ucxI2ChBocGFja190YWJsZV9zaXplGAEgASgLMhwuZ29vZ2xlLnByb3RvYnVmLlVJbnQzMlZhbHVlEjwKFm1heF9jb25jdXJyZW50X3N0cmVhbXMYAiABKAsyHC5nb29nbGUucHJvdG9idWYuVUludDMyVmFsdWUSQAoaaW5pdGlhbF9zdHJlYW1fd2luZG93X3NpemUYAyABKAsyHC5nb29nbGUucHJvdG9idWYuVUludDMyVmFsdWUSRAoeaW5pdGlhbF9jb25uZWN0aW9uX3dpbmRvd19zaXplGAQgASgLMhwuZ29vZ2xlLnByb3RvYnVmLlVJbnQzMlZhbHVlEhUKDWFsbG93X2Nvbm5lY3QYBSABKAgSRQoUY29ubmVjdGlvbl9rZWVwYWxpdmUYDyABKAsyJy5lbnZveS5jb25maWcuY29yZS52My5LZWVwYWxpdmVTZXR0aW5ncyKmDQoLSGVhbHRoQ2hlY2sSKgoHdGltZW91dBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIrCghpbnRlcnZhbBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIyCg9pbnRlcnZhbF9qaXR0ZXIYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SOQoTdW5oZWFsdGh5X3RocmVzaG9sZBgEIAEoCzIcLmdvb2dsZS5wcm90b2J1Zi5VSW50MzJWYWx1ZRI3ChFoZWFsdGh5X3RocmVzaG9sZBgFIAEoCzIcLmdvb2dsZS5wcm90b2J1Zi5VSW50MzJWYWx1ZRIuCghhbHRfcG9ydBgGIAEoCzIcLmdvb2dsZS5wcm90b2J1Zi5VSW50MzJWYWx1ZRI0ChByZXVzZV9jb25uZWN0aW9uGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLkJvb2xWYWx1ZRJOChFodHRwX2hlYWx0aF9jaGVjaxgIIAEoCzIxLmVudm95LmNvbmZpZy5jb3JlLnYzLkhlYWx0aENoZWNrLkh0dHBIZWFsdGhDaGVja0gAEkwKEHRjcF9oZWFsdGhfY2hlY2sYCSABKAsyMC5lbnZveS5jb25maWcuY29yZS52My5IZWFsdGhDaGVjay5UY3BIZWFsdGhDaGVja0gAEk4KEWdycGNfaGVhbHRoX2NoZWNrGAsgASgLMjEuZW52b3kuY29uZmlnLmNvcmUudjMuSGVhbHRoQ2hlY2suR3JwY0hlYWx0aENoZWNrSAASNgoTbm9fdHJhZmZpY19pbnRlcnZhbBgMIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI1ChJ1bmhlYWx0aHlfaW50ZXJ2YWwYDiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SOgoXdW5oZWFsdGh5X2VkZ2VfaW50ZXJ2YWwYDyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SOAoVaGVhbHRoeV9lZGdlX2ludGVydmFsGBAgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEh8KF2ludGVydmFsX2ppdHRlcl9wZXJjZW50GBIgASgNEjEKDmluaXRpYWxfaml0dGVyGBQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEj4KG25vX3RyYWZmaWNfaGVhbHRoeV9pbnRlcnZhbBgYIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbho2CgdQYXlsb2FkEg4KBHRleHQYASABKAlIABIQCgZiaW5hcnkYAiABKAxIAEIJCgdwYXlsb2FkGroDCg9IdHRwSGVhbHRoQ2hlY2sSDAoEaG9zdBgBIAEoCRIMCgRwYXRoGAIgASgJEkcKFnJlcXVlc3RfaGVhZGVyc190b19hZGQYBiADKAsyJy5lbnZveS5jb25maWcuY29yZS52My5IZWFkZXJWYWx1ZU9wdGlvbhIhChlyZXF1ZXN0X2hlYWRlcnNfdG9fcmVtb3ZlGAggAygJEjQKEWV4cGVjdGVkX3N0YXR1c2VzGAkgAygLMhkuZW52b3kudHlwZS52My5JbnQ2NFJhbmdlEjkKEWNvZGVjX2NsaWVudF90eXBlGAogASgOMh4uZW52b3kudHlwZS52My5Db2RlY0NsaWVudFR5cGUSQgoUc2VydmljZV9uYW1lX21hdGNoZXIYCyABKAsyJC5lbnZveS50eXBlLm1hdGNoZXIudjMuU3RyaW5nTWF0Y2hlchI1ChJyZXRyaWFibGVfc3RhdHVzZXMYDCADKAsyGS5lbnZveS50eXBlLnYzLkludDY0UmFuZ2USMwoGbWV0aG9kGA0gASgOMiMuZW52b3kuY29uZmlnLmNvcmUudjMuUmVxdWVzdE1ldGhvZBqFAQoOVGNwSGVhbHRoQ2hlY2sSNwoEc2VuZBgBIAEoCzIpLmVudm95LmNvbmZpZy5jb3JlLnYzLkhlYWx0aENoZWNrLlBheWxvYWQSOgoHcmVjZWl2ZRgCIAMoCzIpLmVudm95LmNvbmZpZy5jb3JlLnYzLkhlYWx0aENoZWNrLlBheWxvYWQaOgoPR3JwY0hlYWx0aENoZWNrEhQKDHNlcnZpY2VfbmFtZRgBIAEoCRIRCglhdXRob3JpdHkYAiABKAlCEAoOaGVhbHRoX2NoZWNrZXIqKAoPUm91dGluZ1ByaW9yaXR5EgsKB0RFRkFVTFQQABIICgRISUdIEAEqiQEKDVJlcXVlc3RNZXRob2QSFgoSTUVUSE9EX1VOU1BFQ0lGSUVEEAASBwoDR0VUEAESCAoESEVBRBACEggKBFBPU1QQAxIHCgNQVVQQBBIKCgZERUxFVEUQBRILCgdDT05ORUNUEAYSCwoHT1BUSU9OUxAHEgkKBVRSQUNFEAgSCQoFUEFUQ0gQCSo+ChBUcmFmZmljRGlyZWN0aW9uEg8KC1VOU1BFQ0lGSUVEEAASCwoHSU5CT1VORBABEgwKCE9VVEJPVU5EEAIqKgoKQXBpVmVyc2lvbhIICgRBVVRPEAASCgoCVjIQARoCCAESBgoCVjMQAipgCgxIZWFsdGhTdGF0dXMSCwoHVU5LTk9XThAAEgsKB0hFQUxUSFkQARINCglVTkhFQUxUSFkQAhIMCghEUkFJTklORxADEgsKB1RJTUVPVVQQBBIMCghERUdSQURFRBAFYgZwcm90bzM", [file_envoy_type_matcher_v3_matcher, file_envoy_type_v3_type, file_google_protobuf_any, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_wrappers]);
 
 /**
  * @generated from message envoy.config.core.v3.Locality
@@ -393,6 +393,81 @@ export const DataSourceSchema: GenMessage<DataSource> = /*@__PURE__*/
   messageDesc(file_envoy_config_core_v3_core, 9);
 
 /**
+ * @generated from message envoy.config.core.v3.JsonFormatOptions
+ */
+export type JsonFormatOptions = Message<"envoy.config.core.v3.JsonFormatOptions"> & {
+  /**
+   * @generated from field: bool sort_properties = 1;
+   */
+  sortProperties: boolean;
+};
+
+/**
+ * Describes the message envoy.config.core.v3.JsonFormatOptions.
+ * Use `create(JsonFormatOptionsSchema)` to create a new message.
+ */
+export const JsonFormatOptionsSchema: GenMessage<JsonFormatOptions> = /*@__PURE__*/
+  messageDesc(file_envoy_config_core_v3_core, 10);
+
+/**
+ * A line made of text and %COMMANDS%.
+ *
+ * @generated from message envoy.config.core.v3.SubstitutionFormatString
+ */
+export type SubstitutionFormatString = Message<"envoy.config.core.v3.SubstitutionFormatString"> & {
+  /**
+   * @generated from oneof envoy.config.core.v3.SubstitutionFormatString.format
+   */
+  format: {
+    /**
+     * @generated from field: string text_format = 1 [deprecated = true];
+     * @deprecated
+     */
+    value: string;
+    case: "textFormat";
+  } | {
+    /**
+     * @generated from field: google.protobuf.Struct json_format = 2;
+     */
+    value: JsonObject;
+    case: "jsonFormat";
+  } | {
+    /**
+     * @generated from field: envoy.config.core.v3.DataSource text_format_source = 5;
+     */
+    value: DataSource;
+    case: "textFormatSource";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * @generated from field: bool omit_empty_values = 3;
+   */
+  omitEmptyValues: boolean;
+
+  /**
+   * @generated from field: string content_type = 4;
+   */
+  contentType: string;
+
+  /**
+   * @generated from field: repeated envoy.config.core.v3.TypedExtensionConfig formatters = 6;
+   */
+  formatters: TypedExtensionConfig[];
+
+  /**
+   * @generated from field: envoy.config.core.v3.JsonFormatOptions json_format_options = 7;
+   */
+  jsonFormatOptions?: JsonFormatOptions | undefined;
+};
+
+/**
+ * Describes the message envoy.config.core.v3.SubstitutionFormatString.
+ * Use `create(SubstitutionFormatStringSchema)` to create a new message.
+ */
+export const SubstitutionFormatStringSchema: GenMessage<SubstitutionFormatString> = /*@__PURE__*/
+  messageDesc(file_envoy_config_core_v3_core, 11);
+
+/**
  * @generated from message envoy.config.core.v3.TypedExtensionConfig
  */
 export type TypedExtensionConfig = Message<"envoy.config.core.v3.TypedExtensionConfig"> & {
@@ -412,7 +487,7 @@ export type TypedExtensionConfig = Message<"envoy.config.core.v3.TypedExtensionC
  * Use `create(TypedExtensionConfigSchema)` to create a new message.
  */
 export const TypedExtensionConfigSchema: GenMessage<TypedExtensionConfig> = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_core, 10);
+  messageDesc(file_envoy_config_core_v3_core, 12);
 
 /**
  * @generated from message envoy.config.core.v3.TransportSocket
@@ -440,7 +515,7 @@ export type TransportSocket = Message<"envoy.config.core.v3.TransportSocket"> & 
  * Use `create(TransportSocketSchema)` to create a new message.
  */
 export const TransportSocketSchema: GenMessage<TransportSocket> = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_core, 11);
+  messageDesc(file_envoy_config_core_v3_core, 13);
 
 /**
  * @generated from message envoy.config.core.v3.ControlPlane
@@ -457,7 +532,7 @@ export type ControlPlane = Message<"envoy.config.core.v3.ControlPlane"> & {
  * Use `create(ControlPlaneSchema)` to create a new message.
  */
 export const ControlPlaneSchema: GenMessage<ControlPlane> = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_core, 12);
+  messageDesc(file_envoy_config_core_v3_core, 14);
 
 /**
  * @generated from message envoy.config.core.v3.Pipe
@@ -479,7 +554,7 @@ export type Pipe = Message<"envoy.config.core.v3.Pipe"> & {
  * Use `create(PipeSchema)` to create a new message.
  */
 export const PipeSchema: GenMessage<Pipe> = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_core, 13);
+  messageDesc(file_envoy_config_core_v3_core, 15);
 
 /**
  * @generated from message envoy.config.core.v3.SocketAddress
@@ -528,7 +603,7 @@ export type SocketAddress = Message<"envoy.config.core.v3.SocketAddress"> & {
  * Use `create(SocketAddressSchema)` to create a new message.
  */
 export const SocketAddressSchema: GenMessage<SocketAddress> = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_core, 14);
+  messageDesc(file_envoy_config_core_v3_core, 16);
 
 /**
  * @generated from enum envoy.config.core.v3.SocketAddress.Protocol
@@ -554,7 +629,7 @@ export type SocketAddress_Protocol = (typeof SocketAddress_Protocol)[keyof typeo
  * Describes the enum envoy.config.core.v3.SocketAddress.Protocol.
  */
 export const SocketAddress_ProtocolSchema: GenEnum<SocketAddress_Protocol> = /*@__PURE__*/
-  enumDesc(file_envoy_config_core_v3_core, 14, 0);
+  enumDesc(file_envoy_config_core_v3_core, 16, 0);
 
 /**
  * @generated from message envoy.config.core.v3.Address
@@ -583,7 +658,7 @@ export type Address = Message<"envoy.config.core.v3.Address"> & {
  * Use `create(AddressSchema)` to create a new message.
  */
 export const AddressSchema: GenMessage<Address> = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_core, 15);
+  messageDesc(file_envoy_config_core_v3_core, 17);
 
 /**
  * @generated from message envoy.config.core.v3.TcpKeepalive
@@ -610,7 +685,7 @@ export type TcpKeepalive = Message<"envoy.config.core.v3.TcpKeepalive"> & {
  * Use `create(TcpKeepaliveSchema)` to create a new message.
  */
 export const TcpKeepaliveSchema: GenMessage<TcpKeepalive> = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_core, 16);
+  messageDesc(file_envoy_config_core_v3_core, 18);
 
 /**
  * @generated from message envoy.config.core.v3.GrpcService
@@ -649,7 +724,7 @@ export type GrpcService = Message<"envoy.config.core.v3.GrpcService"> & {
  * Use `create(GrpcServiceSchema)` to create a new message.
  */
 export const GrpcServiceSchema: GenMessage<GrpcService> = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_core, 17);
+  messageDesc(file_envoy_config_core_v3_core, 19);
 
 /**
  * gRPC by the proxy's own client, to a cluster of the bootstrap.
@@ -673,7 +748,7 @@ export type GrpcService_EnvoyGrpc = Message<"envoy.config.core.v3.GrpcService.En
  * Use `create(GrpcService_EnvoyGrpcSchema)` to create a new message.
  */
 export const GrpcService_EnvoyGrpcSchema: GenMessage<GrpcService_EnvoyGrpc> = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_core, 17, 0);
+  messageDesc(file_envoy_config_core_v3_core, 19, 0);
 
 /**
  * gRPC by the gRPC library, to an address.
@@ -697,7 +772,7 @@ export type GrpcService_GoogleGrpc = Message<"envoy.config.core.v3.GrpcService.G
  * Use `create(GrpcService_GoogleGrpcSchema)` to create a new message.
  */
 export const GrpcService_GoogleGrpcSchema: GenMessage<GrpcService_GoogleGrpc> = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_core, 17, 1);
+  messageDesc(file_envoy_config_core_v3_core, 19, 1);
 
 /**
  * @generated from message envoy.config.core.v3.ApiConfigSource
@@ -744,7 +819,7 @@ export type ApiConfigSource = Message<"envoy.config.core.v3.ApiConfigSource"> & 
  * Use `create(ApiConfigSourceSchema)` to create a new message.
  */
 export const ApiConfigSourceSchema: GenMessage<ApiConfigSource> = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_core, 18);
+  messageDesc(file_envoy_config_core_v3_core, 20);
 
 /**
  * @generated from enum envoy.config.core.v3.ApiConfigSource.ApiType
@@ -791,7 +866,7 @@ export type ApiConfigSource_ApiType = (typeof ApiConfigSource_ApiType)[keyof typ
  * Describes the enum envoy.config.core.v3.ApiConfigSource.ApiType.
  */
 export const ApiConfigSource_ApiTypeSchema: GenEnum<ApiConfigSource_ApiType> = /*@__PURE__*/
-  enumDesc(file_envoy_config_core_v3_core, 18, 0);
+  enumDesc(file_envoy_config_core_v3_core, 20, 0);
 
 /**
  * "Over the one aggregated stream."
@@ -806,7 +881,7 @@ export type AggregatedConfigSource = Message<"envoy.config.core.v3.AggregatedCon
  * Use `create(AggregatedConfigSourceSchema)` to create a new message.
  */
 export const AggregatedConfigSourceSchema: GenMessage<AggregatedConfigSource> = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_core, 19);
+  messageDesc(file_envoy_config_core_v3_core, 21);
 
 /**
  * "From the server that sent this."
@@ -825,7 +900,7 @@ export type SelfConfigSource = Message<"envoy.config.core.v3.SelfConfigSource"> 
  * Use `create(SelfConfigSourceSchema)` to create a new message.
  */
 export const SelfConfigSourceSchema: GenMessage<SelfConfigSource> = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_core, 20);
+  messageDesc(file_envoy_config_core_v3_core, 22);
 
 /**
  * @generated from message envoy.config.core.v3.PathConfigSource
@@ -842,7 +917,7 @@ export type PathConfigSource = Message<"envoy.config.core.v3.PathConfigSource"> 
  * Use `create(PathConfigSourceSchema)` to create a new message.
  */
 export const PathConfigSourceSchema: GenMessage<PathConfigSource> = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_core, 21);
+  messageDesc(file_envoy_config_core_v3_core, 23);
 
 /**
  * @generated from message envoy.config.core.v3.ConfigSource
@@ -900,7 +975,7 @@ export type ConfigSource = Message<"envoy.config.core.v3.ConfigSource"> & {
  * Use `create(ConfigSourceSchema)` to create a new message.
  */
 export const ConfigSourceSchema: GenMessage<ConfigSource> = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_core, 22);
+  messageDesc(file_envoy_config_core_v3_core, 24);
 
 /**
  * @generated from message envoy.config.core.v3.UpstreamHttpProtocolOptions
@@ -922,7 +997,7 @@ export type UpstreamHttpProtocolOptions = Message<"envoy.config.core.v3.Upstream
  * Use `create(UpstreamHttpProtocolOptionsSchema)` to create a new message.
  */
 export const UpstreamHttpProtocolOptionsSchema: GenMessage<UpstreamHttpProtocolOptions> = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_core, 23);
+  messageDesc(file_envoy_config_core_v3_core, 25);
 
 /**
  * @generated from message envoy.config.core.v3.HttpProtocolOptions
@@ -964,7 +1039,7 @@ export type HttpProtocolOptions = Message<"envoy.config.core.v3.HttpProtocolOpti
  * Use `create(HttpProtocolOptionsSchema)` to create a new message.
  */
 export const HttpProtocolOptionsSchema: GenMessage<HttpProtocolOptions> = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_core, 24);
+  messageDesc(file_envoy_config_core_v3_core, 26);
 
 /**
  * @generated from enum envoy.config.core.v3.HttpProtocolOptions.HeadersWithUnderscoresAction
@@ -995,7 +1070,7 @@ export type HttpProtocolOptions_HeadersWithUnderscoresAction = (typeof HttpProto
  * Describes the enum envoy.config.core.v3.HttpProtocolOptions.HeadersWithUnderscoresAction.
  */
 export const HttpProtocolOptions_HeadersWithUnderscoresActionSchema: GenEnum<HttpProtocolOptions_HeadersWithUnderscoresAction> = /*@__PURE__*/
-  enumDesc(file_envoy_config_core_v3_core, 24, 0);
+  enumDesc(file_envoy_config_core_v3_core, 26, 0);
 
 /**
  * @generated from message envoy.config.core.v3.Http1ProtocolOptions
@@ -1032,7 +1107,7 @@ export type Http1ProtocolOptions = Message<"envoy.config.core.v3.Http1ProtocolOp
  * Use `create(Http1ProtocolOptionsSchema)` to create a new message.
  */
 export const Http1ProtocolOptionsSchema: GenMessage<Http1ProtocolOptions> = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_core, 25);
+  messageDesc(file_envoy_config_core_v3_core, 27);
 
 /**
  * @generated from message envoy.config.core.v3.KeepaliveSettings
@@ -1064,7 +1139,7 @@ export type KeepaliveSettings = Message<"envoy.config.core.v3.KeepaliveSettings"
  * Use `create(KeepaliveSettingsSchema)` to create a new message.
  */
 export const KeepaliveSettingsSchema: GenMessage<KeepaliveSettings> = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_core, 26);
+  messageDesc(file_envoy_config_core_v3_core, 28);
 
 /**
  * @generated from message envoy.config.core.v3.Http2ProtocolOptions
@@ -1106,7 +1181,7 @@ export type Http2ProtocolOptions = Message<"envoy.config.core.v3.Http2ProtocolOp
  * Use `create(Http2ProtocolOptionsSchema)` to create a new message.
  */
 export const Http2ProtocolOptionsSchema: GenMessage<Http2ProtocolOptions> = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_core, 27);
+  messageDesc(file_envoy_config_core_v3_core, 29);
 
 /**
  * @generated from message envoy.config.core.v3.HealthCheck
@@ -1211,7 +1286,7 @@ export type HealthCheck = Message<"envoy.config.core.v3.HealthCheck"> & {
  * Use `create(HealthCheckSchema)` to create a new message.
  */
 export const HealthCheckSchema: GenMessage<HealthCheck> = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_core, 28);
+  messageDesc(file_envoy_config_core_v3_core, 30);
 
 /**
  * @generated from message envoy.config.core.v3.HealthCheck.Payload
@@ -1240,7 +1315,7 @@ export type HealthCheck_Payload = Message<"envoy.config.core.v3.HealthCheck.Payl
  * Use `create(HealthCheck_PayloadSchema)` to create a new message.
  */
 export const HealthCheck_PayloadSchema: GenMessage<HealthCheck_Payload> = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_core, 28, 0);
+  messageDesc(file_envoy_config_core_v3_core, 30, 0);
 
 /**
  * @generated from message envoy.config.core.v3.HealthCheck.HttpHealthCheck
@@ -1297,7 +1372,7 @@ export type HealthCheck_HttpHealthCheck = Message<"envoy.config.core.v3.HealthCh
  * Use `create(HealthCheck_HttpHealthCheckSchema)` to create a new message.
  */
 export const HealthCheck_HttpHealthCheckSchema: GenMessage<HealthCheck_HttpHealthCheck> = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_core, 28, 1);
+  messageDesc(file_envoy_config_core_v3_core, 30, 1);
 
 /**
  * @generated from message envoy.config.core.v3.HealthCheck.TcpHealthCheck
@@ -1319,7 +1394,7 @@ export type HealthCheck_TcpHealthCheck = Message<"envoy.config.core.v3.HealthChe
  * Use `create(HealthCheck_TcpHealthCheckSchema)` to create a new message.
  */
 export const HealthCheck_TcpHealthCheckSchema: GenMessage<HealthCheck_TcpHealthCheck> = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_core, 28, 2);
+  messageDesc(file_envoy_config_core_v3_core, 30, 2);
 
 /**
  * @generated from message envoy.config.core.v3.HealthCheck.GrpcHealthCheck
@@ -1341,7 +1416,7 @@ export type HealthCheck_GrpcHealthCheck = Message<"envoy.config.core.v3.HealthCh
  * Use `create(HealthCheck_GrpcHealthCheckSchema)` to create a new message.
  */
 export const HealthCheck_GrpcHealthCheckSchema: GenMessage<HealthCheck_GrpcHealthCheck> = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_core, 28, 3);
+  messageDesc(file_envoy_config_core_v3_core, 30, 3);
 
 /**
  * @generated from enum envoy.config.core.v3.RoutingPriority

@@ -8,10 +8,12 @@ import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2"
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { AccessLog } from "../../../../../config/accesslog/v3/accesslog_pb.ts";
 import { file_envoy_config_accesslog_v3_accesslog } from "../../../../../config/accesslog/v3/accesslog_pb.ts";
-import type { ConfigSource, Http1ProtocolOptions, Http2ProtocolOptions, HttpProtocolOptions } from "../../../../../config/core/v3/core_pb.ts";
+import type { ConfigSource, Http1ProtocolOptions, Http2ProtocolOptions, HttpProtocolOptions, TypedExtensionConfig } from "../../../../../config/core/v3/core_pb.ts";
 import { file_envoy_config_core_v3_core } from "../../../../../config/core/v3/core_pb.ts";
 import type { RouteConfiguration } from "../../../../../config/route/v3/route_pb.ts";
 import { file_envoy_config_route_v3_route } from "../../../../../config/route/v3/route_pb.ts";
+import type { Percent } from "../../../../../type/v3/type_pb.ts";
+import { file_envoy_type_v3_type } from "../../../../../type/v3/type_pb.ts";
 import type { Any, Duration } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_any, file_google_protobuf_duration, file_google_protobuf_wrappers } from "@bufbuild/protobuf/wkt";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
@@ -20,7 +22,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.proto.
  */
 export const file_envoy_extensions_filters_network_http_connection_manager_v3_http_connection_manager: GenFile = /*@__PURE__*/
-  fileDesc("ClllbnZveS9leHRlbnNpb25zL2ZpbHRlcnMvbmV0d29yay9odHRwX2Nvbm5lY3Rpb25fbWFuYWdlci92My9odHRwX2Nvbm5lY3Rpb25fbWFuYWdlci5wcm90bxI7ZW52b3kuZXh0ZW5zaW9ucy5maWx0ZXJzLm5ldHdvcmsuaHR0cF9jb25uZWN0aW9uX21hbmFnZXIudjMiWwoDUmRzEjkKDWNvbmZpZ19zb3VyY2UYASABKAsyIi5lbnZveS5jb25maWcuY29yZS52My5Db25maWdTb3VyY2USGQoRcm91dGVfY29uZmlnX25hbWUYAiABKAkifgoKSHR0cEZpbHRlchIMCgRuYW1lGAEgASgJEiwKDHR5cGVkX2NvbmZpZxgEIAEoCzIULmdvb2dsZS5wcm90b2J1Zi5BbnlIABITCgtpc19vcHRpb25hbBgGIAEoCBIQCghkaXNhYmxlZBgHIAEoCEINCgtjb25maWdfdHlwZSKxEwoVSHR0cENvbm5lY3Rpb25NYW5hZ2VyEnAKCmNvZGVjX3R5cGUYASABKA4yXC5lbnZveS5leHRlbnNpb25zLmZpbHRlcnMubmV0d29yay5odHRwX2Nvbm5lY3Rpb25fbWFuYWdlci52My5IdHRwQ29ubmVjdGlvbk1hbmFnZXIuQ29kZWNUeXBlEhMKC3N0YXRfcHJlZml4GAIgASgJEk8KA3JkcxgDIAEoCzJALmVudm95LmV4dGVuc2lvbnMuZmlsdGVycy5uZXR3b3JrLmh0dHBfY29ubmVjdGlvbl9tYW5hZ2VyLnYzLlJkc0gAEkEKDHJvdXRlX2NvbmZpZxgEIAEoCzIpLmVudm95LmNvbmZpZy5yb3V0ZS52My5Sb3V0ZUNvbmZpZ3VyYXRpb25IABJdCgxodHRwX2ZpbHRlcnMYBSADKAsyRy5lbnZveS5leHRlbnNpb25zLmZpbHRlcnMubmV0d29yay5odHRwX2Nvbm5lY3Rpb25fbWFuYWdlci52My5IdHRwRmlsdGVyEjIKDmFkZF91c2VyX2FnZW50GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLkJvb2xWYWx1ZRJJChVodHRwX3Byb3RvY29sX29wdGlvbnMYCCABKAsyKi5lbnZveS5jb25maWcuY29yZS52My5IdHRwMVByb3RvY29sT3B0aW9ucxJKChZodHRwMl9wcm90b2NvbF9vcHRpb25zGAkgASgLMiouZW52b3kuY29uZmlnLmNvcmUudjMuSHR0cDJQcm90b2NvbE9wdGlvbnMSEwoLc2VydmVyX25hbWUYCiABKAkSMAoNZHJhaW5fdGltZW91dBgMIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI4CgphY2Nlc3NfbG9nGA0gAygLMiQuZW52b3kuY29uZmlnLmFjY2Vzc2xvZy52My5BY2Nlc3NMb2cSNgoSdXNlX3JlbW90ZV9hZGRyZXNzGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLkJvb2xWYWx1ZRI3ChNnZW5lcmF0ZV9yZXF1ZXN0X2lkGA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLkJvb2xWYWx1ZRIcChR4ZmZfbnVtX3RydXN0ZWRfaG9wcxgTIAEoDRIXCg9za2lwX3hmZl9hcHBlbmQYFSABKAgSCwoDdmlhGBYgASgJEnkKD3VwZ3JhZGVfY29uZmlncxgXIAMoCzJgLmVudm95LmV4dGVuc2lvbnMuZmlsdGVycy5uZXR3b3JrLmh0dHBfY29ubmVjdGlvbl9tYW5hZ2VyLnYzLkh0dHBDb25uZWN0aW9uTWFuYWdlci5VcGdyYWRlQ29uZmlnEjYKE3N0cmVhbV9pZGxlX3RpbWVvdXQYGCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SOAoVZGVsYXllZF9jbG9zZV90aW1lb3V0GBogASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjIKD3JlcXVlc3RfdGltZW91dBgcIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI8ChZtYXhfcmVxdWVzdF9oZWFkZXJzX2tiGB0gASgLMhwuZ29vZ2xlLnByb3RvYnVmLlVJbnQzMlZhbHVlEjIKDm5vcm1hbGl6ZV9wYXRoGB4gASgLMhouZ29vZ2xlLnByb3RvYnVmLkJvb2xWYWx1ZRIkChxwcmVzZXJ2ZV9leHRlcm5hbF9yZXF1ZXN0X2lkGCAgASgIEhUKDW1lcmdlX3NsYXNoZXMYISABKAgSkwEKHHNlcnZlcl9oZWFkZXJfdHJhbnNmb3JtYXRpb24YIiABKA4ybS5lbnZveS5leHRlbnNpb25zLmZpbHRlcnMubmV0d29yay5odHRwX2Nvbm5lY3Rpb25fbWFuYWdlci52My5IdHRwQ29ubmVjdGlvbk1hbmFnZXIuU2VydmVySGVhZGVyVHJhbnNmb3JtYXRpb24STwocY29tbW9uX2h0dHBfcHJvdG9jb2xfb3B0aW9ucxgjIAEoCzIpLmVudm95LmNvbmZpZy5jb3JlLnYzLkh0dHBQcm90b2NvbE9wdGlvbnMSIAoYc3RyaXBfbWF0Y2hpbmdfaG9zdF9wb3J0GCcgASgIEkgKJHN0cmVhbV9lcnJvcl9vbl9pbnZhbGlkX2h0dHBfbWVzc2FnZRgoIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5Cb29sVmFsdWUSOgoXcmVxdWVzdF9oZWFkZXJzX3RpbWVvdXQYKSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SHQoTc3RyaXBfYW55X2hvc3RfcG9ydBgqIAEoCEgBEpkBCiBwYXRoX3dpdGhfZXNjYXBlZF9zbGFzaGVzX2FjdGlvbhgtIAEoDjJvLmVudm95LmV4dGVuc2lvbnMuZmlsdGVycy5uZXR3b3JrLmh0dHBfY29ubmVjdGlvbl9tYW5hZ2VyLnYzLkh0dHBDb25uZWN0aW9uTWFuYWdlci5QYXRoV2l0aEVzY2FwZWRTbGFzaGVzQWN0aW9uGqwBCg1VcGdyYWRlQ29uZmlnEhQKDHVwZ3JhZGVfdHlwZRgBIAEoCRJYCgdmaWx0ZXJzGAIgAygLMkcuZW52b3kuZXh0ZW5zaW9ucy5maWx0ZXJzLm5ldHdvcmsuaHR0cF9jb25uZWN0aW9uX21hbmFnZXIudjMuSHR0cEZpbHRlchIrCgdlbmFibGVkGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLkJvb2xWYWx1ZSI2CglDb2RlY1R5cGUSCAoEQVVUTxAAEgkKBUhUVFAxEAESCQoFSFRUUDIQAhIJCgVIVFRQMxADIlMKGlNlcnZlckhlYWRlclRyYW5zZm9ybWF0aW9uEg0KCU9WRVJXUklURRAAEhQKEEFQUEVORF9JRl9BQlNFTlQQARIQCgxQQVNTX1RIUk9VR0gQAiKgAQocUGF0aFdpdGhFc2NhcGVkU2xhc2hlc0FjdGlvbhIjCh9JTVBMRU1FTlRBVElPTl9TUEVDSUZJQ19ERUZBVUxUEAASEgoOS0VFUF9VTkNIQU5HRUQQARISCg5SRUpFQ1RfUkVRVUVTVBACEhkKFVVORVNDQVBFX0FORF9SRURJUkVDVBADEhgKFFVORVNDQVBFX0FORF9GT1JXQVJEEARCEQoPcm91dGVfc3BlY2lmaWVyQhEKD3N0cmlwX3BvcnRfbW9kZWIGcHJvdG8z", [file_envoy_config_accesslog_v3_accesslog, file_envoy_config_core_v3_core, file_envoy_config_route_v3_route, file_google_protobuf_any, file_google_protobuf_duration, file_google_protobuf_wrappers]);
+  fileDesc("ClllbnZveS9leHRlbnNpb25zL2ZpbHRlcnMvbmV0d29yay9odHRwX2Nvbm5lY3Rpb25fbWFuYWdlci92My9odHRwX2Nvbm5lY3Rpb25fbWFuYWdlci5wcm90bxI7ZW52b3kuZXh0ZW5zaW9ucy5maWx0ZXJzLm5ldHdvcmsuaHR0cF9jb25uZWN0aW9uX21hbmFnZXIudjMiWwoDUmRzEjkKDWNvbmZpZ19zb3VyY2UYASABKAsyIi5lbnZveS5jb25maWcuY29yZS52My5Db25maWdTb3VyY2USGQoRcm91dGVfY29uZmlnX25hbWUYAiABKAkifgoKSHR0cEZpbHRlchIMCgRuYW1lGAEgASgJEiwKDHR5cGVkX2NvbmZpZxgEIAEoCzIULmdvb2dsZS5wcm90b2J1Zi5BbnlIABITCgtpc19vcHRpb25hbBgGIAEoCBIQCghkaXNhYmxlZBgHIAEoCEINCgtjb25maWdfdHlwZSLEFwoVSHR0cENvbm5lY3Rpb25NYW5hZ2VyEnAKCmNvZGVjX3R5cGUYASABKA4yXC5lbnZveS5leHRlbnNpb25zLmZpbHRlcnMubmV0d29yay5odHRwX2Nvbm5lY3Rpb25fbWFuYWdlci52My5IdHRwQ29ubmVjdGlvbk1hbmFnZXIuQ29kZWNUeXBlEhMKC3N0YXRfcHJlZml4GAIgASgJEk8KA3JkcxgDIAEoCzJALmVudm95LmV4dGVuc2lvbnMuZmlsdGVycy5uZXR3b3JrLmh0dHBfY29ubmVjdGlvbl9tYW5hZ2VyLnYzLlJkc0gAEkEKDHJvdXRlX2NvbmZpZxgEIAEoCzIpLmVudm95LmNvbmZpZy5yb3V0ZS52My5Sb3V0ZUNvbmZpZ3VyYXRpb25IABJdCgxodHRwX2ZpbHRlcnMYBSADKAsyRy5lbnZveS5leHRlbnNpb25zLmZpbHRlcnMubmV0d29yay5odHRwX2Nvbm5lY3Rpb25fbWFuYWdlci52My5IdHRwRmlsdGVyEjIKDmFkZF91c2VyX2FnZW50GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLkJvb2xWYWx1ZRJrCgd0cmFjaW5nGAcgASgLMlouZW52b3kuZXh0ZW5zaW9ucy5maWx0ZXJzLm5ldHdvcmsuaHR0cF9jb25uZWN0aW9uX21hbmFnZXIudjMuSHR0cENvbm5lY3Rpb25NYW5hZ2VyLlRyYWNpbmcSSQoVaHR0cF9wcm90b2NvbF9vcHRpb25zGAggASgLMiouZW52b3kuY29uZmlnLmNvcmUudjMuSHR0cDFQcm90b2NvbE9wdGlvbnMSSgoWaHR0cDJfcHJvdG9jb2xfb3B0aW9ucxgJIAEoCzIqLmVudm95LmNvbmZpZy5jb3JlLnYzLkh0dHAyUHJvdG9jb2xPcHRpb25zEhMKC3NlcnZlcl9uYW1lGAogASgJEjAKDWRyYWluX3RpbWVvdXQYDCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SOAoKYWNjZXNzX2xvZxgNIAMoCzIkLmVudm95LmNvbmZpZy5hY2Nlc3Nsb2cudjMuQWNjZXNzTG9nEjYKEnVzZV9yZW1vdGVfYWRkcmVzcxgOIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5Cb29sVmFsdWUSNwoTZ2VuZXJhdGVfcmVxdWVzdF9pZBgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5Cb29sVmFsdWUSHAoUeGZmX251bV90cnVzdGVkX2hvcHMYEyABKA0SFwoPc2tpcF94ZmZfYXBwZW5kGBUgASgIEgsKA3ZpYRgWIAEoCRJ5Cg91cGdyYWRlX2NvbmZpZ3MYFyADKAsyYC5lbnZveS5leHRlbnNpb25zLmZpbHRlcnMubmV0d29yay5odHRwX2Nvbm5lY3Rpb25fbWFuYWdlci52My5IdHRwQ29ubmVjdGlvbk1hbmFnZXIuVXBncmFkZUNvbmZpZxI2ChNzdHJlYW1faWRsZV90aW1lb3V0GBggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjgKFWRlbGF5ZWRfY2xvc2VfdGltZW91dBgaIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIyCg9yZXF1ZXN0X3RpbWVvdXQYHCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SPAoWbWF4X3JlcXVlc3RfaGVhZGVyc19rYhgdIAEoCzIcLmdvb2dsZS5wcm90b2J1Zi5VSW50MzJWYWx1ZRIyCg5ub3JtYWxpemVfcGF0aBgeIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5Cb29sVmFsdWUSJAoccHJlc2VydmVfZXh0ZXJuYWxfcmVxdWVzdF9pZBggIAEoCBIVCg1tZXJnZV9zbGFzaGVzGCEgASgIEpMBChxzZXJ2ZXJfaGVhZGVyX3RyYW5zZm9ybWF0aW9uGCIgASgOMm0uZW52b3kuZXh0ZW5zaW9ucy5maWx0ZXJzLm5ldHdvcmsuaHR0cF9jb25uZWN0aW9uX21hbmFnZXIudjMuSHR0cENvbm5lY3Rpb25NYW5hZ2VyLlNlcnZlckhlYWRlclRyYW5zZm9ybWF0aW9uEk8KHGNvbW1vbl9odHRwX3Byb3RvY29sX29wdGlvbnMYIyABKAsyKS5lbnZveS5jb25maWcuY29yZS52My5IdHRwUHJvdG9jb2xPcHRpb25zEikKIWFsd2F5c19zZXRfcmVxdWVzdF9pZF9pbl9yZXNwb25zZRglIAEoCBIgChhzdHJpcF9tYXRjaGluZ19ob3N0X3BvcnQYJyABKAgSSAokc3RyZWFtX2Vycm9yX29uX2ludmFsaWRfaHR0cF9tZXNzYWdlGCggASgLMhouZ29vZ2xlLnByb3RvYnVmLkJvb2xWYWx1ZRI6ChdyZXF1ZXN0X2hlYWRlcnNfdGltZW91dBgpIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIdChNzdHJpcF9hbnlfaG9zdF9wb3J0GCogASgISAESmQEKIHBhdGhfd2l0aF9lc2NhcGVkX3NsYXNoZXNfYWN0aW9uGC0gASgOMm8uZW52b3kuZXh0ZW5zaW9ucy5maWx0ZXJzLm5ldHdvcmsuaHR0cF9jb25uZWN0aW9uX21hbmFnZXIudjMuSHR0cENvbm5lY3Rpb25NYW5hZ2VyLlBhdGhXaXRoRXNjYXBlZFNsYXNoZXNBY3Rpb24SVAogZWFybHlfaGVhZGVyX211dGF0aW9uX2V4dGVuc2lvbnMYNCADKAsyKi5lbnZveS5jb25maWcuY29yZS52My5UeXBlZEV4dGVuc2lvbkNvbmZpZxqiAgoHVHJhY2luZxIvCg9jbGllbnRfc2FtcGxpbmcYAyABKAsyFi5lbnZveS50eXBlLnYzLlBlcmNlbnQSLwoPcmFuZG9tX3NhbXBsaW5nGAQgASgLMhYuZW52b3kudHlwZS52My5QZXJjZW50EjAKEG92ZXJhbGxfc2FtcGxpbmcYBSABKAsyFi5lbnZveS50eXBlLnYzLlBlcmNlbnQSDwoHdmVyYm9zZRgGIAEoCBI5ChNtYXhfcGF0aF90YWdfbGVuZ3RoGAcgASgLMhwuZ29vZ2xlLnByb3RvYnVmLlVJbnQzMlZhbHVlEjcKE3NwYXduX3Vwc3RyZWFtX3NwYW4YCiABKAsyGi5nb29nbGUucHJvdG9idWYuQm9vbFZhbHVlGqwBCg1VcGdyYWRlQ29uZmlnEhQKDHVwZ3JhZGVfdHlwZRgBIAEoCRJYCgdmaWx0ZXJzGAIgAygLMkcuZW52b3kuZXh0ZW5zaW9ucy5maWx0ZXJzLm5ldHdvcmsuaHR0cF9jb25uZWN0aW9uX21hbmFnZXIudjMuSHR0cEZpbHRlchIrCgdlbmFibGVkGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLkJvb2xWYWx1ZSI2CglDb2RlY1R5cGUSCAoEQVVUTxAAEgkKBUhUVFAxEAESCQoFSFRUUDIQAhIJCgVIVFRQMxADIlMKGlNlcnZlckhlYWRlclRyYW5zZm9ybWF0aW9uEg0KCU9WRVJXUklURRAAEhQKEEFQUEVORF9JRl9BQlNFTlQQARIQCgxQQVNTX1RIUk9VR0gQAiKgAQocUGF0aFdpdGhFc2NhcGVkU2xhc2hlc0FjdGlvbhIjCh9JTVBMRU1FTlRBVElPTl9TUEVDSUZJQ19ERUZBVUxUEAASEgoOS0VFUF9VTkNIQU5HRUQQARISCg5SRUpFQ1RfUkVRVUVTVBACEhkKFVVORVNDQVBFX0FORF9SRURJUkVDVBADEhgKFFVORVNDQVBFX0FORF9GT1JXQVJEEARCEQoPcm91dGVfc3BlY2lmaWVyQhEKD3N0cmlwX3BvcnRfbW9kZWIGcHJvdG8z", [file_envoy_config_accesslog_v3_accesslog, file_envoy_config_core_v3_core, file_envoy_config_route_v3_route, file_envoy_type_v3_type, file_google_protobuf_any, file_google_protobuf_duration, file_google_protobuf_wrappers]);
 
 /**
  * @generated from message envoy.extensions.filters.network.http_connection_manager.v3.Rds
@@ -124,6 +126,11 @@ export type HttpConnectionManager = Message<"envoy.extensions.filters.network.ht
   addUserAgent?: boolean | undefined;
 
   /**
+   * @generated from field: envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.Tracing tracing = 7;
+   */
+  tracing?: HttpConnectionManager_Tracing | undefined;
+
+  /**
    * @generated from field: envoy.config.core.v3.Http1ProtocolOptions http_protocol_options = 8;
    */
   httpProtocolOptions?: Http1ProtocolOptions | undefined;
@@ -224,6 +231,11 @@ export type HttpConnectionManager = Message<"envoy.extensions.filters.network.ht
   commonHttpProtocolOptions?: HttpProtocolOptions | undefined;
 
   /**
+   * @generated from field: bool always_set_request_id_in_response = 37;
+   */
+  alwaysSetRequestIdInResponse: boolean;
+
+  /**
    * @generated from field: bool strip_matching_host_port = 39;
    */
   stripMatchingHostPort: boolean;
@@ -253,6 +265,11 @@ export type HttpConnectionManager = Message<"envoy.extensions.filters.network.ht
    * @generated from field: envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.PathWithEscapedSlashesAction path_with_escaped_slashes_action = 45;
    */
   pathWithEscapedSlashesAction: HttpConnectionManager_PathWithEscapedSlashesAction;
+
+  /**
+   * @generated from field: repeated envoy.config.core.v3.TypedExtensionConfig early_header_mutation_extensions = 52;
+   */
+  earlyHeaderMutationExtensions: TypedExtensionConfig[];
 };
 
 /**
@@ -261,6 +278,50 @@ export type HttpConnectionManager = Message<"envoy.extensions.filters.network.ht
  */
 export const HttpConnectionManagerSchema: GenMessage<HttpConnectionManager> = /*@__PURE__*/
   messageDesc(file_envoy_extensions_filters_network_http_connection_manager_v3_http_connection_manager, 2);
+
+/**
+ * Whether a trace begins here where a request carries none.
+ *
+ * @generated from message envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.Tracing
+ */
+export type HttpConnectionManager_Tracing = Message<"envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.Tracing"> & {
+  /**
+   * @generated from field: envoy.type.v3.Percent client_sampling = 3;
+   */
+  clientSampling?: Percent | undefined;
+
+  /**
+   * @generated from field: envoy.type.v3.Percent random_sampling = 4;
+   */
+  randomSampling?: Percent | undefined;
+
+  /**
+   * @generated from field: envoy.type.v3.Percent overall_sampling = 5;
+   */
+  overallSampling?: Percent | undefined;
+
+  /**
+   * @generated from field: bool verbose = 6;
+   */
+  verbose: boolean;
+
+  /**
+   * @generated from field: google.protobuf.UInt32Value max_path_tag_length = 7;
+   */
+  maxPathTagLength?: number | undefined;
+
+  /**
+   * @generated from field: google.protobuf.BoolValue spawn_upstream_span = 10;
+   */
+  spawnUpstreamSpan?: boolean | undefined;
+};
+
+/**
+ * Describes the message envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.Tracing.
+ * Use `create(HttpConnectionManager_TracingSchema)` to create a new message.
+ */
+export const HttpConnectionManager_TracingSchema: GenMessage<HttpConnectionManager_Tracing> = /*@__PURE__*/
+  messageDesc(file_envoy_extensions_filters_network_http_connection_manager_v3_http_connection_manager, 2, 0);
 
 /**
  * @generated from message envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.UpgradeConfig
@@ -287,7 +348,7 @@ export type HttpConnectionManager_UpgradeConfig = Message<"envoy.extensions.filt
  * Use `create(HttpConnectionManager_UpgradeConfigSchema)` to create a new message.
  */
 export const HttpConnectionManager_UpgradeConfigSchema: GenMessage<HttpConnectionManager_UpgradeConfig> = /*@__PURE__*/
-  messageDesc(file_envoy_extensions_filters_network_http_connection_manager_v3_http_connection_manager, 2, 0);
+  messageDesc(file_envoy_extensions_filters_network_http_connection_manager_v3_http_connection_manager, 2, 1);
 
 /**
  * @generated from enum envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.CodecType

@@ -1,0 +1,149 @@
+// Who the client is: what of a request's own account is believed, what is added to it, and what the upstream gets.
+import { type Test, test } from "tap";
+import { type Json, recordingOrigin, startProxy, talk } from "./support.ts";
+
+const ANSWERED = { until: /\r\n\r\n[\s\S]*$/ };
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+
+type Fields = Readonly<Record<string, string | string[] | undefined>>;
+
+/** A proxy with those settings; sends a request with those field lines and gives what the upstream got, and the answer. */
+async function asking(
+  t: Test,
+  hcm: Readonly<Record<string, Json>>,
+): Promise<(...lines: string[]) => Promise<{ readonly got: Fields | undefined; readonly answer: string }>> {
+  const origin = await recordingOrigin(t);
+  const { port } = await startProxy(t, { clusters: { v1: [origin.port] }, hcm });
+  return async (...lines) => {
+    const before = origin.seen.length;
+    const { text } = await talk(port, ["GET / HTTP/1.1", "Host: a", ...lines, "", ""].join("\r\n"), ANSWERED);
+    return { got: origin.seen[before]?.headers, answer: text };
+  };
+}
+
+test("client: X-Forwarded-For gets the peer appended, X-Forwarded-Proto is written anew", async (t) => {
+  const ask = await asking(t, { use_remote_address: true });
+  t.match((await ask()).got, { "x-forwarded-for": "127.0.0.1", "x-forwarded-proto": "http" });
+  const claimed = await ask(
+    "X-Forwarded-For: 1.2.3.4",
+    "x-forwarded-for: 5.6.7.8",
+    "X-Forwarded-Proto: https",
+  );
+  t.match(claimed.got, { "x-forwarded-for": "1.2.3.4, 5.6.7.8, 127.0.0.1", "x-forwarded-proto": "http" });
+});
+
+test("client: behind trusted hops X-Forwarded-Proto and the request id hold", async (t) => {
+  const ask = await asking(t, { use_remote_address: true, xff_num_trusted_hops: 1 });
+  const told = await ask(
+    "X-Forwarded-For: 1.2.3.4",
+    "X-Forwarded-Proto: https",
+    "X-Request-Id: from-the-edge",
+  );
+  t.match(told.got, {
+    "x-forwarded-for": "1.2.3.4, 127.0.0.1",
+    "x-forwarded-proto": "https",
+    "x-request-id": "from-the-edge",
+  });
+  const silent = await ask();
+  t.equal(silent.got?.["x-forwarded-proto"], "http");
+  t.match(silent.got?.["x-request-id"], UUID);
+});
+
+test("client: X-Forwarded-For can be kept as it came, or overwritten", async (t) => {
+  const keep = await asking(t, { use_remote_address: true, skip_xff_append: true });
+  t.equal((await keep("X-Forwarded-For: 1.2.3.4")).got?.["x-forwarded-for"], "1.2.3.4");
+  t.equal((await keep()).got?.["x-forwarded-for"], undefined);
+  const peer = await asking(t, { use_remote_address: false });
+  const told = await peer("X-Forwarded-For: 1.2.3.4", "X-Forwarded-Proto: https", "x-weir-mark: 1");
+  t.match(told.got, { "x-forwarded-for": "1.2.3.4", "x-forwarded-proto": "https", "x-weir-mark": "1" });
+  const overwrite = await asking(t, {
+    early_header_mutation_extensions: [removing("X-Forwarded-For", "forwarded")],
+  });
+  const removed = await overwrite("X-Forwarded-For: 1.2.3.4", "Forwarded: for=1.2.3.4");
+  t.equal(removed.got?.["x-forwarded-for"], "127.0.0.1");
+  t.equal(removed.got?.forwarded, undefined);
+});
+
+test("client: x-weir fields and request ids from outside are dropped, before routes are matched", async (t) => {
+  const origin = await recordingOrigin(t);
+  const { port } = await startProxy(t, {
+    clusters: { v1: [origin.port] },
+    routes: [
+      {
+        match: { prefix: "/", headers: [{ name: "x-weir-mark", present_match: true }] },
+        route: { cluster: "nowhere" },
+      },
+      { match: { prefix: "/" }, route: { cluster: "v1" } },
+    ],
+  });
+  const lines = ["X-Weir-Mark: 1", "X-WEIR-Shadow: 1", "X-Weirdo: kept", "X-Request-Id: mine"];
+  await talk(port, ["GET / HTTP/1.1", "Host: a", ...lines, "", ""].join("\r\n"), ANSWERED);
+  const [seen] = origin.seen;
+  t.equal(seen?.headers["x-weir-mark"], undefined);
+  t.equal(seen?.headers["x-weir-shadow"], undefined);
+  t.equal(seen?.headers["x-weirdo"], "kept");
+  t.match(seen?.headers["x-request-id"], UUID);
+});
+
+test("client: each request gets an id of its own, none when not asked for, the client's when preserved", async (t) => {
+  const ask = await asking(t, { always_set_request_id_in_response: true });
+  const [one, two] = [await ask(), await ask()];
+  t.not(one.got?.["x-request-id"], two.got?.["x-request-id"]);
+  t.match(one.answer, new RegExp(`\\r\\nx-request-id: ${one.got?.["x-request-id"]}\\r\\n`));
+  const none = await asking(t, { generate_request_id: false });
+  t.equal((await none("X-Request-Id: mine")).got?.["x-request-id"], undefined);
+  const kept = await asking(t, {
+    preserve_external_request_id: true,
+    always_set_request_id_in_response: true,
+  });
+  const mine = await kept("X-Request-Id: mine");
+  t.equal(mine.got?.["x-request-id"], "mine");
+  t.match(mine.answer, /\r\nx-request-id: mine\r\n/);
+});
+
+test("client: an answer of the proxy's own states the id too", async (t) => {
+  const origin = await recordingOrigin(t);
+  const { port } = await startProxy(t, {
+    clusters: { v1: [origin.port] },
+    routes: [{ match: { prefix: "/only" }, route: { cluster: "v1" } }],
+    hcm: { always_set_request_id_in_response: true, preserve_external_request_id: true },
+  });
+  const { text } = await talk(port, "GET / HTTP/1.1\r\nHost: a\r\nX-Request-Id: q7\r\n\r\n", ANSWERED);
+  t.match(text, /^HTTP\/1\.1 404 [\s\S]*\r\nx-request-id: q7\r\n/);
+  const bad = await talk(
+    port,
+    "GET / HTTP/1.1\r\nHost: a\r\nX-Request-Id: q8\r\nbad name: 1\r\n\r\n",
+    ANSWERED,
+  );
+  t.match(bad.text, /^HTTP\/1\.1 400 /);
+  t.notMatch(bad.text, /x-request-id/);
+});
+
+test("client: field names with an underscore pass, are dropped, or refuse the request", async (t) => {
+  const options = (action: string): Readonly<Record<string, Json>> => ({
+    common_http_protocol_options: { headers_with_underscores_action: action },
+  });
+  const allow = await asking(t, options("ALLOW"));
+  t.equal((await allow("X_User: 1")).got?.x_user, "1");
+  const drop = await asking(t, options("DROP_HEADER"));
+  const dropped = await drop("X_User: 1", "X-User: 2", "Content_Length: 5", "y_: 3");
+  t.match(dropped.got, { "x-user": "2" });
+  for (const name of ["x_user", "content_length", "y_"]) t.notOk(name in (dropped.got ?? {}), name);
+  const reject = await asking(t, options("REJECT_REQUEST"));
+  t.match((await reject("X-User: 2")).answer, /^HTTP\/1\.1 200 /);
+  t.match(
+    (await reject("X_User: 1")).answer,
+    /^HTTP\/1\.1 400 [\s\S]*x-weir-reason: field name with an underscore/,
+  );
+});
+
+function removing(...names: string[]): Json {
+  return {
+    name: "remove",
+    typed_config: {
+      "@type":
+        "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+      mutations: names.map((remove) => ({ remove })),
+    },
+  };
+}
