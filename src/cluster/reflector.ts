@@ -1,5 +1,6 @@
 // Keeps a store equal to the server's objects of one kind: list, then watch with bookmarks, forever. Survives servers that go away,
 // watches that end, break or fall silent, and histories that are gone (410: list again, and tell what changed meanwhile).
+// What a new list lacks was deleted unseen, but for a list that is in doubt (doubt.ts): that deletes nothing.
 //
 //   listing --ok--> watching --ended, broken, silent--> watching (after a back-off, from the last version seen)
 //      ^                |
@@ -10,6 +11,7 @@ import { type Clock, sleep } from "../lib/clock.ts";
 import { isWeirError, messageOf } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
 import type { ClusterClient, ListOptions, WatchEvent } from "./client.ts";
+import { createListDoubt, type ListVerdict } from "./doubt.ts";
 import { CLUSTER_ERRORS } from "./errors.ts";
 import { createStore, type ObjectStore, type StoreEvent, type StoreListener } from "./store.ts";
 
@@ -47,6 +49,8 @@ export interface Reflector {
 
 /** Watch failures in a row after which the reflector lists again: the server may have lost its history or its data. */
 export const MAX_WATCH_FAILURES = 5;
+const KEPT =
+  "the server's history has gone back: what it no longer holds is kept as it was; restart weir once the server is right";
 const BACKOFF = { baseMs: 200, maxMs: 10_000 };
 const IDLE_TIMEOUT_MS = 180_000;
 /** A watch that ends sooner than this without an event counts as a failure, so that it cannot spin. */
@@ -69,6 +73,7 @@ class ListWatch implements Reflector {
   readonly #stopping = new AbortController();
   readonly #synced = Promise.withResolvers<boolean>();
   #isSynced = false;
+  readonly #doubt: ReturnType<typeof createListDoubt>;
   /** The next step is a list, not a watch. */
   #mustList = true;
   /** In a row; also the exponent of the back-off. */
@@ -81,6 +86,7 @@ class ListWatch implements Reflector {
     this.type = type;
     this.#options = options;
     this.#random = options.random ?? Math.random;
+    this.#doubt = createListDoubt(options);
     this.#log = options.log.child({ kind: type.kind, ...(namespace === undefined ? {} : { namespace }) });
   }
 
@@ -157,10 +163,14 @@ class ListWatch implements Reflector {
 
   async #list(): Promise<void> {
     const { client } = this.#options;
-    const { items, resourceVersion } = await client.list(this.type, this.#selection(this.#stopping.signal));
+    const { signal } = this.#stopping;
+    const list = await client.list(this.type, this.#selection(signal));
+    const verdict: ListVerdict = await this.#doubt.judge(list, this.#store, this.#lastVersion, signal);
+    const { items, resourceVersion } = list;
+    if (verdict.kept.size > 0) this.#log.error(KEPT, { kept: verdict.kept.size, resourceVersion });
     this.#mustList = false;
     this.#lastVersion = resourceVersion;
-    for (const event of this.#store.replace(items)) this.#publish(event);
+    for (const event of this.#store.replace(items, verdict.kept)) this.#publish(event);
     if (this.#isSynced) return;
     this.#isSynced = true;
     this.#synced.resolve(true);

@@ -237,7 +237,10 @@ function readPage(type: ResourceType, body: unknown, what: string): Page {
   const metadata = isObject(body) ? body.metadata : undefined;
   if (!isObject(body) || !isObject(metadata) || typeof metadata.resourceVersion !== "string")
     throw broken(what, new Error("the answer is no list with a resourceVersion"));
-  const items = Array.isArray(body.items) ? body.items : [];
+  // Go writes no items as null. Anything else without items is no list, and above all no empty one.
+  const isEmpty = body.items === null && typeof body.kind === "string" && body.kind.endsWith("List");
+  const items = isEmpty ? [] : body.items;
+  if (!Array.isArray(items)) throw broken(what, new Error("the answer is a list without items"));
   const token =
     typeof metadata.continue === "string" && metadata.continue !== "" ? metadata.continue : undefined;
   return {

@@ -36,8 +36,8 @@ export interface WritableStore extends ObjectStore {
   /** Undefined when the same resourceVersion is there already. */
   put(object: KubeObject): StoreEvent | undefined;
   remove(object: KubeObject): StoreEvent | undefined;
-  /** Makes the content equal to `objects`: what is missing there was deleted unseen. */
-  replace(objects: readonly KubeObject[]): readonly StoreEvent[];
+  /** Makes the content equal to `objects`, but for the keys in `kept`: what is missing there was deleted unseen. */
+  replace(objects: readonly KubeObject[], kept?: ReadonlySet<string>): readonly StoreEvent[];
 }
 
 type Index = Map<string, Map<string, KubeObject>>;
@@ -113,14 +113,17 @@ export function createStore(): WritableStore {
     },
     put,
     remove: (object) => take(keyOf(object), object),
-    replace(listed) {
+    replace(listed, kept = NONE) {
       const present = new Set(listed.map(keyOf));
-      const gone = [...objects.keys()].filter((key) => !present.has(key)).map((key) => take(key, undefined));
+      const gone = [...objects.keys()]
+        .filter((key) => !present.has(key) && !kept.has(key))
+        .map((key) => take(key, undefined));
       return [...gone, ...listed.map(put)].filter((event) => event !== undefined);
     },
   };
 }
 
+const NONE: ReadonlySet<string> = new Set();
 const EMPTY: ReadonlyMap<string, KubeObject> = new Map();
 
 function bucketOf(index: Index, value: string): Map<string, KubeObject> {
