@@ -1,7 +1,7 @@
 // Schema of TrafficPolicy (weir.dev/v1alpha1): what proxies do that an HTTPRoute has no field for. It is attached by `targetRefs`;
 // docs/reference/policy.md says which section goes on which target, and translate/policies.ts which of several wins.
 import { z } from "zod";
-import { durationText, kindOf, open, type Parsed } from "./shapes.ts";
+import { durationText, int32, kindOf, open, type Parsed } from "./shapes.ts";
 
 const targetRef = open({
   /** Default: `gateway.networking.k8s.io`, for a Service the core group. */
@@ -26,11 +26,21 @@ const connection = open({
   timeout: durationText.optional(),
 });
 
+const clientAddress = open({
+  /** Proxies in front whose entries in X-Forwarded-For, and whose other word about the client, are believed. Default 0: none. */
+  trustedHops: int32.optional(),
+  /** `append` the peer's address (default), `overwrite` what came, or `keep` it as it came. */
+  forwardedFor: z.string().optional(),
+  /** Fields whose name has an underscore: `allow` (default), `reject` the request with 400, or `drop` them. */
+  underscores: z.string().optional(),
+});
+
 export const trafficPolicySchema = kindOf({
   spec: open({
     targetRefs: z.array(targetRef),
     timeouts: timeouts.optional(),
     connection: connection.optional(),
+    clientAddress: clientAddress.optional(),
   }),
 });
 export type TrafficPolicy = Parsed<typeof trafficPolicySchema>;
@@ -44,4 +54,5 @@ export const POLICY_TARGETS: Readonly<
 > = {
   timeouts: ["Gateway", "HTTPRoute"],
   connection: ["Service"],
+  clientAddress: ["Gateway"],
 };

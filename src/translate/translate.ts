@@ -17,6 +17,7 @@ import {
 import { type ClusterBook, createClusterBook, type Withheld } from "./clusters.ts";
 import { commonHosts, isAttached } from "./hosts.ts";
 import type { Problem, Report, TranslateInput } from "./input.ts";
+import { type ListenerSettings, listenerSettings } from "./listenersettings.ts";
 import { byPrecedence, defaultRoute, type RankedRoute, routesOf } from "./matches.ts";
 import { createPolicyBook, type PolicyBook } from "./policies.ts";
 
@@ -67,7 +68,7 @@ export function translateGateway(input: TranslateInput): Translation {
     const hosts = new Map<string, RankedRoute[]>();
     book.begin(name);
     for (const listener of sharing) collectHosts(hosts, listener, input, intents, book, policies, report);
-    listeners.push(listenerOf(name, input, port));
+    listeners.push(listenerOf(name, input, port, listenerSettings(gateway, sharing, policies, report)));
     routes.push(routeConfigurationOf(name, hosts));
   }
   const snapshot = { listeners, routes, clusters: book.clusters(), endpoints: book.endpoints() };
@@ -142,12 +143,13 @@ function routeConfigurationOf(
   return create(RouteConfigurationSchema, { name, virtualHosts, ignorePortInHostMatching: true });
 }
 
-function listenerOf(name: string, input: TranslateInput, port: number): Listener {
+function listenerOf(name: string, input: TranslateInput, port: number, settings: ListenerSettings): Listener {
   const manager = pack(HttpConnectionManagerSchema, {
     statPrefix: name,
     codecType: HttpConnectionManager_CodecType.HTTP1,
     // Other clients than our proxy tell the upstream who the client is only when asked to.
     useRemoteAddress: true,
+    ...settings,
     routeSpecifier: {
       case: "rds",
       value: {

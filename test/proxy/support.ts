@@ -5,7 +5,7 @@ import type { Test } from "tap";
 import { systemClock } from "../../src/lib/clock.ts";
 import { createLogger } from "../../src/lib/log.ts";
 import { createProxy, type Limits, type ProxyServer } from "../../src/proxy/server.ts";
-import { BootstrapSchema, fromJson, registry } from "../../src/xds/types.ts";
+import { type Bootstrap, BootstrapSchema, fromJson, registry } from "../../src/xds/types.ts";
 
 /** A JSON value in Envoy's configuration spelling. */
 export type Json = Parameters<typeof fromJson>[1];
@@ -68,7 +68,16 @@ export function bootstrapOf(options: ProxyOptions): Json {
 
 /** Starts a proxy; after the test it must have caught no internal error. */
 export async function startProxy(t: Test, options: ProxyOptions): Promise<Running> {
-  const bootstrap = fromJson(BootstrapSchema, bootstrapOf(options), { registry });
+  return startBootstrap(t, fromJson(BootstrapSchema, bootstrapOf(options), { registry }), "main", options);
+}
+
+/** The same from a bootstrap; `port` is that of the listener so named. */
+export async function startBootstrap(
+  t: Test,
+  bootstrap: Bootstrap,
+  listener: string,
+  options: Pick<ProxyOptions, "limits" | "clock"> = {},
+): Promise<Running> {
   const problems: string[] = [];
   const log = createLogger({ level: "error", write: (line) => problems.push(line) });
   const limits = { drainMs: 200, ...options.limits };
@@ -78,7 +87,7 @@ export async function startProxy(t: Test, options: ProxyOptions): Promise<Runnin
     await proxy.stop();
     if (proxy.internalErrors > 0) throw new Error(`internal errors: ${problems.join("\n")}`);
   });
-  const port = proxy.listenerPort("main");
+  const port = proxy.listenerPort(listener);
   if (port === undefined) throw new Error(`the listener is not open: ${problems.join("\n")}`);
   return { proxy, port };
 }

@@ -1,0 +1,78 @@
+// What TrafficPolicies on a Gateway ask of a listener as such, as settings of its HTTP connection manager: who the client is, request ids. Pure.
+import type { Gateway, GatewayListener } from "../api/api.ts";
+import {
+  HeaderMutationSchema,
+  type HttpConnectionManager,
+  type HttpConnectionManagerSchema,
+  HttpProtocolOptions_HeadersWithUnderscoresAction,
+  type MessageInitShape,
+  pack,
+} from "../xds/types.ts";
+import type { Report } from "./input.ts";
+import type { Applied, PolicyBook } from "./policies.ts";
+
+/** What a connection manager is made with. */
+export type ListenerSettings = Exclude<
+  MessageInitShape<typeof HttpConnectionManagerSchema>,
+  HttpConnectionManager
+>;
+
+/** Sections that hold for a whole port. */
+const SECTIONS = ["clientAddress"] as const;
+const MAX_TRUSTED_HOPS = 32;
+/** Where a client could claim another address, besides X-Forwarded-Proto, which is never believed. */
+const CLAIMS = ["x-forwarded-for", "x-forwarded-host", "forwarded"];
+
+/** The settings of a port whose listeners are `sharing`: the first one's hold for all. */
+export function listenerSettings(
+  gateway: Gateway,
+  sharing: readonly GatewayListener[],
+  policies: PolicyBook,
+  report: Report,
+): ListenerSettings {
+  const [first, ...others] = sharing.map((listener) => policies.listener(gateway, listener.name));
+  if (first === undefined) return {};
+  for (const section of SECTIONS)
+    for (const { sources } of others)
+      if (sources[section] !== undefined && sources[section] !== first.sources[section])
+        report(
+          sources[section],
+          `spec.${section}`,
+          `listeners on one port share ${section}, and the first listener's is in force`,
+        );
+  return clientAddress(first, report);
+}
+
+function clientAddress(applied: Applied, report: Report): ListenerSettings {
+  const asked = applied.sections.clientAddress ?? {};
+  const wrong = (field: string, words: string): void =>
+    report(applied.sources.clientAddress ?? "", `spec.clientAddress.${field}`, `${words}; it is left out`);
+  const { trustedHops = 0, forwardedFor = "append", underscores = "allow" } = asked;
+  const isCount = trustedHops >= 0 && trustedHops <= MAX_TRUSTED_HOPS;
+  if (!isCount) wrong("trustedHops", `${trustedHops} is not between 0 and ${MAX_TRUSTED_HOPS}`);
+  if (!["append", "overwrite", "keep"].includes(forwardedFor))
+    wrong("forwardedFor", `${JSON.stringify(forwardedFor)} is not append, overwrite or keep`);
+  const { ALLOW, REJECT_REQUEST, DROP_HEADER } = HttpProtocolOptions_HeadersWithUnderscoresAction;
+  const actions: Readonly<Record<string, HttpProtocolOptions_HeadersWithUnderscoresAction>> = {
+    allow: ALLOW,
+    reject: REJECT_REQUEST,
+    drop: DROP_HEADER,
+  };
+  const action = actions[underscores];
+  if (action === undefined)
+    wrong("underscores", `${JSON.stringify(underscores)} is not allow, reject or drop`);
+  return {
+    ...(isCount && trustedHops > 0 ? { xffNumTrustedHops: trustedHops } : {}),
+    ...(forwardedFor === "keep" ? { skipXffAppend: true } : {}),
+    ...(forwardedFor === "overwrite" ? { earlyHeaderMutationExtensions: [removal(CLAIMS)] } : {}),
+    ...(action ? { commonHttpProtocolOptions: { headersWithUnderscoresAction: action } } : {}),
+  };
+}
+
+function removal(names: readonly string[]) {
+  const mutations = names.map((value) => ({ action: { case: "remove" as const, value } }));
+  return {
+    name: "envoy.http.early_header_mutation.header_mutation",
+    typedConfig: pack(HeaderMutationSchema, { mutations }),
+  };
+}
