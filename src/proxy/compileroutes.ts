@@ -6,8 +6,10 @@ import type {
   RouteMatch,
   Route as RouteMessage,
   StringMatcher,
+  VirtualHost as VirtualHostMessage,
 } from "../xds/types.ts";
 import { durationMs } from "../xds/types.ts";
+import { compileMirrors, innermost, type MirrorPolicies } from "./compilemirrors.ts";
 import { lowerBytes } from "./match.ts";
 import type { Problems } from "./problems.ts";
 import {
@@ -44,8 +46,9 @@ export function compileHosts(
   config.virtualHosts.forEach((message, index) => {
     const at = `virtual_hosts[${index}]`;
     const label = message.name === "" ? at : message.name;
+    const mirrors = innermost(mirrorsOf(message, `${at}.`), mirrorsOf(config, ""));
     const routes = message.routes.map((route, r) =>
-      compileRoute(route, label, `${at}.routes[${r}]`, cellOf, problems),
+      compileRoute(route, label, mirrors, `${at}.routes[${r}]`, cellOf, problems),
     );
     const host: VirtualHost = { name: message.name, routes };
     message.domains.forEach((spelt, d) => {
@@ -69,9 +72,17 @@ export function compileHosts(
   return { name: config.name, version, isPortIgnored, exact, suffixes, prefixes, any };
 }
 
+function mirrorsOf(
+  message: Pick<VirtualHostMessage, "requestMirrorPolicies">,
+  prefix: string,
+): MirrorPolicies {
+  return { policies: message.requestMirrorPolicies, at: `${prefix}request_mirror_policies` };
+}
+
 function compileRoute(
   message: RouteMessage,
   host: string,
+  outerMirrors: MirrorPolicies,
   at: string,
   cellOf: CellOf,
   problems: Problems,
@@ -92,6 +103,12 @@ function compileRoute(
     split: compileSplit(action, name, `${at}.route`, cellOf, problems),
     timeoutMs: durationMs(action?.timeout) ?? DEFAULT_TIMEOUT_MS,
     idleTimeoutMs: durationMs(action?.idleTimeout) ?? LISTENER_IDLE,
+    mirrors: compileMirrors(
+      action === undefined ? outerMirrors : innermost(mirrorsOf(action, `${at}.route.`), outerMirrors),
+      name,
+      cellOf,
+      problems,
+    ),
   };
 }
 

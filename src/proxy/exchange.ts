@@ -10,12 +10,13 @@ import type { Core } from "./core.ts";
 import type { ClientFacts } from "./forwarded.ts";
 import { type Head, METHOD } from "./head.ts";
 import { Matcher } from "./match.ts";
+import { type Mirror, startMirrors } from "./mirror.ts";
 import type { Cluster, Endpoint } from "./pool.ts";
 import { REPLY, type Reply } from "./reply.ts";
 import { pickTarget } from "./split.ts";
 import { COUNTER } from "./stats.ts";
 import { type HostTable, LISTENER_IDLE, type Route } from "./table.ts";
-import type { UpstreamConnection } from "./upstream.ts";
+import type { UpstreamConnection, UpstreamUser } from "./upstream.ts";
 
 /** The side of an exchange that faces the client. */
 export interface ClientSide {
@@ -42,7 +43,7 @@ const STATE = { IDLE: 0, CONNECTING: 1, OPEN: 2 } as const;
 const MAX_RETRIES = 1;
 
 /** See the head of this file. */
-export class Exchange {
+export class Exchange implements UpstreamUser {
   readonly #core: Core;
   readonly #client: ClientSide;
   readonly #matcher = new Matcher();
@@ -62,6 +63,8 @@ export class Exchange {
   #hasAnswer = false;
   #status = 0;
   #retries = 0;
+  /** Copies that still wait for parts of the request. */
+  #mirrors: Mirror[] | null = null;
 
   constructor(core: Core, client: ClientSide) {
     this.#core = core;
@@ -127,22 +130,33 @@ export class Exchange {
     this.#head.clear();
     composeRequest(this.#head, head, client, body === BODY.CHUNKED);
     this.#dispatch(cluster, null, true);
+    if (route.mirrors.length > 0 && this.isActive)
+      this.#mirrors = startMirrors(core, {
+        route,
+        head: this.#head,
+        body,
+        isHeadRequest: this.isHeadRequest,
+      });
   }
 
   /** Payload of the request; only while `canTakeBody`. */
   sendBody(buf: Buffer, start: number, end: number): void {
     this.#core.stats.values[this.#cell + COUNTER.BYTES_IN]! += end - start;
     this.#up?.sendBody(buf, start, end);
+    if (this.#mirrors !== null) for (const mirror of this.#mirrors) mirror.sendBody(buf, start, end);
   }
 
   sendTrailers(head: Head): void {
     this.#up?.sendTrailers(head);
+    if (this.#mirrors !== null) for (const mirror of this.#mirrors) mirror.sendTrailers(head);
   }
 
   /** The request is complete. */
   endRequest(): void {
     this.#isRequestDone = true;
     this.#up?.sendEnd();
+    if (this.#mirrors !== null) for (const mirror of this.#mirrors) mirror.endRequest();
+    this.#mirrors = null;
     this.#startTimeout();
   }
 
@@ -166,14 +180,13 @@ export class Exchange {
     this.#up?.resume();
   }
 
-  // Called by the upstream connection.
+  // From the upstream connection.
 
   onConnected(): void {
     this.#open();
     this.#client.takeBody();
   }
 
-  /** `counter` says why: COUNTER.CONNECT or COUNTER.TIMEOUT. Nothing of the request was sent. */
   onConnectFailed(counter: number): void {
     const cluster = this.#cluster;
     const failed = this.#endpoint;
@@ -183,10 +196,6 @@ export class Exchange {
     this.#fail(counter, counter === COUNTER.TIMEOUT ? REPLY.connectTimeout : REPLY.connectFailed);
   }
 
-  /**
-   * The connection was lost before the answer was whole. `isUnanswered`: nothing of an answer arrived; `isReused`: the connection had served
-   * before, so that the upstream may have closed it just as the request was sent.
-   */
   onLost(isUnanswered: boolean, isReused: boolean): void {
     const isSafe = this.#method === METHOD.GET || this.#method === METHOD.HEAD;
     const cluster = this.#cluster;
@@ -226,7 +235,6 @@ export class Exchange {
     this.#client.sendTrailers(head);
   }
 
-  /** The answer is whole; `isReusable` says whether the connection may serve again if the request was sent in full. */
   onEnd(isReusable: boolean): void {
     const core = this.#core;
     core.stats.end(this.#cell, this.#status, true, core.monotonicMs() - this.#startMs);
@@ -309,6 +317,8 @@ export class Exchange {
     this.#detach();
     this.#state = STATE.IDLE;
     this.#cluster = null;
+    if (this.#mirrors !== null) for (const mirror of this.#mirrors) mirror.abandon();
+    this.#mirrors = null;
     if (cluster !== null) cluster.active -= 1;
     if (up === null) return;
     if (isReusable) up.release();

@@ -6,6 +6,7 @@
 // | weir_proxy_failures_total | counter | route, cluster, kind | connect, timeout, reset, protocol, overflow, unhealthy (stats.ts) |
 // | weir_proxy_aborted_total | counter | route, cluster | requests that the client gave up |
 // | weir_proxy_retries_total | counter | route, cluster | attempts beyond the first |
+// | weir_proxy_mirrors_behind_total | counter | route, cluster | copies given up because the mirror did not take the body in time |
 // | weir_proxy_request_bytes_total, weir_proxy_response_bytes_total | counter | route, cluster | payload bytes |
 // | weir_proxy_requests_in_flight | gauge | route, cluster | requests in progress |
 // | weir_proxy_request_duration_seconds | histogram | route, cluster | from the complete head to the last byte of the answer |
@@ -61,6 +62,7 @@ const FAMILIES: readonly Family[] = [
   },
   plain("weir_proxy_aborted_total", "Requests that the client gave up.", COUNTER.ABORTED),
   plain("weir_proxy_retries_total", "Attempts beyond the first.", COUNTER.RETRIES),
+  plain("weir_proxy_mirrors_behind_total", "Copies that fell behind their request.", COUNTER.BEHIND),
   plain("weir_proxy_request_bytes_total", "Payload bytes sent upstream.", COUNTER.BYTES_IN),
   plain("weir_proxy_response_bytes_total", "Payload bytes sent to clients.", COUNTER.BYTES_OUT),
   {

@@ -11,6 +11,8 @@ export interface ClusterOptions {
   readonly maxConnections: number;
   /** Requests in progress on all endpoints together. */
   readonly maxRequests: number;
+  /** Bytes of one request that may wait when the cluster is a mirror. */
+  readonly bufferBytes: number;
 }
 
 /** Envoy's defaults. */
@@ -19,6 +21,7 @@ export const DEFAULT_CLUSTER_OPTIONS: ClusterOptions = {
   connectTimeoutMs: 5_000,
   maxConnections: 1_024,
   maxRequests: 1_024,
+  bufferBytes: 1024 * 1024,
 };
 
 export interface EndpointAddress {

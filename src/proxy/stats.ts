@@ -22,6 +22,7 @@
  * | bytes_in   | payload bytes of request bodies sent upstream |
  * | bytes_out  | payload bytes of response bodies sent to clients |
  * | latency_ms_sum | sum of latencies in milliseconds over `requests` |
+ * | behind     | copies given up because the mirror did not take the request body in time |
  *
  * Latency (from the complete request head to the last byte of the answer) is counted in buckets `le_<ms>`: each holds the requests in
  * (previous bound, this bound], not those of the buckets below it; `le_inf` holds the rest. Only non-zero values are reported.
@@ -46,6 +47,7 @@ export const COUNTERS = [
   "bytes_in",
   "bytes_out",
   "latency_ms_sum",
+  "behind",
 ] as const;
 
 export const COUNTER = {
@@ -64,6 +66,7 @@ export const COUNTER = {
   BYTES_IN: 16,
   BYTES_OUT: 17,
   LATENCY_SUM: 18,
+  BEHIND: 19,
 } as const;
 
 /** The gauge behind the counters: requests in progress. */

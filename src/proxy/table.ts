@@ -48,6 +48,18 @@ export interface Route {
   readonly timeoutMs: number;
   /** Longest silence on the exchange; 0: none; LISTENER_IDLE: the listener's. */
   readonly idleTimeoutMs: number;
+  /** Where copies go. */
+  readonly mirrors: readonly MirrorRule[];
+}
+
+export interface MirrorRule {
+  readonly cluster: string;
+  /** Of MIRROR_SCALE requests, how many are copied. */
+  readonly share: number;
+  /** `-shadow` is put behind the host's name. */
+  readonly hasHostSuffix: boolean;
+  /** Position of the statistics of (route, mirror cluster). */
+  readonly cell: number;
 }
 
 export type HeaderTest =

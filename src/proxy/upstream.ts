@@ -1,11 +1,10 @@
-// [hot] One HTTP/1.1 connection to an endpoint: sends requests of exchanges, parses answers strictly, and goes back to its endpoint's pool only
+// [hot] One HTTP/1.1 connection to an endpoint: sends requests of exchanges and mirrors, parses answers strictly, and goes back to its endpoint's pool only
 // when nothing at all was unexpected. It stays read-armed while pooled, so that a close or stray bytes are seen at once.
 import { BODY, BodyReader, type BodySink } from "./body.ts";
 import { ByteStore } from "./bytestore.ts";
 import { composeTrailers } from "./compose.ts";
 import type { Core } from "./core.ts";
 import type { DeadlineOwner } from "./deadlines.ts";
-import type { Exchange } from "./exchange.ts";
 import type { Head } from "./head.ts";
 import { connectWire } from "./netwire.ts";
 import { type HeadParser, KIND, MAX_HEAD_BYTES, PARSED } from "./parse.ts";
@@ -17,6 +16,34 @@ const STATE = { CONNECTING: 0, IDLE: 1, HEAD: 2, BODY: 3, CLOSED: 4 } as const;
 const CHUNK_END = Buffer.from("\r\n");
 const LAST_CHUNK = Buffer.from("0\r\n");
 
+/** Who sends a request over the connection and gets its answer: an exchange, a mirror. */
+export interface UpstreamUser {
+  /** The connection that had to be opened stands: send the request now. */
+  onConnected(): void;
+  /** `counter` says why: COUNTER.CONNECT or COUNTER.TIMEOUT. Nothing of the request was sent. */
+  onConnectFailed(counter: number): void;
+  /**
+   * The connection was lost before the answer was whole. `isUnanswered`: nothing of an answer arrived; `isReused`: the connection had served
+   * before, so that the upstream may have closed it just as the request was sent.
+   */
+  onLost(isUnanswered: boolean, isReused: boolean): void;
+  /** The answer breaks its framing. The connection is still held: abandon it. */
+  onMalformed(): void;
+  /** The time given by `setTimeout` has passed. The connection is still held: abandon it. */
+  onTimeout(): void;
+  /** A 1xx answer; more follows. */
+  onInterim(head: Head): void;
+  /** `body` is the BODY of the answer, `length` its Content-Length or -1. */
+  onHead(head: Head, body: number, length: number): void;
+  onBody(buf: Buffer, start: number, end: number): void;
+  onTrailers(head: Head): void;
+  /** The answer is whole; `isReusable` says whether the connection may serve again if the request was sent in full. */
+  onEnd(isReusable: boolean): void;
+  /** The connection has not taken all that was sent. */
+  onUpstreamPending(): void;
+  onUpstreamDrained(): void;
+}
+
 /** See the head of this file. */
 export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
   readonly #core: Core;
@@ -25,7 +52,7 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
   readonly #slot: number;
   readonly #body = new BodyReader();
   #state: number = STATE.CONNECTING;
-  #exchange: Exchange | null = null;
+  #user: UpstreamUser | null = null;
   #parser: HeadParser | null = null;
   /** An answer head that has not arrived whole. */
   #store: ByteStore | null = null;
@@ -47,9 +74,9 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
     this.#wire = connectWire(core, endpoint.address, endpoint.port, this);
   }
 
-  /** Serves `exchange` from now on: call `sendHead` at once when pooled, else after `exchange.onConnected`. */
-  begin(exchange: Exchange): void {
-    this.#exchange = exchange;
+  /** Serves `user` from now on: call `sendHead` at once when pooled, else after `user.onConnected`. */
+  begin(user: UpstreamUser): void {
+    this.#user = user;
   }
 
   /** Sends a composed head; `body` is the BODY of the request. */
@@ -110,7 +137,7 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
 
   /** Goes back to the pool. */
   release(): void {
-    this.#exchange = null;
+    this.#user = null;
     this.resume();
     if (this.#state === STATE.CLOSED) return;
     if (this.#endpoint.isRemoved || this.#core.isDraining || this.#wire.isPending) {
@@ -125,21 +152,21 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
 
   /** Leaves the exchange in the middle: the upstream sees a reset, never a request that seems complete. */
   abandon(): void {
-    this.#exchange = null;
+    this.#user = null;
     this.#shut();
     this.#wire.reset();
   }
 
   /** Closes an idle connection. */
   close(): void {
-    this.#exchange = null;
+    this.#user = null;
     this.#shut();
     this.#wire.destroy();
   }
 
   onConnect(): void {
     if (this.#state !== STATE.CONNECTING) return;
-    this.#exchange?.onConnected();
+    this.#user?.onConnected();
   }
 
   deliver(buf: Buffer, start: number, end: number): void {
@@ -160,11 +187,11 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
   }
 
   onBody(buf: Buffer, start: number, end: number): void {
-    this.#exchange?.onBody(buf, start, end);
+    this.#user?.onBody(buf, start, end);
   }
 
   onTrailers(head: Head): void {
-    this.#exchange?.onTrailers(head);
+    this.#user?.onTrailers(head);
   }
 
   onEnd(): void {
@@ -174,18 +201,18 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
     }
     if (this.#state === STATE.CLOSED) return;
     if (this.#state === STATE.BODY && this.#body.kind === BODY.CLOSE) {
-      this.#exchange?.onEnd(false);
+      this.#user?.onEnd(false);
       return;
     }
     this.#lost();
   }
 
   onPending(): void {
-    this.#exchange?.onUpstreamPending();
+    this.#user?.onUpstreamPending();
   }
 
   onDrain(): void {
-    this.#exchange?.onUpstreamDrained();
+    this.#user?.onUpstreamDrained();
   }
 
   onClose(): void {
@@ -199,16 +226,16 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
   onDeadline(): void {
     if (this.#state === STATE.IDLE) this.#drop();
     else if (this.#state === STATE.CONNECTING) this.#connectFailed(COUNTER.TIMEOUT);
-    else this.#exchange?.onTimeout();
+    else this.#user?.onTimeout();
   }
 
   onInternalError(error: unknown): void {
     this.#core.internalError("upstream", error);
-    const exchange = this.#exchange;
-    this.#exchange = null;
+    const user = this.#user;
+    this.#user = null;
     this.#shut();
     this.#wire.reset();
-    exchange?.onMalformed();
+    user?.onMalformed();
   }
 
   #process(buf: Buffer, start: number, end: number): void {
@@ -243,9 +270,9 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
       this.#malformed();
       return;
     }
-    if (body.isDone && this.#exchange !== null) {
+    if (body.isDone && this.#user !== null) {
       this.#core.deadlines.clear(this.#slot);
-      this.#exchange.onEnd(this.#isReusable && p === end);
+      this.#user.onEnd(this.#isReusable && p === end);
     }
   }
 
@@ -262,8 +289,8 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
 
   /** False when the answer may not be used. */
   #onHead(head: Head): boolean {
-    const exchange = this.#exchange;
-    if (exchange === null) return false;
+    const user = this.#user;
+    if (user === null) return false;
     const { status } = head;
     if (status < 200) {
       this.#interimBytes += head.length;
@@ -272,7 +299,7 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
         this.#malformed();
         return false;
       }
-      exchange.onInterim(head);
+      user.onInterim(head);
       return true;
     }
     const hasNoBody = this.#isHeadRequest || status === 204 || status === 304;
@@ -283,30 +310,30 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
     this.#isReusable = kind !== BODY.CLOSE && !head.hasClose && (head.minor === 1 || head.hasKeepAlive);
     this.#body.reset(kind, head.contentLength);
     this.#state = STATE.BODY;
-    exchange.onHead(head, kind, status === 204 ? -1 : head.contentLength);
-    return this.#exchange !== null;
+    user.onHead(head, kind, status === 204 ? -1 : head.contentLength);
+    return this.#user !== null;
   }
 
   #malformed(): void {
-    const exchange = this.#exchange;
-    exchange?.onMalformed();
+    const user = this.#user;
+    user?.onMalformed();
   }
 
   #lost(): void {
-    const exchange = this.#exchange;
+    const user = this.#user;
     const isUnanswered = !this.#hasBytes;
-    this.#exchange = null;
+    this.#user = null;
     this.#shut();
     this.#wire.destroy();
-    exchange?.onLost(isUnanswered, this.#hasServed);
+    user?.onLost(isUnanswered, this.#hasServed);
   }
 
   #connectFailed(counter: number): void {
-    const exchange = this.#exchange;
-    this.#exchange = null;
+    const user = this.#user;
+    this.#user = null;
     this.#shut();
     this.#wire.destroy();
-    exchange?.onConnectFailed(counter);
+    user?.onConnectFailed(counter);
   }
 
   /** Leaves the pool and closes. */

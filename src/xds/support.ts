@@ -97,16 +97,16 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
   "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation": { supported: "mutations" },
   "envoy.config.common.mutation_rules.v3.HeaderMutation": { supported: "remove", refused: "append" },
   [`${ROUTE}RouteConfiguration`]: {
-    supported: "name virtual_hosts ignore_port_in_host_matching validate_clusters",
+    supported: "name virtual_hosts ignore_port_in_host_matching validate_clusters request_mirror_policies",
     harmless: "metadata max_direct_response_body_size_bytes most_specific_header_mutations_wins",
     refused:
-      "internal_only_headers response_headers_to_add response_headers_to_remove request_headers_to_add request_headers_to_remove request_mirror_policies typed_per_filter_config",
+      "internal_only_headers response_headers_to_add response_headers_to_remove request_headers_to_add request_headers_to_remove typed_per_filter_config",
   },
   [`${ROUTE}VirtualHost`]: {
-    supported: "name domains routes",
+    supported: "name domains routes request_mirror_policies",
     harmless: "metadata per_request_buffer_limit_bytes",
     refused:
-      "require_tls request_headers_to_add response_headers_to_add response_headers_to_remove request_headers_to_remove include_request_attempt_count typed_per_filter_config retry_policy hedge_policy include_attempt_count_in_response request_mirror_policies",
+      "require_tls request_headers_to_add response_headers_to_add response_headers_to_remove request_headers_to_remove include_request_attempt_count typed_per_filter_config retry_policy hedge_policy include_attempt_count_in_response",
   },
   [`${ROUTE}Route`]: {
     supported: "name match route",
@@ -129,12 +129,20 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
   },
   "envoy.type.v3.Int64Range": { supported: "start end" },
   [`${ROUTE}RouteAction`]: {
-    supported: "cluster weighted_clusters timeout idle_timeout retry_policy cluster_not_found_response_code",
+    supported:
+      "cluster weighted_clusters timeout idle_timeout retry_policy cluster_not_found_response_code request_mirror_policies",
     harmless: "upgrade_configs",
     refused:
-      "cluster_header metadata_match prefix_rewrite host_rewrite_literal auto_host_rewrite host_rewrite_header host_rewrite_path_regex priority hash_policy hedge_policy request_mirror_policies regex_rewrite max_stream_duration append_x_forwarded_host",
+      "cluster_header metadata_match prefix_rewrite host_rewrite_literal auto_host_rewrite host_rewrite_header host_rewrite_path_regex priority hash_policy hedge_policy regex_rewrite max_stream_duration append_x_forwarded_host",
     only: { cluster_not_found_response_code: [0] },
   },
+  [`${ROUTE}RouteAction.RequestMirrorPolicy`]: {
+    supported: "cluster runtime_fraction disable_shadow_host_suffix_append",
+    harmless: "trace_sampled",
+    refused: "cluster_header",
+  },
+  [`${CORE}RuntimeFractionalPercent`]: { supported: "default_value", harmless: "runtime_key" },
+  "envoy.type.v3.FractionalPercent": { supported: "numerator denominator" },
   [`${ROUTE}WeightedCluster`]: {
     supported: "clusters total_weight",
     harmless: "runtime_key_prefix",

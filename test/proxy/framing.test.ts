@@ -229,6 +229,7 @@ async function startTlsProxy(t: Test, originPort: number): Promise<number> {
     split: { targets: [target], bounds: Float64Array.of(1), total: 1 },
     timeoutMs: 0,
     idleTimeoutMs: 0,
+    mirrors: [],
   };
   listener.hosts = { ...listener.hosts, any: { name: "v", routes: [route] } };
   const { keyPem, certPem } = await createCertificate(Date.now());

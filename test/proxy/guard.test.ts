@@ -48,6 +48,7 @@ async function startCore(
     split: { targets: [target], bounds: Float64Array.of(1), total: 1 },
     timeoutMs: 0,
     idleTimeoutMs: 0,
+    mirrors: [],
   };
   listener.hosts = { ...listener.hosts, any: { name: "v", routes: [route] } };
   await listener.open();
