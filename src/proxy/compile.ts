@@ -108,10 +108,11 @@ export function compileCluster(cluster: Cluster): CompiledCluster {
       ? []
       : addressesOf(cluster.loadAssignment, "load_assignment.", problems);
   const policy = cluster.lbPolicy === Cluster_LbPolicy.LEAST_REQUEST ? "leastRequest" : "roundRobin";
+  const bufferBytes = cluster.perConnectionBufferLimitBytes ?? DEFAULT_CLUSTER_OPTIONS.bufferBytes;
   problems.throwIfAny();
   return {
     name: cluster.name,
-    options: { ...DEFAULT_CLUSTER_OPTIONS, policy, connectTimeoutMs },
+    options: { ...DEFAULT_CLUSTER_OPTIONS, policy, connectTimeoutMs, bufferBytes },
     endpoints: isEds
       ? { kind: "eds", name: cluster.edsClusterConfig?.serviceName || cluster.name }
       : { kind: "static", addresses },

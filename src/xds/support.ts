@@ -160,9 +160,10 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
     only: { retry_on: ["connect-failure"], num_retries: [1] },
   },
   [`${CLUSTER}Cluster`]: {
-    supported: "name type eds_cluster_config connect_timeout lb_policy load_assignment lrs_server",
+    supported:
+      "name type eds_cluster_config connect_timeout lb_policy load_assignment lrs_server per_connection_buffer_limit_bytes",
     harmless:
-      "metadata alt_stat_name wait_for_warm_on_init cleanup_interval per_connection_buffer_limit_bytes dns_refresh_rate dns_lookup_family respect_dns_ttl close_connections_on_host_health_failure ignore_health_on_host_removal common_lb_config",
+      "metadata alt_stat_name wait_for_warm_on_init cleanup_interval dns_refresh_rate dns_lookup_family respect_dns_ttl close_connections_on_host_health_failure ignore_health_on_host_removal common_lb_config",
     refused:
       "health_checks max_requests_per_connection circuit_breakers http_protocol_options http2_protocol_options outlier_detection ring_hash_lb_config least_request_lb_config maglev_lb_config round_robin_lb_config transport_socket common_http_protocol_options upstream_connection_options typed_extension_protocol_options",
     only: { type: [0, 3], lb_policy: [0, 1] },

@@ -287,6 +287,26 @@ export const CASES: readonly Case[] = [
 ];
 
 /** Two clusters by weight, one of weight 0. */
+/** Requests go to `a`, copies to `b` and, with the host as it is, to `c`. */
+export const MIRRORED = `${LISTENER}
+                route_config:
+                  name: local
+                  ignore_port_in_host_matching: true
+                  virtual_hosts:
+                    - name: all
+                      domains: ["*"]
+                      request_mirror_policies: [{ cluster: d }]
+                      routes:
+                        - match: { prefix: / }
+                          route:
+                            cluster: a
+                            request_mirror_policies:
+                              - { cluster: b }
+                              - { cluster: c, disable_shadow_host_suffix_append: true, runtime_fraction: { default_value: { numerator: 10000, denominator: TEN_THOUSAND } } }
+                              - { cluster: d, runtime_fraction: { default_value: { numerator: 0 } } }
+  clusters:${PLAIN}
+`;
+
 export const WEIGHTED = `${LISTENER}
                 route_config:
                   name: local

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { type Test, test } from "tap";
 import { requireEnvoy, startEnvoy } from "../support/envoy.ts";
 import { run } from "../support/up.ts";
-import { CASES, type Request, WEIGHTED } from "./envoy.cases.ts";
+import { CASES, MIRRORED, type Request, WEIGHTED } from "./envoy.cases.ts";
 
 const TALK_MS = 8_000;
 const START_MS = 30_000;
@@ -78,6 +78,21 @@ function withoutClient(name: string, value: string): string {
   return name.toLowerCase() === "x-forwarded-for"
     ? value.replace(/, */g, ", ").replace(/[^, ]+$/, "CLIENT")
     : value;
+}
+
+/** A backend that tells of each request that it got whole: its name, host, method, target, body. */
+function recorder(t: Test, backend: string, tell: (copy: string) => void): Promise<number> {
+  const server = createHttpServer((request, response) => {
+    let body = "";
+    request.on("data", (chunk: Buffer) => {
+      body += chunk.toString();
+    });
+    request.once("end", () => {
+      tell(`${backend} ${request.headers.host} ${request.method} ${request.url} ${body}`);
+      response.end();
+    });
+  });
+  return listen(t, server);
 }
 
 /** A backend that does with a request what its name says. */
@@ -274,6 +289,39 @@ test("bootstrap: weir and Envoy split by the same weights", { timeout: 120_000 }
     // Four standard deviations of 2 000 picks at a quarter.
     t.ok(Math.abs(b - 500) < 78, `${who === "weir" ? "weir" : "Envoy"}: ${b} of 2000 on the quarter`);
   }
+});
+
+test("bootstrap: weir and Envoy send the same copies to mirrors", { timeout: 120_000 }, async (t) => {
+  const program = await requireEnvoy(t);
+  if (program === undefined) return;
+  const ports: Record<string, number> = { ...(await backends(t)) };
+  let copies: string[] = [];
+  for (const name of ["b", "c", "d"]) ports[name] = await recorder(t, name, (copy) => copies.push(copy));
+  const hosts = ["shop.example", "shop.example:8080", "[::1]:80"];
+  const text = filled(MIRRORED, ports);
+  const copiesOf = (who: string): Promise<readonly string[]> =>
+    served(t, who, text, ports, async () => {
+      copies = [];
+      for (const host of hosts) {
+        const seen = await ask(ports.port ?? 0, {
+          line: "POST /thing?q=1",
+          host,
+          headers: ["content-length: 5"],
+          body: "hello",
+        });
+        t.match(seen, { status: 200, backend: "a" });
+      }
+      for (const untilMs = Date.now() + TALK_MS; copies.length < 2 * hosts.length && Date.now() < untilMs; )
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      return copies.sort();
+    });
+  const weir = await copiesOf("weir");
+  t.strictSame(weir.slice(0, 2), [
+    "b [::1]:80 POST /thing?q=1 hello",
+    "b shop.example-shadow POST /thing?q=1 hello",
+  ]);
+  // Envoy puts the suffix behind an IPv6 address too, which makes it no address.
+  t.strictSame(weir, (await copiesOf(program)).map((copy) => copy.replace("[::1]-shadow", "[::1]")).sort());
 });
 
 test("bootstrap: every deliberate difference stands in the reference", async (t) => {

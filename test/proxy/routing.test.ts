@@ -308,8 +308,30 @@ test("routing: a configuration that cannot be carried out is rejected with path 
     ],
     [
       "mirror",
-      { match: { prefix: "/" }, route: { cluster: "a", request_mirror_policies: [{ cluster: "a" }] } },
-      /route\.request_mirror_policies/,
+      {
+        match: { prefix: "/" },
+        route: {
+          cluster: "a",
+          request_mirror_policies: [
+            { cluster: "b", runtime_fraction: { default_value: { numerator: 101 } } },
+            { cluster_header: "x" },
+          ],
+        },
+      },
+      /request_mirror_policies\[1\]\.cluster_header is not supported/,
+    ],
+    [
+      "mirror of more than all",
+      {
+        match: { prefix: "/" },
+        route: {
+          cluster: "a",
+          request_mirror_policies: [
+            { cluster: "b", runtime_fraction: { default_value: { numerator: 101 } } },
+          ],
+        },
+      },
+      /request_mirror_policies\[0\]\.runtime_fraction\.default_value is more than all: 101\/100/,
     ],
     ["redirect", { match: { prefix: "/" }, redirect: { host_redirect: "x" } }, /routes\[0\]\.redirect/],
     ["no action", { match: { prefix: "/" } }, /has no route action/],
