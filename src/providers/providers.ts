@@ -4,12 +4,14 @@ import { type Metric, type MetricProvider, WEIR_TRAFFIC_METRIC } from "../api/ap
 import { createTrafficProvider } from "./traffic.ts";
 import type { TrafficReader } from "./trafficstore.ts";
 
+export { readCheckpoint, type TrafficCheckpoint } from "./checkpoint.ts";
 export { type LatencyHistogram, quantileMs } from "./histogram.ts";
+export type { TrafficScope } from "./marks.ts";
 export { RING_SECONDS, type TrafficCounts } from "./series.ts";
 export {
   MAX_PROCESSES,
   MAX_SERIES,
-  type ProcessBaseline,
+  RETURN_GRACE_MS,
   type TrafficQuery,
   type TrafficReader,
   type TrafficReport,
@@ -35,6 +37,8 @@ export interface MeasureContext {
   readonly runStartedAtMs: number;
   /** When the Rollout's current step began. */
   readonly stepStartedAtMs?: number;
+  /** Marks of the traffic counts that stand for these two instants. */
+  readonly marks?: { readonly step?: string; readonly run?: string };
   readonly nowMs: number;
   /** Kept by the measurement that is resumed. */
   readonly metadata?: Readonly<Record<string, string>>;

@@ -15,6 +15,9 @@ export interface TrafficCounts {
   readonly latency: LatencyHistogram;
 }
 
+/** Sums as JSON: names of counters as in reports, and their values. */
+export type SumsRecord = readonly (readonly [string, number])[];
+
 /** Sums that can be added to. */
 export class Sums {
   requests = 0;
@@ -45,6 +48,42 @@ export class Sums {
     for (const [boundMs, count] of other.buckets) this.add({ kind: "bucket", boundMs }, count);
   }
 
+  subtract(other: Sums): void {
+    for (const [name, value] of other.record()) this.#addNamed(name, -value);
+  }
+
+  copy(): Sums {
+    const sums = new Sums();
+    sums.merge(this);
+    return sums;
+  }
+
+  /** What is not 0. */
+  record(): SumsRecord {
+    const all: [string, number][] = [
+      ["requests", this.requests],
+      ["errors", this.errors],
+      ...STATUS_CLASSES.map((name): [string, number] => [name, this.statusClasses[name]]),
+      ...[...this.buckets].map(([boundMs, count]): [string, number] => [`le_${boundMs}`, count]),
+    ];
+    return all.filter(([, value]) => value !== 0);
+  }
+
+  /** Reads what `record` gave. */
+  static of(record: SumsRecord): Sums {
+    const sums = new Sums();
+    for (const [name, value] of record) sums.#addNamed(name, value);
+    return sums;
+  }
+
+  #addNamed(name: string, amount: number): void {
+    const bucket = name.startsWith("le_") ? Number(name.slice("le_".length)) : undefined;
+    const statusClass = STATUS_CLASSES.find((each) => each === name);
+    if (bucket !== undefined) this.add({ kind: "bucket", boundMs: bucket }, amount);
+    else if (statusClass !== undefined) this.add({ kind: "status", statusClass }, amount);
+    else if (name === "requests" || name === "errors") this.add({ kind: name }, amount);
+  }
+
   counts(): TrafficCounts {
     const boundsMs = [...this.buckets.keys()].sort((a, b) => a - b);
     return {
@@ -72,6 +111,12 @@ export class Series {
     const current = held?.second === second ? held : { second, sums: new Sums() };
     this.#ring[slot] = current;
     current.sums.add(stat, amount);
+    this.lastAtMs = Math.max(this.lastAtMs, atMs);
+  }
+
+  /** Adds what was counted some time before it was learnt at `atMs`: to the totals, and to no second. */
+  addEarlier(earlier: Sums, atMs: number): void {
+    this.totals.merge(earlier);
     this.lastAtMs = Math.max(this.lastAtMs, atMs);
   }
 

@@ -12,6 +12,8 @@ import type { TrafficReader, TrafficWindow } from "./trafficstore.ts";
 /** The proxies report about once a second: asking more often tells nothing new. */
 const RESUME_AFTER_MS = 1000;
 const DEFAULT_QUANTILE = 0.95;
+/** Counts that begin later than asked for by no more than this are called complete: the proxies' reports are as far apart. */
+const TOLERATED_DELAY_MS = 2000;
 
 type Counts = TrafficWindow & { readonly kind: "counts" };
 
@@ -33,18 +35,20 @@ function measure(reader: TrafficReader, settings: unknown, context: MeasureConte
       phase: "Error",
       message: `weir.dev/traffic: the run does not say which pods are ${metric.version}`,
     };
+  const begin = beginOf(metric, context);
   const window = reader.window({
     namespace: context.namespace,
     podHash,
     ...(context.service === undefined ? {} : { service: context.service }),
     ...(metric.route === undefined ? {} : { route: metric.route }),
-    fromMs: sinceMs(metric, context),
+    ...begin,
     toMs: context.nowMs,
   });
   const resumeAtMs = context.nowMs + RESUME_AFTER_MS;
   if (window.kind === "unavailable") return { phase: "Running", message: window.reason, resumeAtMs };
   const missing = metric.metric === "requests" ? 0 : Math.max(metric.minRequests - window.requests, 0);
   const value = resultOf(metric, window);
+  const metadata = lacksOf(window, begin.fromMs);
   if (value === undefined && window.requests > 0)
     return {
       phase: "Error",
@@ -58,6 +62,7 @@ function measure(reader: TrafficReader, settings: unknown, context: MeasureConte
       message,
       resumeAtMs,
       ...(value === undefined ? {} : { value: String(value) }),
+      ...metadata,
     };
   }
   // With requests missing the best case has a value, so the real one has too unless nothing was counted at all.
@@ -65,7 +70,16 @@ function measure(reader: TrafficReader, settings: unknown, context: MeasureConte
   const { phase, message } = isEnough
     ? context.evaluate(result)
     : { phase: "Failed" as const, message: undefined };
-  return { phase, value: String(result), ...(message === undefined ? {} : { message }) };
+  return { phase, value: String(result), ...(message === undefined ? {} : { message }), ...metadata };
+}
+
+/** What the counts lack, for the measurement's metadata: when they begin later than asked for, and whose are missing. */
+function lacksOf({ fromMs, uncounted }: Counts, askedMs: number): Pick<Outcome, "metadata"> {
+  const metadata = {
+    ...(fromMs - askedMs > TOLERATED_DELAY_MS && { countedSince: new Date(fromMs).toISOString() }),
+    ...(uncounted.length > 0 && { notCounted: uncounted.join(", ") }),
+  };
+  return Object.keys(metadata).length === 0 ? {} : { metadata };
 }
 
 function findingsText(findings: readonly Finding[]): string {
@@ -89,10 +103,15 @@ function failsWhatever(
   return best !== undefined && context.evaluate(best).phase === "Failed";
 }
 
-function sinceMs(metric: TrafficMetric, context: MeasureContext): number {
-  if (metric.since === "run") return context.runStartedAtMs;
-  if (metric.since === "step") return context.stepStartedAtMs ?? context.runStartedAtMs;
-  return context.nowMs - (parseDuration(metric.since) ?? 0);
+function beginOf(
+  metric: TrafficMetric,
+  { marks, nowMs, runStartedAtMs, stepStartedAtMs }: MeasureContext,
+): { readonly fromMs: number; readonly mark?: string } {
+  const isStep = metric.since === "step" && stepStartedAtMs !== undefined;
+  if (!isStep && metric.since !== "run" && metric.since !== "step")
+    return { fromMs: nowMs - (parseDuration(metric.since) ?? 0) };
+  const mark = isStep ? marks?.step : marks?.run;
+  return { fromMs: isStep ? stepStartedAtMs : runStartedAtMs, ...(mark !== undefined && { mark }) };
 }
 
 /** One float; undefined where there is nothing to divide by. */

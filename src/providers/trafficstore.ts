@@ -1,7 +1,9 @@
 // What the proxies count, kept by the control plane: turns cumulative reports into increments and answers for windows of time.
 // No increment is lost when a report is (the next one carries it), none is counted twice when one is repeated or overtaken, and a
-// process that restarts begins at 0 under a new epoch. After a restart of the control plane the first report of a process that was
-// there before is only a baseline, unless a persisted one says where counting had got to.
+// process that restarts begins at 0 under a new epoch. After a change of leader the first report of a process goes on from where its
+// predecessor's checkpoint says that counting had got to; without one it is only a baseline, and windows say that they begin there.
+import type { TrafficCheckpoint } from "./checkpoint.ts";
+import { isWithin, type Mark, Marks, type TrafficScope } from "./marks.ts";
 import { RING_SECONDS, Series, Sums, type TrafficCounts } from "./series.ts";
 import { parseStatName, type StatName } from "./statnames.ts";
 
@@ -15,6 +17,8 @@ export const MAX_NODES = 10_000;
 export const MAX_VALUES_PER_PROCESS = 50_000;
 /** A window is answered only while some proxy has reported within this time. */
 export const REPORTS_FRESH_MS = 30_000;
+/** After a change of leader, for so long a mark's window waits for the processes that its predecessor knew. */
+export const RETURN_GRACE_MS = 30_000;
 
 /** A report as far as it is read here. */
 export interface TrafficReport {
@@ -31,14 +35,6 @@ export interface TrafficReport {
   }[];
 }
 
-/** Where the values of a process stood; as JSON, for a store that is restarted. */
-export interface ProcessBaseline {
-  readonly nodeId: string;
-  readonly epoch: string;
-  /** By cluster, then `<route>/<counter>`. */
-  readonly values: Readonly<Record<string, Readonly<Record<string, number>>>>;
-}
-
 export interface TrafficQuery {
   readonly namespace: string;
   /** The Service in the cluster's name; all of the namespace when absent. */
@@ -47,6 +43,8 @@ export interface TrafficQuery {
   readonly route?: string;
   readonly fromMs: number;
   readonly toMs: number;
+  /** The window begins at this mark, if there is one of that name, and otherwise at `fromMs`. */
+  readonly mark?: string;
 }
 
 export type TrafficWindow =
@@ -54,6 +52,8 @@ export type TrafficWindow =
       readonly kind: "counts";
       /** Where the answer begins: later than asked for when the store does not reach back that far. */
       readonly fromMs: number;
+      /** Nodes that a predecessor knew and that have not come back: what they counted after its checkpoint is lost. */
+      readonly uncounted: readonly string[];
     })
   | { readonly kind: "unavailable"; readonly reason: string };
 
@@ -66,9 +66,13 @@ interface Process {
   readonly values: Map<string, Map<string, number>>;
   size: number;
   lastAtMs: number;
-  /** The first report of a process that may have counted before this store began. */
-  isBaselinePending: boolean;
+  /** It began after this store did, or on a node that was reporting already: all it counted is in its reports to this store. */
+  readonly isNew: boolean;
+  hasReported: boolean;
 }
+
+/** How a value of a report is taken: as counted just now, as counted since a checkpoint, or as one whose past is not known. */
+type Counting = "now" | "earlier" | "unknown";
 
 /** Keeps and answers. One per control plane; feed it every report that arrives, in any order. */
 export class TrafficStore implements TrafficReader {
@@ -77,24 +81,37 @@ export class TrafficStore implements TrafficReader {
   readonly #nodes = new Set<string>();
   readonly #series = new Map<string, Series>();
   readonly #names = new Map<string, StatName | undefined>();
+  readonly #marks = new Marks();
+  readonly #checkpoints: readonly TrafficCheckpoint[];
+  readonly #onFirstReport: () => void;
+  #hasIncrements = false;
   #lastReportAtMs: number | undefined;
   /** The latest report of a process that made way. */
   #forgottenUntilMs: number | undefined;
 
-  constructor(startedAtMs: number, baselines: readonly ProcessBaseline[] = []) {
+  /** `onFirstReport` is called when a process reports to this store for the first time: checkpoints from before do not know it. */
+  constructor(
+    startedAtMs: number,
+    checkpoints: readonly TrafficCheckpoint[] = [],
+    onFirstReport: () => void = () => undefined,
+  ) {
     this.#startedAtMs = startedAtMs;
-    for (const { nodeId, epoch, values } of baselines) {
-      const clusters = Object.entries(values).map(
-        ([cluster, each]) => [cluster, new Map(Object.entries(each))] as const,
-      );
-      const size = clusters.reduce((sum, [, each]) => sum + each.size, 0);
-      this.#nodes.add(nodeId);
-      this.#processes.set(processKey(nodeId, epoch), {
-        values: new Map(clusters),
-        size,
-        lastAtMs: startedAtMs,
-        isBaselinePending: false,
-      });
+    this.#onFirstReport = onFirstReport;
+    this.#checkpoints = checkpoints;
+    for (const { scope, marks, processes, hasIncrements } of checkpoints) {
+      for (const mark of marks)
+        this.#marks.restore({ ...mark, fromMs: hasIncrements ? startedAtMs : mark.fromMs }, scope);
+      for (const { nodeId, epoch, lastAtMs, values } of processes) {
+        const key = processKey(nodeId, epoch);
+        const known = this.#processes.get(key);
+        const process = known ?? { values: new Map(), size: 0, lastAtMs, isNew: false, hasReported: false };
+        process.lastAtMs = Math.max(process.lastAtMs, lastAtMs);
+        this.#processes.set(key, process);
+        for (const [cluster, each] of Object.entries(values)) {
+          process.values.set(cluster, new Map(Object.entries(each)));
+          process.size += Object.keys(each).length;
+        }
+      }
     }
   }
 
@@ -111,6 +128,8 @@ export class TrafficStore implements TrafficReader {
     const silentMs = query.toMs - this.#lastReportAtMs;
     if (silentMs > REPORTS_FRESH_MS)
       return { kind: "unavailable", reason: `no proxy has reported for ${Math.round(silentMs / 1000)} s` };
+    const mark = query.mark === undefined ? undefined : this.#marks.get(query.mark);
+    if (mark !== undefined) return this.#since(mark, query);
     const sums = new Sums();
     const reachMs = (Math.floor(query.toMs / 1000) - RING_REACH_SECONDS) * 1000;
     const fromMs = Math.max(query.fromMs, this.#startedAtMs, reachMs);
@@ -118,7 +137,21 @@ export class TrafficStore implements TrafficReader {
     const fromSecondMs = fromMs === this.#startedAtMs ? Math.floor(fromMs / 1000) * 1000 : fromMs;
     for (const [key, series] of this.#series)
       if (matches(key, query)) series.window(fromSecondMs, query.toMs, sums);
-    return { kind: "counts", fromMs, ...sums.counts() };
+    return { kind: "counts", fromMs, uncounted: [], ...sums.counts() };
+  }
+
+  /** Remembers the present, so that windows about a Service can begin here: at `atMs`. */
+  mark(name: string, scope: TrafficScope, atMs: number): void {
+    this.#marks.set(name, scope, atMs, this.#series);
+  }
+
+  /** When the mark of that name was made. */
+  markedAtMs(name: string): number | undefined {
+    return this.#marks.get(name)?.atMs;
+  }
+
+  unmark(name: string): void {
+    this.#marks.delete(name);
   }
 
   /** Sums since the store began, by cluster and route. */
@@ -126,22 +159,93 @@ export class TrafficStore implements TrafficReader {
     return [...this.#series].map(([key, { totals }]) => ({ ...splitKey(key), ...totals.counts() }));
   }
 
-  /** Where each process stands, to be given to the next store. */
-  baselines(): readonly ProcessBaseline[] {
-    return [...this.#processes].map(([key, { values }]) => {
-      const [nodeId = "", epoch = ""] = key.split("\n");
-      const clusters = [...values].map(([cluster, each]) => [cluster, Object.fromEntries(each)] as const);
-      return { nodeId, epoch, values: Object.fromEntries(clusters) };
-    });
+  /** Where counting about a Service stands, for the next store. A process that has not reported to this one is left out: it is not known. */
+  checkpoint(scope: TrafficScope, atMs: number): TrafficCheckpoint {
+    const processes = [...this.#processes]
+      .filter(([, { hasReported }]) => hasReported)
+      .map(([key, { lastAtMs, values }]) => {
+        const [nodeId = "", epoch = ""] = key.split("\n");
+        const own = [...values].filter(([cluster]) => isWithin(cluster, scope));
+        const each = own.map(([cluster, held]) => [cluster, Object.fromEntries(held)] as const);
+        return { nodeId, epoch, lastAtMs, values: Object.fromEntries(each) };
+      });
+    const marks = this.#marks.records(scope, this.#series);
+    return { scope, atMs, marks, processes, hasIncrements: this.#hasIncrements };
+  }
+
+  #since(mark: Mark, query: TrafficQuery): TrafficWindow {
+    const uncounted = this.#awaited(mark);
+    // A node that reports from another process has lost the one before.
+    const expected = uncounted.filter((node) => !this.#nodes.has(node));
+    if (expected.length > 0 && query.toMs - this.#startedAtMs < RETURN_GRACE_MS) {
+      const reason = `the control plane has changed hands: waiting for ${expected.join(", ")} to report again`;
+      return { kind: "unavailable", reason };
+    }
+    const sums = new Sums();
+    for (const [key, each] of this.#marks.since(mark, this.#series))
+      if (matches(key, query)) sums.merge(each);
+    return { kind: "counts", fromMs: mark.fromMs, uncounted, ...sums.counts() };
+  }
+
+  /** Nodes that were reporting when the checkpoint behind a mark was made, and have not since. */
+  #awaited({ isRestored, scope }: Mark): string[] {
+    if (!isRestored) return [];
+    const checkpoint = this.#checkpoints.find((one) => isSameScope(one.scope, scope));
+    return (checkpoint?.processes ?? [])
+      .filter(({ lastAtMs }) => lastAtMs > (checkpoint?.atMs ?? 0) - REPORTS_FRESH_MS)
+      .filter(({ nodeId, epoch }) => this.#processes.get(processKey(nodeId, epoch))?.hasReported !== true)
+      .map(({ nodeId }) => nodeId);
   }
 
   #acceptTotals(report: TrafficReport, epoch: string): void {
     const process = this.#process(report, epoch);
     for (const { cluster, cumulative } of report.clusters) {
-      for (const [name, total] of cumulative) this.#acceptTotal(process, cluster, name, total, report.atMs);
+      const counting = this.#countingOf(process, report.nodeId, epoch, cluster);
+      if (counting === "now") {
+        for (const [name, total] of cumulative) {
+          const rise = this.#rise(process, cluster, name, total);
+          if (rise !== undefined)
+            this.#seriesOf(cluster, rise.route).add(rise.stat, rise.amount, report.atMs);
+        }
+      } else this.#acceptPast(process, cluster, cumulative, counting, report.atMs);
     }
-    process.isBaselinePending = false;
+    const isFirst = !process.hasReported;
+    process.hasReported = true;
     process.lastAtMs = Math.max(process.lastAtMs, report.atMs);
+    if (isFirst) this.#onFirstReport();
+  }
+
+  /** The first report of a process from before this store: its values are of the past, known from the checkpoint on or not at all. */
+  #acceptPast(
+    process: Process,
+    cluster: string,
+    cumulative: ReadonlyMap<string, number>,
+    counting: Counting,
+    atMs: number,
+  ): void {
+    const byRoute = new Map<string, Sums>();
+    for (const [name, total] of cumulative) {
+      const rise = this.#rise(process, cluster, name, total);
+      if (rise === undefined) continue;
+      const sums = byRoute.get(rise.route) ?? new Sums();
+      byRoute.set(rise.route, sums);
+      sums.add(rise.stat, rise.amount);
+    }
+    if (counting === "unknown" && byRoute.size > 0) this.#marks.lost(cluster, atMs);
+    if (counting === "unknown") return;
+    for (const [route, sums] of byRoute) {
+      this.#seriesOf(cluster, route).addEarlier(sums, atMs);
+      this.#marks.addedEarlier(seriesKey(cluster, route), sums, atMs);
+    }
+  }
+
+  #countingOf(process: Process, nodeId: string, epoch: string, cluster: string): Counting {
+    if (process.hasReported || process.isNew) return "now";
+    const checkpoint = this.#checkpoints.find(({ scope }) => isWithin(cluster, scope));
+    if (checkpoint === undefined) return "unknown";
+    // It counts from its baseline; one that came after the checkpoint, from 0.
+    const isKnown = checkpoint.processes.some((one) => one.nodeId === nodeId);
+    return isKnown || Number.parseInt(epoch, 10) > checkpoint.atMs ? "earlier" : "unknown";
   }
 
   #process({ nodeId, atMs }: TrafficReport, epoch: string): Process {
@@ -153,33 +257,38 @@ export class TrafficStore implements TrafficReader {
     const startedAtMs = Number.parseInt(epoch, 10);
     const mayBeForgotten = this.#forgottenUntilMs !== undefined && !(startedAtMs > this.#forgottenUntilMs);
     const isNew = !mayBeForgotten && (startedAtMs >= this.#startedAtMs || this.#nodes.has(nodeId));
-    const process = { values: new Map(), size: 0, lastAtMs: atMs, isBaselinePending: !isNew };
+    const process = { values: new Map(), size: 0, lastAtMs: atMs, isNew, hasReported: false };
     if (this.#nodes.size >= MAX_NODES) this.#nodes.clear();
     this.#nodes.add(nodeId);
     this.#processes.set(key, process);
     const forgotten = evictOldest(this.#processes, MAX_PROCESSES, key);
     if (forgotten !== undefined)
-      this.#forgottenUntilMs = Math.max(this.#forgottenUntilMs ?? 0, forgotten.lastAtMs);
+      this.#forgottenUntilMs = Math.max(this.#forgottenUntilMs ?? 0, forgotten.value.lastAtMs);
     return process;
   }
 
-  #acceptTotal(process: Process, cluster: string, name: string, total: number, atMs: number): void {
+  /** By how much a value is higher than what is held of it, and holds it; undefined for one that is repeated, overtaken or not summed. */
+  #rise(
+    process: Process,
+    cluster: string,
+    name: string,
+    total: number,
+  ): (StatName & { readonly amount: number }) | undefined {
     const held = process.values.get(cluster) ?? new Map<string, number>();
     const before = held.get(name);
-    // Lower or equal: repeated, or overtaken by a later report.
-    if (!(total > (before ?? 0))) return;
+    if (!(total > (before ?? 0))) return undefined;
     if (before === undefined) {
-      if (process.size >= MAX_VALUES_PER_PROCESS) return;
+      if (process.size >= MAX_VALUES_PER_PROCESS) return undefined;
       process.size += 1;
       process.values.set(cluster, held);
     }
     held.set(name, total);
     const parsed = this.#parse(name);
-    if (process.isBaselinePending || parsed === undefined) return;
-    this.#seriesOf(cluster, parsed.route).add(parsed.stat, total - (before ?? 0), atMs);
+    return parsed === undefined ? undefined : { ...parsed, amount: total - (before ?? 0) };
   }
 
   #acceptDeltas(report: TrafficReport): void {
+    this.#hasIncrements = true;
     for (const { cluster, delta } of report.clusters) {
       const series = this.#seriesOf(cluster, "");
       series.add({ kind: "requests" }, delta.succeeded + delta.failed, report.atMs);
@@ -196,12 +305,13 @@ export class TrafficStore implements TrafficReader {
   }
 
   #seriesOf(cluster: string, route: string): Series {
-    const key = `${cluster}\n${route}`;
+    const key = seriesKey(cluster, route);
     const known = this.#series.get(key);
     if (known !== undefined) return known;
     const series = new Series();
     this.#series.set(key, series);
-    evictOldest(this.#series, MAX_SERIES, key);
+    const evicted = evictOldest(this.#series, MAX_SERIES, key);
+    if (evicted !== undefined) this.#marks.forget(evicted.key);
     return series;
   }
 }
@@ -209,6 +319,7 @@ export class TrafficStore implements TrafficReader {
 /** One slot less than the ring: the second that is being filled has taken the oldest one's place. */
 const RING_REACH_SECONDS = RING_SECONDS - 1;
 
+const seriesKey = (cluster: string, route: string): string => `${cluster}\n${route}`;
 const processKey = (nodeId: string, epoch: string): string => `${nodeId}\n${epoch}`;
 
 function splitKey(key: string): { readonly cluster: string; readonly route: string } {
@@ -230,14 +341,19 @@ function evictOldest<V extends { readonly lastAtMs: number }>(
   map: Map<string, V>,
   bound: number,
   spared: string,
-): V | undefined {
+): { readonly key: string; readonly value: V } | undefined {
   if (map.size <= bound) return undefined;
   let oldest: string | undefined;
   for (const [key, value] of map) {
     if (key === spared) continue;
     if (oldest === undefined || value.lastAtMs < (map.get(oldest)?.lastAtMs ?? 0)) oldest = key;
   }
-  const evicted = map.get(oldest ?? "");
-  map.delete(oldest ?? "");
-  return evicted;
+  const value = map.get(oldest ?? "");
+  if (oldest === undefined || value === undefined) return undefined;
+  map.delete(oldest);
+  return { key: oldest, value };
+}
+
+function isSameScope(a: TrafficScope, b: TrafficScope): boolean {
+  return a.namespace === b.namespace && a.service === b.service;
 }
