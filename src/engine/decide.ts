@@ -116,7 +116,7 @@ function planPreparing(context: Context, revision: Extract<RevisionPlan, { kind:
   return assemble(context, {
     planner: "revision",
     status: built.status,
-    actions: [...defaulted(context), ...revision.steps.actions],
+    actions: [...revision.steps.actions, ...defaulted(context)],
     events: [
       ...firstSight(context),
       ...revision.steps.events,

@@ -13,7 +13,10 @@ export interface Plan {
   readonly status: RolloutStatus;
   /** What the proxies should do; absent without weir's router, or when nothing is known yet. Publish after the status was written. */
   readonly traffic?: TrafficIntent;
-  /** Emitted in order after the last successful write of the pass; none of them when the pass is lost to a conflict. */
+  /**
+   * Emitted in order after the last successful write of the pass. When the pass is lost (to a conflict, say), only those that tell of a write
+   * that was done: they are owed, and emitted with those of the next pass that succeeds.
+   */
   readonly events: readonly PlannedEvent[];
   /** When to look again though nothing changed, epoch milliseconds; always later than the `nowMs` of the decision. */
   readonly requeueAtMs?: number;
@@ -28,6 +31,8 @@ export interface PlannedEvent {
   readonly type: "Normal" | "Warning";
   readonly reason: string;
   readonly message: string;
+  /** The action it tells of. Others tell of the status: what the next pass decides tells them anew. */
+  readonly of?: { readonly kind: Action["kind"]; readonly name: string };
 }
 
 /**

@@ -188,5 +188,6 @@ function carryOut(
     replicas,
     annotations: { ...desiredAnnotation(context, replicaSet), ...annotations },
   };
-  return { actions: [action], events: [{ type: "Normal", reason: REASONS.scalingReplicaSet, message }] };
+  const of = { kind: action.kind, name };
+  return { actions: [action], events: [{ type: "Normal", reason: REASONS.scalingReplicaSet, message, of }] };
 }

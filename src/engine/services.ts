@@ -81,7 +81,8 @@ function planService(
     reason: seen === wish ? "mark the Service as managed" : `point the Service at version ${wish}`,
   };
   const message = MESSAGES.switchedService(name, seen, wish);
-  const event: PlannedEvent = { type: "Normal", reason: REASONS.switchService, message };
+  const of = { kind: "selectPods", name: service.metadata.name } as const;
+  const event: PlannedEvent = { type: "Normal", reason: REASONS.switchService, message, of };
   return {
     actions: [action],
     events: seen === wish ? [] : [event],
