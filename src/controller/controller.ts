@@ -53,7 +53,7 @@ export interface Controller {
   isLeading(): boolean;
   /** Whether the caches hold their first lists: true of a standby as well. */
   isReady(): boolean;
-  /** What the proxies have reported since this process began to lead. */
+  /** What the proxies have reported since this process began to lead, this time. */
   readonly traffic: TrafficStore;
 }
 
@@ -72,13 +72,9 @@ export function createController(options: ControllerOptions): Controller {
   const stopping = new AbortController();
   let isReady = false;
   let isServing = false;
-  let hasLed = false;
   let term: Promise<void> = Promise.resolve();
   const onServing = (now: boolean): void => {
     isServing = now;
-    // What proxies counted before this process led is a baseline; across a gap in its own leadership it knows where counting had got to.
-    if (now && !hasLed) traffic = new TrafficStore(clock.nowMs());
-    hasLed ||= now;
     xds.setServing(now);
   };
   const election = createLeaderElection({
@@ -99,7 +95,9 @@ export function createController(options: ControllerOptions): Controller {
         xds,
         namespace,
         bindAddress,
-        traffic: () => traffic,
+        onStore: (store: TrafficStore) => {
+          traffic = store;
+        },
         onServing,
         ...(options.metrics !== undefined && { metrics: options.metrics }),
       };

@@ -11,7 +11,7 @@ import { decide } from "../engine/decide.ts";
 import { type Clock, sleep } from "../lib/clock.ts";
 import { messageOf } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
-import { createProviders, type TrafficReader } from "../providers/providers.ts";
+import { createProviders, type TrafficStore } from "../providers/providers.ts";
 import type { XdsServer } from "../xds/server.ts";
 import type { Caches } from "./caches.ts";
 import { createFreshness } from "./freshness.ts";
@@ -21,6 +21,7 @@ import { createNodeRecords } from "./noderecords.ts";
 import { observe } from "./observe.ts";
 import { createPublisher, type SnapshotServer } from "./publish.ts";
 import { type ReconcileDeps, reconcile } from "./reconcile.ts";
+import { createTrafficBook } from "./trafficbook.ts";
 import { wakeRollouts } from "./wake.ts";
 
 /** Who writes events, as Argo names it. */
@@ -41,8 +42,9 @@ export interface LeadDeps {
   /** Where proxies are written down. */
   readonly namespace: string;
   readonly bindAddress: string;
-  readonly traffic: () => TrafficReader;
   readonly metrics?: ControllerMetrics;
+  /** Load reports belong into this store from now on. Called before proxies are served. */
+  readonly onStore: (store: TrafficStore) => void;
   /** Proxies are served from now on, or no longer. */
   readonly onServing: (isServing: boolean) => void;
 }
@@ -68,6 +70,7 @@ async function leadOnce(deps: LeadDeps, signal: AbortSignal): Promise<void> {
   const events = counted(createEventRecorder({ client, clock, log, component: COMPONENT }), metrics);
   const freshness = createFreshness();
   const records = createNodeRecords({ client, clock, log, namespace });
+  const book = createTrafficBook({ client, clock, log, namespace, caches });
   const publisher = createPublisher({
     caches,
     clock,
@@ -76,11 +79,12 @@ async function leadOnce(deps: LeadDeps, signal: AbortSignal): Promise<void> {
     records,
     server: snapshotServer(xds),
     bindAddress,
+    onIntent: (key, intent) => (intent === undefined ? book.forget(key) : book.weightsSet(key, intent)),
     onAcknowledgement: (key) => rollouts.add(key),
     onInForce: (key, afterMs) => metrics?.acknowledged(key, afterMs / 1000),
   });
-  const providers = createProviders({ traffic: { window: (query) => deps.traffic().window(query) } });
-  const shared = { client, clock, log, caches, events, freshness, publisher, providers };
+  const providers = createProviders({ traffic: { window: (query) => book.store.window(query) } });
+  const shared = { client, clock, log, caches, events, freshness, publisher, book, providers };
   const first = createFirstPasses(shared, caches.rollouts.store.keys());
   const rollouts = createWorkQueue({
     clock,
@@ -113,11 +117,14 @@ async function leadOnce(deps: LeadDeps, signal: AbortSignal): Promise<void> {
   const halt = (): void => {
     onServing(false);
     for (const end of endings.splice(0)) end();
-    halted ??= Promise.all([rollouts.stop(), runs.stop(), publisher.stop()]);
+    halted ??= Promise.all([rollouts.stop(), runs.stop(), publisher.stop(), book.stop()]);
   };
   signal.addEventListener("abort", halt, { once: true });
   if (signal.aborted) halt();
   try {
+    await Promise.race([book.load(), ended]);
+    if (signal.aborted) return;
+    deps.onStore(book.store);
     rollouts.start();
     await Promise.race([first.all(signal), ended]);
     await Promise.race([publisher.start(), ended]);

@@ -40,7 +40,7 @@ import {
 import { objectId } from "./apply.ts";
 import type { Caches } from "./caches.ts";
 import type { Freshness } from "./freshness.ts";
-import type { Publisher } from "./publish.ts";
+import type { TrafficBook } from "./trafficbook.ts";
 
 /** The longest that one measurement may take, whatever its provider. */
 const MEASURE_TIMEOUT_MS = 60_000;
@@ -54,7 +54,7 @@ export interface MeasureDeps {
   readonly caches: Caches;
   readonly events: EventRecorder;
   readonly freshness: Freshness;
-  readonly publisher: Pick<Publisher, "changedAtMs">;
+  readonly book: Pick<TrafficBook, "stepBegin" | "runBegin" | "runEnded">;
   readonly providers: ProviderTable;
 }
 
@@ -63,11 +63,19 @@ export async function measureRun(deps: MeasureDeps, key: string, signal: AbortSi
   const { caches, clock, freshness } = deps;
   const passKey = `run ${key}`;
   const raw = caches.analysisRuns.store.get(key);
-  if (raw === undefined || raw.metadata.deletionTimestamp !== undefined) return freshness.forget(passKey);
+  if (raw === undefined || raw.metadata.deletionTimestamp !== undefined) {
+    deps.book.runEnded(key);
+    return freshness.forget(passKey);
+  }
   const isFresh = freshness.isFresh(passKey, () => raw.metadata.resourceVersion, clock.nowMs());
   if (!isFresh) return { requeueAfterMs: STALE_RETRY_MS };
   const run = caches.analysisRuns.read(raw);
-  if (isCompleted(run.status.phase)) return expire(deps, run, signal);
+  if (isCompleted(run.status.phase)) {
+    deps.book.runEnded(key);
+    return expire(deps, run, signal);
+  }
+  const rollout = ownerOf(caches, run);
+  if (rollout !== undefined) deps.book.runBegin(rollout, run);
 
   let current = raw;
   const before = assessRun(run, clock.nowMs());
@@ -206,7 +214,7 @@ async function take(
 }
 
 function contextOf(
-  { caches, clock, publisher }: MeasureDeps,
+  { caches, clock, book }: MeasureDeps,
   run: AnalysisRun,
   due: DueMeasurement,
   metric: AnalysisRun["spec"]["metrics"][number],
@@ -216,8 +224,8 @@ function contextOf(
   const canary = run.metadata.labels?.[POD_HASH_LABEL] ?? rollout?.status.currentPodHash;
   const stable = rollout?.status.stableRS;
   const service = rollout?.spec.strategy?.canary?.stableService;
-  const stepStartedAtMs =
-    rollout === undefined ? undefined : publisher.changedAtMs(`${namespace}/${rollout.metadata.name}`);
+  const step = rollout === undefined ? undefined : book.stepBegin(`${namespace}/${rollout.metadata.name}`);
+  const begun = rollout === undefined ? undefined : book.runBegin(rollout, run);
   const runStartedAtMs =
     Date.parse(run.status.startedAt ?? run.metadata.creationTimestamp ?? "") || clock.nowMs();
   return {
@@ -226,7 +234,11 @@ function contextOf(
     runStartedAtMs,
     podHashes: { ...(canary !== undefined && { canary }), ...(stable !== undefined && { stable }) },
     ...(service !== undefined && { service }),
-    ...(stepStartedAtMs !== undefined && { stepStartedAtMs }),
+    ...(step !== undefined && { stepStartedAtMs: step.atMs }),
+    marks: {
+      ...(step !== undefined && { step: step.mark }),
+      ...(begun !== undefined && { run: begun.mark }),
+    },
     ...(due.measurement?.metadata !== undefined && { metadata: due.measurement.metadata }),
     evaluate: (result) =>
       evaluateCondition({

@@ -2,11 +2,12 @@
 // It also says who refuses a configuration or has been silent for a while, for whoever asks why a Rollout waits.
 // Written when one of these changes, never per heartbeat; retried until it is written or overtaken by a newer list.
 import { type KubeObject, RESOURCES } from "../api/api.ts";
-import { CLUSTER_ERRORS, type ClusterClient } from "../cluster/client.ts";
+import type { ClusterClient } from "../cluster/client.ts";
 import { type Clock, sleep } from "../lib/clock.ts";
-import { isWeirError, messageOf } from "../lib/errors.ts";
+import { messageOf } from "../lib/errors.ts";
 import { isObject } from "../lib/json.ts";
 import type { Logger } from "../lib/log.ts";
+import { createConfigMapWriter } from "./configmaps.ts";
 import type { Member } from "./nodes.ts";
 
 /** On the ConfigMaps that say which proxies are connected. */
@@ -49,47 +50,8 @@ export interface NodeRecordsDeps {
 /** Makes the records of one controller. */
 export function createNodeRecords({ client, clock, log, namespace }: NodeRecordsDeps): NodeRecords {
   const loaded = new Map<string, NodeRecord>();
-  const wanted = new Map<string, { readonly body: KubeObject | undefined; readonly done: () => void }>();
   const stopping = new AbortController();
-  const writers = new Map<string, Promise<void>>();
-
-  const writeOnce = async (name: string, body: KubeObject | undefined): Promise<void> => {
-    const ref = { namespace, name };
-    if (body === undefined) return client.delete(RESOURCES.configMap, ref, { signal: stopping.signal });
-    try {
-      const patch = {
-        type: "merge",
-        body: { metadata: { labels: body.metadata.labels }, data: body.data },
-      } as const;
-      await client.patch(RESOURCES.configMap, ref, patch, { signal: stopping.signal });
-    } catch (error) {
-      if (!isWeirError(error, CLUSTER_ERRORS.notFound)) throw error;
-      await client.create(RESOURCES.configMap, body, stopping.signal);
-    }
-  };
-  const work = async (name: string): Promise<void> => {
-    for (
-      let next = wanted.get(name);
-      next !== undefined && !stopping.signal.aborted;
-      next = wanted.get(name)
-    ) {
-      try {
-        await writeOnce(name, next.body);
-        if (wanted.get(name) !== next) continue;
-        wanted.delete(name);
-        next.done();
-      } catch (error) {
-        log.warn("the list of proxies was not written, trying again", { name, error: messageOf(error) });
-        await sleep(clock, RETRY_MS, stopping.signal);
-      }
-    }
-    writers.delete(name);
-  };
-  const enqueue = (group: string, body: KubeObject | undefined, done: () => void): void => {
-    const name = recordName(group);
-    wanted.set(name, { body, done });
-    if (!writers.has(name)) writers.set(name, work(name));
-  };
+  const writer = createConfigMapWriter({ client, clock, log, namespace, what: "the list of proxies" });
 
   return {
     async load() {
@@ -110,15 +72,15 @@ export function createNodeRecords({ client, clock, log, namespace }: NodeRecords
     troubles: (group) => loaded.get(group)?.troubles ?? [],
     groups: () => [...loaded.keys()],
     write(group, members, troubles, done) {
-      enqueue(group, recordOf(namespace, { group, members, troubles }), done);
+      writer.write(recordName(group), recordOf(namespace, { group, members, troubles }), done);
     },
     forget(group) {
       loaded.delete(group);
-      enqueue(group, undefined, () => undefined);
+      writer.remove(recordName(group));
     },
     async stop() {
       stopping.abort();
-      await Promise.all(writers.values());
+      await writer.stop();
     },
   };
 }

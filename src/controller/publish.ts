@@ -2,7 +2,7 @@
 // A Gateway is rendered once in the turn of the event loop in which something changed that its last rendering had read; equal content is no new
 // publication. The intent of a Rollout is whatever its last pass set, never something read back from a cache, so an older cache cannot
 // bring an older weight back. What cannot be published leaves the last good configuration in force, and is said.
-import type { Acknowledgement, TrafficIntent } from "../api/api.ts";
+import type { Acknowledgement, Gateway, TrafficIntent } from "../api/api.ts";
 import type { EventRecorder } from "../cluster/client.ts";
 import type { Clock } from "../lib/clock.ts";
 import { jsonEqual } from "../lib/json.ts";
@@ -30,8 +30,6 @@ export interface Publisher {
   setIntent(key: string, intent: TrafficIntent): void;
   removeIntent(key: string): void;
   published(key: string): TrafficIntent | undefined;
-  /** When the intent of `key` last changed in this process. */
-  changedAtMs(key: string): number | undefined;
   /** Whether what was published for `key` is in force in every proxy that carries it. */
   acknowledgement(key: string): Acknowledgement;
   /** Renders everything, and from now on what changes; call when the caches have synced and every Rollout has been reconciled once. */
@@ -48,6 +46,8 @@ export interface PublisherDeps {
   readonly records: NodeRecords;
   /** Address that gateway listeners bind when their Gateway names none. */
   readonly bindAddress: string;
+  /** Called with every intent that is new to this publisher, or with nothing when a Rollout has none any more. */
+  readonly onIntent?: (key: string, intent: TrafficIntent | undefined) => void;
   /** Called with the key of every Rollout whose acknowledgement has changed. */
   readonly onAcknowledgement: (key: string) => void;
   /** Called when an intent has come in force everywhere, with the time since it was published. */
@@ -66,20 +66,118 @@ interface Intent {
 
 /** Makes a publisher that renders nothing yet. */
 export function createPublisher(deps: PublisherDeps): Publisher {
-  const { caches, clock, records, server } = deps;
-  const intents = new Map<string, Intent>();
-  const groups = new Map<string, Group>();
-  const endings: (() => void)[] = [];
-  const dirty = new Set<string>();
-  let isStarted = false;
-  let isStopped = false;
-  let scheduled: NodeJS.Immediate | undefined;
+  return new GatewayPublisher(deps);
+}
 
-  const verdictOf = (key: string, { intent, sinceMs, isPending }: Intent): Acknowledgement => {
+class GatewayPublisher implements Publisher {
+  readonly #deps: PublisherDeps;
+  readonly #intents = new Map<string, Intent>();
+  readonly #groups = new Map<string, Group>();
+  readonly #endings: (() => void)[] = [];
+  /** Groups to be rendered. */
+  readonly #dirty = new Set<string>();
+  #isStarted = false;
+  #isStopped = false;
+  #scheduled: NodeJS.Immediate | undefined;
+
+  constructor(deps: PublisherDeps) {
+    this.#deps = deps;
+  }
+
+  setIntent(key: string, intent: TrafficIntent): void {
+    const before = this.#intents.get(key);
+    if (before !== undefined && jsonEqual(before.intent, intent)) return;
+    const sinceMs = this.#deps.clock.nowMs();
+    this.#intents.set(key, { intent, sinceMs, isPending: true, told: "", wasInForce: false });
+    this.#deps.onIntent?.(key, intent);
+    this.#schedule(this.#groups.keys());
+  }
+
+  removeIntent(key: string): void {
+    this.#deps.onIntent?.(key, undefined);
+    if (this.#intents.delete(key)) this.#schedule(this.#groups.keys());
+  }
+
+  published(key: string): TrafficIntent | undefined {
+    return this.#intents.get(key)?.intent;
+  }
+
+  acknowledgement(key: string): Acknowledgement {
+    const entry = this.#intents.get(key);
+    if (entry === undefined) return notYet("nothing is published yet", this.#deps.clock.nowMs());
+    return this.#verdictOf(key, entry);
+  }
+
+  async start(): Promise<void> {
+    const { caches, records, server } = this.#deps;
+    await records.load();
+    if (this.#isStopped) return;
+    this.#isStarted = true;
+    this.#endings.push(watchChanges(caches, (changed) => this.#onChange(changed)));
+    this.#endings.push(server.onChange((name) => this.#groups.get(name)?.refresh()));
+    this.#render();
+    for (const name of records.groups()) if (!this.#groups.has(name)) records.forget(name);
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    clearImmediate(this.#scheduled);
+    for (const end of this.#endings.splice(0)) end();
+    for (const group of this.#groups.values()) group.stop();
+    await this.#deps.records.stop();
+  }
+
+  #onChange(changed: Changed): void {
+    const concerned = [...this.#groups.values()]
+      .filter((group) => group.reads(changed))
+      .map(({ name }) => name);
+    if (changed.kind === "Gateway") concerned.push(`gateway/${changed.name}`);
+    if (concerned.length > 0) this.#schedule(concerned);
+  }
+
+  #schedule(names: Iterable<string>): void {
+    for (const name of names) this.#dirty.add(name);
+    if (!this.#isStarted || this.#isStopped) return;
+    this.#scheduled ??= setImmediate(() => this.#render());
+  }
+
+  #render(): void {
+    this.#scheduled = undefined;
+    if (!this.#isStarted || this.#isStopped) return;
+    const intents = [...this.#intents.values()].map(({ intent }) => intent);
+    const gateways = this.#deps.caches.gateways.list().filter(isOurs);
+    for (const gateway of gateways) this.#renderGateway(gateway, intents);
+    this.#dirty.clear();
+    for (const entry of this.#intents.values()) entry.isPending = false;
+    this.#removeOthers(new Set(gateways.map(groupOf)));
+    this.#tellChanges(this.#intents.keys());
+  }
+
+  #renderGateway(gateway: Gateway, intents: readonly TrafficIntent[]): void {
+    const name = groupOf(gateway);
+    const known = this.#groups.get(name);
+    if (known !== undefined && !this.#dirty.has(name)) return;
+    const group =
+      known ??
+      createGroup(this.#deps, name, () => this.#tellChanges(this.#groups.get(name)?.carries() ?? []));
+    this.#groups.set(name, group);
+    group.render(gateway, intents, (key) => this.#intents.get(key)?.intent);
+  }
+
+  /** Groups whose Gateway's deletion was observed: caches are complete before anything is rendered. */
+  #removeOthers(present: ReadonlySet<string>): void {
+    for (const [name, group] of this.#groups) {
+      if (present.has(name)) continue;
+      this.#groups.delete(name);
+      group.remove();
+    }
+  }
+
+  #verdictOf(key: string, { intent, sinceMs, isPending }: Intent): Acknowledgement {
     if (isPending) return notYet("the weights are being published", sinceMs);
     const states: GroupState[] = [];
     let failure: string | undefined;
-    for (const group of groups.values()) {
+    for (const group of this.#groups.values()) {
       const state = group.stateOf(key, intent);
       failure ??= group.failure;
       if (state.kind === "unpublished") return notYet(state.why, sinceMs, group.name);
@@ -87,92 +185,26 @@ export function createPublisher(deps: PublisherDeps): Publisher {
     }
     if (states.length === 0 && failure !== undefined) return notYet(failure, sinceMs);
     return acknowledgementOf(states, sinceMs);
-  };
-  const tellChanges = (keys: Iterable<string>): void => {
+  }
+
+  #tellChanges(keys: Iterable<string>): void {
+    const { clock, onAcknowledgement, onInForce } = this.#deps;
     for (const key of keys) {
-      const entry = intents.get(key);
+      const entry = this.#intents.get(key);
       if (entry === undefined) continue;
-      const verdict = verdictOf(key, entry);
+      const verdict = this.#verdictOf(key, entry);
       const signature = signatureOf(verdict);
       if (signature === entry.told) continue;
-      if (verdict.kind === "yes" && !entry.wasInForce) deps.onInForce?.(key, clock.nowMs() - entry.sinceMs);
+      if (verdict.kind === "yes" && !entry.wasInForce) onInForce?.(key, clock.nowMs() - entry.sinceMs);
       entry.wasInForce ||= verdict.kind === "yes";
       entry.told = signature;
-      deps.onAcknowledgement(key);
+      onAcknowledgement(key);
     }
-  };
+  }
+}
 
-  const isOurs = (gateway: ReturnType<typeof caches.gateways.list>[number]): boolean =>
-    gateway.spec.gatewayClassName === GATEWAY_CLASS;
-  const render = (): void => {
-    scheduled = undefined;
-    if (!isStarted || isStopped) return;
-    const all = [...intents.values()].map(({ intent }) => intent);
-    const gateways = caches.gateways.list().filter(isOurs);
-    for (const gateway of gateways) {
-      const name = groupOf(gateway);
-      let group = groups.get(name);
-      if (group === undefined) {
-        group = createGroup(deps, name, () => tellChanges(groups.get(name)?.carries() ?? []));
-        groups.set(name, group);
-      } else if (!dirty.has(name)) continue;
-      group.render(gateway, all, (key) => intents.get(key)?.intent);
-    }
-    dirty.clear();
-    for (const entry of intents.values()) entry.isPending = false;
-    const present = new Set(gateways.map(groupOf));
-    for (const [name, group] of groups) {
-      if (present.has(name)) continue;
-      // The Gateway's deletion was observed: caches are complete before anything is rendered.
-      groups.delete(name);
-      group.remove();
-    }
-    tellChanges(intents.keys());
-  };
-  const schedule = (names: Iterable<string>): void => {
-    for (const name of names) dirty.add(name);
-    if (!isStarted || isStopped) return;
-    scheduled ??= setImmediate(render);
-  };
-  const onChange = (changed: Changed): void => {
-    const concerned = [...groups.values()].filter((group) => group.reads(changed)).map(({ name }) => name);
-    if (changed.kind === "Gateway") concerned.push(`gateway/${changed.name}`);
-    if (concerned.length > 0) schedule(concerned);
-  };
-
-  return {
-    setIntent(key, intent) {
-      const before = intents.get(key);
-      if (before !== undefined && jsonEqual(before.intent, intent)) return;
-      intents.set(key, { intent, sinceMs: clock.nowMs(), isPending: true, told: "", wasInForce: false });
-      schedule(groups.keys());
-    },
-    removeIntent(key) {
-      if (intents.delete(key)) schedule(groups.keys());
-    },
-    published: (key) => intents.get(key)?.intent,
-    changedAtMs: (key) => intents.get(key)?.sinceMs,
-    acknowledgement(key) {
-      const entry = intents.get(key);
-      return entry === undefined ? notYet("nothing is published yet", clock.nowMs()) : verdictOf(key, entry);
-    },
-    async start() {
-      await records.load();
-      if (isStopped) return;
-      isStarted = true;
-      endings.push(watchChanges(caches, onChange));
-      endings.push(server.onChange((name) => groups.get(name)?.refresh()));
-      render();
-      for (const name of records.groups()) if (!groups.has(name)) records.forget(name);
-    },
-    async stop() {
-      isStopped = true;
-      clearImmediate(scheduled);
-      for (const end of endings.splice(0)) end();
-      for (const group of groups.values()) group.stop();
-      await records.stop();
-    },
-  };
+function isOurs(gateway: Gateway): boolean {
+  return gateway.spec?.gatewayClassName === GATEWAY_CLASS;
 }
 
 function notYet(why: string, sinceMs: number, node = ""): Acknowledgement {
