@@ -1,4 +1,5 @@
-// Carries a plan out, in the plan's order: actions, status, traffic, events. It decides nothing: the first write that fails ends the pass.
+// Carries a plan out, in the plan's order: actions, status, traffic, events. It decides nothing: the first write that fails ends the pass, and
+// what had been written by then is told with the events of the next.
 import { type KubeObject, RESOURCES } from "../api/api.ts";
 import { type ClusterClient, type EventRecorder, subjectOf } from "../cluster/client.ts";
 import { type Action, type Plan, requestOf, type Snapshot } from "../engine/decide.ts";
@@ -8,6 +9,7 @@ import type { Logger } from "../lib/log.ts";
 import { diffMergePatch } from "../lib/patch.ts";
 import type { Freshness } from "./freshness.ts";
 import { usesWeirRouter } from "./observe.ts";
+import type { OwedEvents } from "./owedevents.ts";
 import type { Publisher } from "./publish.ts";
 
 /** No single write may take longer. */
@@ -19,6 +21,7 @@ export interface ApplyDeps {
   readonly log: Logger;
   readonly events: EventRecorder;
   readonly freshness: Freshness;
+  readonly owed: OwedEvents;
   readonly publisher: Publisher;
 }
 
@@ -31,16 +34,24 @@ export async function apply(
   signal: AbortSignal,
 ): Promise<void> {
   let rollout = snapshot.raw;
-  for (const action of plan.actions) {
-    const written = await applyAction(deps, key, action, deadline(signal));
-    deps.log.info("applied", { action: action.kind, name: action.name, reason: action.reason });
-    if (written?.kind === RESOURCES.rollout.kind) rollout = written;
+  const done: Action[] = [];
+  try {
+    for (const action of plan.actions) {
+      const written = await applyAction(deps, key, action, deadline(signal));
+      done.push(action);
+      deps.log.info("applied", { action: action.kind, name: action.name, reason: action.reason });
+      if (written?.kind === RESOURCES.rollout.kind) rollout = written;
+    }
+    rollout = await writeStatus(deps, key, snapshot, rollout, plan, deadline(signal));
+  } catch (error) {
+    deps.owed.lost(key, done, plan.events);
+    throw error;
   }
-  rollout = await writeStatus(deps, key, snapshot, rollout, plan, deadline(signal));
   if (plan.traffic !== undefined) deps.publisher.setIntent(key, plan.traffic);
   else if (!usesWeirRouter(snapshot.rollout)) deps.publisher.removeIntent(key);
   const about = subjectOf(rollout);
-  for (const { type, reason, message } of plan.events) await deps.events.record(about, type, reason, message);
+  for (const { type, reason, message } of deps.owed.settle(key, plan.events))
+    await deps.events.record(about, type, reason, message);
 }
 
 function deadline(signal: AbortSignal): AbortSignal {

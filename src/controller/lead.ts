@@ -19,6 +19,7 @@ import { measureRun } from "./measure.ts";
 import type { ControllerMetrics } from "./metrics.ts";
 import { createNodeRecords } from "./noderecords.ts";
 import { observe } from "./observe.ts";
+import { createOwedEvents } from "./owedevents.ts";
 import { createPublisher, type SnapshotServer } from "./publish.ts";
 import { type ReconcileDeps, reconcile } from "./reconcile.ts";
 import { createTrafficBook } from "./trafficbook.ts";
@@ -84,7 +85,8 @@ async function leadOnce(deps: LeadDeps, signal: AbortSignal): Promise<void> {
     onInForce: (key, afterMs) => metrics?.acknowledged(key, afterMs / 1000),
   });
   const providers = createProviders({ traffic: { window: (query) => book.store.window(query) } });
-  const shared = { client, clock, log, caches, events, freshness, publisher, book, providers };
+  const owed = createOwedEvents();
+  const shared = { client, clock, log, caches, events, freshness, owed, publisher, book, providers };
   const first = createFirstPasses(shared, caches.rollouts.store.keys());
   const rollouts = createWorkQueue({
     clock,

@@ -19,6 +19,7 @@ export async function reconcile(deps: ReconcileDeps, key: string, signal: AbortS
   const raw = caches.rollouts.store.get(key);
   if (raw === undefined) {
     freshness.forget(key);
+    deps.owed.forget(key);
     publisher.removeIntent(key);
     return;
   }

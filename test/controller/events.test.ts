@@ -1,14 +1,33 @@
 // The events that a canary's life leaves behind, as whoever watches them sees: reasons in Argo's order, none twice, none of our own.
-import { test } from "tap";
+import { type Test, test } from "tap";
 import { RESOURCES } from "../../src/api/api.ts";
-import { createReflector } from "../../src/cluster/client.ts";
+import { createReflector, type TransportRequest } from "../../src/cluster/client.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { silentLogger } from "../../src/lib/log.ts";
 import { controllerBed } from "./bed.ts";
 
-test("events: first deploy, update, pause, abort, retry and promote give exactly Argo's reasons", {
-  timeout: 60_000,
-}, async (t) => {
+const BOUNDED = { timeout: 60_000 };
+
+test(
+  "events: first deploy, update, pause, abort, retry and promote give exactly Argo's reasons",
+  BOUNDED,
+  async (t) => {
+    await live(t, () => false);
+  },
+);
+
+test("events: with every other write of the status lost, the reasons are the same", BOUNDED, async (t) => {
+  let writes = 0;
+  await live(t, ({ method, path }) => {
+    if (method !== "PATCH" || !path.includes("/rollouts/web/status")) return false;
+    writes += 1;
+    return writes % 2 === 1;
+  });
+  t.ok(writes > 10, `${writes} writes`);
+});
+
+/** A canary's life under a controller whose requests fail as `isFailing` says; its events must be Argo's. */
+async function live(t: Test, isFailing: (request: TransportRequest) => boolean): Promise<void> {
   const canary = {
     stableService: undefined,
     canaryService: undefined,
@@ -32,7 +51,8 @@ test("events: first deploy, update, pause, abort, retry and promote give exactly
   events.start();
   t.teardown(() => events.stop());
   await events.waitForSync();
-  await bed.lead();
+  const leader = await bed.lead({ isLeading: false });
+  leader.fail(isFailing);
   const act = (body: unknown) => bed.patch(RESOURCES.rollout, "web", { status: body }, "status");
   await bed.untilRollout("healthy", ({ status }) => status.phase === "Healthy");
   await bed.image("2");
@@ -71,4 +91,4 @@ test("events: first deploy, update, pause, abort, retry and promote give exactly
   await bed.until("all events are seen", () => reasons.length >= expected.length);
   await bed.holds("no more", () => reasons.length === expected.length);
   t.strictSame(reasons, expected);
-});
+}
