@@ -108,131 +108,165 @@ interface Endable {
 
 /** Builds a server; `listen` opens it. */
 export function createXdsServer(options: XdsServerOptions): XdsServer {
-  const { clock, log } = options;
   // The library would write to standard error by itself what is thrown or logged here in words of our own.
   setLogVerbosity(logVerbosity.NONE);
-  const groups = new GroupTable();
-  const nodes = new NodeTable();
-  const discovery = new Map<string, Set<DiscoveryStream>>();
-  const open = new Set<Endable>();
-  const changeListeners = new Set<(change: NodeChange) => void>();
-  const reportListeners = new Set<(report: LoadReport) => void>();
-  const maxStreams = options.maxStreams ?? MAX_STREAMS;
-  let isServing = options.isServing ?? true;
-  let closing: Promise<void> | undefined;
+  return new GrpcServer(options);
+}
 
-  const change = (kind: NodeChange["kind"], record: NodeRecord): void => {
-    for (const listener of changeListeners) listener({ kind, group: record.group, node: record.id });
-  };
-  const refusal = (): { code: status; details: string } | undefined => {
-    if (!isServing) return { code: status.UNAVAILABLE, details: "not the leader" };
-    if (open.size < maxStreams) return undefined;
-    return { code: status.RESOURCE_EXHAUSTED, details: `this server serves ${maxStreams} streams at most` };
-  };
+class GrpcServer implements XdsServer {
+  readonly #options: XdsServerOptions;
+  readonly #groups = new GroupTable();
+  readonly #nodes = new NodeTable();
+  /** The discovery streams of each group. */
+  readonly #discovery = new Map<string, Set<DiscoveryStream>>();
+  readonly #open = new Set<Endable>();
+  readonly #changeListeners = new Set<(change: NodeChange) => void>();
+  readonly #reportListeners = new Set<(report: LoadReport) => void>();
+  readonly #server: Server;
+  #isServing: boolean;
+  #closing: Promise<void> | undefined;
 
-  const serveDiscovery = (call: Discovery): void => {
-    const refused = refusal();
-    if (refused !== undefined) {
-      endCall(call, refused.code, refused.details);
-      return;
-    }
+  constructor(options: XdsServerOptions) {
+    this.#options = options;
+    this.#isServing = options.isServing ?? true;
+    this.#server = new Server({
+      "grpc.keepalive_time_ms": options.keepaliveTimeMs ?? 5_000,
+      "grpc.keepalive_timeout_ms": options.keepaliveTimeoutMs ?? 4_000,
+      "grpc.max_concurrent_streams": MAX_STREAMS_PER_CONNECTION,
+      "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
+      "grpc.max_send_message_length": -1,
+    });
+    this.#server.addService(DISCOVERY, {
+      StreamAggregatedResources: (call: Discovery) => this.#serveDiscovery(call),
+    });
+    this.#server.addService(LOAD_REPORTING, {
+      StreamLoadStats: (call: LoadReports) => this.#serveLoads(call),
+    });
+  }
+
+  listen({ host = "127.0.0.1", port = DEFAULT_XDS_PORT }: Parameters<XdsServer["listen"]>[0] = {}): Promise<{
+    readonly host: string;
+    readonly port: number;
+  }> {
+    const credentials = this.#options.credentials ?? ServerCredentials.createInsecure();
+    return bind(this.#server, host, port, credentials);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= new Promise<void>((resolve) => {
+      this.#endAll(status.UNAVAILABLE, "the server shuts down");
+      const timer = this.#options.clock.after(CLOSE_GRACE_MS, () => this.#server.forceShutdown());
+      this.#server.tryShutdown(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
+    return this.#closing;
+  }
+
+  setServing(isServing: boolean): void {
+    this.#isServing = isServing;
+    if (!isServing) this.#endAll(status.UNAVAILABLE, "not the leader");
+  }
+
+  setSnapshot(group: string, snapshot: XdsSnapshot): number {
+    const { publication, isNew } = this.#groups.publish(group, snapshot);
+    if (isNew) for (const stream of this.#discovery.get(group) ?? []) stream.publish(publication);
+    return publication.seq;
+  }
+
+  removeGroup(group: string): void {
+    this.#groups.remove(group);
+  }
+
+  publication(group: string): ReturnType<XdsServer["publication"]> {
+    return this.#groups.publication(group);
+  }
+
+  nodes(group: string): readonly NodeView[] {
+    return this.#nodes.views(group);
+  }
+
+  groups(): readonly string[] {
+    return this.#nodes.groups();
+  }
+
+  onChange(listener: (change: NodeChange) => void): () => void {
+    this.#changeListeners.add(listener);
+    return () => void this.#changeListeners.delete(listener);
+  }
+
+  onLoadReport(listener: (report: LoadReport) => void): () => void {
+    this.#reportListeners.add(listener);
+    return () => void this.#reportListeners.delete(listener);
+  }
+
+  #serveDiscovery(call: Discovery): void {
+    if (this.#isRefused(call)) return;
+    const { clock, log } = this.#options;
     const stream = new DiscoveryStream(call, {
       clock,
       log,
-      groups,
-      joined: (record) => {
-        if (nodes.add(record)?.isConnected)
-          log.warn("two streams of one node", { node: record.id, group: record.group });
-        const streams = discovery.get(record.group) ?? new Set();
-        discovery.set(record.group, streams.add(stream));
-        change("connect", record);
-      },
-      heard: change,
-      left: (record) => {
-        open.delete(stream);
-        if (record === undefined) return;
-        const streams = discovery.get(record.group);
-        streams?.delete(stream);
-        if (streams?.size === 0) discovery.delete(record.group);
-        if (nodes.leave(record, clock.nowMs())) change("disconnect", record);
-      },
+      groups: this.#groups,
+      joined: (record) => this.#joined(record, stream),
+      heard: (kind, record) => this.#tell(kind, record),
+      left: (record) => this.#left(record, stream),
     });
-    open.add(stream);
+    this.#open.add(stream);
     // The node learns that it is served even if it lacks nothing.
     call.sendMetadata(new Metadata());
-  };
-  const serveLoads = (call: LoadReports): void => {
-    const refused = refusal();
-    if (refused !== undefined) {
-      endCall(call, refused.code, refused.details);
-      return;
-    }
+  }
+
+  #joined(record: NodeRecord, stream: DiscoveryStream): void {
+    if (this.#nodes.add(record)?.isConnected)
+      this.#options.log.warn("two streams of one node", { node: record.id, group: record.group });
+    const streams = this.#discovery.get(record.group) ?? new Set();
+    this.#discovery.set(record.group, streams.add(stream));
+    this.#tell("connect", record);
+  }
+
+  #left(record: NodeRecord | undefined, stream: DiscoveryStream): void {
+    this.#open.delete(stream);
+    if (record === undefined) return;
+    const streams = this.#discovery.get(record.group);
+    streams?.delete(stream);
+    if (streams?.size === 0) this.#discovery.delete(record.group);
+    if (this.#nodes.leave(record, this.#options.clock.nowMs())) this.#tell("disconnect", record);
+  }
+
+  #serveLoads(call: LoadReports): void {
+    if (this.#isRefused(call)) return;
+    const { clock, loadReportIntervalMs = MAX_LOAD_REPORT_INTERVAL_MS } = this.#options;
     const stream: Endable = { end: (code, details) => endCall(call, code, details) };
-    open.add(stream);
+    this.#open.add(stream);
     serveLoadReports(call, {
       clock,
-      intervalMs: Math.min(
-        options.loadReportIntervalMs ?? MAX_LOAD_REPORT_INTERVAL_MS,
-        MAX_LOAD_REPORT_INTERVAL_MS,
-      ),
+      intervalMs: Math.min(loadReportIntervalMs, MAX_LOAD_REPORT_INTERVAL_MS),
       take: (report) => {
-        nodes.touch(report.group, report.nodeId, report.atMs);
-        for (const listener of reportListeners) listener(report);
+        this.#nodes.touch(report.group, report.nodeId, report.atMs);
+        for (const listener of this.#reportListeners) listener(report);
       },
-      left: () => open.delete(stream),
+      left: () => this.#open.delete(stream),
     });
-  };
+  }
 
-  const server = new Server({
-    "grpc.keepalive_time_ms": options.keepaliveTimeMs ?? 5_000,
-    "grpc.keepalive_timeout_ms": options.keepaliveTimeoutMs ?? 4_000,
-    "grpc.max_concurrent_streams": MAX_STREAMS_PER_CONNECTION,
-    "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
-    "grpc.max_send_message_length": -1,
-  });
-  server.addService(DISCOVERY, { StreamAggregatedResources: serveDiscovery });
-  server.addService(LOAD_REPORTING, { StreamLoadStats: serveLoads });
+  /** Ends a call that cannot be served now. */
+  #isRefused(call: Discovery | LoadReports): boolean {
+    const maxStreams = this.#options.maxStreams ?? MAX_STREAMS;
+    if (!this.#isServing) endCall(call, status.UNAVAILABLE, "not the leader");
+    else if (this.#open.size >= maxStreams)
+      endCall(call, status.RESOURCE_EXHAUSTED, `this server serves ${maxStreams} streams at most`);
+    else return false;
+    return true;
+  }
 
-  const endAll = (code: status, details: string): void => {
-    for (const stream of [...open]) stream.end(code, details);
-  };
+  #tell(kind: NodeChange["kind"], { group, id }: NodeRecord): void {
+    for (const listener of this.#changeListeners) listener({ kind, group, node: id });
+  }
 
-  return {
-    listen: ({ host = "127.0.0.1", port = DEFAULT_XDS_PORT } = {}) =>
-      bind(server, host, port, options.credentials ?? ServerCredentials.createInsecure()),
-    close() {
-      closing ??= new Promise<void>((resolve) => {
-        endAll(status.UNAVAILABLE, "the server shuts down");
-        const timer = clock.after(CLOSE_GRACE_MS, () => server.forceShutdown());
-        server.tryShutdown(() => {
-          timer.cancel();
-          resolve();
-        });
-      });
-      return closing;
-    },
-    setServing(next) {
-      isServing = next;
-      if (!next) endAll(status.UNAVAILABLE, "not the leader");
-    },
-    setSnapshot(group, snapshot) {
-      const { publication, isNew } = groups.publish(group, snapshot);
-      if (isNew) for (const stream of discovery.get(group) ?? []) stream.publish(publication);
-      return publication.seq;
-    },
-    removeGroup: (group) => groups.remove(group),
-    publication: (group) => groups.publication(group),
-    nodes: (group) => nodes.views(group),
-    groups: () => nodes.groups(),
-    onChange(listener) {
-      changeListeners.add(listener);
-      return () => void changeListeners.delete(listener);
-    },
-    onLoadReport(listener) {
-      reportListeners.add(listener);
-      return () => void reportListeners.delete(listener);
-    },
-  };
+  #endAll(code: status, details: string): void {
+    for (const stream of [...this.#open]) stream.end(code, details);
+  }
 }
 
 function endCall(call: Discovery | LoadReports, code: status, details: string): void {
