@@ -25,7 +25,7 @@ export function addProxy(program: Command, cli: Cli): void {
     .option("--log-level <level>", "error, warn, info or debug", levelFlag, "info")
     .option("--log-format <format>", "text or json", formatFlag, "text")
     .action(async (flags: ProxyFlags) => {
-      const bootstrap = readBootstrap(await read(flags.config), flags.config, flags);
+      const bootstrap = await readBootstrap(await read(flags.config), flags.config, flags);
       await runProxy(bootstrap, { clock: systemClock, log: loggerFor(cli, flags) }, cli.signal);
     });
 }

@@ -1,23 +1,16 @@
 // Reads an Envoy v3 bootstrap (YAML or JSON, snake_case or camelCase) within the subset that weir's proxy carries out; see
 // docs/reference/bootstrap.md. A field that is unknown, not supported or of a wrong form is an error that names file, line, column and
-// field: a bootstrap is never half obeyed. Pure.
-import type { DescMessage, JsonValue } from "@bufbuild/protobuf";
+// field: a bootstrap is never half obeyed. What is JSON and right takes a short way: the YAML library would stay in an idle proxy's memory.
+import type { JsonValue } from "@bufbuild/protobuf";
 import { create, fromJson } from "@bufbuild/protobuf";
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Node as YamlNode } from "yaml";
-import { messageOf, WeirError } from "../lib/errors.ts";
 import { isObject } from "../lib/json.ts";
+import { locate, type Problem } from "./bootstrapproblems.ts";
 import { type Bootstrap, BootstrapSchema } from "./gen/envoy/config/bootstrap/v3/bootstrap_pb.ts";
 import { type Cluster, Cluster_DiscoveryType } from "./gen/envoy/config/cluster/v3/cluster_pb.ts";
 import { type ApiConfigSource, NodeSchema } from "./gen/envoy/config/core/v3/core_pb.ts";
 import { registry } from "./messages.ts";
 import { unknownClusters } from "./staticroutes.ts";
 import { unsupportedIn } from "./support.ts";
-
-/** Code of every bootstrap that is refused. */
-export const BOOTSTRAP_INVALID = "WEIR_ERR_XDS_BOOTSTRAP";
-/** Problems that one error names. */
-const MAX_PROBLEMS = 10;
-const MAX_ALIASES = 100;
 
 /** Where the control plane is. */
 export interface ControlPlane {
@@ -37,45 +30,54 @@ export interface NodeOverride {
   readonly serviceCluster?: string;
 }
 
-interface Problem {
-  readonly path: string;
-  readonly why: string;
+type Taken =
+  | { readonly kind: "good"; readonly bootstrap: Bootstrap }
+  | { readonly kind: "refused"; readonly problems: readonly Problem[] };
+
+/** Reads and checks. `file` is named in errors. Rejects with BOOTSTRAP_INVALID. */
+export async function readBootstrap(
+  text: string,
+  file: string,
+  override: NodeOverride = {},
+): Promise<Bootstrap> {
+  const plain = plainJson(text);
+  const quick = plain === undefined ? undefined : take(plain, override);
+  if (quick?.kind === "good") return quick.bootstrap;
+  const { readSource } = await import("./bootstrapsource.ts");
+  const { json, refuse } = readSource(text, file);
+  const taken = take(json, override);
+  if (taken.kind === "refused") throw refuse(taken.problems);
+  return taken.bootstrap;
 }
 
-/** Reads and checks. `file` is named in errors. Throws BOOTSTRAP_INVALID. */
-export function readBootstrap(text: string, file: string, override: NodeOverride = {}): Bootstrap {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  const refuse = (problems: readonly Problem[], offsets: ReadonlyMap<string, number>): WeirError => {
-    const named = problems.slice(0, MAX_PROBLEMS).map(({ path, why }) => {
-      const { line, col } = lines.linePos(offsetOf(path, offsets));
-      return `${file}:${line}:${col}: ${path === "" ? "the bootstrap" : path} ${why}`;
+/** The value of a JSON text in which no object names a key twice; undefined for every other text. */
+function plainJson(text: string): JsonValue | undefined {
+  let keys = 0;
+  try {
+    const json: JsonValue = JSON.parse(text, (_key, value: unknown) => {
+      if (isObject(value)) keys += Object.keys(value).length;
+      return value;
     });
-    if (problems.length > MAX_PROBLEMS) named.push(`and ${problems.length - MAX_PROBLEMS} more`);
-    return new WeirError({ code: BOOTSTRAP_INVALID, source: "user", message: named.join("\n") });
-  };
-  const [syntax] = document.errors;
-  if (syntax !== undefined)
-    throw refuse([{ path: "", why: `is not YAML: ${syntax.message}` }], new Map([["", syntax.pos[0]]]));
-  const found: Found = { problems: [], offsets: new Map() };
-  if (isMap(document.contents))
-    indexMessage(document.contents, BootstrapSchema, "", found, (node) =>
-      isAlias(node) ? node.resolve(document) : node,
+    // In JSON a string before a colon is a key, and a key that comes again leaves no trace in the value.
+    const written = [...text.matchAll(/"(?:[^"\\]|\\.)*"(\s*:)?/g)].filter(
+      ([, colon]) => colon !== undefined,
     );
-  else found.problems.push({ path: "", why: "is no mapping" });
-  if (found.problems.length > 0) throw refuse(found.problems, found.offsets);
-  // The YAML library types its result as any; proto-JSON takes what JSON can hold and refuses the rest.
-  const json = document.toJS({ maxAliasCount: MAX_ALIASES }) as JsonValue;
+    return written.length === keys ? json : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function take(json: JsonValue, override: NodeOverride): Taken {
   let bootstrap: Bootstrap;
   try {
     bootstrap = fromJson(BootstrapSchema, json, { registry });
   } catch {
-    throw refuse([locate(BootstrapSchema, json, "")], found.offsets);
+    return { kind: "refused", problems: [locate(BootstrapSchema, json, "")] };
   }
   applyOverride(bootstrap, override);
   const problems = [...unsupportedFieldsOf(bootstrap), ...contradictions(bootstrap)];
-  if (problems.length > 0) throw refuse(problems, found.offsets);
-  return bootstrap;
+  return problems.length > 0 ? { kind: "refused", problems } : { kind: "good", bootstrap };
 }
 
 function applyOverride(bootstrap: Bootstrap, { serviceNode, serviceCluster }: NodeOverride): void {
@@ -168,113 +170,4 @@ function contradictions(bootstrap: Bootstrap): readonly Problem[] {
       why: "has no listeners: neither static_resources.listeners nor dynamic_resources.lds_config",
     });
   return problems;
-}
-
-interface Found {
-  readonly problems: Problem[];
-  /** Where each field's key stands, by path. */
-  readonly offsets: Map<string, number>;
-}
-
-type Resolve = (node: unknown) => unknown;
-
-/** Notes where the fields of a mapping stand, and names those that the schema does not know. */
-function indexMessage(node: YamlNode, schema: DescMessage, at: string, found: Found, resolve: Resolve): void {
-  if (!isMap(node)) return;
-  const typeUrl = schema.typeName === "google.protobuf.Any" ? node.get("@type") : undefined;
-  let known: DescMessage | undefined = schema;
-  if (typeof typeUrl === "string") {
-    known = registry.getMessage(typeUrl.slice(typeUrl.lastIndexOf("/") + 1));
-    if (known === undefined)
-      found.problems.push({ path: at, why: `is a ${typeUrl}, which this proxy does not know` });
-  }
-  // These have a form of their own in JSON.
-  if (known === undefined || known.typeName.startsWith("google.protobuf.")) return;
-  for (const { key, value } of node.items) {
-    if (!isScalar(key) || key.value === "@type") continue;
-    const name = String(key.value);
-    const field = known.fields.find((one) => one.name === name || one.jsonName === name);
-    const path = at === "" ? (field?.name ?? name) : `${at}.${field?.name ?? name}`;
-    found.offsets.set(path, key.range?.[0] ?? 0);
-    if (field === undefined) {
-      found.problems.push({ path, why: `is not a field of ${known.typeName} that this proxy knows` });
-      continue;
-    }
-    const inner = resolve(value);
-    const schemaOfValue = field.message;
-    if (schemaOfValue === undefined) continue;
-    if (field.fieldKind === "message") indexOne(inner, schemaOfValue, path, found, resolve);
-    if (field.fieldKind === "list" && isSeq(inner))
-      for (const [index, item] of inner.items.entries())
-        indexOne(resolve(item), schemaOfValue, `${path}[${index}]`, found, resolve);
-    if (field.fieldKind === "map" && isMap(inner))
-      for (const pair of inner.items)
-        indexOne(
-          resolve(pair.value),
-          schemaOfValue,
-          `${path}[${JSON.stringify(String(pair.key))}]`,
-          found,
-          resolve,
-        );
-  }
-}
-
-function indexOne(node: unknown, schema: DescMessage, path: string, found: Found, resolve: Resolve): void {
-  if (!isMap(node)) return;
-  found.offsets.set(path, found.offsets.get(path) ?? node.range?.[0] ?? 0);
-  indexMessage(node, schema, path, found, resolve);
-}
-
-/** The offset of a path, or of the nearest field around it. */
-function offsetOf(path: string, offsets: ReadonlyMap<string, number>): number {
-  for (let at = path; at !== ""; at = at.replace(/(\.[^.[\]"]+|\[[^[\]]*\]|^[^.[]+)$/, "")) {
-    const offset = offsets.get(at);
-    if (offset !== undefined) return offset;
-  }
-  return offsets.get("") ?? 0;
-}
-
-/** Finds the innermost value that does not have the form its field asks for. */
-function locate(schema: DescMessage, json: JsonValue, at: string): Problem {
-  if (isObject(json) && !schema.typeName.startsWith("google.protobuf.")) {
-    for (const [key, value] of Object.entries(json)) {
-      const field = schema.fields.find((one) => one.name === key || one.jsonName === key);
-      if (field === undefined) continue;
-      // A part of a JSON value is a JSON value.
-      const part = { [key]: value } as JsonValue;
-      if (problemOf(schema, part) === undefined) continue;
-      const path = at === "" ? field.name : `${at}.${field.name}`;
-      if (field.message === undefined) return { path, why: problemOf(schema, part) ?? "" };
-      if (field.fieldKind === "message") return locateAny(field.message, value as JsonValue, path);
-      if (field.fieldKind === "list" && Array.isArray(value)) {
-        const items: readonly JsonValue[] = value;
-        const message = field.message;
-        const index = items.findIndex((item) => problemOf(message, item) !== undefined);
-        if (index >= 0) return locateAny(message, items[index] ?? null, `${path}[${index}]`);
-      }
-      return { path, why: problemOf(schema, part) ?? "" };
-    }
-  }
-  return { path: at, why: problemOf(schema, json) ?? "is not what proto-JSON allows here" };
-}
-
-/** As `locate`, and through an Any into what it holds. */
-function locateAny(schema: DescMessage, json: JsonValue, at: string): Problem {
-  if (schema.typeName !== "google.protobuf.Any" || !isObject(json)) return locate(schema, json, at);
-  const { "@type": typeUrl, ...rest } = json;
-  const inner =
-    typeof typeUrl === "string"
-      ? registry.getMessage(typeUrl.slice(typeUrl.lastIndexOf("/") + 1))
-      : undefined;
-  // What is left of a JSON object is one.
-  return inner === undefined ? locate(schema, json, at) : locate(inner, rest as JsonValue, at);
-}
-
-function problemOf(schema: DescMessage, json: JsonValue): string | undefined {
-  try {
-    fromJson(schema, json, { registry });
-    return undefined;
-  } catch (error) {
-    return `has a wrong value: ${messageOf(error)}`;
-  }
 }

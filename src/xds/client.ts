@@ -14,7 +14,7 @@ import {
 } from "@grpc/grpc-js";
 import { backoffMs } from "../lib/backoff.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
-import { messageOf } from "../lib/errors.ts";
+import { isWeirError, messageOf } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
 import { type Answer, Assembly, type XdsUpdate } from "./assembly.ts";
 import type { Node } from "./gen/envoy/config/core/v3/core_pb.ts";
@@ -29,7 +29,8 @@ import { DISCOVERY } from "./services.ts";
 
 export type { XdsUpdate } from "./assembly.ts";
 export type { ControlPlane } from "./bootstrap.ts";
-export { BOOTSTRAP_INVALID, controlPlaneOf, readBootstrap } from "./bootstrap.ts";
+export { controlPlaneOf, readBootstrap } from "./bootstrap.ts";
+export { BOOTSTRAP_INVALID } from "./bootstrapproblems.ts";
 export type { LoadSample } from "./loadreporter.ts";
 export { EPOCH_KEY } from "./nodes.ts";
 
@@ -44,7 +45,10 @@ const MAX_WORDS = 4_000;
 const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
 
 /** Whether a configuration is in force in all workers, or why not: then what was in force before still is. */
-export type Verdict = { readonly kind: "ok" } | { readonly kind: "rejected"; readonly message: string };
+export type Verdict =
+  | { readonly kind: "ok" }
+  /** `isTransient`: the same may succeed later, as with a port that another process has; the server may offer it again. */
+  | { readonly kind: "rejected"; readonly message: string; readonly isTransient?: boolean };
 
 export interface XdsClientOptions {
   /** `host:port`, at least one; a name that stands for several addresses counts as all of them. */
@@ -214,7 +218,7 @@ class AdsClient implements XdsClient {
 
   #answer(answers: readonly Answer[], node?: Node): void {
     let first = node;
-    for (const { kind, version, nonce, names, rejection } of answers) {
+    for (const { kind, version, nonce, names, rejection, isTransient } of answers) {
       const request = create(DiscoveryRequestSchema, {
         typeUrl: TYPE_URLS[kind],
         versionInfo: version,
@@ -228,7 +232,7 @@ class AdsClient implements XdsClient {
         const message = rejection.slice(0, MAX_WORDS);
         request.errorDetail = {
           $typeName: "google.rpc.Status",
-          code: status.INVALID_ARGUMENT,
+          code: isTransient === true ? status.UNAVAILABLE : status.INVALID_ARGUMENT,
           message,
           details: [],
         };
@@ -257,7 +261,11 @@ class AdsClient implements XdsClient {
       // A stream that ended meanwhile took its pending responses along; the next one says anew what is in force.
       if (this.#isClosed) return;
       if (call !== this.#call) continue;
-      this.#answer(verdict.kind === "ok" ? this.#assembly.accept() : this.#assembly.reject(verdict.message));
+      this.#answer(
+        verdict.kind === "ok"
+          ? this.#assembly.accept()
+          : this.#assembly.reject(verdict.message, verdict.isTransient),
+      );
     }
     this.#warmTimer?.cancel();
     const { wakeAtMs } = this.#assembly;
@@ -269,7 +277,8 @@ class AdsClient implements XdsClient {
     try {
       return await this.#options.onUpdate(update);
     } catch (error) {
-      return { kind: "rejected", message: messageOf(error) };
+      const isTransient = isWeirError(error) && error.retry === "yes";
+      return { kind: "rejected", message: messageOf(error), isTransient };
     }
   }
 }

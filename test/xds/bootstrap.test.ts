@@ -42,9 +42,11 @@ static_resources:
               - endpoint: { address: { socket_address: { address: "::1", port_value: 18001 } } }
 `;
 
-function errorOf(text: string): string {
+const LISTEN = { socket_address: { address: "127.0.0.1", port_value: 8000 } };
+
+async function errorOf(text: string, file = "boot.yaml"): Promise<string> {
   try {
-    readBootstrap(text, "boot.yaml");
+    await readBootstrap(text, file);
   } catch (error) {
     if (isWeirError(error, BOOTSTRAP_INVALID)) return error.message;
     throw error;
@@ -60,8 +62,8 @@ function edited(part: string, line: string): { readonly text: string; readonly a
   return { text: lines.join("\n"), at: index + 1 };
 }
 
-test("bootstrap: names the node, the admin address and the control plane", (t) => {
-  const bootstrap = readBootstrap(GATEWAY, "boot.yaml");
+test("bootstrap: names the node, the admin address and the control plane", async (t) => {
+  const bootstrap = await readBootstrap(GATEWAY, "boot.yaml");
   t.match(bootstrap.node, {
     id: "default/web-1",
     cluster: "gateway/default/web",
@@ -73,15 +75,17 @@ test("bootstrap: names the node, the admin address and the control plane", (t) =
     reportsLoad: true,
   });
   t.equal(durationMs(bootstrap.staticResources?.clusters[0]?.connectTimeout), 250);
-  t.end();
 });
 
 test("bootstrap: the command line names the node where replicas share a file", async (t) => {
   const shared = GATEWAY.replace("  id: default/web-1\n", "");
-  t.throws(() => readBootstrap(shared, "boot.yaml"), { message: /node must have an id/ });
-  const named = readBootstrap(shared, "boot.yaml", { serviceNode: "default/web-2" });
+  await t.rejects(readBootstrap(shared, "boot.yaml"), { message: /node must have an id/ });
+  const named = await readBootstrap(shared, "boot.yaml", { serviceNode: "default/web-2" });
   t.match(named.node, { id: "default/web-2", cluster: "gateway/default/web" });
-  const both = readBootstrap(GATEWAY, "boot.yaml", { serviceNode: "a/b", serviceCluster: "gateway/a/c" });
+  const both = await readBootstrap(GATEWAY, "boot.yaml", {
+    serviceNode: "a/b",
+    serviceCluster: "gateway/a/c",
+  });
   t.match(both.node, { id: "a/b", cluster: "gateway/a/c" });
 });
 
@@ -90,7 +94,7 @@ test("bootstrap: the shipped gateway's is one, but for its id", async (t) => {
   const config = parseAllDocuments(manifests)
     .map((document) => document.toJS() as { readonly kind: string; readonly data?: Record<string, string> })
     .find(({ kind }) => kind === "ConfigMap");
-  const bootstrap = readBootstrap(config?.data?.["bootstrap.yaml"] ?? "", "bootstrap.yaml", {
+  const bootstrap = await readBootstrap(config?.data?.["bootstrap.yaml"] ?? "", "bootstrap.yaml", {
     serviceNode: "default/edge-1",
   });
   t.equal(bootstrap.node?.cluster, "gateway/default/edge");
@@ -104,10 +108,10 @@ test("bootstrap: the shipped gateway's is one, but for its id", async (t) => {
 test("bootstrap: the example of the reference page is one", async (t) => {
   const page = await readFile(new URL("../../docs/reference/bootstrap.md", import.meta.url), "utf8");
   const example = /```yaml\n([^`]*)```/.exec(page)?.[1] ?? "";
-  t.strictSame(controlPlaneOf(readBootstrap(example, "bootstrap.md"))?.addresses, ["127.0.0.1:18000"]);
+  t.strictSame(controlPlaneOf(await readBootstrap(example, "bootstrap.md"))?.addresses, ["127.0.0.1:18000"]);
 });
 
-test("bootstrap: JSON in camelCase says the same", (t) => {
+test("bootstrap: JSON in camelCase says the same", async (t) => {
   const json = {
     node: { id: "a", cluster: "g" },
     dynamicResources: {
@@ -120,13 +124,12 @@ test("bootstrap: JSON in camelCase says the same", (t) => {
       cdsConfig: { ads: {} },
     },
   };
-  const bootstrap = readBootstrap(JSON.stringify(json), "boot.json");
+  const bootstrap = await readBootstrap(JSON.stringify(json), "boot.json");
   t.strictSame(controlPlaneOf(bootstrap), { addresses: ["weir:18000"], clusters: [], reportsLoad: false });
-  t.end();
 });
 
-test("bootstrap: static listeners and clusters need no control plane", (t) => {
-  const bootstrap = readBootstrap(
+test("bootstrap: static listeners and clusters need no control plane", async (t) => {
+  const bootstrap = await readBootstrap(
     `
 static_resources:
   listeners:
@@ -158,31 +161,28 @@ static_resources:
   );
   t.equal(controlPlaneOf(bootstrap), undefined);
   t.equal(bootstrap.staticResources?.listeners[0]?.name, "web");
-  t.end();
 });
 
-test("bootstrap: a field that is unknown is named with file, line and column", (t) => {
+test("bootstrap: a field that is unknown is named with file, line and column", async (t) => {
   const { text, at } = edited("connect_timeout", "      connect_timeoutt: 0.25s");
   t.match(
-    errorOf(text),
+    await errorOf(text),
     `boot.yaml:${at}:7: static_resources.clusters[0].connect_timeoutt is not a field of`,
   );
-  t.end();
 });
 
-test("bootstrap: a field that is known and not supported is named with file, line and column", (t) => {
+test("bootstrap: a field that is known and not supported is named with file, line and column", async (t) => {
   const { text, at } = edited("connect_timeout", "      max_requests_per_connection: 5");
   t.match(
-    errorOf(text),
+    await errorOf(text),
     `boot.yaml:${at}:7: static_resources.clusters[0].max_requests_per_connection is not supported`,
   );
-  t.end();
 });
 
-test("bootstrap: a wrong value is named with file, line and column", (t) => {
+test("bootstrap: a wrong value is named with file, line and column", async (t) => {
   const duration = edited("connect_timeout", "      connect_timeout: soon");
   t.match(
-    errorOf(duration.text),
+    await errorOf(duration.text),
     `boot.yaml:${duration.at}:7: static_resources.clusters[0].connect_timeout has a wrong value`,
   );
   const port = edited(
@@ -191,32 +191,47 @@ test("bootstrap: a wrong value is named with file, line and column", (t) => {
   );
   const column = (port.text.split("\n")[port.at - 1]?.indexOf("port_value") ?? 0) + 1;
   t.match(
-    errorOf(port.text),
+    await errorOf(port.text),
     `boot.yaml:${port.at}:${column}: static_resources.clusters[0].load_assignment.endpoints[0].lb_endpoints[1].endpoint.address.socket_address.port_value has`,
   );
-  t.end();
 });
 
-test("bootstrap: what does not hang together is named", (t) => {
+test("bootstrap: what does not hang together is named", async (t) => {
   const cluster = edited("    - name: weir", "    - name: other");
   t.match(
-    errorOf(cluster.text),
+    await errorOf(cluster.text),
     /boot.yaml:\d+:\d+: dynamic_resources.ads_config.grpc_services\[0\].envoy_grpc.cluster_name names weir/,
   );
-  t.match(errorOf(edited("cluster: gateway", "").text), "node must have a cluster");
-  t.match(errorOf("admin: {}"), "has no listeners");
-  t.match(errorOf("a: [1"), /boot.yaml:1:\d+: the bootstrap is not YAML/);
-  t.match(errorOf("- 1"), "is no mapping");
-  t.end();
+  t.match(await errorOf(edited("cluster: gateway", "").text), "node must have a cluster");
+  t.match(await errorOf("admin: {}"), "has no listeners");
+  t.match(await errorOf("a: [1"), /boot.yaml:1:\d+: the bootstrap is not YAML/);
+  t.match(await errorOf("- 1"), "is no mapping");
 });
 
-test("bootstrap: an extension of unknown type is named", (t) => {
+test("bootstrap: an extension of unknown type is named", async (t) => {
   const { text, at } = edited('"@type"', '          "@type": type.googleapis.com/envoy.extensions.Nothing');
   t.match(
-    errorOf(text),
+    await errorOf(text),
     new RegExp(
       `boot.yaml:${at}:11: .*typed_extension_protocol_options.*Nothing, which this proxy does not know`,
     ),
   );
-  t.end();
+});
+
+test("bootstrap: what is wrong in JSON is named with file, line and column as well", async (t) => {
+  const lines = (inner: string): string => `{\n  "node": { "id": "a", "cluster": "g" },\n  ${inner}\n}`;
+  const message = (inner: string): Promise<string> => errorOf(lines(inner), "boot.json");
+  t.match(await message('"adminn": {}'), "boot.json:3:3: adminn is not a field of");
+  t.match(await message('"admin": { "address": 1 }'), "boot.json:3:14: admin.address has a wrong value");
+  t.match(await message('"flags_path": "/x"'), /boot.json:3:3: flags_path is not/);
+  t.match(await message('"admin": {}, "admin": {}'), /boot.json:3:\d+: the bootstrap is not YAML: .*unique/);
+  t.match(await message('"node": {'), /boot.json:\d+:\d+: the bootstrap is not YAML/);
+});
+
+test("bootstrap: strings that look like keys, and escaped ones, are no reason to refuse JSON", async (t) => {
+  const static_resources = { listeners: [{ name: '"a": \\"b": {', address: LISTEN, filter_chains: [] }] };
+  const text = JSON.stringify({ node: { id: "\\", cluster: '"' }, static_resources }, undefined, 2);
+  const bootstrap = await readBootstrap(text, "boot.json");
+  t.equal(bootstrap.staticResources?.listeners[0]?.name, '"a": \\"b": {');
+  t.match(bootstrap.node, { id: "\\", cluster: '"' });
 });
