@@ -17,11 +17,26 @@ function bundledNode() {
   }
 }
 
+/**
+ * Starts a proxy anew, as the same process, when types had to be stripped on the way here: the stripper would keep some 25 MiB for the
+ * proxy's life, and the second start finds everything in the compile cache. Only the first start from changed sources comes this way.
+ */
+async function shedTypeStripper(module) {
+  await Promise.all([import("./cli/main.ts"), import("./cli/proxy.ts")]);
+  const hasStripped = process.moduleLoadList?.some((name) => name.includes("deps/amaro/")) ?? false;
+  const isCached = module.getCompileCacheDir?.() !== undefined;
+  if (!hasStripped || !isCached || !process.execve || process.env.WEIR_RESTARTED !== undefined) return;
+  module.flushCompileCache();
+  const command = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
+  process.execve(process.execPath, command, { ...process.env, WEIR_RESTARTED: "1" });
+}
+
 async function start() {
   const major = Number(process.versions.node.split(".")[0]);
   if (major >= OLDEST_MAJOR) {
     const module = await import("node:module");
     module.enableCompileCache?.();
+    if (process.argv[2] === "proxy") await shedTypeStripper(module);
     const { main } = await import("./cli/main.ts");
     process.exitCode = await main(process.argv.slice(2));
     return;

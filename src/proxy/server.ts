@@ -146,6 +146,8 @@ function createClient(
 export async function runProxy(bootstrap: Bootstrap, deps: CoreDeps, signal: AbortSignal): Promise<void> {
   const proxy = createProxy(bootstrap, deps);
   await proxy.start();
+  // With a control plane, start-up is over when its first configuration is in force.
+  if (controlPlaneOf(bootstrap) === undefined) releaseStartupMemory();
   if (!signal.aborted) {
     await new Promise<void>((resolve) => {
       // Listening sockets keep the process alive; a proxy without listeners yet needs this.
