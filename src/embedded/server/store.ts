@@ -73,42 +73,13 @@ export interface StoreOptions {
 
 /** Builds the store over an open database. */
 export function createStore({ db, nowMs, onChange, ...options }: StoreOptions): Store {
-  const historyChanges = options.historyChanges ?? HISTORY_CHANGES;
-  // The history is cut back now and then, not with each change.
-  const cutEvery = Math.ceil(historyChanges / 16);
   const sql = prepare(db);
-  let version = numberOf(sql.newest.get()?.version);
-  let pending: Change[] = [];
-  let isTrial = false;
-
-  const record = (kind: Kind, type: Change["type"], object: KubeObject, previous?: KubeObject): Stored => {
-    version += 1;
-    // What is only tried gets no version of its own.
-    const resourceVersion = isTrial ? object.metadata.resourceVersion : String(version);
-    const { resourceVersion: _, ...metadata } = object.metadata;
-    const stamped = {
-      ...object,
-      metadata: resourceVersion === undefined ? metadata : { ...metadata, resourceVersion },
-    };
-    const text = JSON.stringify(stamped);
-    const namespace = object.metadata.namespace ?? "";
-    const before = previous !== undefined && selectablyDiffers(kind, previous, object) ? previous : undefined;
-    sql.remember.run(
-      version,
-      kind.id,
-      namespace,
-      type,
-      text,
-      before === undefined ? null : JSON.stringify(before),
-    );
-    if (version % cutEvery === 0) sql.forget.run(version - historyChanges);
-    pending.push({ version, kind: kind.id, namespace, type, object: stamped, text, previous: before });
-    return { object: stamped, text };
-  };
+  const journal = createJournal(sql, options.historyChanges ?? HISTORY_CHANGES);
 
   const put = (kind: Kind, object: KubeObject, previous: KubeObject | undefined): Stored => {
-    const stored = record(kind, previous === undefined ? "ADDED" : "MODIFIED", object, previous);
+    const stored = journal.record(kind, previous === undefined ? "ADDED" : "MODIFIED", object, previous);
     const { namespace = "", name, uid = "" } = object.metadata;
+    const version = journal.version();
     if (previous === undefined) sql.insert.run(kind.id, namespace, name, uid, version, nowMs(), stored.text);
     else sql.update.run(version, nowMs(), stored.text, kind.id, namespace, name);
     const owners = ownersOf(object);
@@ -124,18 +95,16 @@ export function createStore({ db, nowMs, onChange, ...options }: StoreOptions): 
     const { namespace = "", name } = last.metadata;
     sql.delete.run(kind.id, namespace, name);
     sql.disown.run(kind.id, namespace, name);
-    return record(kind, "DELETED", last);
+    return journal.record(kind, "DELETED", last);
   };
 
   const transaction = <T>(isDryRun: boolean, work: () => T): T => {
-    const versionBefore = version;
     const undo = (): void => {
       rollBack(db, sql);
-      version = versionBefore;
-      pending = [];
+      journal.undo();
     };
     let result: T;
-    isTrial = isDryRun;
+    journal.begin(isDryRun);
     try {
       sql.begin.run();
       result = work();
@@ -145,13 +114,65 @@ export function createStore({ db, nowMs, onChange, ...options }: StoreOptions): 
       undo();
       throw storageFailed(error);
     }
-    const changes = pending;
-    pending = [];
-    for (const change of changes) onChange(change);
+    for (const change of journal.takeRecorded()) onChange(change);
     return result;
   };
 
-  return { ...createReads(sql), put, remove, transaction, version: () => version };
+  return { ...createReads(sql), put, remove, transaction, version: () => journal.version() };
+}
+
+/** Gives every change its version, writes it into the history, and keeps it until its transaction is over. */
+interface Journal {
+  version(): number;
+  /** What is only tried gets no version of its own. */
+  begin(isTrial: boolean): void;
+  record(kind: Kind, type: Change["type"], object: KubeObject, previous?: KubeObject): Stored;
+  /** Forgets what was recorded since `begin`. */
+  undo(): void;
+  takeRecorded(): readonly Change[];
+}
+
+function createJournal(sql: Statements, historyChanges: number): Journal {
+  // The history is cut back now and then, not with each change.
+  const cutEvery = Math.ceil(historyChanges / 16);
+  let version = numberOf(sql.newest.get()?.version);
+  let versionBefore = version;
+  let recorded: Change[] = [];
+  let isTrial = false;
+  return {
+    version: () => version,
+    begin(isOnlyTried) {
+      isTrial = isOnlyTried;
+      versionBefore = version;
+    },
+    record(kind, type, object, previous) {
+      version += 1;
+      const resourceVersion = isTrial ? object.metadata.resourceVersion : String(version);
+      const { resourceVersion: _, ...metadata } = object.metadata;
+      const stamped = {
+        ...object,
+        metadata: resourceVersion === undefined ? metadata : { ...metadata, resourceVersion },
+      };
+      const text = JSON.stringify(stamped);
+      const namespace = object.metadata.namespace ?? "";
+      const before =
+        previous !== undefined && selectablyDiffers(kind, previous, object) ? previous : undefined;
+      const beforeText = before === undefined ? null : JSON.stringify(before);
+      sql.remember.run(version, kind.id, namespace, type, text, beforeText);
+      if (version % cutEvery === 0) sql.forget.run(version - historyChanges);
+      recorded.push({ version, kind: kind.id, namespace, type, object: stamped, text, previous: before });
+      return { object: stamped, text };
+    },
+    undo() {
+      version = versionBefore;
+      recorded = [];
+    },
+    takeRecorded() {
+      const taken = recorded;
+      recorded = [];
+      return taken;
+    },
+  };
 }
 
 function createReads(sql: Statements): Omit<Store, "put" | "remove" | "transaction" | "version"> {

@@ -123,8 +123,14 @@ function checkShape(kind: Kind, namespace: string, body: unknown): KubeObject {
   const given = metadata.namespace ?? "";
   if (given !== "" && given !== namespace)
     throw badRequest("the namespace of the provided object does not match the namespace sent on the request");
-  // apiVersion, kind and metadata are what KubeObject asks for; the name is checked where it is needed.
-  return { ...body, metadata } as unknown as KubeObject;
+  return asObject({ ...body, metadata });
+}
+
+/** JSON as an object of the API: of a body after `checkShape`, or of a stored object with other fields. */
+function asObject(json: Json): KubeObject {
+  // checkShape has found apiVersion, kind and metadata, stored objects have them, and withFields removes none of them; what the metadata
+  // says is validated before it is stored.
+  return json as unknown as KubeObject;
 }
 
 function nameFor(metadata: KubeObject["metadata"]): string {
@@ -155,8 +161,7 @@ function withStatus(kind: Kind, object: Json): KubeObject {
   const isSeparate = kind.type.subresources.includes("status");
   // A node registers itself with its status, as under Kubernetes.
   const status = isSeparate && kind.id !== "nodes" ? { status: initialStatus(kind.id) } : {};
-  // checkShape has made sure of apiVersion, kind and metadata, nameFor of the name.
-  return withFields(object, status) as unknown as KubeObject;
+  return asObject(withFields(object, status));
 }
 
 function checkIdentity(kind: Kind, current: KubeObject, given: KubeObject): void {
@@ -199,18 +204,15 @@ function withSpecOf(kind: Kind, current: KubeObject, given: KubeObject): KubeObj
     kind.hasGeneration && isSpecChanged
       ? (current.metadata.generation ?? 0) + 1
       : current.metadata.generation;
-  // The shape was checked, and the server's fields of metadata come from a stored object.
-  return withFields(merged, { metadata: withFields(metadata, { generation }) }) as unknown as KubeObject;
+  return asObject(withFields(merged, { metadata: withFields(metadata, { generation }) }));
 }
 
 function withStatusOf(kind: Kind, current: KubeObject, given: KubeObject): KubeObject {
-  // As below: the shape of a stored object.
-  if (kind.isCustom) return withFields(current, { status: given.status }) as unknown as KubeObject;
+  if (kind.isCustom) return asObject(withFields(current, { status: given.status }));
   const metadata = withFields(dropEmpty(withServerFields(current, { ...given.metadata })), {
     ownerReferences: current.metadata.ownerReferences,
   });
-  // As above: the server's fields come from a stored object.
-  return withFields(current, { metadata, status: given.status }) as unknown as KubeObject;
+  return asObject(withFields(current, { metadata, status: given.status }));
 }
 
 /** What raises the generation when it changes. */
