@@ -1,29 +1,25 @@
 // "Acknowledged weights" across leaders: a successor knows whom to wait for, and until it has heard of them neither goes on nor takes
 // anything away. A leader is killed by cutting all its connections: nothing is released, nobody is told.
-import { test } from "tap";
-import { RESOURCES, type Rollout } from "../../src/api/api.ts";
-import { type Bed, canaryWeight, controllerBed, type Leader, RECORD, SYSTEM } from "./bed.ts";
+import { type Test, test } from "tap";
+import { RESOURCES } from "../../src/api/api.ts";
+import { BOUNDED, isAt, isPromoted, raised } from "./acknowledged.ts";
+import { type Bed, controllerBed, type Leader, RECORD, SYSTEM } from "./bed.ts";
 
-const BOUNDED = { timeout: 60_000 };
 const LEASE = { lease: { leaseMs: 15_000, renewMs: 10_000, retryMs: 200 } };
-
-const isAt =
-  (index: number, weight: number, verified: boolean) =>
-  ({ status }: Rollout) => {
-    const { weights } = status.canary ?? {};
-    return (
-      status.currentStepIndex === index && weights?.canary.weight === weight && weights.verified === verified
-    );
-  };
-const isPromoted =
-  (stable: string) =>
-  ({ status }: Rollout) =>
-    status.phase === "Healthy" && status.stableRS !== stable && status.stableRS === status.currentPodHash;
 
 /** Two controllers, the second of them waiting. */
 async function two(bed: Bed): Promise<readonly [Leader, Leader]> {
   const first = await bed.lead(LEASE);
   return [first, await bed.lead({ ...LEASE, isLeading: false })];
+}
+
+/** Two controllers, and two proxies that know both; `stable` is the version that they serve. */
+async function twoAndTwo(t: Test) {
+  const bed = await controllerBed(t);
+  const [first, second] = await two(bed);
+  const a = bed.proxy([first, second], "a");
+  const b = bed.proxy([first, second], "b");
+  return { bed, first, second, a, b, stable: await bed.ready(a, b) };
 }
 
 /** The first dies, and the second leads as soon as the lease has run out. */
@@ -37,15 +33,9 @@ test(
   "acknowledged: the leader is killed between publication and acknowledgement: its successor waits for the silent proxy",
   BOUNDED,
   async (t) => {
-    const bed = await controllerBed(t);
-    const [first, second] = await two(bed);
-    const a = bed.proxy([first, second], "a");
-    const b = bed.proxy([first, second], "b");
-    const stable = await bed.ready(a, b);
+    const { bed, first, second, a, b, stable } = await twoAndTwo(t);
     b.hang();
-    await bed.image("2");
-    const waiting = await bed.untilRollout("20 % decided", isAt(0, 20, false));
-    await bed.until("one has it in force", () => canaryWeight(a, waiting) === 20);
+    await raised(bed, a);
     await succeed(bed, first, second);
     await bed.until("both are back", () => a.isConnected());
     await bed.clock.leap(40_000);
@@ -59,11 +49,7 @@ test(
   "acknowledged: a proxy that died with the leader is known from the record, and counts until its grace has passed",
   BOUNDED,
   async (t) => {
-    const bed = await controllerBed(t);
-    const [first, second] = await two(bed);
-    const a = bed.proxy([first, second], "a");
-    const b = bed.proxy([first, second], "b");
-    const stable = await bed.ready(a, b);
+    const { bed, first, second, a, b, stable } = await twoAndTwo(t);
     b.hang();
     await bed.image("2");
     await bed.untilRollout("20 % decided", isAt(0, 20, false));

@@ -1,36 +1,18 @@
 // "Acknowledged weights": a weight counts as set only when every proxy that must follow it says that it does. Each test holds one
 // sentence of the rule, over a real API server, a real controller and real gRPC.
 import { test } from "tap";
-import { RESOURCES, type Rollout } from "../../src/api/api.ts";
+import { RESOURCES } from "../../src/api/api.ts";
+import { BOUNDED, isAt, isPromoted, isVerified, raised, twoProxies, weightOf } from "./acknowledged.ts";
 import { canaryWeight, controllerBed, NAMESPACE, RECORD, SYSTEM } from "./bed.ts";
 import { createRelay } from "./relay.ts";
-
-const BOUNDED = { timeout: 60_000 };
-
-const weightOf = ({ status }: Rollout): number | undefined => status.canary?.weights?.canary.weight;
-const isVerified = ({ status }: Rollout): boolean | undefined => status.canary?.weights?.verified;
-const isAt = (index: number, weight: number, verified: boolean) => (rollout: Rollout) =>
-  rollout.status.currentStepIndex === index &&
-  weightOf(rollout) === weight &&
-  isVerified(rollout) === verified;
-const isPromoted =
-  (stable: string) =>
-  ({ status }: Rollout) =>
-    status.phase === "Healthy" && status.stableRS !== stable && status.stableRS === status.currentPodHash;
 
 test(
   "acknowledged: a weight is verified when the last proxy has it in force, and then the steps go on",
   BOUNDED,
   async (t) => {
-    const bed = await controllerBed(t);
-    const leader = await bed.lead();
-    const a = bed.proxy([leader], "a");
-    const b = bed.proxy([leader], "b");
-    const stable = await bed.ready(a, b);
+    const { bed, a, b, stable } = await twoProxies(t);
     b.hang();
-    await bed.image("2");
-    const waiting = await bed.untilRollout("20 % decided", isAt(0, 20, false));
-    await bed.until("one has it in force", () => canaryWeight(a, waiting) === 20);
+    await raised(bed, a);
     await bed.holds("unverified at step 0", isAt(0, 20, false));
     b.accept();
     const done = await bed.untilRollout("promoted", isPromoted(stable));
@@ -61,15 +43,9 @@ test(
   "acknowledged: a refusal by one of two proxies holds raising until the deadline, which gives its words",
   BOUNDED,
   async (t) => {
-    const bed = await controllerBed(t, { progressDeadlineSeconds: 20 });
-    const leader = await bed.lead();
-    const a = bed.proxy([leader], "a");
-    const b = bed.proxy([leader], "b");
-    const stable = await bed.ready(a, b);
+    const { bed, a, b, stable } = await twoProxies(t, { progressDeadlineSeconds: 20 });
     b.refuse("weighted_clusters: not today");
-    await bed.image("2");
-    const waiting = await bed.untilRollout("20 % decided", isAt(0, 20, false));
-    await bed.until("the other has it in force", () => canaryWeight(a, waiting) === 20);
+    await raised(bed, a);
     await bed.holds("held at step 0", isAt(0, 20, false));
     await bed.clock.leap(15_000);
     await bed.holds(
@@ -87,15 +63,12 @@ test(
 );
 
 test("acknowledged: only with progressDeadlineAbort does the deadline abort", BOUNDED, async (t) => {
-  const bed = await controllerBed(t, { progressDeadlineSeconds: 20, progressDeadlineAbort: true });
-  const leader = await bed.lead();
-  const a = bed.proxy([leader], "a");
-  const b = bed.proxy([leader], "b");
-  const stable = await bed.ready(a, b);
+  const { bed, a, b, stable } = await twoProxies(t, {
+    progressDeadlineSeconds: 20,
+    progressDeadlineAbort: true,
+  });
   b.refuse("no such cluster");
-  await bed.image("2");
-  const waiting = await bed.untilRollout("20 % decided", isAt(0, 20, false));
-  await bed.until("one has it in force", () => canaryWeight(a, waiting) === 20);
+  await raised(bed, a);
   await bed.clock.leap(21_000);
   const aborted = await bed.untilRollout(
     "aborted",
@@ -121,19 +94,18 @@ test("acknowledged: an open but silent stream holds raising, longer than any gra
   await bed.untilRollout("begun", isAt(0, 0, false));
   await bed.clock.leap(60_000);
   await bed.holds("held at step 0", isAt(0, 0, false));
+  t.strictSame(b.weights(), { [stable]: 100 }, "the silent proxy has what it had");
   relay.resume();
-  await bed.untilRollout("promoted", isPromoted(stable));
+  const done = await bed.untilRollout("promoted", isPromoted(stable));
+  t.strictSame(b.weights(), { [done.status.stableRS ?? ""]: 100 });
+  t.strictSame(a.weights(), b.weights());
 });
 
 test(
   "acknowledged: a closed stream starts the grace, and after it the proxy is forgotten",
   BOUNDED,
   async (t) => {
-    const bed = await controllerBed(t);
-    const leader = await bed.lead();
-    const a = bed.proxy([leader], "a");
-    const b = bed.proxy([leader], "b");
-    const stable = await bed.ready(a, b);
+    const { bed, b, stable } = await twoProxies(t);
     b.close();
     await bed.image("2");
     const waiting = await bed.untilRollout(
@@ -167,11 +139,7 @@ test("acknowledged: a failed keepalive starts the grace as well", BOUNDED, async
 });
 
 test("acknowledged: both proxies gone hold raising; both back, it goes on", BOUNDED, async (t) => {
-  const bed = await controllerBed(t);
-  const leader = await bed.lead();
-  const a = bed.proxy([leader], "a");
-  const b = bed.proxy([leader], "b");
-  const stable = await bed.ready(a, b);
+  const { bed, leader, a, b, stable } = await twoProxies(t);
   leader.relay.cut();
   await bed.until("both are gone", () => !a.isConnected() && !b.isConnected());
   await bed.image("2");
@@ -219,13 +187,9 @@ test(
   "acknowledged: a lower weight is published though a proxy is silent; completing its step waits",
   BOUNDED,
   async (t) => {
-    const bed = await controllerBed(t, {
+    const { bed, a, b } = await twoProxies(t, {
       canary: { steps: [{ setWeight: 60 }, { pause: {} }, { setWeight: 20 }, { pause: {} }] },
     });
-    const leader = await bed.lead();
-    const a = bed.proxy([leader], "a");
-    const b = bed.proxy([leader], "b");
-    await bed.ready(a, b);
     await bed.image("2");
     const high = await bed.untilRollout(
       "paused at 60",
@@ -245,15 +209,9 @@ test(
   "acknowledged: an abort lowers the weight at once though the raise before is not acknowledged",
   BOUNDED,
   async (t) => {
-    const bed = await controllerBed(t);
-    const leader = await bed.lead();
-    const a = bed.proxy([leader], "a");
-    const b = bed.proxy([leader], "b");
-    const stable = await bed.ready(a, b);
+    const { bed, a, b, stable } = await twoProxies(t);
     b.hang();
-    await bed.image("2");
-    const raised = await bed.untilRollout("20 % decided", isAt(0, 20, false));
-    await bed.until("one has it in force", () => canaryWeight(a, raised) === 20);
+    await raised(bed, a);
     await bed.patch(RESOURCES.rollout, "web", { status: { abort: true } }, "status");
     const aborted = await bed.untilRollout(
       "aborted",
@@ -269,20 +227,16 @@ test(
   BOUNDED,
   async (t) => {
     for (const isBounded of [false, true]) {
-      const bed = await controllerBed(t, {
+      const { bed, b } = await twoProxies(t, {
         canary: {
           abortScaleDownDelaySeconds: 1,
           scaleDownDelaySeconds: 2,
           steps: [{ setWeight: 20 }, { pause: {} }],
         },
       });
-      const leader = await bed.lead();
-      const a = bed.proxy([leader], "a");
-      const b = bed.proxy([leader], "b");
-      await bed.ready(a, b);
       await bed.image("2");
-      const raised = await bed.untilRollout("paused at 20", isAt(1, 20, true));
-      const canary = raised.status.currentPodHash;
+      const paused = await bed.untilRollout("paused at 20", isAt(1, 20, true));
+      const canary = paused.status.currentPodHash;
       b.hang();
       await bed.patch(RESOURCES.rollout, "web", { status: { abort: true } }, "status");
       await bed.untilRollout("aborted", (now) => weightOf(now) === 0);

@@ -5,6 +5,7 @@ import type {
   DiscoveryResponse,
 } from "../../src/xds/gen/envoy/service/discovery/v3/discovery_pb.ts";
 import { DiscoveryRequestSchema } from "../../src/xds/gen/envoy/service/discovery/v3/discovery_pb.ts";
+import type { NodeView, XdsServer } from "../../src/xds/server.ts";
 import { DISCOVERY } from "../../src/xds/services.ts";
 import {
   ApiVersion,
@@ -30,6 +31,8 @@ import {
   type XdsSnapshot,
 } from "../../src/xds/types.ts";
 
+/** How long `nodeSeen` waits: a stock Envoy takes some seconds to start. */
+const SEEN_MS = 30_000;
 const OVER_ADS = {
   configSourceSpecifier: { case: "ads", value: {} },
   resourceApiVersion: ApiVersion.V3,
@@ -265,4 +268,27 @@ function heardOf(response: DiscoveryResponse): Heard {
     return named.name ?? named.clusterName ?? "";
   });
   return { kind, version: response.versionInfo, nonce: response.nonce, names, response };
+}
+
+/** Resolves with the node as the server sees it, as soon as `holds` is true of it. */
+export function nodeSeen(
+  server: XdsServer,
+  { group, id }: { readonly group: string; readonly id: string },
+  holds: (node: NodeView) => boolean,
+): Promise<NodeView> {
+  return new Promise((resolve, reject) => {
+    const look = (): void => {
+      const node = server.nodes(group).find((one) => one.id === id);
+      if (node === undefined || !holds(node)) return;
+      stop();
+      clearTimeout(timer);
+      resolve(node);
+    };
+    const stop = server.onChange(look);
+    const timer = setTimeout(() => {
+      stop();
+      reject(new Error(`not seen: ${JSON.stringify(server.nodes(group))}`));
+    }, SEEN_MS);
+    look();
+  });
 }

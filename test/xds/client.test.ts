@@ -15,7 +15,7 @@ import {
 } from "../../src/xds/client.ts";
 import { createXdsServer, type LoadReport, type NodeView, type XdsServer } from "../../src/xds/server.ts";
 import { create, NodeSchema } from "../../src/xds/types.ts";
-import { aRoute, aSnapshot } from "../support/xds.ts";
+import { aRoute, aSnapshot, nodeSeen } from "../support/xds.ts";
 
 const GROUP = "gateway/default/web";
 const ROUTE = "default/web:8000";
@@ -55,23 +55,8 @@ function aClient(
   return { client, updates };
 }
 
-function seen(server: XdsServer, holds: (node: NodeView) => boolean, id = "default/p1"): Promise<NodeView> {
-  return new Promise((resolve, reject) => {
-    const look = (): void => {
-      const node = server.nodes(GROUP).find((one) => one.id === id);
-      if (node === undefined || !holds(node)) return;
-      stop();
-      clearTimeout(timer);
-      resolve(node);
-    };
-    const stop = server.onChange(look);
-    const timer = setTimeout(() => {
-      stop();
-      reject(new Error(`not seen: ${JSON.stringify(server.nodes(GROUP))}`));
-    }, 15_000);
-    look();
-  });
-}
+const seen = (server: XdsServer, holds: (node: NodeView) => boolean, id = "default/p1"): Promise<NodeView> =>
+  nodeSeen(server, { group: GROUP, id }, holds);
 
 const namesOf = (update: XdsUpdate | undefined): readonly string[] =>
   (update?.clusters ?? []).map((one) => one.name).sort();
