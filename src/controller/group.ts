@@ -5,7 +5,7 @@ import { type ObjectStore, subjectOf } from "../cluster/client.ts";
 import type { Timer } from "../lib/clock.ts";
 import { messageOf } from "../lib/errors.ts";
 import { jsonEqual } from "../lib/json.ts";
-import { type Problem, type Translation, translateGateway } from "../translate/translate.ts";
+import { createMemo, type Problem, type Translation, translateGateway } from "../translate/translate.ts";
 import type { Trouble } from "./noderecords.ts";
 import { acknowledgementOf, type GroupState, type Member, updateMembers } from "./nodes.ts";
 import type { PublisherDeps } from "./publish.ts";
@@ -64,6 +64,7 @@ export function createGroup(deps: PublisherDeps, name: string, tell: () => void)
   let lastEndpoints: Translation["snapshot"]["endpoints"] = [];
   let read = new Set<string>();
   let isOver = false;
+  const memo = createMemo();
   const timers: { expiry?: Timer; silence?: Timer } = {};
 
   const stateOf = (entry: Carried): GroupState => ({
@@ -154,6 +155,7 @@ export function createGroup(deps: PublisherDeps, name: string, tell: () => void)
         intents,
         httpRoutes: caches.httpRoutes.list(),
         policies: caches.trafficPolicies.list(),
+        memo,
         ...lookups(caches, note),
       };
       try {

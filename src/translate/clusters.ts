@@ -15,6 +15,7 @@ import {
   durationOf,
 } from "../xds/types.ts";
 import type { Destination, Report, TranslateInput } from "./input.ts";
+import type { Memo } from "./memo.ts";
 import { type Applied, durationFor, NO_POLICY, type PolicyBook } from "./policies.ts";
 
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -65,6 +66,7 @@ export function createClusterBook(
   input: TranslateInput,
   intents: readonly TrafficIntent[],
   policies: PolicyBook,
+  memo: Memo,
   report: Report,
 ): ClusterBook {
   const plans = new Map<string, ClusterPlan>();
@@ -73,7 +75,7 @@ export function createClusterBook(
   const assignments = new Map<string, ClusterLoadAssignment>();
   let route = "";
   const assignment = (plan: ClusterPlan): ClusterLoadAssignment => {
-    const known = assignments.get(plan.name) ?? assignmentOf(input, plan);
+    const known = assignments.get(plan.name) ?? assignmentOf(input, plan, memo);
     assignments.set(plan.name, known);
     return known;
   };
@@ -104,7 +106,7 @@ export function createClusterBook(
       }
       return { targets, scale: intent.maxWeight, rollout };
     },
-    clusters: () => sorted().map((plan) => clusterOf(plan, policyOf(input, plan, policies), report)),
+    clusters: () => sorted().map((plan) => clusterOf(plan, policyOf(input, plan, policies), memo, report)),
     endpoints: () => sorted().map(assignment),
     begin(name) {
       route = name;
@@ -160,9 +162,14 @@ function policyOf(input: TranslateInput, { destinations }: ClusterPlan, policies
   return applied.find(({ sections }) => Object.keys(sections).length > 0) ?? NO_POLICY;
 }
 
-function clusterOf(plan: ClusterPlan, applied: Applied, report: Report): Cluster {
+function clusterOf({ name }: ClusterPlan, applied: Applied, memo: Memo, report: Report): Cluster {
+  const timeoutMs = durationFor(applied, "connection", "timeout", report) ?? CONNECT_TIMEOUT_MS;
+  return memo.clusters.keep(name, [timeoutMs], () => clusterMessage(name, timeoutMs));
+}
+
+function clusterMessage(name: string, timeoutMs: number): Cluster {
   return create(ClusterSchema, {
-    name: plan.name,
+    name,
     clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.EDS },
     edsClusterConfig: {
       edsConfig: {
@@ -170,13 +177,13 @@ function clusterOf(plan: ClusterPlan, applied: Applied, report: Report): Cluster
         resourceApiVersion: ApiVersion.V3,
       },
     },
-    connectTimeout: durationOf(durationFor(applied, "connection", "timeout", report) ?? CONNECT_TIMEOUT_MS),
+    connectTimeout: durationOf(timeoutMs),
     lbPolicy: Cluster_LbPolicy.ROUND_ROBIN,
     lrsServer: { configSourceSpecifier: { case: "self", value: {} }, resourceApiVersion: ApiVersion.V3 },
   });
 }
 
-function assignmentOf(input: TranslateInput, plan: ClusterPlan): ClusterLoadAssignment {
+function assignmentOf(input: TranslateInput, plan: ClusterPlan, memo: Memo): ClusterLoadAssignment {
   const addresses = new Map<string, { address: string; port: number }>();
   for (const destination of plan.destinations) {
     const service = input.service(destination.namespace, destination.service);
@@ -189,10 +196,12 @@ function assignmentOf(input: TranslateInput, plan: ClusterPlan): ClusterLoadAssi
       }
     }
   }
-  const sorted = [...addresses].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, endpoint]) => endpoint);
-  return create(ClusterLoadAssignmentSchema, {
-    clusterName: plan.name,
-    endpoints: sorted.length === 0 ? [] : [localityOf(sorted)],
+  const { name } = plan;
+  const keys = [...addresses.keys()].sort();
+  return memo.endpoints.keep(name, keys, () => {
+    const sorted = keys.flatMap((key) => addresses.get(key) ?? []);
+    const endpoints = sorted.length === 0 ? [] : [localityOf(sorted)];
+    return create(ClusterLoadAssignmentSchema, { clusterName: name, endpoints });
   });
 }
 

@@ -1,5 +1,6 @@
 // What translate reads: one Gateway and the objects that its routes lead to. Lookups are functions, so that nothing is copied.
 import type { EndpointSlice, Gateway, HttpRoute, Service, TrafficIntent, TrafficPolicy } from "../api/api.ts";
+import type { Memo } from "./memo.ts";
 
 export interface TranslateInput {
   readonly gateway: Gateway;
@@ -15,6 +16,8 @@ export interface TranslateInput {
   slices(namespace: string, service: string): readonly EndpointSlice[];
   /** The pod-template hash that a pod carries. */
   podHash(namespace: string, pod: string): string | undefined;
+  /** Messages of the Gateway's last translation, to be taken over where nothing has changed. */
+  readonly memo?: Memo;
 }
 
 /** Something in the manifests that is not carried out, and what happens instead. */

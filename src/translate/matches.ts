@@ -13,6 +13,7 @@ import {
 } from "../xds/types.ts";
 import type { ClusterBook, Target } from "./clusters.ts";
 import type { Report } from "./input.ts";
+import { type Memo, textOf } from "./memo.ts";
 import { type Applied, durationFor } from "./policies.ts";
 
 /** A route and what decides its place among the others of its host. */
@@ -43,6 +44,7 @@ export function routesOf(
   httpRoute: HttpRoute,
   book: ClusterBook,
   policyOf: (rule: string | undefined) => Applied,
+  memo: Memo,
   report: Report,
 ): RankedRoute[] {
   const { namespace = "", name, creationTimestamp = "" } = httpRoute.metadata;
@@ -56,7 +58,9 @@ export function routesOf(
       const matched = matchOf(match, (path, message) => refuse(`.matches[${at}]${path}`, message));
       if (matched === undefined) return [];
       const label = `${namespace}/${name}/${index}${(rule.matches ?? []).length > 1 ? `/${at}` : ""}`;
-      const route = create(RouteSchema, { name: label, match: matched, action });
+      const content = [textOf(match), textOf(action)];
+      const make = (): Route => create(RouteSchema, { name: label, match: matched, action });
+      const route = memo.routes.keep(label, content, make);
       const order = [creationTimestamp, `${namespace}/${name}`, ordinal(index), ordinal(at)].join(" ");
       return [{ route, rank: rankOf(match), order }];
     });
@@ -69,13 +73,17 @@ export function defaultRoute(
   service: string,
   port: number,
   book: ClusterBook,
+  memo: Memo,
 ): RankedRoute {
-  const split = book.split({ namespace, service, port });
-  const route = create(RouteSchema, {
-    name: `${namespace}/${service}:${port}`,
-    match: { pathSpecifier: { case: "prefix", value: "/" } },
-    action: { case: "route", value: forward(split.targets, NO_TIMEOUTS) },
-  });
+  const { targets } = book.split({ namespace, service, port });
+  const name = `${namespace}/${service}:${port}`;
+  const make = (): Route =>
+    create(RouteSchema, {
+      name,
+      match: { pathSpecifier: { case: "prefix", value: "/" } },
+      action: { case: "route", value: forward(targets, NO_TIMEOUTS) },
+    });
+  const route = memo.routes.keep(name, [textOf(targets)], make);
   return { route, rank: [0], order: "" };
 }
 

@@ -12,6 +12,8 @@ import {
   type RouteConfiguration,
   RouteConfigurationSchema,
   RouterSchema,
+  type VirtualHost,
+  VirtualHostSchema,
   type XdsSnapshot,
 } from "../xds/types.ts";
 import { type ClusterBook, createClusterBook, type Withheld } from "./clusters.ts";
@@ -19,9 +21,11 @@ import { commonHosts, isAttached } from "./hosts.ts";
 import type { Problem, Report, TranslateInput } from "./input.ts";
 import { type ListenerSettings, listenerSettings } from "./listenersettings.ts";
 import { byPrecedence, defaultRoute, type RankedRoute, routesOf } from "./matches.ts";
+import { createMemo, type Memo } from "./memo.ts";
 import { createPolicyBook, type PolicyBook } from "./policies.ts";
 
 export type { Problem, TranslateInput } from "./input.ts";
+export { createMemo, type Memo } from "./memo.ts";
 
 /** The class whose Gateways weir's proxies serve. */
 export const GATEWAY_CLASS = "weir";
@@ -49,7 +53,9 @@ export function translateGateway(input: TranslateInput): Translation {
   const report: Report = (about, field, message) => problems.push({ about, field, message });
   const intents = input.intents.filter((intent) => concerns(intent, input));
   const policies = createPolicyBook(input.policies, report);
-  const book = createClusterBook(input, intents, policies, report);
+  const { memo = createMemo() } = input;
+  memo.turn();
+  const book = createClusterBook(input, intents, policies, memo, report);
   const listeners: Listener[] = [];
   const routes: RouteConfiguration[] = [];
   const isServed = (listener: GatewayListener): boolean => {
@@ -67,9 +73,10 @@ export function translateGateway(input: TranslateInput): Translation {
     const name = `${gateway.metadata.namespace}/${gateway.metadata.name}:${port}`;
     const hosts = new Map<string, RankedRoute[]>();
     book.begin(name);
-    for (const listener of sharing) collectHosts(hosts, listener, input, intents, book, policies, report);
+    for (const listener of sharing)
+      collectHosts(hosts, listener, { ...input, memo }, intents, book, policies, report);
     listeners.push(listenerOf(name, input, port, listenerSettings(gateway, sharing, policies, report)));
-    routes.push(routeConfigurationOf(name, hosts));
+    routes.push(routeConfigurationOf(name, hosts, memo));
   }
   const snapshot = { listeners, routes, clusters: book.clusters(), endpoints: book.endpoints() };
   return { snapshot, rollouts: book.rollouts(), withheld: book.withheld(), problems: distinct(problems) };
@@ -83,7 +90,7 @@ function concerns(intent: TrafficIntent, { gateway }: TranslateInput): boolean {
 function collectHosts(
   hosts: Map<string, RankedRoute[]>,
   listener: GatewayListener,
-  input: TranslateInput,
+  input: TranslateInput & { readonly memo: Memo },
   intents: readonly TrafficIntent[],
   book: ClusterBook,
   policies: PolicyBook,
@@ -101,7 +108,7 @@ function collectHosts(
     const common = commonHosts(listener, route);
     if (common.length === 0) continue;
     const policyOf = (rule: string | undefined) => policies.rule(input.gateway, listener.name, route, rule);
-    const routes = routesOf(route, book, policyOf, report);
+    const routes = routesOf(route, book, policyOf, input.memo, report);
     for (const host of common) add(host, routes);
   }
   for (const intent of intents) {
@@ -118,13 +125,13 @@ function collectHosts(
 /** The cluster-internal names of a Rollout's stable Service, for Rollouts that no HTTPRoute of the listener leads to. */
 function serviceHosts(
   intent: TrafficIntent,
-  input: TranslateInput,
+  input: TranslateInput & { readonly memo: Memo },
   book: ClusterBook,
 ): [string, RankedRoute][] {
   const { namespace, stableService } = intent;
   const port = input.service(namespace, stableService)?.spec?.ports?.[0]?.port;
   if (port === undefined) return [];
-  const route = defaultRoute(namespace, stableService, port, book);
+  const route = defaultRoute(namespace, stableService, port, book, input.memo);
   const suffixes = ["", `.${namespace}`, `.${namespace}.svc`, `.${namespace}.svc.cluster.local`];
   return suffixes.map((suffix) => [`${stableService}${suffix}`, route]);
 }
@@ -132,14 +139,15 @@ function serviceHosts(
 function routeConfigurationOf(
   name: string,
   hosts: ReadonlyMap<string, readonly RankedRoute[]>,
+  memo: Memo,
 ): RouteConfiguration {
   const virtualHosts = [...hosts]
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([host, routes]) => ({
-      name: host,
-      domains: [host],
-      routes: [...routes].sort(byPrecedence).map(({ route }) => route),
-    }));
+    .map(([host, ranked]) => {
+      const routes = [...ranked].sort(byPrecedence).map(({ route }) => route);
+      const make = (): VirtualHost => create(VirtualHostSchema, { name: host, domains: [host], routes });
+      return memo.hosts.keep(`${name} ${host}`, routes, make);
+    });
   return create(RouteConfigurationSchema, { name, virtualHosts, ignorePortInHostMatching: true });
 }
 

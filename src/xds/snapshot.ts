@@ -1,8 +1,9 @@
 // A snapshot made ready for sending: every resource encoded once, with the hash of its content and the names it refers to; and the
 // proof that a snapshot is consistent (make before break can only be kept when nothing points into the void). Pure.
 import { createHash } from "node:crypto";
-import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
-import { create, toBinary } from "@bufbuild/protobuf";
+import type { DescMessage, Message, MessageShape } from "@bufbuild/protobuf";
+import { create, isMessage, toBinary } from "@bufbuild/protobuf";
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { type Any, AnySchema } from "@bufbuild/protobuf/wkt";
 import { WeirError } from "../lib/errors.ts";
 import {
@@ -16,6 +17,8 @@ import {
   type RouteAction,
   type RouteConfiguration,
   RouteConfigurationSchema,
+  type VirtualHost,
+  VirtualHostSchema,
 } from "./gen/envoy/config/route/v3/route_pb.ts";
 import { HttpConnectionManagerSchema } from "./gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
 import { type ResourceKind, TYPE_URLS, unpack, type XdsSnapshot } from "./messages.ts";
@@ -108,12 +111,35 @@ function encode<Desc extends DescMessage>(
     const name = nameOf(item);
     if (name === "" || entries.has(name))
       throw inconsistent([name === "" ? `${kind}: one has no name` : `${kind}: two are named ${name}`]);
-    const value = toBinary(schema, item);
-    const hash = createHash("sha256").update(value).digest("hex").slice(0, 16);
-    const any = create(AnySchema, { typeUrl: TYPE_URLS[kind], value });
-    entries.set(name, { name, hash, any, refersTo: [...new Set(refersTo(item))] });
+    let entry = encoded.get(item);
+    if (entry === undefined) {
+      const value = bytesOf(schema, item);
+      const hash = createHash("sha256").update(value).digest("hex").slice(0, 16);
+      const any = create(AnySchema, { typeUrl: TYPE_URLS[kind], value });
+      entry = { name, hash, any, refersTo: [...new Set(refersTo(item))] };
+      encoded.set(item, entry);
+    }
+    entries.set(name, entry);
   }
   return entries;
+}
+
+/** Entries by message: one that comes again, the very same object, is not encoded again. Nobody changes a message that was published. */
+const encoded = new WeakMap<Message, Entry>();
+/** Virtual hosts are most of a route configuration, and of them most stay as they were. */
+const encodedHosts = new WeakMap<VirtualHost, Uint8Array>();
+
+function bytesOf<Desc extends DescMessage>(schema: Desc, item: MessageShape<Desc>): Uint8Array<ArrayBuffer> {
+  if (!isMessage(item, RouteConfigurationSchema)) return toBinary(schema, item);
+  // Fields may come in any order: all others first, then the hosts one by one, as one message would hold them.
+  const writer = new BinaryWriter();
+  writer.raw(toBinary(RouteConfigurationSchema, { ...item, virtualHosts: [] }));
+  for (const host of item.virtualHosts) {
+    const bytes = encodedHosts.get(host) ?? toBinary(VirtualHostSchema, host);
+    encodedHosts.set(host, bytes);
+    writer.tag(RouteConfigurationSchema.field.virtualHosts.number, WireType.LengthDelimited).bytes(bytes);
+  }
+  return writer.finish();
 }
 
 /** The assignment that an EDS cluster waits for. */
