@@ -1,15 +1,16 @@
 // How long a weight takes to be in force: from the status write that decided it to the write that saw every proxy's acknowledgement.
 // A local cluster with real proxies, one Gateway each; a canary whose steps are weights only, so each change waits for the one before.
-// With --load, requests run through all gateways meanwhile, and every failed one counts.
+// With --rate, a process of its own sends requests through all gateways meanwhile, and every failed one counts.
 //
 //   node bench/control/weights.ts [--proxies 10] [--changes 100] [--rate 0] [--json FILE]
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { Agent, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { type KubeObject, RESOURCES, readPod, readRollout } from "../../src/api/api.ts";
 import { type Local, startLocal } from "../../src/cli/local.ts";
+import { type Load, type LoadSummary, startLoad } from "../../src/cli/quickstart/load.ts";
 import { applyObject } from "../../src/cluster/client.ts";
 import { GATEWAY_LABEL } from "../../src/embedded/embedded.ts";
 import { sleep, systemClock } from "../../src/lib/clock.ts";
@@ -18,7 +19,12 @@ import { machineFacts } from "../lib/machine.ts";
 import { quantile } from "../lib/quantile.ts";
 
 const FIRST_PORT = 18_100;
+const LOAD_PROGRAM = fileURLToPath(new URL("../../deploy/examples/quickstart/load.ts", import.meta.url));
+/** More changes than these are several releases: a status write carries all steps with it. */
+const STEPS_PER_RELEASE = 1000;
 const HARD_STOP_MS = 600_000;
+/** The demo's colours, in turn: by the time one comes again its last pods are gone. */
+const VERSIONS = ["blue", "green", "yellow", "orange", "purple", "red"];
 
 const { values: flags } = parseArgs({
   options: {
@@ -32,7 +38,7 @@ const proxies = Number(flags.proxies);
 const changes = Number(flags.changes);
 const rate = Number(flags.rate);
 
-function manifests(version: string): KubeObject[] {
+function manifests(version: string, steps: number): KubeObject[] {
   const metadata = { name: "web", namespace: "default" };
   const ports = Array.from({ length: proxies }, (_, index) => FIRST_PORT + index);
   const service = (name: string): KubeObject => ({
@@ -76,7 +82,7 @@ function manifests(version: string): KubeObject[] {
             canaryService: "web-canary",
             trafficRouting: { plugins: { "weir.dev/proxy": {} } },
             // Two replicas and weights on both sides of 50: a change moves weights, and hardly ever pods.
-            steps: Array.from({ length: changes }, (_, index) => ({ setWeight: 10 + (index % 40) })),
+            steps: Array.from({ length: steps }, (_, index) => ({ setWeight: 10 + (index % 40) })),
           },
         },
       },
@@ -84,59 +90,47 @@ function manifests(version: string): KubeObject[] {
   ];
 }
 
-interface Load {
-  readonly counts: { requests: number; failed: number };
-  stop(): Promise<void>;
+/** A load over all gateways, in a process of its own: what the control plane does cannot slow it down. Resolves when it is under way. */
+async function begunLoad(): Promise<Load> {
+  const targets = Array.from({ length: proxies }, (_, index) => `http://127.0.0.1:${FIRST_PORT + index}`);
+  const args = ["--targets", targets.join(","), "--rate", String(rate), "--host", "web-stable"];
+  const begun = Promise.withResolvers<void>();
+  const load = startLoad({
+    command: [process.execPath, LOAD_PROGRAM, ...args],
+    onSecond: () => begun.resolve(),
+    onEnd: (code) => begun.reject(new Error(`the load generator ended with ${code}`)),
+  });
+  await begun.promise;
+  await load.mark("changes");
+  return load;
 }
 
-/** An open-loop load over all gateways; a request that gets no 2xx answer has failed. */
-function startLoad(): Load {
-  const counts = { requests: 0, failed: 0 };
-  const agent = new Agent({ keepAlive: true, maxSockets: 64 });
-  const open = new Set<Promise<void>>();
-  let next = 0;
-  const send = (): void => {
-    const port = FIRST_PORT + (next++ % proxies);
-    const done = new Promise<void>((resolve) => {
-      const end = (isOk: boolean): void => {
-        counts.requests += 1;
-        if (!isOk) counts.failed += 1;
-        resolve();
-      };
-      const outgoing = request(
-        { port, host: "127.0.0.1", path: "/", headers: { host: "web-stable" }, agent },
-        (answer) => {
-          answer.resume();
-          answer.once("end", () => end(answer.statusCode === 200));
-          answer.once("error", () => end(false));
-        },
-      );
-      outgoing.once("error", () => end(false));
-      outgoing.end();
-    });
-    open.add(done);
-    void done.then(() => open.delete(done));
-  };
-  const timer = setInterval(send, 1000 / rate);
+/** The rate that came about, and everything that went wrong: a request that gets no 2xx answer has failed. */
+function loadFigures(summary: LoadSummary): Readonly<Record<string, number>> {
+  const statuses = Object.values(summary.versions).flatMap(({ statuses: counts }) => Object.entries(counts));
+  const refused = statuses.filter(([status]) => !status.startsWith("2"));
+  const seconds = (summary.untilMs - summary.sinceMs) / 1000;
   return {
-    counts,
-    async stop() {
-      clearInterval(timer);
-      await Promise.all(open);
-      agent.destroy();
-    },
+    askedPerSecond: rate,
+    sentPerSecond: Math.round((summary.sent / seconds) * 10) / 10,
+    requests: summary.sent,
+    failed: summary.failed + refused.reduce((sum, [, count]) => sum + count, 0),
+    retried: summary.retried,
+    skipped: summary.skipped,
   };
 }
 
 /** Applies a version and collects how long each weight took, until the Rollout is healthy. */
-async function roll(local: Local, version: string): Promise<number[]> {
+async function roll(local: Local, release: number, steps: number): Promise<number[]> {
   const { items, resourceVersion } = await local.client.list(RESOURCES.rollout, { namespace: "default" });
   const from = items.length === 0 ? undefined : readRollout(items[0] as KubeObject).value.status.stableRS; // length was checked
   const signal = AbortSignal.timeout(HARD_STOP_MS);
-  for (const object of manifests(version)) await applyObject(local.client, object);
+  const version = VERSIONS[release % VERSIONS.length] ?? "";
+  for (const object of manifests(version, steps)) await applyObject(local.client, object);
   const took: number[] = [];
   let weight: number | undefined;
   let decidedMs = 0;
+  let isOpen = false;
   for await (const event of local.client.watch(RESOURCES.rollout, {
     namespace: "default",
     resourceVersion,
@@ -146,11 +140,16 @@ async function roll(local: Local, version: string): Promise<number[]> {
     const { status, metadata } = readRollout(event.object).value;
     const now = performance.now();
     const seen = status.canary?.weights?.canary.weight;
+    const isVerified = status.canary?.weights?.verified === true;
+    if (isOpen && (seen !== weight || isVerified)) {
+      took.push(now - decidedMs);
+      isOpen = false;
+    }
     if (seen !== weight) {
-      // From 0 and to the full weight the change waits for pods, not for proxies.
-      if (weight !== undefined && weight > 0 && weight < 100) took.push(now - decidedMs);
       weight = seen;
       decidedMs = now;
+      // From 0 and to the full weight the change waits for pods, not for proxies.
+      isOpen = seen !== undefined && seen > 0 && seen < 100;
     }
     const isObserved = status.observedGeneration === String(metadata.generation);
     if (isObserved && status.phase === "Healthy" && status.stableRS !== from) return took;
@@ -176,12 +175,16 @@ async function untilProxiesReady(local: Local): Promise<void> {
 async function main(): Promise<void> {
   const stateDir = await mkdtemp(join(tmpdir(), "weir-bench-"));
   const local = await startLocal({ stateDir, clock: systemClock, log: createLogger({ level: "error" }) });
+  let load: Load | undefined;
   try {
-    await roll(local, "blue");
+    await roll(local, 0, 1);
     await untilProxiesReady(local);
-    const load = rate > 0 ? startLoad() : undefined;
-    const took = (await roll(local, "green")).sort((a, b) => a - b);
-    await load?.stop();
+    load = rate > 0 ? await begunLoad() : undefined;
+    const samples: number[] = [];
+    for (let release = 1; samples.length < changes; release += 1)
+      samples.push(...(await roll(local, release, Math.min(changes - samples.length, STEPS_PER_RELEASE))));
+    const summary = await load?.mark("over");
+    const took = samples.sort((a, b) => a - b);
     const result = {
       machine: machineFacts(),
       proxies,
@@ -190,12 +193,13 @@ async function main(): Promise<void> {
       p90Ms: quantile(took, 0.9),
       p99Ms: quantile(took, 0.99),
       maxMs: took.at(-1),
-      ...(load !== undefined && { rate, ...load.counts }),
+      ...(summary !== undefined && { load: loadFigures(summary) }),
     };
     console.log(JSON.stringify(result, undefined, 2));
     if (flags.json !== undefined)
       await writeFile(flags.json, `${JSON.stringify({ ...result, samplesMs: took })}\n`);
   } finally {
+    await load?.stop();
     await local.stop({ keepPods: false });
     await rm(stateDir, { recursive: true, force: true });
   }

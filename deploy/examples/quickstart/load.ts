@@ -54,17 +54,84 @@ const GROWTH = Math.log(1.05);
 
 function main(): void {
   const settings = readSettings();
-  const agent = new Agent({ keepAlive: true, maxSockets: 256, timeout: REQUEST_TIMEOUT_MS });
+  const book = createBook();
+  const sender = createSender(settings, book);
+  const startMs = performance.now();
+  let issued = 0;
+  const ticker = setInterval(() => {
+    const due = Math.floor(((performance.now() - startMs) / 1000) * settings.rate);
+    for (; issued < due; issued += 1) sender.send();
+  }, TICK_MS);
+  const printer = setInterval(() => book.endSecond(sender.inFlight()), 1000);
+  let isEnding = false;
+  const end = (): void => {
+    if (isEnding) return;
+    isEnding = true;
+    clearInterval(ticker);
+    clearInterval(printer);
+    const deadlineMs = performance.now() + DRAIN_MS;
+    const wait = setInterval(() => {
+      if (sender.inFlight() > 0 && performance.now() < deadlineMs) return;
+      clearInterval(wait);
+      book.endPhase("end");
+      book.close(sender.inFlight());
+      process.exit(0);
+    }, 10);
+  };
+  createInterface({ input: process.stdin }).on("line", (line) => {
+    const [word, name] = line.trim().split(/\s+/);
+    if (word === "mark" && name !== undefined) book.endPhase(name);
+    else console.error(`not understood: ${JSON.stringify(line)}; expected: mark NAME`);
+  });
+  process.on("SIGTERM", end);
+  process.on("SIGINT", end);
+  if (Number.isFinite(settings.durationMs)) setTimeout(end, settings.durationMs);
+}
+
+/** The sums of the present second, of the present phase and of all, and their lines. */
+interface Book {
+  /** Where a request that is sent now counts: in its phase, and in the second in which its answer comes, for a slow one outlives its own. */
+  entry(): readonly Tally[];
+  record(entry: readonly Tally[], change: (tally: Tally) => void): void;
+  endSecond(inFlight: number): void;
+  /** Prints the present phase and begins one of this name. */
+  endPhase(next: string): void;
+  close(inFlight: number): void;
+}
+
+function createBook(): Book {
   const total = newTally();
   let phase = { name: "start", tally: newTally() };
   let second = newTally();
+  return {
+    entry: () => [total, phase.tally],
+    record(entry, change) {
+      for (const tally of [...entry, second]) change(tally);
+    },
+    endSecond(inFlight) {
+      print({ second: summary(second), phase: phase.name, inFlight });
+      second = newTally();
+    },
+    endPhase(next) {
+      print({ phase: phase.name, ...summary(phase.tally) });
+      phase = { name: next, tally: newTally() };
+    },
+    close(inFlight) {
+      print({ total: true, ...summary(total), inFlight });
+    },
+  };
+}
+
+interface Sender {
+  /** Sends one request to the next gateway, whatever became of those before. */
+  send(): void;
+  inFlight(): number;
+}
+
+function createSender(settings: Settings, book: Book): Sender {
+  const agent = new Agent({ keepAlive: true, maxSockets: 256, timeout: REQUEST_TIMEOUT_MS });
   let inFlight = 0;
   let next = 0;
-  // A request belongs to the phase in which it was sent, and to the second in which its answer came: a slow one outlives its own.
-  const tallies = (): readonly Tally[] => [total, phase.tally];
-  const record = (mine: readonly Tally[], change: (tally: Tally) => void): void => {
-    for (const tally of [...mine, second]) change(tally);
-  };
 
   const issue = (index: number, triesLeft: number, mine: readonly Tally[]): void => {
     const target = settings.targets[index % settings.targets.length];
@@ -83,7 +150,7 @@ function main(): void {
       if (isOver) return;
       isOver = true;
       inFlight -= 1;
-      record(mine, change);
+      book.record(mine, change);
     };
     const fail = (reason: string): void =>
       finish((tally) => {
@@ -98,7 +165,7 @@ function main(): void {
         error.code === "ECONNREFUSED" || (error.code === "ECONNRESET" && request.reusedSocket);
       if (!wasNotSent || triesLeft === 0) return fail(error.code ?? error.message);
       isOver = true;
-      record(mine, (tally) => {
+      book.record(mine, (tally) => {
         tally.retried += 1;
       });
       issue(index + 1, triesLeft - 1, mine);
@@ -116,58 +183,21 @@ function main(): void {
     request.end();
   };
 
-  const startMs = performance.now();
-  let issued = 0;
-  const ticker = setInterval(() => {
-    const due = Math.floor(((performance.now() - startMs) / 1000) * settings.rate);
-    for (; issued < due; issued += 1) {
-      const mine = tallies();
-      if (inFlight >= MAX_IN_FLIGHT) {
-        record(mine, (tally) => {
-          tally.skipped += 1;
-        });
-        continue;
-      }
-      record(mine, (tally) => {
-        tally.sent += 1;
+  return {
+    inFlight: () => inFlight,
+    send() {
+      const mine = book.entry();
+      const isTooMany = inFlight >= MAX_IN_FLIGHT;
+      book.record(mine, (tally) => {
+        if (isTooMany) tally.skipped += 1;
+        else tally.sent += 1;
       });
+      if (isTooMany) return;
       inFlight += 1;
       next += 1;
       issue(next, settings.targets.length - 1, mine);
-    }
-  }, TICK_MS);
-  const printer = setInterval(() => {
-    print({ second: summary(second), phase: phase.name, inFlight });
-    second = newTally();
-  }, 1000);
-
-  const endPhase = (name: string): void => {
-    print({ phase: phase.name, ...summary(phase.tally) });
-    phase = { name, tally: newTally() };
+    },
   };
-  let isEnding = false;
-  const end = (): void => {
-    if (isEnding) return;
-    isEnding = true;
-    clearInterval(ticker);
-    clearInterval(printer);
-    const deadlineMs = performance.now() + DRAIN_MS;
-    const wait = setInterval(() => {
-      if (inFlight > 0 && performance.now() < deadlineMs) return;
-      clearInterval(wait);
-      endPhase("end");
-      print({ total: true, ...summary(total), inFlight });
-      process.exit(0);
-    }, 10);
-  };
-  createInterface({ input: process.stdin }).on("line", (line) => {
-    const [word, name] = line.trim().split(/\s+/);
-    if (word === "mark" && name !== undefined) endPhase(name);
-    else console.error(`not understood: ${JSON.stringify(line)}; expected: mark NAME`);
-  });
-  process.on("SIGTERM", end);
-  process.on("SIGINT", end);
-  if (Number.isFinite(settings.durationMs)) setTimeout(end, settings.durationMs);
 }
 
 function newTally(): Tally {
