@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import { test } from "tap";
+import { type Test, test } from "tap";
 import { type KubeObject, RESOURCES } from "../../src/api/api.ts";
 import {
   type ClusterClient,
@@ -21,7 +21,7 @@ import { createEmbeddedServer } from "../../src/embedded/embedded.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { silentLogger } from "../../src/lib/log.ts";
 import { createManualClock, type ManualClock, settle } from "../support/clock.ts";
-import { startTestBed } from "../support/testbed.ts";
+import { startTestBed, type TestBed } from "../support/testbed.ts";
 
 const TYPE = RESOURCES.configMap;
 
@@ -53,118 +53,130 @@ async function advanceUntil(clock: ManualClock, holds: () => boolean): Promise<v
 test("reflector: on the real API server", async (t) => {
   const bed = await startTestBed(t, { hasCrds: false });
   if (bed === undefined) return;
-  const { client } = bed;
-
-  await t.test("reflector: lists, then follows every change with the old object", async (t) => {
-    const namespace = await bed.namespace();
-    await client.create(TYPE, aConfigMap(namespace, "p", "1", { app: "web" }));
-    const events: StoreEvent[] = [];
-    const reflector = createReflector({
-      client,
-      type: TYPE,
-      namespace,
-      clock: systemClock,
-      log: silentLogger,
-    });
-    t.teardown(() => reflector.stop());
-    reflector.subscribe((event) => events.push(event));
-    t.equal(reflector.hasSynced(), false);
-    reflector.start();
-    t.equal(await reflector.waitForSync(), true);
-    t.equal(reflector.store.get(`${namespace}/p`)?.kind, "ConfigMap");
-    await client.patch(TYPE, { namespace, name: "p" }, merge("2"));
-    await client.create(TYPE, aConfigMap(namespace, "q", "1"));
-    await client.delete(TYPE, { namespace, name: "p" });
-    await when(reflector, () => reflector.store.get(`${namespace}/p`) === undefined);
-    t.match(events, [
-      { kind: "added", key: `${namespace}/p`, object: { data: { value: "1" } } },
-      {
-        kind: "updated",
-        key: `${namespace}/p`,
-        object: { data: { value: "2" } },
-        old: { data: { value: "1" } },
-      },
-      { kind: "added", key: `${namespace}/q` },
-      { kind: "deleted", key: `${namespace}/p`, isFinal: true, object: { data: { value: "2" } } },
-    ]);
-    t.equal(events.length, 4);
-    t.equal(reflector.lastSyncResourceVersion(), events.at(-1)?.object.metadata.resourceVersion);
-    const late: string[] = [];
-    reflector.subscribe((event) => late.push(`${event.kind} ${event.key}`));
-    t.strictSame(late, [`added ${namespace}/q`], "a late subscriber is told what there is");
-  });
-
-  await t.test("reflector: a label selector confines it; what leaves the selection is deleted", async (t) => {
-    const namespace = await bed.namespace();
-    await client.create(TYPE, aConfigMap(namespace, "p", "1", { app: "web" }));
-    await client.create(TYPE, aConfigMap(namespace, "q", "1", { app: "db" }));
-    const options = { client, type: TYPE, namespace, labelSelector: "app=web" };
-    const reflector = createReflector({ ...options, clock: systemClock, log: silentLogger });
-    t.teardown(() => reflector.stop());
-    reflector.start();
-    await reflector.waitForSync();
-    t.strictSame(reflector.store.keys(), [`${namespace}/p`]);
-    const body = { metadata: { labels: { app: "db" } } };
-    await client.patch(TYPE, { namespace, name: "p" }, { type: "merge", body });
-    await when(reflector, () => reflector.store.size === 0);
-    t.equal(reflector.store.size, 0);
-  });
-
-  await t.test(
-    "reflector: after a crash of the server it lists again and tells what changed unseen",
-    async (t) => {
-      const namespace = await bed.namespace();
-      for (const name of ["p", "q", "r"]) await client.create(TYPE, aConfigMap(namespace, name, "1"));
-      const clock = createManualClock();
-      const events: string[] = [];
-      const reflector = createReflector({
-        client,
-        type: TYPE,
-        namespace,
-        clock,
-        log: silentLogger,
-        random: () => 0.5,
-      });
-      t.teardown(() => reflector.stop());
-      reflector.start();
-      await reflector.waitForSync();
-      await bed.killApiServer();
-      await bed.startApiServer();
-      // The clock stands: the reflector sits in its back-off while the world changes.
-      await client.delete(TYPE, { namespace, name: "p" });
-      await client.patch(TYPE, { namespace, name: "q" }, merge("2"));
-      await client.create(TYPE, aConfigMap(namespace, "s", "1"));
-      reflector.subscribe((event) => events.push(`${event.kind} ${event.key.split("/")[1]}`));
-      events.length = 0; // the replay of what there is
-      await advanceUntil(clock, () => events.length >= 3);
-      t.strictSame(events.toSorted(), ["added s", "deleted p", "updated q"]);
-      await client.create(TYPE, aConfigMap(namespace, "u", "1"));
-      await when(reflector, () => reflector.store.get(`${namespace}/u`) !== undefined);
-      t.strictSame(
-        reflector.store.keys().toSorted(),
-        ["q", "r", "s", "u"].map((name) => `${namespace}/${name}`),
-      );
-    },
+  await t.test("reflector: lists, then follows every change with the old object", (t) =>
+    followsEveryChange(t, bed),
   );
-
-  await t.test("reflector: several share one client and stop each for itself", async (t) => {
-    const namespace = await bed.namespace();
-    const make = (type: typeof TYPE | typeof RESOURCES.secret): Reflector =>
-      createReflector({ client, type, namespace, clock: systemClock, log: silentLogger });
-    const [first, second] = [make(TYPE), make(RESOURCES.secret)];
-    first.start();
-    second.start();
-    await Promise.all([first.waitForSync(), second.waitForSync()]);
-    await first.stop();
-    await first.stop();
-    const secret = { apiVersion: "v1", kind: "Secret", metadata: { name: "s", namespace } };
-    await client.create(RESOURCES.secret, secret);
-    await when(second, () => second.store.size === 1);
-    await second.stop();
-    t.equal(second.store.size, 1);
-    t.equal(first.store.size, 0);
-  });
+  await t.test("reflector: a label selector confines it; what leaves the selection is deleted", (t) =>
+    isConfinedByLabels(t, bed),
+  );
+  await t.test("reflector: after a crash of the server it lists again and tells what changed unseen", (t) =>
+    listsAgainAfterACrash(t, bed),
+  );
+  await t.test("reflector: several share one client and stop each for itself", (t) =>
+    stopsEachForItself(t, bed),
+  );
 });
+
+async function followsEveryChange(t: Test, bed: TestBed): Promise<void> {
+  const { client } = bed;
+  const namespace = await bed.namespace();
+  await client.create(TYPE, aConfigMap(namespace, "p", "1", { app: "web" }));
+  const events: StoreEvent[] = [];
+  const reflector = createReflector({
+    client,
+    type: TYPE,
+    namespace,
+    clock: systemClock,
+    log: silentLogger,
+  });
+  t.teardown(() => reflector.stop());
+  reflector.subscribe((event) => events.push(event));
+  t.equal(reflector.hasSynced(), false);
+  reflector.start();
+  t.equal(await reflector.waitForSync(), true);
+  t.equal(reflector.store.get(`${namespace}/p`)?.kind, "ConfigMap");
+  await client.patch(TYPE, { namespace, name: "p" }, merge("2"));
+  await client.create(TYPE, aConfigMap(namespace, "q", "1"));
+  await client.delete(TYPE, { namespace, name: "p" });
+  await when(reflector, () => reflector.store.get(`${namespace}/p`) === undefined);
+  t.match(events, [
+    { kind: "added", key: `${namespace}/p`, object: { data: { value: "1" } } },
+    {
+      kind: "updated",
+      key: `${namespace}/p`,
+      object: { data: { value: "2" } },
+      old: { data: { value: "1" } },
+    },
+    { kind: "added", key: `${namespace}/q` },
+    { kind: "deleted", key: `${namespace}/p`, isFinal: true, object: { data: { value: "2" } } },
+  ]);
+  t.equal(events.length, 4);
+  t.equal(reflector.lastSyncResourceVersion(), events.at(-1)?.object.metadata.resourceVersion);
+  const late: string[] = [];
+  reflector.subscribe((event) => late.push(`${event.kind} ${event.key}`));
+  t.strictSame(late, [`added ${namespace}/q`], "a late subscriber is told what there is");
+}
+
+async function isConfinedByLabels(t: Test, bed: TestBed): Promise<void> {
+  const { client } = bed;
+  const namespace = await bed.namespace();
+  await client.create(TYPE, aConfigMap(namespace, "p", "1", { app: "web" }));
+  await client.create(TYPE, aConfigMap(namespace, "q", "1", { app: "db" }));
+  const options = { client, type: TYPE, namespace, labelSelector: "app=web" };
+  const reflector = createReflector({ ...options, clock: systemClock, log: silentLogger });
+  t.teardown(() => reflector.stop());
+  reflector.start();
+  await reflector.waitForSync();
+  t.strictSame(reflector.store.keys(), [`${namespace}/p`]);
+  const body = { metadata: { labels: { app: "db" } } };
+  await client.patch(TYPE, { namespace, name: "p" }, { type: "merge", body });
+  await when(reflector, () => reflector.store.size === 0);
+  t.equal(reflector.store.size, 0);
+}
+
+async function listsAgainAfterACrash(t: Test, bed: TestBed): Promise<void> {
+  const { client } = bed;
+  const namespace = await bed.namespace();
+  for (const name of ["p", "q", "r"]) await client.create(TYPE, aConfigMap(namespace, name, "1"));
+  const clock = createManualClock();
+  const events: string[] = [];
+  const reflector = createReflector({
+    client,
+    type: TYPE,
+    namespace,
+    clock,
+    log: silentLogger,
+    random: () => 0.5,
+  });
+  t.teardown(() => reflector.stop());
+  reflector.start();
+  await reflector.waitForSync();
+  await bed.killApiServer();
+  await bed.startApiServer();
+  // The clock stands: the reflector sits in its back-off while the world changes.
+  await client.delete(TYPE, { namespace, name: "p" });
+  await client.patch(TYPE, { namespace, name: "q" }, merge("2"));
+  await client.create(TYPE, aConfigMap(namespace, "s", "1"));
+  reflector.subscribe((event) => events.push(`${event.kind} ${event.key.split("/")[1]}`));
+  events.length = 0; // the replay of what there is
+  await advanceUntil(clock, () => events.length >= 3);
+  t.strictSame(events.toSorted(), ["added s", "deleted p", "updated q"]);
+  await client.create(TYPE, aConfigMap(namespace, "u", "1"));
+  await when(reflector, () => reflector.store.get(`${namespace}/u`) !== undefined);
+  t.strictSame(
+    reflector.store.keys().toSorted(),
+    ["q", "r", "s", "u"].map((name) => `${namespace}/${name}`),
+  );
+}
+
+async function stopsEachForItself(t: Test, bed: TestBed): Promise<void> {
+  const { client } = bed;
+  const namespace = await bed.namespace();
+  const make = (type: typeof TYPE | typeof RESOURCES.secret): Reflector =>
+    createReflector({ client, type, namespace, clock: systemClock, log: silentLogger });
+  const [first, second] = [make(TYPE), make(RESOURCES.secret)];
+  first.start();
+  second.start();
+  await Promise.all([first.waitForSync(), second.waitForSync()]);
+  await first.stop();
+  await first.stop();
+  const secret = { apiVersion: "v1", kind: "Secret", metadata: { name: "s", namespace } };
+  await client.create(RESOURCES.secret, secret);
+  await when(second, () => second.store.size === 1);
+  await second.stop();
+  t.equal(second.store.size, 1);
+  t.equal(first.store.size, 0);
+}
 
 interface Script {
   readonly client: ClusterClient;

@@ -1,3 +1,4 @@
+// Background and step analysis in the engine: when a run is made, what its end decides, and what ends it.
 import { test } from "tap";
 import { imagePatch, type World, worldWith } from "../support/world.ts";
 

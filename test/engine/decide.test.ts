@@ -1,3 +1,4 @@
+// `decide` as a whole: what one pass writes, asks for and says, by the state it is given.
 import { test } from "tap";
 import { fieldValue } from "../../src/engine/analysistemplates.ts";
 import { requestOf } from "../../src/engine/decide.ts";

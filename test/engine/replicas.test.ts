@@ -1,3 +1,4 @@
+// How pods are split between stable and canary: ratios, surge, and steps towards them.
 import { test } from "tap";
 import { nearestSplit, nextSizes } from "../../src/engine/replicas.ts";
 

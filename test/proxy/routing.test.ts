@@ -291,79 +291,79 @@ test("routing: the table finds the same host as a naive search over its domains"
   t.end();
 });
 
+/** Routes that no proxy may take, and what its refusal says. */
+const REFUSED: readonly (readonly [name: string, route: Json, message: RegExp])[] = [
+  [
+    "regex",
+    { match: { safe_regex: { regex: "/.*" } }, route: { cluster: "a" } },
+    /routes\[0\]\.match\.safe_regex/,
+  ],
+  [
+    "query",
+    {
+      match: { prefix: "/", query_parameters: [{ name: "q", present_match: true }] },
+      route: { cluster: "a" },
+    },
+    /match\.query_parameters/,
+  ],
+  [
+    "mirror",
+    {
+      match: { prefix: "/" },
+      route: {
+        cluster: "a",
+        request_mirror_policies: [
+          { cluster: "b", runtime_fraction: { default_value: { numerator: 101 } } },
+          { cluster_header: "x" },
+        ],
+      },
+    },
+    /request_mirror_policies\[1\]\.cluster_header is not supported/,
+  ],
+  [
+    "mirror of more than all",
+    {
+      match: { prefix: "/" },
+      route: {
+        cluster: "a",
+        request_mirror_policies: [{ cluster: "b", runtime_fraction: { default_value: { numerator: 101 } } }],
+      },
+    },
+    /request_mirror_policies\[0\]\.runtime_fraction\.default_value is more than all: 101\/100/,
+  ],
+  ["redirect", { match: { prefix: "/" }, redirect: { host_redirect: "x" } }, /routes\[0\]\.redirect/],
+  ["no action", { match: { prefix: "/" } }, /has no route action/],
+  ["no path", { match: {}, route: { cluster: "a" } }, /match has no path, prefix or path_separated_prefix/],
+  [
+    "weights of 0",
+    { match: { prefix: "/" }, route: { weighted_clusters: { clusters: [{ name: "a", weight: 0 }] } } },
+    /weights that add up to 0/,
+  ],
+  [
+    "wrong total",
+    {
+      match: { prefix: "/" },
+      route: { weighted_clusters: { clusters: [{ name: "a", weight: 2 }], total_weight: 3 } },
+    },
+    /total_weight is 3, but the weights add up to 2/,
+  ],
+  [
+    "regex header",
+    {
+      match: { prefix: "/", headers: [{ name: "x", string_match: { safe_regex: { regex: "a" } } }] },
+      route: { cluster: "a" },
+    },
+    /headers\[0\]\.string_match\.safe_regex/,
+  ],
+  [
+    "hash policy",
+    { match: { prefix: "/" }, route: { cluster: "a", hash_policy: [{ header: { header_name: "x" } }] } },
+    /route\.hash_policy/,
+  ],
+];
+
 test("routing: a configuration that cannot be carried out is rejected with path and reason", (t) => {
-  const cases: readonly (readonly [name: string, route: Json, message: RegExp])[] = [
-    [
-      "regex",
-      { match: { safe_regex: { regex: "/.*" } }, route: { cluster: "a" } },
-      /routes\[0\]\.match\.safe_regex/,
-    ],
-    [
-      "query",
-      {
-        match: { prefix: "/", query_parameters: [{ name: "q", present_match: true }] },
-        route: { cluster: "a" },
-      },
-      /match\.query_parameters/,
-    ],
-    [
-      "mirror",
-      {
-        match: { prefix: "/" },
-        route: {
-          cluster: "a",
-          request_mirror_policies: [
-            { cluster: "b", runtime_fraction: { default_value: { numerator: 101 } } },
-            { cluster_header: "x" },
-          ],
-        },
-      },
-      /request_mirror_policies\[1\]\.cluster_header is not supported/,
-    ],
-    [
-      "mirror of more than all",
-      {
-        match: { prefix: "/" },
-        route: {
-          cluster: "a",
-          request_mirror_policies: [
-            { cluster: "b", runtime_fraction: { default_value: { numerator: 101 } } },
-          ],
-        },
-      },
-      /request_mirror_policies\[0\]\.runtime_fraction\.default_value is more than all: 101\/100/,
-    ],
-    ["redirect", { match: { prefix: "/" }, redirect: { host_redirect: "x" } }, /routes\[0\]\.redirect/],
-    ["no action", { match: { prefix: "/" } }, /has no route action/],
-    ["no path", { match: {}, route: { cluster: "a" } }, /match has no path, prefix or path_separated_prefix/],
-    [
-      "weights of 0",
-      { match: { prefix: "/" }, route: { weighted_clusters: { clusters: [{ name: "a", weight: 0 }] } } },
-      /weights that add up to 0/,
-    ],
-    [
-      "wrong total",
-      {
-        match: { prefix: "/" },
-        route: { weighted_clusters: { clusters: [{ name: "a", weight: 2 }], total_weight: 3 } },
-      },
-      /total_weight is 3, but the weights add up to 2/,
-    ],
-    [
-      "regex header",
-      {
-        match: { prefix: "/", headers: [{ name: "x", string_match: { safe_regex: { regex: "a" } } }] },
-        route: { cluster: "a" },
-      },
-      /headers\[0\]\.string_match\.safe_regex/,
-    ],
-    [
-      "hash policy",
-      { match: { prefix: "/" }, route: { cluster: "a", hash_policy: [{ header: { header_name: "x" } }] } },
-      /route\.hash_policy/,
-    ],
-  ];
-  for (const [name, route, message] of cases) {
+  for (const [name, route, message] of REFUSED) {
     const bootstrap = fromJson(BootstrapSchema, bootstrapOf({ clusters: { a: [1] }, routes: [route] }), {
       registry,
     });
