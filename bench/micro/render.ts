@@ -109,17 +109,21 @@ const base: Omit<TranslateInput, "intents"> = {
 const memo = values.memo === "false" ? undefined : createMemo();
 const translating: number[] = [];
 const encoding: number[] = [];
+const working: number[] = [];
 for (let round = 0; round < WARM_UP + ROUNDS; round += 1) {
   const at = round % COUNT;
   intents[at] = intentOf(at, (round % 99) + 1);
+  const cpu = process.threadCpuUsage();
   const beganMs = performance.now();
   const { snapshot } = translateGateway({ ...base, intents: [...intents], ...(memo && { memo }) });
   const translatedMs = performance.now();
   const { isNew } = groups.publish("gateway/shop/edge", snapshot);
   const endedMs = performance.now();
+  const used = process.threadCpuUsage(cpu);
   if (!isNew) throw new Error("the changed weight is not a new publication");
   translating.push(translatedMs - beganMs);
   encoding.push(endedMs - translatedMs);
+  working.push((used.user + used.system) / 1000);
 }
 const share = (list: readonly number[], q: number): number =>
   Number(
@@ -137,6 +141,7 @@ const result = {
   translateMs: median(translating),
   encodeMs: median(encoding),
   totalMs: median(whole),
+  cpuMs: median(working),
   p95Ms: share(whole, 0.95),
 };
 console.log(JSON.stringify({ ...result, machine: machineFacts() }, undefined, 1));

@@ -23,7 +23,7 @@ import {
   TrafficStore,
 } from "../providers/providers.ts";
 import type { Caches } from "./caches.ts";
-import { createConfigMapWriter } from "./configmaps.ts";
+import { type ConfigMapWriter, createConfigMapWriter } from "./configmaps.ts";
 
 /** On the ConfigMaps that say where counting stood. */
 const LABEL = "weir.dev/traffic-counts";
@@ -82,94 +82,112 @@ interface Kept {
 
 /** Makes the book of one term. */
 export function createTrafficBook(deps: TrafficBookDeps): TrafficBook {
-  const { client, clock, log, namespace, caches } = deps;
-  const stopping = new AbortController();
-  const writer = createConfigMapWriter({ client, clock, log, namespace, what: "where counting stands" });
-  const kept = new Map<string, Kept>();
-  const recorded = new Set<string>();
-  /** Whose weights were set before this process led, by somebody who wrote down nothing about them. */
-  const unrecorded = new Set<string>();
-  let store = new TrafficStore(clock.nowMs());
-  let gathering: Timer | undefined;
+  return new Book(deps);
+}
 
-  const record = (key: string): void => {
-    const entry = kept.get(key);
+class Book implements TrafficBook {
+  readonly #deps: TrafficBookDeps;
+  readonly #stopping = new AbortController();
+  readonly #writer: ConfigMapWriter;
+  readonly #kept = new Map<string, Kept>();
+  /** Rollouts with a record. */
+  readonly #recorded = new Set<string>();
+  /** Whose weights were set before this process led, by somebody who wrote down nothing about them. */
+  readonly #unrecorded = new Set<string>();
+  #store: TrafficStore;
+  #gathering: Timer | undefined;
+
+  constructor(deps: TrafficBookDeps) {
+    const { client, clock, log, namespace } = deps;
+    this.#deps = deps;
+    this.#writer = createConfigMapWriter({ client, clock, log, namespace, what: "where counting stands" });
+    this.#store = new TrafficStore(clock.nowMs());
+  }
+
+  get store(): TrafficStore {
+    return this.#store;
+  }
+
+  async load(): Promise<void> {
+    const { clock, caches } = this.#deps;
+    const records = await readRecords(this.#deps, this.#stopping.signal);
+    const checkpoints = records.map(({ checkpoint }) => withoutEnded(checkpoint, caches));
+    this.#store = new TrafficStore(clock.nowMs(), checkpoints, () => {
+      this.#gathering ??= clock.after(GATHER_MS, () => this.#recordUpdates());
+    });
+    for (const { entry } of records) {
+      this.#kept.set(entry.rollout, entry);
+      this.#recorded.add(entry.rollout);
+      if (caches.rollouts.store.get(entry.rollout) === undefined) this.forget(entry.rollout);
+    }
+    for (const { metadata, status } of caches.rollouts.list()) {
+      const key = `${metadata.namespace}/${metadata.name}`;
+      if (status.canary?.weights !== undefined && !this.#kept.has(key)) this.#unrecorded.add(key);
+    }
+  }
+
+  weightsSet(key: string, intent: TrafficIntent): void {
+    const mark = stepMark(key);
+    const before = this.#kept.get(key);
+    if (this.#store.markedAtMs(mark) !== undefined && jsonEqual(before?.intent, intent)) return;
+    const scope = { namespace: intent.namespace, service: intent.stableService };
+    this.#kept.set(key, { rollout: key, scope, intent, isUpdate: intent.versions.length > 1 });
+    this.#store.mark(mark, scope, this.#deps.clock.nowMs());
+    if (before !== undefined) this.#unrecorded.delete(key);
+    this.#record(key);
+  }
+
+  stepBegin(key: string): WindowBegin | undefined {
+    const begin = beginOf(this.#store, stepMark(key));
+    return begin !== undefined && this.#unrecorded.has(key) ? { ...begin, atMs: LONG_AGO_MS } : begin;
+  }
+
+  runBegin(rollout: Rollout, run: AnalysisRun): WindowBegin | undefined {
+    const key = `${rollout.metadata.namespace}/${rollout.metadata.name}`;
+    const scope = this.#kept.get(key)?.scope;
+    const mark = runMark(`${run.metadata.namespace}/${run.metadata.name}`);
+    if (scope === undefined || !asksForTraffic(run)) return undefined;
+    if (this.#store.markedAtMs(mark) === undefined) {
+      this.#store.mark(mark, scope, this.#deps.clock.nowMs());
+      this.#record(key);
+    }
+    return beginOf(this.#store, mark);
+  }
+
+  runEnded(key: string): void {
+    this.#store.unmark(runMark(key));
+  }
+
+  forget(key: string): void {
+    this.#kept.delete(key);
+    this.#unrecorded.delete(key);
+    this.#store.unmark(stepMark(key));
+    if (this.#recorded.delete(key)) this.#writer.remove(recordName(key));
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    this.#gathering?.cancel();
+    await this.#writer.stop();
+  }
+
+  #recordUpdates(): void {
+    this.#gathering = undefined;
+    for (const [key, { isUpdate }] of this.#kept) if (isUpdate) this.#record(key);
+  }
+
+  #record(key: string): void {
+    const { caches, clock, log, namespace } = this.#deps;
+    const entry = this.#kept.get(key);
     if (entry === undefined || !isAnalysed(caches.rollouts.store.get(key), caches)) return;
-    const body = recordOf(namespace, entry, store.checkpoint(entry.scope, clock.nowMs()));
+    const body = recordOf(namespace, entry, this.#store.checkpoint(entry.scope, clock.nowMs()));
     if (body === undefined) {
       log.warn("too many counts to be written down: a successor begins windows anew", { rollout: key });
       return;
     }
-    recorded.add(key);
-    writer.write(recordName(key), body);
-  };
-  const recordUpdates = (): void => {
-    gathering = undefined;
-    for (const [key, { isUpdate }] of kept) if (isUpdate) record(key);
-  };
-  const forget = (key: string): void => {
-    kept.delete(key);
-    store.unmark(stepMark(key));
-    if (recorded.delete(key)) writer.remove(recordName(key));
-  };
-
-  return {
-    get store() {
-      return store;
-    },
-    async load() {
-      const records = await readRecords(deps, stopping.signal);
-      store = new TrafficStore(
-        clock.nowMs(),
-        records.map(({ checkpoint }) => withoutEnded(checkpoint, caches)),
-        () => {
-          gathering ??= clock.after(GATHER_MS, recordUpdates);
-        },
-      );
-      for (const { entry } of records) {
-        kept.set(entry.rollout, entry);
-        recorded.add(entry.rollout);
-        if (caches.rollouts.store.get(entry.rollout) === undefined) forget(entry.rollout);
-      }
-      for (const { metadata, status } of caches.rollouts.list()) {
-        const key = `${metadata.namespace}/${metadata.name}`;
-        if (status.canary?.weights !== undefined && !kept.has(key)) unrecorded.add(key);
-      }
-    },
-    weightsSet(key, intent) {
-      const isSame =
-        store.markedAtMs(stepMark(key)) !== undefined && jsonEqual(kept.get(key)?.intent, intent);
-      if (isSame) return;
-      const wasKept = kept.has(key);
-      const scope = { namespace: intent.namespace, service: intent.stableService };
-      kept.set(key, { rollout: key, scope, intent, isUpdate: intent.versions.length > 1 });
-      store.mark(stepMark(key), scope, clock.nowMs());
-      if (wasKept) unrecorded.delete(key);
-      record(key);
-    },
-    stepBegin(key) {
-      const begin = beginOf(store, stepMark(key));
-      return begin !== undefined && unrecorded.has(key) ? { ...begin, atMs: LONG_AGO_MS } : begin;
-    },
-    runBegin(rollout, run) {
-      const key = `${rollout.metadata.namespace}/${rollout.metadata.name}`;
-      const scope = kept.get(key)?.scope;
-      const mark = runMark(`${run.metadata.namespace}/${run.metadata.name}`);
-      if (scope === undefined || !asksForTraffic(run)) return undefined;
-      if (store.markedAtMs(mark) === undefined) {
-        store.mark(mark, scope, clock.nowMs());
-        record(key);
-      }
-      return beginOf(store, mark);
-    },
-    runEnded: (key) => store.unmark(runMark(key)),
-    forget,
-    async stop() {
-      stopping.abort();
-      gathering?.cancel();
-      await writer.stop();
-    },
-  };
+    this.#recorded.add(key);
+    this.#writer.write(recordName(key), body);
+  }
 }
 
 const stepMark = (key: string): string => `step ${key}`;
