@@ -64,6 +64,8 @@ function show(cli: Cli, parts: RolloutParts | undefined, isInPlace: boolean): vo
     return;
   }
   const { columns, rows } = cli.terminal;
-  const fitting = lines.slice(0, Math.max(rows - 1, 1)).map((line) => [...line].slice(0, columns).join(""));
+  const fitting = lines
+    .slice(0, Math.max(rows - 1, 1))
+    .map((line) => Array.from(line).slice(0, columns).join(""));
   cli.write(`${CLEAR_SCREEN}${fitting.join("\n")}\n`);
 }

@@ -58,5 +58,5 @@ export function renderTable(rows: readonly (readonly string[])[]): string[] {
 
 /** Terminal cells: code points, without combining marks. */
 function width(cell: string): number {
-  return [...cell.replaceAll(/\p{Mark}/gu, "")].length;
+  return Array.from(cell.replaceAll(/\p{Mark}/gu, "")).length;
 }

@@ -265,7 +265,7 @@ class GrpcServer implements XdsServer {
   }
 
   #endAll(code: status, details: string): void {
-    for (const stream of [...this.#open]) stream.end(code, details);
+    for (const stream of this.#open) stream.end(code, details);
   }
 }
 

@@ -45,7 +45,7 @@ export function draw(picture: Picture, columns: number, nowMs: number): string[]
   }
   lines.push(...versionLines(picture));
   if (picture.notes.length > 0) lines.push("", ...picture.notes);
-  return lines.map((line) => [...line].slice(0, Math.max(columns, 1)).join(""));
+  return lines.map((line) => Array.from(line).slice(0, Math.max(columns, 1)).join(""));
 }
 
 function clockText(elapsedMs: number): string {
