@@ -8,6 +8,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { gatewayBootstrap } from "../../src/embedded/gateway/bootstrap.ts";
 import { sleep, systemClock } from "../../src/lib/clock.ts";
 import { silentLogger } from "../../src/lib/log.ts";
 import { createXdsServer, type XdsServer } from "../../src/xds/server.ts";
@@ -70,7 +71,9 @@ async function measure(settings: Settings, cache: string): Promise<Omit<Sample, 
   const { server, port, seq } = await controlPlane();
   const folder = await mkdtemp(join(tmpdir(), "weir-memory-"));
   const config = join(folder, "proxy.json");
-  await writeFile(config, JSON.stringify(bootstrap(port)));
+  const xdsAddress = `127.0.0.1:${port}`;
+  const bootstrap = gatewayBootstrap({ nodeId: "default/bench", group: GROUP, adminPort: 0, xdsAddress });
+  await writeFile(config, JSON.stringify(bootstrap));
   const args = [...settings.flags, settings.entry, "proxy", "--log-level", "error", "--config", config];
   const env = { ...process.env, NODE_COMPILE_CACHE: cache };
   const child = spawn(process.execPath, args, { stdio: ["ignore", "inherit", "inherit"], env });
@@ -114,39 +117,6 @@ async function untilAcknowledged(server: XdsServer, seq: number): Promise<void> 
     if (Date.now() > giveUpMs) throw new Error("the proxy did not acknowledge its configuration");
     await sleep(systemClock, 50);
   }
-}
-
-function bootstrap(port: number): unknown {
-  const socket = (portValue: number) => ({
-    socket_address: { address: "127.0.0.1", port_value: portValue },
-  });
-  const ads = {
-    api_type: "GRPC",
-    transport_api_version: "V3",
-    grpc_services: [{ envoy_grpc: { cluster_name: "control_plane" } }],
-  };
-  return {
-    node: { id: "default/bench", cluster: GROUP },
-    admin: { address: socket(0) },
-    dynamic_resources: {
-      ads_config: ads,
-      lds_config: { ads: {}, resource_api_version: "V3" },
-      cds_config: { ads: {}, resource_api_version: "V3" },
-    },
-    cluster_manager: { load_stats_config: ads },
-    static_resources: {
-      clusters: [
-        {
-          name: "control_plane",
-          type: "STATIC",
-          load_assignment: {
-            cluster_name: "control_plane",
-            endpoints: [{ lb_endpoints: [{ endpoint: { address: socket(port) } }] }],
-          },
-        },
-      ],
-    },
-  };
 }
 
 /** RSS, proportional share, and what is the process's own, in MiB. */

@@ -292,3 +292,49 @@ export function nodeSeen(
     look();
   });
 }
+
+/** Options of `adsBootstrap`. */
+export interface AdsBootstrap {
+  readonly id: string;
+  readonly group: string;
+  /** Of the control plane. */
+  readonly endpoints: readonly { readonly address: string; readonly port: number }[];
+  /** Further lines after `node`'s id and cluster: of node where they are indented. */
+  readonly more?: string;
+}
+
+/** A bootstrap in YAML that takes everything from the control plane `weir`, and reports load to it. */
+export function adsBootstrap({ id, group, endpoints, more = "" }: AdsBootstrap): string {
+  const source = `
+    api_type: GRPC
+    transport_api_version: V3
+    grpc_services: [{ envoy_grpc: { cluster_name: weir } }]`;
+  const addresses = endpoints.map(
+    ({ address, port }) => `
+              - endpoint: { address: { socket_address: { address: "${address}", port_value: ${port} } } }`,
+  );
+  return `
+node:
+  id: ${id}
+  cluster: ${group}
+${more}dynamic_resources:
+  ads_config:${source}
+  lds_config: { ads: {}, resource_api_version: V3 }
+  cds_config: { ads: {}, resource_api_version: V3 }
+cluster_manager:
+  load_stats_config:${source}
+static_resources:
+  clusters:
+    - name: weir
+      type: STATIC
+      connect_timeout: 0.25s
+      typed_extension_protocol_options:
+        envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+          "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+          explicit_http_config: { http2_protocol_options: {} }
+      load_assignment:
+        cluster_name: weir
+        endpoints:
+          - lb_endpoints:${addresses.join("")}
+`;
+}

@@ -5,42 +5,20 @@ import { parseAllDocuments } from "yaml";
 import { isWeirError } from "../../src/lib/errors.ts";
 import { BOOTSTRAP_INVALID, controlPlaneOf, readBootstrap } from "../../src/xds/client.ts";
 import { durationMs } from "../../src/xds/types.ts";
+import { adsBootstrap } from "../support/xds.ts";
 
-const GATEWAY = `
-node:
-  id: default/web-1
-  cluster: gateway/default/web
-  metadata: { weir.dev/epoch: "17" }
+const GATEWAY = adsBootstrap({
+  id: "default/web-1",
+  group: "gateway/default/web",
+  endpoints: [
+    { address: "127.0.0.1", port: 18_000 },
+    { address: "::1", port: 18_001 },
+  ],
+  more: `  metadata: { weir.dev/epoch: "17" }
 admin:
   address: { socket_address: { address: 127.0.0.1, port_value: 9901 } }
-dynamic_resources:
-  ads_config:
-    api_type: GRPC
-    transport_api_version: V3
-    grpc_services: [{ envoy_grpc: { cluster_name: weir } }]
-  lds_config: { ads: {}, resource_api_version: V3 }
-  cds_config: { ads: {}, resource_api_version: V3 }
-cluster_manager:
-  load_stats_config:
-    api_type: GRPC
-    transport_api_version: V3
-    grpc_services: [{ envoy_grpc: { cluster_name: weir } }]
-static_resources:
-  clusters:
-    - name: weir
-      type: STATIC
-      connect_timeout: 0.25s
-      typed_extension_protocol_options:
-        envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
-          "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
-          explicit_http_config: { http2_protocol_options: {} }
-      load_assignment:
-        cluster_name: weir
-        endpoints:
-          - lb_endpoints:
-              - endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: 18000 } } }
-              - endpoint: { address: { socket_address: { address: "::1", port_value: 18001 } } }
-`;
+`,
+});
 
 const LISTEN = { socket_address: { address: "127.0.0.1", port_value: 8000 } };
 

@@ -11,43 +11,13 @@ import { createXdsServer, type LoadReport, type NodeView, type XdsServer } from 
 import type { XdsSnapshot } from "../../src/xds/types.ts";
 import { requireEnvoy, startEnvoy } from "../support/envoy.ts";
 import { until } from "../support/web.ts";
-import { aSnapshot, nodeSeen } from "../support/xds.ts";
+import { adsBootstrap, aSnapshot, nodeSeen } from "../support/xds.ts";
 
 const GROUP = "gateway/default/web";
 const LISTENER = "default/web:8000";
 const NODE = "default/web-7f9c";
 const STABLE = "default/shop:80/5c9f7b6d8";
 const CANARY = "default/shop:80/68d4cc9f7";
-
-const bootstrapFor = (xdsPort: number): string => `
-node: { id: ${NODE}, cluster: ${GROUP} }
-dynamic_resources:
-  ads_config:
-    api_type: GRPC
-    transport_api_version: V3
-    grpc_services: [{ envoy_grpc: { cluster_name: weir } }]
-  lds_config: { ads: {}, resource_api_version: V3 }
-  cds_config: { ads: {}, resource_api_version: V3 }
-cluster_manager:
-  load_stats_config:
-    api_type: GRPC
-    transport_api_version: V3
-    grpc_services: [{ envoy_grpc: { cluster_name: weir } }]
-static_resources:
-  clusters:
-    - name: weir
-      type: STATIC
-      connect_timeout: 1s
-      typed_extension_protocol_options:
-        envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
-          "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
-          explicit_http_config: { http2_protocol_options: {} }
-      load_assignment:
-        cluster_name: weir
-        endpoints:
-          - lb_endpoints:
-              - endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: ${xdsPort} } } }
-`;
 
 interface Backend {
   readonly port: number;
@@ -112,7 +82,8 @@ test("envoy: follows the weights of a canary without a failed request", { timeou
   const server = createXdsServer({ clock: systemClock, log: silentLogger });
   t.teardown(() => server.close());
   const { port: xdsPort } = await server.listen({ port: 0 });
-  const bootstrap = bootstrapFor(xdsPort);
+  const endpoints = [{ address: "127.0.0.1", port: xdsPort }];
+  const bootstrap = adsBootstrap({ id: NODE, group: GROUP, endpoints });
   const { addresses, clusters } = controlPlaneOf(await readBootstrap(bootstrap, "bootstrap.yaml")) ?? {};
   t.strictSame([addresses, clusters], [[`127.0.0.1:${xdsPort}`], ["weir"]]);
   const reports: LoadReport[] = [];
