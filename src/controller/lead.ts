@@ -20,8 +20,9 @@ import type { ControllerMetrics } from "./metrics.ts";
 import { createNodeRecords } from "./noderecords.ts";
 import { observe } from "./observe.ts";
 import { createOwedEvents } from "./owedevents.ts";
-import { createPublisher, type SnapshotServer } from "./publish.ts";
+import { createPublisher } from "./publish.ts";
 import { type ReconcileDeps, reconcile } from "./reconcile.ts";
+import { snapshotServer } from "./snapshotserver.ts";
 import { createTrafficBook } from "./trafficbook.ts";
 import { wakeRollouts } from "./wake.ts";
 
@@ -189,25 +190,4 @@ function untilAborted(signal: AbortSignal): Promise<void> {
     if (signal.aborted) resolve();
     else signal.addEventListener("abort", () => resolve(), { once: true });
   });
-}
-
-/** The xDS server as the publisher sees it: connected nodes only, changes by group. */
-function snapshotServer(xds: XdsServer): SnapshotServer {
-  return {
-    setSnapshot: (group, snapshot) => xds.setSnapshot(group, snapshot),
-    removeGroup: (group) => xds.removeGroup(group),
-    nodes: (group) =>
-      xds
-        .nodes(group)
-        .filter((node) => node.connected)
-        .map((node) => ({
-          id: node.id,
-          connectedSinceMs: node.connectedSinceMs,
-          isFresh: !node.cameWithContent,
-          routes: node.subscribedRoutes,
-          ackedSequence: node.ackedSeq,
-          ...(node.nack !== undefined && { nack: node.nack.message }),
-        })),
-    onChange: (listener) => xds.onChange(({ group }) => listener(group)),
-  };
 }
