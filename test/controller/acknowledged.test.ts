@@ -2,9 +2,17 @@
 // sentence of the rule, over a real API server, a real controller and real gRPC.
 import { test } from "tap";
 import { RESOURCES } from "../../src/api/api.ts";
-import { BOUNDED, isAt, isPromoted, isVerified, raised, twoProxies, weightOf } from "./acknowledged.ts";
+import {
+  BOUNDED,
+  isAt,
+  isPromoted,
+  isVerified,
+  raised,
+  silenced,
+  twoProxies,
+  weightOf,
+} from "./acknowledged.ts";
 import { canaryWeight, controllerBed, NAMESPACE, RECORD, SYSTEM } from "./bed.ts";
-import { createRelay } from "./relay.ts";
 
 test(
   "acknowledged: a weight is verified when the last proxy has it in force, and then the steps go on",
@@ -80,13 +88,7 @@ test("acknowledged: only with progressDeadlineAbort does the deadline abort", BO
 });
 
 test("acknowledged: an open but silent stream holds raising, longer than any grace", BOUNDED, async (t) => {
-  const bed = await controllerBed(t);
-  const leader = await bed.lead();
-  const relay = await createRelay(t, leader.xdsAddress);
-  const a = bed.proxy([leader], "a");
-  const b = bed.proxy([leader], "b", { addresses: [relay.address] });
-  const stable = await bed.ready(a, b);
-  relay.silence();
+  const { bed, relay, a, b, stable } = await silenced(t);
   await bed.image("2");
   const clusters = a.taken.length;
   // The canary's cluster, at weight 0, is the first thing to be acknowledged.
@@ -121,13 +123,9 @@ test(
 );
 
 test("acknowledged: a failed keepalive starts the grace as well", BOUNDED, async (t) => {
-  const bed = await controllerBed(t);
-  const leader = await bed.lead({ keepalive: { keepaliveTimeMs: 200, keepaliveTimeoutMs: 200 } });
-  const relay = await createRelay(t, leader.xdsAddress);
-  const a = bed.proxy([leader], "a");
-  const b = bed.proxy([leader], "b", { addresses: [relay.address] });
-  const stable = await bed.ready(a, b);
-  relay.silence();
+  const { bed, a, stable } = await silenced(t, {
+    keepalive: { keepaliveTimeMs: 200, keepaliveTimeoutMs: 200 },
+  });
   await bed.image("2");
   await bed.untilRollout("begun", isAt(0, 0, false));
   // The server's pings are the library's own, in real time; the grace begins when it has noticed.

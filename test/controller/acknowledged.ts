@@ -3,6 +3,7 @@ import type { Test } from "tap";
 import type { Rollout } from "../../src/api/api.ts";
 import { type Bed, canaryWeight, controllerBed, type Leader } from "./bed.ts";
 import type { TestProxy } from "./proxies.ts";
+import { createRelay, type Relay } from "./relay.ts";
 
 /** Options of a test on this bed. */
 export const BOUNDED = { timeout: 60_000 };
@@ -50,4 +51,19 @@ export async function raised(bed: Bed, a: TestProxy): Promise<Rollout> {
   const waiting = await bed.untilRollout("20 % decided", isAt(0, 20, false));
   await bed.until("one has it in force", () => canaryWeight(a, waiting) === 20);
   return waiting;
+}
+
+/** A bed with one leader and two proxies of the Gateway, when `b` has stopped being heard: its stream stays open. */
+export async function silenced(
+  t: Test,
+  leading: Parameters<Bed["lead"]>[0] = {},
+): Promise<Pair & { readonly relay: Relay }> {
+  const bed = await controllerBed(t);
+  const leader = await bed.lead(leading);
+  const relay = await createRelay(t, leader.xdsAddress);
+  const a = bed.proxy([leader], "a");
+  const b = bed.proxy([leader], "b", { addresses: [relay.address] });
+  const stable = await bed.ready(a, b);
+  relay.silence();
+  return { bed, leader, a, b, stable, relay };
 }
