@@ -94,87 +94,103 @@ export async function controllerBed(t: Test, spec: Readonly<Record<string, unkno
   t.teardown(() => workloads.stop());
   await workloads.ready;
   startKubelet(t, client);
-  const clock = createWarpClock();
+  for (const object of manifests(spec)) await client.create(object.type, object.body);
+  return new TestBed(t, server, client);
+}
 
-  const rollout: Bed["rollout"] = async (name = "web") => {
-    const object = await client.get(RESOURCES.rollout, { namespace: NAMESPACE, name });
+class TestBed implements Bed {
+  readonly server: EmbeddedServer;
+  readonly client: ClusterClient;
+  readonly clock = createWarpClock();
+  readonly #t: Test;
+
+  constructor(t: Test, server: EmbeddedServer, client: ClusterClient) {
+    this.#t = t;
+    this.server = server;
+    this.client = client;
+  }
+
+  lead(options?: Parameters<Bed["lead"]>[0]): Promise<Leader> {
+    return startLeader(this.#t, this, options);
+  }
+
+  proxy(leaders: readonly Leader[], id: string, options?: Partial<ProxyOptions>): TestProxy {
+    return startProxy(this.#t, { id, addresses: leaders.map(({ relay }) => relay.address), ...options });
+  }
+
+  bare(leader: Leader, id: string, group = GROUP): BareClient {
+    const made = bareClient(leader.xdsAddress, id, group);
+    this.#t.teardown(() => made.close());
+    return made;
+  }
+
+  async rollout(name = "web"): Promise<Rollout> {
+    const object = await this.client.get(RESOURCES.rollout, { namespace: NAMESPACE, name });
     if (object === undefined) throw new Error(`no rollout ${name}`);
     return readRollout(object).value;
-  };
-  const until: Bed["until"] = async (what, look) => {
+  }
+
+  patch(type: ResourceType, name: string, body: unknown, subresource?: "status"): Promise<KubeObject> {
+    const patch = { type: "merge", body } as const;
+    return this.client.patch(type, { namespace: NAMESPACE, name }, patch, subresource && { subresource });
+  }
+
+  async ready(...proxies: readonly TestProxy[]): Promise<string> {
+    const { status } = await this.untilRollout(
+      "version 1 is healthy",
+      (now) =>
+        now.status.phase === "Healthy" &&
+        (proxies.length === 0 || now.status.canary?.weights?.verified === true),
+    );
+    const hash = status.stableRS ?? "";
+    await this.until("all proxies serve version 1", () =>
+      proxies.every((proxy) => proxy.weights()?.[hash] === 100),
+    );
+    return hash;
+  }
+
+  async image(tag: string): Promise<void> {
+    await this.patch(RESOURCES.rollout, "web", { spec: templateOf(tag) });
+  }
+
+  async until<T>(what: string, look: () => Promise<T | undefined> | T | undefined): Promise<NonNullable<T>> {
     const deadlineMs = Date.now() + TIMEOUT_MS;
     for (;;) {
       const found = await look();
       if (found !== undefined && found !== null && found !== false) return found as NonNullable<typeof found>;
       if (Date.now() > deadlineMs) {
-        const now = await rollout().catch((error: unknown) => error);
+        const now = await this.rollout().catch((error: unknown) => error);
         throw new Error(
           `not within ${TIMEOUT_MS} ms: ${what}\n${JSON.stringify((now as Rollout).status ?? now, undefined, 1)}`,
         );
       }
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
-  };
-  const bed: Bed = {
-    server,
-    client,
-    clock,
-    rollout,
-    until,
-    lead: (options) => startLeader(t, bed, options),
-    proxy: (leaders, id, options) =>
-      startProxy(t, { id, addresses: leaders.map(({ relay }) => relay.address), ...options }),
-    bare(leader, id, group = GROUP) {
-      const made = bareClient(leader.xdsAddress, id, group);
-      t.teardown(() => made.close());
-      return made;
-    },
-    patch: (type, name, body, subresource) =>
-      client.patch(
-        type,
-        { namespace: NAMESPACE, name },
-        { type: "merge", body },
-        subresource && { subresource },
-      ),
-    async ready(...proxies) {
-      const { status } = await bed.untilRollout(
-        "version 1 is healthy",
-        (now) =>
-          now.status.phase === "Healthy" &&
-          (proxies.length === 0 || now.status.canary?.weights?.verified === true),
-      );
-      const hash = status.stableRS ?? "";
-      await until("all proxies serve version 1", () =>
-        proxies.every((proxy) => proxy.weights()?.[hash] === 100),
-      );
-      return hash;
-    },
-    async image(tag) {
-      await bed.patch(RESOURCES.rollout, "web", { spec: templateOf(tag) });
-    },
-    untilRollout: (what, isWanted) =>
-      until(what, async () => {
-        const now = await rollout();
-        return isWanted(now) ? now : undefined;
-      }),
-    async holds(what, claim) {
-      const untilMs = Date.now() + 250;
-      while (Date.now() < untilMs) {
-        const now = await rollout();
-        if (!claim(now)) throw new Error(`no longer: ${what}\n${JSON.stringify(now.status, undefined, 1)}`);
-        await new Promise((resolve) => setTimeout(resolve, 10));
-      }
-    },
-    async replicasOf(hash) {
-      const { items } = await client.list(RESOURCES.replicaSet, {
-        namespace: NAMESPACE,
-        labelSelector: `rollouts-pod-template-hash=${hash}`,
-      });
-      return Number((items[0]?.spec as { readonly replicas?: number } | undefined)?.replicas ?? 0);
-    },
-  };
-  for (const object of manifests(spec)) await client.create(object.type, object.body);
-  return bed;
+  }
+
+  untilRollout(what: string, isWanted: (rollout: Rollout) => boolean): Promise<Rollout> {
+    return this.until(what, async () => {
+      const now = await this.rollout();
+      return isWanted(now) ? now : undefined;
+    });
+  }
+
+  async holds(what: string, claim: (rollout: Rollout) => boolean): Promise<void> {
+    const untilMs = Date.now() + 250;
+    while (Date.now() < untilMs) {
+      const now = await this.rollout();
+      if (!claim(now)) throw new Error(`no longer: ${what}\n${JSON.stringify(now.status, undefined, 1)}`);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+
+  async replicasOf(hash: string | undefined): Promise<number> {
+    const { items } = await this.client.list(RESOURCES.replicaSet, {
+      namespace: NAMESPACE,
+      labelSelector: `rollouts-pod-template-hash=${hash}`,
+    });
+    return Number((items[0]?.spec as { readonly replicas?: number } | undefined)?.replicas ?? 0);
+  }
 }
 
 /** Sets the weight that the proxies should have for the canary, in the words of `TestProxy.weights`. */
