@@ -54,6 +54,8 @@ export class Configuration {
   readonly #cache = new WeakMap<object, unknown>();
   /** Why there is no complete configuration yet, as far as the control plane goes; empty: it has sent all. */
   #awaited: string;
+  /** Addresses that could not be had at the last try: the control plane offers their listeners again, so that no other change need wait. */
+  readonly #taken = new Set<string>();
   #hasBeenComplete = false;
   #isClosed = false;
 
@@ -191,17 +193,22 @@ export class Configuration {
 
   async #open(options: CompiledListener["options"], table: HostTable, patienceMs: number): Promise<Listener> {
     const { clock, log } = this.#core;
-    const giveUpMs = clock.nowMs() + patienceMs;
+    const address = `${options.address}:${options.port}`;
+    const giveUpMs = clock.nowMs() + (this.#taken.has(address) ? 0 : patienceMs);
     for (;;) {
       const listener = new Listener(this.#core, options);
       // It may serve before the swap: then with the routes that come with it.
       listener.hosts = table;
       try {
         await listener.open();
+        this.#taken.delete(address);
         log.info("listening", { listener: options.name, address: options.address, port: listener.port });
         return listener;
       } catch (error) {
-        if (this.#isClosed || clock.nowMs() >= giveUpMs || !isWeirError(error, LISTEN_FAILED)) throw error;
+        if (this.#isClosed || clock.nowMs() >= giveUpMs || !isWeirError(error, LISTEN_FAILED)) {
+          this.#taken.add(address);
+          throw error;
+        }
         await sleep(clock, LISTEN_RETRY_MS);
       }
     }

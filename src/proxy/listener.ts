@@ -1,5 +1,6 @@
 // Phase "accept": a listening socket and its client connections. Routes are looked up through it, so that a new table is one assignment.
 import { createServer, type Server, type Socket } from "node:net";
+import { setImmediate as turnOfLoop } from "node:timers/promises";
 import { messageOf, WeirError } from "../lib/errors.ts";
 import type { Core } from "./core.ts";
 import { Downstream, type ListenerView } from "./downstream.ts";
@@ -84,7 +85,8 @@ export class Listener implements ListenerView {
       server.once("error", (error) => {
         this.#server = null;
         const message = `listener ${name} cannot listen on ${address}:${port}: ${messageOf(error)}; choose another port or end what uses it`;
-        reject(new WeirError({ code: LISTEN_FAILED, source: "user", message, cause: error }));
+        // Whoever has the port may give it back.
+        reject(new WeirError({ code: LISTEN_FAILED, source: "user", retry: "yes", message, cause: error }));
       });
       server.listen({ host: address, port, backlog: BACKLOG }, () => {
         server.removeAllListeners("error");
@@ -105,11 +107,14 @@ export class Listener implements ListenerView {
   }
 
   /** Stops accepting; resolves when the last connection is gone. Connections end with their next answer. */
-  drain(): Promise<void> {
+  async drain(): Promise<void> {
     this.isDraining = true;
+    // Closing resets the connections that the system has made and nobody has accepted: a turn of the loop accepts them, and then it closes.
+    await turnOfLoop();
+    await turnOfLoop();
     this.#server?.close();
-    if (this.#connections.size === 0) return Promise.resolve();
-    return new Promise((resolve) => {
+    if (this.#connections.size === 0) return;
+    await new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
     });
   }

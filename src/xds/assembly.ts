@@ -34,6 +34,8 @@ export interface Answer {
   readonly nonce: string;
   readonly names: readonly string[];
   readonly rejection?: string;
+  /** The same content may be accepted later. */
+  readonly isTransient?: boolean;
 }
 
 type Resources<Kind extends ResourceKind> = ReadonlyMap<string, ResourceMessages[Kind]>;
@@ -157,9 +159,11 @@ export class Assembly {
   }
 
   /** The candidate last handed out was refused: what was in force stays. */
-  reject(message: string): readonly Answer[] {
+  reject(message: string, isTransient = false): readonly Answer[] {
     const pending = this.#take();
-    return pending === undefined ? [] : [this.#refuse(pending.kind, pending.nonce, message)];
+    if (pending === undefined) return [];
+    const answer = this.#refuse(pending.kind, pending.nonce, message);
+    return [isTransient ? { ...answer, isTransient } : answer];
   }
 
   /** A newer response of the kind, come meanwhile, goes on waiting; on a new stream the candidate belongs to none. */

@@ -1,8 +1,10 @@
 // One client on one stream, as a state machine: it takes discovery requests and publications and says which responses to send now.
 // It keeps make before break (clusters and endpoints, then listeners, then routes, and only then removals), one response outstanding
-// per kind, and does not repeat what was rejected. Pure: time comes as `nowMs`, the timer it needs goes out as `wakeAtMs`.
+// per kind, and does not repeat what was rejected, unless the client says that it may succeed later (a port that another process has): then
+// it is offered again after a growing pause. Pure: time comes as `nowMs`, the timer it needs goes out as `wakeAtMs`.
 //
 //   publish ─▶ clusters, endpoints ─both acked▶ listeners ─ack▶ routes ─ack▶ in force ─▶ clusters without the old ones
+import { backoffMs } from "../lib/backoff.ts";
 import type { ResourceKind } from "./messages.ts";
 import {
   type Entries,
@@ -15,6 +17,8 @@ import {
 
 /** How long the next kind waits for a client to subscribe to the endpoints of clusters it was given. gRPC clients never ask for all. */
 export const SUBSCRIBE_WAIT_MS = 2_000;
+/** Pauses before content that a client could not take for now is offered again. */
+export const REJECTED_RETRY = { baseMs: 2_000, maxMs: 30_000 } as const;
 /** Resource names that one client may ask for of one kind; a client that asks for more is cut off. */
 export const MAX_NAMES = 100_000;
 
@@ -26,6 +30,8 @@ export interface SessionRequest {
   readonly names: readonly string[];
   /** The client's words, when it rejects the response of that nonce. */
   readonly rejection?: string;
+  /** The same content may be accepted later. */
+  readonly isTransient?: boolean;
 }
 
 export interface SessionResponse {
@@ -67,6 +73,8 @@ interface KindState {
   /** Version that the client says it has, from a stream before this one; until it is looked up. */
   claimed: string;
   rejection: Rejection | undefined;
+  /** How often in a row the version of `rejection` was rejected for reasons that may pass; 0: for others. */
+  transientCount: number;
 }
 
 const ORDER: readonly ResourceKind[] = ["clusters", "endpoints", "listeners", "routes"];
@@ -84,6 +92,7 @@ const freshState = (): KindState => ({
   ackedVersion: "",
   claimed: "",
   rejection: undefined,
+  transientCount: 0,
 });
 
 export class Session {
@@ -106,6 +115,8 @@ export class Session {
   /** Until when the publication of `seq` waits for subscriptions. */
   #deadline: { readonly seq: number; readonly atMs: number } | undefined;
   #isWaiting = false;
+  /** When content that was rejected is due again. */
+  #retryAtMs: number | undefined;
   #cameWithContent = false;
 
   constructor(recall: Recall) {
@@ -124,7 +135,9 @@ export class Session {
 
   /** When `step` must run again though nothing was heard. */
   get wakeAtMs(): number | undefined {
-    return this.#isWaiting ? this.#deadline?.atMs : undefined;
+    const waitsUntilMs = this.#isWaiting ? this.#deadline?.atMs : undefined;
+    if (waitsUntilMs === undefined || this.#retryAtMs === undefined) return waitsUntilMs ?? this.#retryAtMs;
+    return Math.min(waitsUntilMs, this.#retryAtMs);
   }
 
   get subscribedRoutes(): readonly string[] {
@@ -159,6 +172,8 @@ export class Session {
     const version = state.outstanding;
     state.outstanding = undefined;
     if (request.rejection !== undefined) {
+      const before = state.rejection?.version === version ? state.transientCount : 0;
+      state.transientCount = request.isTransient === true ? before + 1 : 0;
       state.rejection = { version, message: request.rejection, atMs: nowMs };
       state.doubtful = state.sent;
       state.sent = state.acked;
@@ -178,17 +193,18 @@ export class Session {
     const target = this.#target;
     if (target === undefined) return responses;
     this.#isWaiting = false;
+    this.#retryAtMs = undefined;
     // Before anything else, so that a client that comes back never claims by its version what it has dropped.
     for (const kind of ["endpoints", "routes"] as const)
       if (this.#states[kind].hasShrunk)
-        this.#offer(kind, this.#wantedWhileAdding(kind, target), responses, "all");
+        this.#offer(kind, this.#wantedWhileAdding(kind, target), responses, "all", nowMs);
     let isBlocked = false;
     for (const kind of ORDER) {
       const state = this.#states[kind];
       if (state.isSubscribed) {
         this.#adopt(kind, target);
         const wanted = this.#wantedWhileAdding(kind, target);
-        this.#offer(kind, wanted, responses, kind === "clusters" ? "additions" : "all");
+        this.#offer(kind, wanted, responses, kind === "clusters" ? "additions" : "all", nowMs);
         if (isUnsettled(state, wanted)) isBlocked = true;
         else if (state.rejection !== undefined && state.rejection.version !== versionOf(wanted))
           state.rejection = undefined;
@@ -201,7 +217,7 @@ export class Session {
     if (!this.#hasAskedForAllRoutes(target)) return responses;
     this.#ackedSeq = target.seq;
     if (this.#states.clusters.isSubscribed)
-      this.#offer("clusters", this.#select("clusters", target.entries.clusters), responses, "all");
+      this.#offer("clusters", this.#select("clusters", target.entries.clusters), responses, "all", nowMs);
     return responses;
   }
 
@@ -211,6 +227,7 @@ export class Session {
     wanted: Entries,
     responses: SessionResponse[],
     which: "additions" | "all",
+    nowMs: number,
   ): void {
     const state = this.#states[kind];
     if (state.outstanding !== undefined) return;
@@ -226,7 +243,7 @@ export class Session {
     const isRefresh = !isFull && state.hasShrunk && state.names.size > 0 && state.ackedVersion !== "";
     if (changed.length === 0 && !hasRemoval && !isFirst && !isRefresh) return;
     const version = versionOf(wanted);
-    if (state.rejection?.version === version) return;
+    if (state.rejection?.version === version && !this.#mayRetry(kind, nowMs)) return;
     if (kind === "clusters") this.#expectQuestions(changed, wanted);
     if (kind === "endpoints") for (const entry of changed) this.#repeat.delete(entry.name);
     state.hasShrunk = false;
@@ -241,6 +258,16 @@ export class Session {
       entries: isFull ? [...wanted.values()] : changed,
       holds: wanted,
     });
+  }
+
+  /** Whether what was rejected may be offered again now. */
+  #mayRetry(kind: ResourceKind, nowMs: number): boolean {
+    const { rejection, transientCount } = this.#states[kind];
+    if (rejection === undefined || transientCount === 0) return false;
+    const atMs = rejection.atMs + backoffMs(transientCount - 1, REJECTED_RETRY);
+    if (nowMs >= atMs) return true;
+    this.#retryAtMs = Math.min(this.#retryAtMs ?? atMs, atMs);
+    return false;
   }
 
   /** The target, and what the client may still need of the old: clusters that its present routes name, and their endpoints. */

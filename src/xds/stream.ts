@@ -91,6 +91,7 @@ export class DiscoveryStream {
       return;
     }
     const rejection = request.errorDetail?.message.slice(0, MAX_REJECTION_CHARS);
+    const saidBefore = record.session.rejection(kind)?.message;
     const meaning = record.session.request(
       {
         kind,
@@ -98,6 +99,8 @@ export class DiscoveryStream {
         nonce: request.responseNonce,
         names: request.resourceNames,
         ...(rejection === undefined ? {} : { rejection }),
+        // INVALID_ARGUMENT and INTERNAL (Envoy) are about the content; UNAVAILABLE is how gRPC says "not now".
+        isTransient: request.errorDetail?.code === status.UNAVAILABLE,
       },
       record.lastSeenMs,
     );
@@ -105,7 +108,8 @@ export class DiscoveryStream {
     if (meaning === "ack" && !hasMore) heard("ack", record);
     if (meaning !== "nack") return;
     const fields = { node: record.id, group: record.group, kind, why: rejection };
-    log.warn("node rejected its configuration", fields);
+    // What may succeed later is offered again and again: the same words once are enough.
+    if (rejection !== saidBefore) log.warn("node rejected its configuration", fields);
     heard("nack", record);
   }
 

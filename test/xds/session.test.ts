@@ -5,6 +5,7 @@ import { test } from "tap";
 import { GroupTable } from "../../src/xds/groups.ts";
 import type { ResourceKind, XdsSnapshot } from "../../src/xds/messages.ts";
 import {
+  REJECTED_RETRY,
   Session,
   type SessionRequest,
   type SessionResponse,
@@ -229,6 +230,42 @@ test("session: rejected content is not sent again, whatever else is asked", (t) 
   client.publish(aSnapshot({ a: 1 }));
   t.equal(client.session.ackedSeq, 3, "back at what it has: in force without a push");
   t.equal(client.session.rejection("routes"), undefined);
+  t.end();
+});
+
+test("session: what a client could not take for now is offered again after growing pauses", (t) => {
+  const groups = new GroupTable();
+  const client = new ModelClient(groups);
+  client.publish(aSnapshot({ a: 1 }));
+  drain(client);
+  client.publish(aSnapshot({ a: 2 }));
+  const { maxMs } = REJECTED_RETRY;
+  for (const pauseMs of [2_000, 4_000, 8_000, 16_000, maxMs, maxMs]) {
+    const [offered] = client.responses.splice(0);
+    const { nonce = "" } = offered ?? {};
+    t.equal(offered?.kind, "routes");
+    const answer = {
+      kind: "routes",
+      version: "",
+      nonce,
+      names: [ROUTE],
+      rejection: "port is taken",
+    } as const;
+    client.session.request({ ...answer, isTransient: true }, client.nowMs);
+    client.step();
+    t.equal(client.session.wakeAtMs, client.nowMs + pauseMs);
+    client.nowMs += pauseMs - 1;
+    client.step();
+    t.strictSame(client.responses, []);
+    client.nowMs += 1;
+    client.step();
+    t.equal(client.session.rejection("routes")?.message, "port is taken", "until it is accepted it stands");
+  }
+  client.deliverResponse(false);
+  drain(client);
+  t.equal(client.session.ackedSeq, 2);
+  t.equal(client.session.rejection("routes"), undefined);
+  t.equal(client.session.wakeAtMs, undefined);
   t.end();
 });
 
