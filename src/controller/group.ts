@@ -10,6 +10,7 @@ import type { Trouble } from "./noderecords.ts";
 import { acknowledgementOf, type GroupState, type Member, updateMembers } from "./nodes.ts";
 import type { PublisherDeps } from "./publish.ts";
 import { type Changed, lookups } from "./reads.ts";
+import { createRefusals } from "./refusals.ts";
 
 /** A proxy that has not answered for so long is written down as silent. */
 export const SILENT_MS = 5_000;
@@ -65,6 +66,7 @@ export function createGroup(deps: PublisherDeps, name: string, tell: () => void)
   let read = new Set<string>();
   let isOver = false;
   const memo = createMemo();
+  const tellRefusals = createRefusals(deps, name);
   const timers: { expiry?: Timer; silence?: Timer } = {};
 
   const stateOf = (entry: Carried): GroupState => ({
@@ -77,7 +79,9 @@ export function createGroup(deps: PublisherDeps, name: string, tell: () => void)
     publishedAtMs: entry.atMs,
   });
   const look = (): void => {
-    const change = updateMembers(members, server.nodes(name), clock.nowMs());
+    const nodes = server.nodes(name);
+    tellRefusals(nodes);
+    const change = updateMembers(members, nodes, clock.nowMs());
     members = change.members;
     timers.expiry?.cancel();
     if (change.nextExpiryMs !== undefined)
