@@ -1,6 +1,6 @@
 // Gives every Gateway of class weir a proxy: one pod beside the Gateway, run by the node agent like any other, so that it is restarted, adopted
-// after a crash and logged as pods are. Its bootstrap file lies in the state folder; a pod whose bootstrap changed is replaced. A Gateway
-// annotated `weir.dev/proxy: none` gets none: another xDS client serves it.
+// after a crash and logged as pods are. Its bootstrap file lies in the state folder; pods whose bootstrap or program changed are replaced,
+// one after another (turns.ts). A Gateway annotated `weir.dev/proxy: none` gets none: another xDS client serves it.
 
 import { createHash } from "node:crypto";
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
@@ -11,12 +11,15 @@ import {
   type ClusterClient,
   createReflector,
   createWorkQueue,
+  type WorkResult,
 } from "../../cluster/client.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { isWeirError, WeirError } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
 import { isPortFree } from "../../lib/ports.ts";
+import { isPodReady, readPod } from "../agent/podspec.ts";
 import { gatewayBootstrap } from "./bootstrap.ts";
+import { createTurns } from "./turns.ts";
 
 /** Label of a gateway's pod: the name of its Gateway. */
 export const GATEWAY_LABEL = "weir.dev/gateway";
@@ -27,6 +30,8 @@ const BOOTSTRAP_ANNOTATION = "weir.dev/bootstrap";
 /** On a gateway's pod: the port of its proxy's admin server. */
 const ADMIN_PORT_ANNOTATION = "weir.dev/admin-port";
 const CLASS = "weir";
+/** When a replacement that waits for its turn looks again, although nothing was heard. */
+const TURN_LOOK_MS = 5_000;
 const DRAIN_SECONDS = 30;
 /** Ports tried for one admin server. */
 const PORT_TRIES = 1000;
@@ -58,8 +63,12 @@ export function createGatewayController(deps: GatewayControllerDeps): GatewayCon
   const gateways = createReflector({ client, type: RESOURCES.gateway, clock, log });
   const pods = createReflector({ client, type: RESOURCES.pod, labelSelector: GATEWAY_LABEL, clock, log });
   const reserved = new Map<string, number>();
+  const turns = createTurns((pod) => isCurrent(deps, pod));
+  const release = (key: string): void => {
+    for (const next of turns.release(key)) queue.add(next);
+  };
 
-  const reconcile = async (key: string, signal: AbortSignal): Promise<void> => {
+  const reconcile = async (key: string, signal: AbortSignal): Promise<WorkResult> => {
     const gateway = gateways.store.get(key);
     const [namespace = "", name = ""] = key.split("/");
     const podName = `gateway-${name}`;
@@ -70,40 +79,32 @@ export function createGatewayController(deps: GatewayControllerDeps): GatewayCon
     ) {
       // The pod goes with its owner; only the file is left to remove.
       reserved.delete(key);
+      release(key);
       return rm(fileOf(deps.stateDir, namespace, name), { force: true });
     }
     const present = pods.store.get(`${namespace}/${podName}`);
     if (present?.metadata.deletionTimestamp !== undefined) return;
-    const remove = ({ metadata: { uid } }: KubeObject): Promise<void> =>
-      client.delete(
-        RESOURCES.pod,
-        { namespace, name: podName },
-        { signal, ...(uid !== undefined && { uid }) },
-      );
     if (gateway.metadata.annotations?.[PROXY_ANNOTATION] === "none") {
+      release(key);
       if (present === undefined) return;
       log.info("gateway proxy is stopped: the Gateway asks for none", { gateway: key });
-      return remove(present);
+      return removePod(client, present, signal);
     }
-    const adminPort =
-      adminPortOf(present) ?? reserved.get(key) ?? (await freePort(deps, pods.store.list(), reserved));
-    reserved.set(key, adminPort);
-    const options = {
-      nodeId: `${namespace}/${podName}`,
-      group: `gateway/${key}`,
-      adminPort,
-      xdsAddress: deps.xdsAddress,
-    };
-    const bootstrap = JSON.stringify(gatewayBootstrap(options), undefined, 2);
-    const hash = createHash("sha256")
-      .update(JSON.stringify([bootstrap, deps.command]))
-      .digest("hex")
-      .slice(0, 16);
-    if (present?.metadata.annotations?.[BOOTSTRAP_ANNOTATION] === hash) return;
     if (present !== undefined) {
+      if (isCurrent(deps, present)) {
+        if (isPodReady(readPod(present))) release(key);
+        return;
+      }
+      if (!turns.take(key, present, pods.store.list(), clock.nowMs()))
+        return { requeueAfterMs: TURN_LOOK_MS };
+      const adminPort = adminPortOf(present);
+      if (adminPort !== undefined) reserved.set(key, adminPort);
       log.info("gateway proxy is replaced", { gateway: key });
-      return remove(present);
+      return removePod(client, present, signal);
     }
+    const adminPort = reserved.get(key) ?? (await freePort(deps, pods.store.list(), reserved));
+    reserved.set(key, adminPort);
+    const { bootstrap, hash } = wantedOf(deps, namespace, name, adminPort);
     const file = await writeBootstrap(deps.stateDir, namespace, name, bootstrap);
     try {
       await client.create(
@@ -136,6 +137,39 @@ export function createGatewayController(deps: GatewayControllerDeps): GatewayCon
       await Promise.all([queue.stop(), gateways.stop(), pods.stop()]);
     },
   };
+}
+
+function removePod(client: ClusterClient, { metadata }: KubeObject, signal: AbortSignal): Promise<void> {
+  const { namespace, name, uid } = metadata;
+  const ref = { name, ...(namespace !== undefined && { namespace }) };
+  return client.delete(RESOURCES.pod, ref, { signal, ...(uid !== undefined && { uid }) });
+}
+
+/** The bootstrap that the proxy of a Gateway should run with, and the hash of it and the program. */
+function wantedOf(
+  { xdsAddress, command }: GatewayControllerDeps,
+  namespace: string,
+  name: string,
+  adminPort: number,
+): { readonly bootstrap: string; readonly hash: string } {
+  const options = {
+    nodeId: `${namespace}/gateway-${name}`,
+    group: `gateway/${namespace}/${name}`,
+    adminPort,
+    xdsAddress,
+  };
+  const bootstrap = JSON.stringify(gatewayBootstrap(options), undefined, 2);
+  const text = JSON.stringify([bootstrap, command]);
+  return { bootstrap, hash: createHash("sha256").update(text).digest("hex").slice(0, 16) };
+}
+
+/** Whether a gateway's pod runs the present program with the present bootstrap. */
+function isCurrent(deps: GatewayControllerDeps, pod: KubeObject): boolean {
+  const { namespace = "", labels, annotations } = pod.metadata;
+  const adminPort = adminPortOf(pod);
+  if (adminPort === undefined) return false;
+  const { hash } = wantedOf(deps, namespace, labels?.[GATEWAY_LABEL] ?? "", adminPort);
+  return annotations?.[BOOTSTRAP_ANNOTATION] === hash;
 }
 
 function classOf(gateway: KubeObject): string | undefined {
