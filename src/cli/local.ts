@@ -4,7 +4,12 @@
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type ClusterClient, createClusterClient } from "../cluster/client.ts";
-import { type Controller, createController } from "../controller/controller.ts";
+import {
+  type Controller,
+  type ControllerMetrics,
+  createController,
+  createMetrics,
+} from "../controller/controller.ts";
 import {
   type AgentOptions,
   createAgent,
@@ -18,11 +23,13 @@ import {
 import type { Clock } from "../lib/clock.ts";
 import { isWeirError } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
+import { serveMetrics } from "./pages.ts";
 import { readPorts, writePorts } from "./ports.ts";
 
 /** Default of the API server; the next free port when it is taken. */
 export const DEFAULT_API_PORT = 6440;
 const PORT_TRIES = 50;
+const LOOPBACK = "127.0.0.1";
 const NODE_NAME = "local";
 /** Holder of the lease. The locked state folder keeps a second one away; a killed one's successor need not wait for the lease to end. */
 const IDENTITY = "local";
@@ -35,6 +42,8 @@ export interface LocalOptions {
   readonly apiPort?: number;
   /** Port of ADS and LRS, as above. */
   readonly xdsPort?: number;
+  /** Port of /metrics on the loopback address, as above; default 8090. */
+  readonly metricsPort?: number;
   /** Image map of the user. */
   readonly images?: string;
   /** Address that gateways bind when their Gateway names none. Default 127.0.0.1. */
@@ -51,6 +60,8 @@ export interface Local {
   readonly kubeconfig: string;
   /** `host:port` of ADS and LRS. */
   readonly xdsAddress: string;
+  /** The control plane's figures as Prometheus text. */
+  readonly metricsUrl: string;
   /** Ends everything; pods' processes are ended too, unless they are to be kept for the next start. Idempotent. */
   stop(options: { readonly keepPods: boolean }): Promise<void>;
 }
@@ -60,7 +71,7 @@ export async function startLocal(options: LocalOptions): Promise<Local> {
   const { clock, log } = options;
   const stateDir = resolve(options.stateDir);
   const images = options.images === undefined ? undefined : await loadImages(options.images);
-  const stops: ((stopping: { readonly keepPods: boolean }) => Promise<unknown> | unknown)[] = [];
+  const stops: ((stopping: { readonly keepPods: boolean }) => unknown)[] = [];
   let stopped: Promise<void> | undefined;
   const stop = (stopping: { readonly keepPods: boolean }): Promise<void> => {
     stopped ??= (async () => {
@@ -86,7 +97,15 @@ export async function startLocal(options: LocalOptions): Promise<Local> {
 
     const workloads = startWorkloadControllers({ client, clock, log });
     stops.push(() => workloads.stop());
-    const { controller, xdsAddress } = await startController(options, client, remembered.xds);
+    const metrics = createMetrics();
+    const { metricsPort } = options;
+    const pages = await serveMetrics(metrics, {
+      host: LOOPBACK,
+      log,
+      ...(metricsPort !== undefined && { port: metricsPort }),
+    });
+    stops.push(() => pages.close());
+    const { controller, xdsAddress } = await startController(options, client, metrics, remembered.xds);
     stops.push(() => controller.stop());
     await writePorts(stateDir, { api: listener.port, xds: Number(xdsAddress.split(":").at(-1)) });
     server.provideLogs((request) => agent.readLogs(request));
@@ -95,7 +114,8 @@ export async function startLocal(options: LocalOptions): Promise<Local> {
     const gateways = createGatewayController({ client, clock, log, stateDir, command, xdsAddress });
     gateways.start();
     stops.push(() => gateways.stop());
-    return { client, server: listener.url, kubeconfig, xdsAddress, stop };
+    const metricsUrl = `http://${LOOPBACK}:${pages.port}/metrics`;
+    return { client, server: listener.url, kubeconfig, xdsAddress, metricsUrl, stop };
   } catch (error) {
     await stop({ keepPods: true });
     throw error;
@@ -138,8 +158,9 @@ function agentOptions(
 
 /** Starts the controller on the port that proxies of an earlier run still look for, or on another when that is taken by now. */
 async function startController(
-  { clock, log, xdsPort: asked, bindAddress = "127.0.0.1" }: LocalOptions,
+  { clock, log, xdsPort: asked, bindAddress = LOOPBACK }: LocalOptions,
   client: ClusterClient,
+  metrics: ControllerMetrics,
   rememberedPort: number | undefined,
 ): Promise<{ readonly controller: Controller; readonly xdsAddress: string }> {
   const make = (xdsPort: number | undefined): Controller =>
@@ -147,6 +168,7 @@ async function startController(
       client,
       clock,
       log,
+      metrics,
       identity: IDENTITY,
       namespace: SYSTEM_NAMESPACE,
       bindAddress,

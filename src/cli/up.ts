@@ -10,6 +10,7 @@ interface UpFlags extends LogFlags {
   readonly state: string;
   readonly apiPort?: number;
   readonly xdsPort?: number;
+  readonly metricsPort?: number;
   readonly images?: string;
   readonly bind?: string;
 }
@@ -28,6 +29,7 @@ export function addUp(program: Command, cli: Cli): void {
     .option("--state <dir>", "folder of the state", defaultStateDir(cli.env))
     .option("--api-port <port>", "port of the API server; default 6440 or the next free one", portFlag)
     .option("--xds-port <port>", "port of ADS and LRS; default 18000 or the next free one", portFlag)
+    .option("--metrics-port <port>", "port of /metrics; default 8090 or the next free one", portFlag)
     .option("--images <file>", "which local commands stand for which images")
     .option("--bind <address>", "address that gateways listen on", "127.0.0.1")
     .option("--log-level <level>", "error, warn, info or debug", levelFlag, "info")
@@ -39,6 +41,7 @@ export function addUp(program: Command, cli: Cli): void {
         log: loggerFor(cli, flags),
         ...(flags.apiPort !== undefined && { apiPort: flags.apiPort }),
         ...(flags.xdsPort !== undefined && { xdsPort: flags.xdsPort }),
+        ...(flags.metricsPort !== undefined && { metricsPort: flags.metricsPort }),
         ...(flags.images !== undefined && { images: flags.images }),
         ...(flags.bind !== undefined && { bindAddress: flags.bind }),
       });
@@ -46,6 +49,7 @@ export function addUp(program: Command, cli: Cli): void {
       cli.out(`API server  ${local.server}`);
       cli.out(`kubeconfig  ${local.kubeconfig}`);
       cli.out(`xDS         ${local.xdsAddress}`);
+      cli.out(`metrics     ${local.metricsUrl}`);
       cli.out(
         `ready. Apply manifests with: weir apply --state ${flags.state} -f FILE. Ctrl-C stops everything.`,
       );
