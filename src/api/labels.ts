@@ -68,3 +68,5 @@ export const WEIR_TRAFFIC_METRIC = "weir.dev/traffic";
 export const PORTS_ANNOTATION = "weir.dev/ports";
 /** On a pod template: `address:port,…` of backends that run elsewhere. */
 export const ENDPOINTS_ANNOTATION = "weir.dev/endpoints";
+/** On such a pod, written by the node agent: those of the endpoints that pass their health check. */
+export const HEALTHY_ENDPOINTS_ANNOTATION = "weir.dev/healthy-endpoints";

@@ -142,6 +142,9 @@ test("container: restarts at once, then after 10 s, 20 s and 40 s", async (t) =>
   const clock = createManualClock(Date.now());
   const events: string[] = [];
   const go = join(dir, "go");
+  const argv = ["sh", "-c", `while test -e ${go}; do sleep 0.02; done; exit 1`];
+  const sandbox = { argv, cwd: dir, enter: () => ({ prefix: [], cwd: dir }), doneFile: undefined };
+  const env = { PATH: process.env.PATH ?? "" };
   const runner = createContainer({
     clock,
     container: { name: "main", image: "any" },
@@ -154,12 +157,7 @@ test("container: restarts at once, then after 10 s, 20 s and 40 s", async (t) =>
     initialReason: "ContainerCreating",
     graceMs: 1000,
     backoffScale: 1,
-    prepare: async () => ({
-      kind: "ready",
-      argv: ["sh", "-c", `while test -e ${go}; do sleep 0.02; done; exit 1`],
-      env: { PATH: process.env.PATH ?? "" },
-      cwd: dir,
-    }),
+    prepare: async () => ({ kind: "ready", argv, env, cwd: dir, sandbox, notes: [] }),
     record: (_type, reason) => events.push(reason),
     onChange: () => undefined,
   });

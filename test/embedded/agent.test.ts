@@ -1,5 +1,6 @@
 // The node agent against the embedded server, with real processes: a pod's life as a kubelet reports it.
 import { writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
 import { join } from "node:path";
 import { type Test, test } from "tap";
 import { type KubeObject, RESOURCES } from "../../src/api/api.ts";
@@ -351,17 +352,86 @@ test("agent: a log of a pod that does not exist is refused with a code", async (
   await t.rejects(agent.readLogs({ namespace: "default", pod: "none" }), { code: NO_LOG });
 });
 
-test("agent: a pod that stands for backends elsewhere is not started and says that it is not carried out yet", async (t) => {
+test("agent: a pod for backends elsewhere starts nothing, checks each of them, and is ready while one answers", async (t) => {
   const bed = await bedWithAgent(t);
-  const annotations = { "weir.dev/endpoints": "10.0.0.5:8080" };
-  await bed.create(RESOURCES.pod, podOf({ containers: [shell("sleep 600")] }, { annotations }));
-  const pod = await untilPod(bed, (found) => conditionOf(found, "Ready") !== undefined);
-  t.match(conditionOf(pod, "Ready"), {
-    status: "False",
-    reason: "EndpointsNotCarriedOut",
-    message: /EndpointSlice/,
+  await bed.startControllers();
+  const [first, second] = await Promise.all([backend(t), backend(t)]);
+  const annotations = { "weir.dev/endpoints": `127.0.0.1:${first.port}, 127.0.0.1:${second.port}` };
+  const readinessProbe = { httpGet: { path: "/healthz", port: 8080 }, periodSeconds: 1, failureThreshold: 1 };
+  await bed.create(RESOURCES.service, {
+    metadata: { name: "web" },
+    spec: { selector: { app: "web" }, ports: [{ port: 80, targetPort: 8080 }] },
   });
-  t.equal(pod.status.containerStatuses, undefined);
+  const endpoints = async (isWanted: (ready: readonly string[]) => boolean): Promise<readonly string[]> => {
+    const readyOf = (slices: readonly KubeObject[]): readonly string[] =>
+      slices.flatMap(({ endpoints: all, ports }) => (isReady(all) ? [String(portOf(ports))] : [])).sort();
+    return readyOf(await bed.untilList(RESOURCES.endpointSlice, (slices) => isWanted(readyOf(slices))));
+  };
+  for (const name of ["pod", "twin"]) {
+    const container = shell("sleep 600", { readinessProbe, ports: [{ containerPort: 8080 }] });
+    await bed.create(RESOURCES.pod, {
+      ...podOf({ containers: [container] }, { annotations, labels: { app: "web" } }),
+      metadata: { name, annotations, labels: { app: "web" } },
+    });
+  }
+  const both = [String(first.port), String(second.port)].sort();
+  t.strictSame(
+    await endpoints((ready) => ready.length === 2),
+    both,
+    "each once, though two pods stand for them",
+  );
+  const pod = await untilPod(bed, isPodReady);
+  t.match(pod.status, { phase: "Running", podIP: "127.0.0.1", containerStatuses: [{ restartCount: 0 }] });
+  t.equal(mainOf(pod)?.containerID, undefined, "no process");
+  second.isHealthy = false;
+  t.strictSame(await endpoints((ready) => ready.length === 1), [String(first.port)]);
+  first.isHealthy = false;
+  t.strictSame(await endpoints((ready) => ready.length === 0), []);
+  t.match(mainOf(await untilPod(bed, (found) => !isPodReady(found))), { ready: false });
+  first.isHealthy = true;
+  t.strictSame(await endpoints((ready) => ready.length === 1), [String(first.port)], "it comes back");
   await bed.client.delete(RESOURCES.pod, NAME);
   t.equal(await bed.until(RESOURCES.pod, "pod", (found) => found === undefined), undefined);
+  t.strictSame(
+    await endpoints((ready) => ready.length === 1),
+    [String(first.port)],
+    "the twin stands for it",
+  );
 });
+
+test("agent: endpoints that are no addresses are refused with words", async (t) => {
+  const bed = await bedWithAgent(t);
+  const annotations = { "weir.dev/endpoints": "db.example.com:5432" };
+  await bed.create(RESOURCES.pod, podOf({ containers: [shell("sleep 600")] }, { annotations }));
+  const pod = await untilPod(bed, (found) => mainOf(found)?.state.waiting?.message !== undefined);
+  t.match(mainOf(pod)?.state.waiting, {
+    reason: "InvalidEndpoints",
+    message: /"db.example.com:5432" is no endpoint; write IPv4 addresses with ports/,
+  });
+  t.match((await bed.eventsOf("pod")).join("\n"), /^InvalidEndpoints: annotation weir.dev\/endpoints: /m);
+});
+
+/** A server that answers its health check as a test decides. */
+async function backend(t: Test): Promise<{ readonly port: number; isHealthy: boolean }> {
+  const state = { port: 0, isHealthy: true };
+  const server = createServer((request, response) => {
+    response.writeHead(state.isHealthy && request.url === "/healthz" ? 200 : 503).end();
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.teardown(() => server.close());
+  const address = server.address();
+  state.port = typeof address === "object" && address !== null ? address.port : 0;
+  return state;
+}
+
+function isReady(endpoints: unknown): boolean {
+  // The server has validated the slice.
+  return (endpoints as readonly { readonly conditions: { readonly ready: boolean } }[]).some(
+    ({ conditions }) => conditions.ready,
+  );
+}
+
+function portOf(ports: unknown): number | undefined {
+  // As above.
+  return (ports as readonly { readonly port: number }[])[0]?.port;
+}

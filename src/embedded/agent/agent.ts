@@ -23,6 +23,7 @@ import { keepNode, type NodeHeartbeat } from "./node.ts";
 import type { PodWorker } from "./pod.ts";
 import { isPodFinished, readPod } from "./podspec.ts";
 import { createPodTable } from "./podtable.ts";
+import type { Ability } from "./sandbox.ts";
 
 export interface AgentOptions {
   readonly client: ClusterClient;
@@ -45,6 +46,8 @@ export interface AgentOptions {
   readonly workDir?: string;
   /** Where PATH, HOME and the like come from. Default: the agent's environment. */
   readonly hostEnv?: Readonly<Record<string, string | undefined>>;
+  /** What the machine allows for containers (mounts, users). Default: found out by trying. */
+  readonly ability?: () => Promise<Ability>;
   /** For the choice of ports. Default `Math.random`. */
   readonly random?: () => number;
 }

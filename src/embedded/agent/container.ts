@@ -1,15 +1,17 @@
 // One container of a pod over all its attempts: start, probes, restart with back-off, stop. Holds its state as a kubelet reports it.
 //
-//   waiting --started--> running --exit--> terminated --restart policy--> waiting (CrashLoopBackOff) --> running ...
+//   waiting --started, postStart--> running --exit--> terminated --restart policy--> waiting (CrashLoopBackOff) --> running ...
 //
 // Every attempt has a folder of its own (process.ts); its number is the restart count, so the count survives the agent.
 import { randomUUID } from "node:crypto";
-import { rm } from "node:fs/promises";
+import { access, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { backoffMs } from "../../lib/backoff.ts";
 import { type Clock, sleep } from "../../lib/clock.ts";
 import { messageOf } from "../../lib/errors.ts";
 import { attemptFolder, findAttempts, forgetAttempts } from "./attempts.ts";
 import { watchHealth } from "./health.ts";
+import { runHook } from "./hook.ts";
 import type { Launch } from "./launch.ts";
 import { keepLog } from "./logs.ts";
 import type { PodNetwork } from "./network.ts";
@@ -17,6 +19,7 @@ import type { Container, ContainerState, ContainerStatus, Probe, TerminatedState
 import { actualPort, portsNotHonoured } from "./ports.ts";
 import type { ProbeTarget } from "./probe.ts";
 import { type ContainerProcess, type ProcessExit, startProcess } from "./process.ts";
+import { enterSandbox, type Sandbox } from "./sandbox.ts";
 import { timestamp } from "./status.ts";
 import { terminateProcess } from "./terminate.ts";
 
@@ -75,6 +78,8 @@ const CONFIG_RETRY_MS = 5_000;
 const PULL_ERROR_MS = 1_000;
 /** Attempts whose folders (logs, exit codes) are kept. */
 const KEPT_ATTEMPTS = 2;
+/** Longest run of a postStart hook. Kubernetes sets none. */
+const POST_START_MS = 300_000;
 /** When a container that serves a declared port should listen on the one it was given. */
 const PORT_CHECK_MS = 5_000;
 
@@ -111,6 +116,9 @@ class ContainerLoop implements ContainerRunner {
   #stopGraceMs: number;
   #env: Readonly<Record<string, string>> = {};
   #cwd = "/";
+  #sandbox: Sandbox | undefined;
+  /** What was told about things that the process does not get; it is told anew when it changes. */
+  #notes = "";
 
   constructor(options: ContainerOptions) {
     this.#options = options;
@@ -137,10 +145,7 @@ class ContainerLoop implements ContainerRunner {
       this.#process = newest.process;
       // The environment of its probes and hooks.
       const launch = await this.#options.prepare();
-      if (launch.kind === "ready") {
-        this.#env = launch.env;
-        this.#cwd = launch.cwd;
-      }
+      if (launch.kind === "ready") this.#remember(launch);
       this.#state = { running: { startedAt: timestamp(newest.process.startedAtMs) } };
       // It served while nobody looked: it stays ready until a probe of this agent says otherwise, so that traffic goes on.
       const { earlier } = this.#options;
@@ -256,12 +261,23 @@ class ContainerLoop implements ContainerRunner {
   async #startProcess(launch: Extract<Launch, { kind: "ready" }>): Promise<ContainerProcess> {
     const dir = attemptFolder(this.#options.dir, this.#attempt + 1);
     await rm(dir, { recursive: true, force: true });
+    if (launch.sandbox.doneFile !== undefined) await rm(launch.sandbox.doneFile, { force: true });
     const process = await startProcess(this.#options, { ...launch, dir, token: randomUUID() });
     this.#attempt += 1;
+    this.#remember(launch);
+    const { record } = this.#options;
+    record("Normal", "Started", `Started container ${this.name}`);
+    const notes = launch.notes.join("; ");
+    if (notes !== "" && notes !== this.#notes) record("Warning", "VolumesNotMounted", notes);
+    this.#notes = notes;
+    return process;
+  }
+
+  /** What probes and hooks need to know of the process. */
+  #remember(launch: Extract<Launch, { kind: "ready" }>): void {
     this.#env = launch.env;
     this.#cwd = launch.cwd;
-    this.#options.record("Normal", "Started", `Started container ${this.name}`);
-    return process;
+    this.#sandbox = launch.sandbox;
   }
 
   /** Shows why nothing runs, and waits before the next try. */
@@ -290,9 +306,7 @@ class ContainerLoop implements ContainerRunner {
     const probing = new AbortController();
     const stopLog = keepLog(this.#options.clock, attemptFolder(this.#options.dir, this.#attempt));
     this.#lastMessage = undefined;
-    this.#change({ running: { startedAt: timestamp(process.startedAtMs) } });
-    this.#watchHealth(process, probing.signal);
-    void this.#checkPorts(PORT_CHECK_MS, probing.signal);
+    void this.#begin(process, probing.signal);
     const exit = await Promise.race([process.exited, this.#released.promise]);
     probing.abort();
     stopLog();
@@ -303,6 +317,28 @@ class ContainerLoop implements ContainerRunner {
     if (exit.exitCode !== 0 && !this.#stopping.signal.aborted)
       void this.#checkPorts(0, this.#stopping.signal);
     return exit;
+  }
+
+  /** postStart first, as in Kubernetes: until it is done the container does not count as running; when it fails the container ends. */
+  async #begin(process: ContainerProcess, signal: AbortSignal): Promise<void> {
+    const { clock, container, record } = this.#options;
+    const hook = container.lifecycle?.postStart;
+    // Once per attempt, and again after an agent that died meanwhile: at least once, as Kubernetes says.
+    const marker = join(attemptFolder(this.#options.dir, this.#attempt), "started");
+    if (hook !== undefined && !(await isThere(marker))) {
+      const outcome = await runHook(clock, hook, this.#probeTarget(), POST_START_MS, process.exited);
+      if (signal.aborted || outcome === undefined) return;
+      if (!outcome.ok) {
+        record("Warning", "FailedPostStartHook", `PostStartHook failed: ${outcome.message}`);
+        await this.#terminate(process, this.#options.graceMs);
+        return;
+      }
+      await writeFile(marker, "");
+      if (signal.aborted) return;
+    }
+    this.#change({ running: { startedAt: timestamp(process.startedAtMs) } });
+    this.#watchHealth(process, signal);
+    await this.#checkPorts(PORT_CHECK_MS, signal);
   }
 
   #watchHealth(process: ContainerProcess, signal: AbortSignal): void {
@@ -402,7 +438,23 @@ class ContainerLoop implements ContainerRunner {
       portOf: (port) => actualPort(container, network, port),
       env: this.#env,
       cwd: this.#cwd,
+      enter: async () => {
+        const pid = await this.#process?.commandPid();
+        return pid === undefined || this.#sandbox === undefined
+          ? undefined
+          : enterSandbox(this.#options.clock, this.#sandbox, pid);
+      },
     };
+  }
+}
+
+async function isThere(file: string): Promise<boolean> {
+  try {
+    await access(file);
+    return true;
+  } catch {
+    // Not written yet.
+    return false;
   }
 }
 

@@ -123,7 +123,11 @@ function missing(kind: "ConfigMap" | "Secret", name: string): Missing {
   return { kind: "missing", message: `${kind.toLowerCase()} "${name}" not found` };
 }
 
-function fieldValue(input: EnvironmentInput, path: string): string | undefined {
+/** The value of a field of the pod as the downward API names it; undefined for one that it does not have. */
+export function fieldValue(
+  input: Pick<EnvironmentInput, "pod" | "nodeName" | "podIp" | "hostIp">,
+  path: string,
+): string | undefined {
   const { metadata, spec } = input.pod;
   const keyed = /^metadata\.(labels|annotations)\['(.+)'\]$/.exec(path);
   if (keyed !== null)

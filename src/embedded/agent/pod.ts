@@ -9,10 +9,10 @@ import { type Clock, sleep } from "../../lib/clock.ts";
 import { isWeirError, messageOf } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
 import { type ContainerRole, type ContainerRunner, createContainer } from "./container.ts";
-import { dataOf } from "./data.ts";
+import { dataOf, filesOf } from "./data.ts";
 import type { DataLookup } from "./environment.ts";
 import type { ImageMap } from "./images.ts";
-import { prepareLaunch } from "./launch.ts";
+import { type Launch, prepareLaunch } from "./launch.ts";
 import type { PodNetwork } from "./network.ts";
 import {
   type Container,
@@ -23,8 +23,11 @@ import {
   readPod,
 } from "./podspec.ts";
 import { writeAtomic } from "./process.ts";
+import type { Ability } from "./sandbox.ts";
 import { podStatus } from "./status.ts";
 import { createStatusWriter, newer, type StatusWriter } from "./statuswriter.ts";
+import { notCarriedOut } from "./uncarried.ts";
+import type { FilesLookup } from "./volumes.ts";
 
 export interface PodDeps {
   readonly client: ClusterClient;
@@ -39,6 +42,8 @@ export interface PodDeps {
   readonly backoffScale: number;
   /** Containers that run are taken over; none is started. */
   readonly adoptsOnly: boolean;
+  /** What this machine allows for containers. Never rejects. */
+  readonly ability: () => Promise<Ability>;
   /** Gives the pod its address and ports. */
   readonly allocate: (containers: readonly Container[]) => Promise<PodNetwork>;
 }
@@ -199,7 +204,7 @@ class Worker implements PodWorker {
   async #run(): Promise<void> {
     await this.#settingUp;
     if (isPodFinished(this.#pod()) || this.#ending.signal.aborted || this.#deps.adoptsOnly) return;
-    warnOfVolumes(this.#deps, this.#object, this.#pod());
+    void reportUncarried(this.#deps, this.#object, this.#pod());
     for (const runner of this.#runners.filter(({ role }) => role !== "main")) {
       if (this.#ending.signal.aborted) return;
       runner.start();
@@ -254,7 +259,26 @@ function makeRunners(
   const { metadata, spec, status } = pod();
   const known = [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])];
   const inits = spec.initContainers ?? [];
-  const lookup = dataLookup(deps.client, metadata.namespace ?? "default");
+  const { lookup, files } = lookups(deps.client, metadata.namespace ?? "default");
+  const launch = async (container: Container): Promise<Launch> =>
+    prepareLaunch({
+      ...deps,
+      pod: pod(),
+      container,
+      network,
+      lookup,
+      files,
+      podDir: dir,
+      dir: join(dir, container.name),
+      ability: await deps.ability(),
+    });
+  // Containers share volumes: two of them must not write the same file at once.
+  let tail: Promise<unknown> = Promise.resolve();
+  const oneByOne = (work: () => Promise<Launch>): Promise<Launch> => {
+    const next = tail.then(work);
+    tail = next.catch(() => undefined);
+    return next;
+  };
   const make = (container: Container, role: ContainerRole): ContainerRunner => {
     const earlier = known.find(({ name }) => name === container.name);
     return createContainer({
@@ -269,7 +293,7 @@ function makeRunners(
       initialReason: inits.length > 0 && role === "main" ? "PodInitializing" : "ContainerCreating",
       graceMs: graceMsOf(pod()),
       backoffScale: deps.backoffScale,
-      prepare: () => prepareLaunch({ ...deps, pod: pod(), container, network, lookup }),
+      prepare: () => oneByOne(() => launch(container)),
       record: (type, reason, message) => {
         const list = role === "main" ? "containers" : "initContainers";
         const { name, namespace = "default", uid = "" } = metadata;
@@ -291,11 +315,21 @@ function makeRunners(
   ];
 }
 
-function dataLookup(client: ClusterClient, namespace: string): DataLookup {
-  return async (kind, name) => {
-    const type = kind === "Secret" ? RESOURCES.secret : RESOURCES.configMap;
-    const object = await client.get(type, { namespace, name });
-    return object === undefined ? undefined : dataOf(object);
+function lookups(
+  client: ClusterClient,
+  namespace: string,
+): { readonly lookup: DataLookup; readonly files: FilesLookup } {
+  const get = (kind: "ConfigMap" | "Secret", name: string): Promise<KubeObject | undefined> =>
+    client.get(kind === "Secret" ? RESOURCES.secret : RESOURCES.configMap, { namespace, name });
+  return {
+    lookup: async (kind, name) => {
+      const object = await get(kind, name);
+      return object === undefined ? undefined : dataOf(object);
+    },
+    files: async (kind, name) => {
+      const object = await get(kind, name);
+      return object === undefined ? undefined : filesOf(object);
+    },
   };
 }
 
@@ -341,13 +375,10 @@ async function finalise(deps: PodDeps, object: KubeObject, isOver: () => boolean
   }
 }
 
-function warnOfVolumes(deps: PodDeps, object: KubeObject, pod: Pod): void {
-  const names = (pod.spec.volumes ?? [])
-    .filter(({ projected }) => projected === undefined)
-    .map(({ name }) => name);
-  if (names.length === 0) return;
-  const message =
-    `volumes ${names.join(", ")} are not mounted: containers run as local processes and see this machine's files; ` +
-    "read configuration from env or an absolute path instead";
-  void deps.record(subjectOf(object), "Warning", "VolumesNotMounted", message);
+/** Says what the pod asks for and does not get. */
+async function reportUncarried(deps: PodDeps, object: KubeObject, pod: Pod): Promise<void> {
+  const fields = notCarriedOut(pod, await deps.ability(), process.getuid?.() === 0);
+  if (fields.length === 0) return;
+  const message = `containers run as local processes, and this is not carried out for them: ${fields.join(", ")}`;
+  await deps.record(subjectOf(object), "Warning", "NotCarriedOut", message);
 }

@@ -56,6 +56,58 @@ export interface Probe extends ProbeAction {
   readonly terminationGracePeriodSeconds?: number;
 }
 
+export interface KeyToPath {
+  readonly key: string;
+  readonly path: string;
+  readonly mode?: number;
+}
+
+interface DataSource {
+  readonly items?: readonly KeyToPath[];
+  readonly optional?: boolean;
+}
+
+interface DownwardSource {
+  readonly items?: readonly {
+    readonly path: string;
+    readonly mode?: number;
+    readonly fieldRef?: { readonly fieldPath: string };
+  }[];
+}
+
+export interface VolumeProjection {
+  readonly configMap?: DataSource & { readonly name?: string };
+  readonly secret?: DataSource & { readonly name?: string };
+  readonly downwardAPI?: DownwardSource;
+  readonly serviceAccountToken?: unknown;
+}
+
+/** A volume: its name and one kind of source; kinds that are not carried out are not listed. */
+export interface Volume {
+  readonly name: string;
+  readonly emptyDir?: unknown;
+  readonly configMap?: DataSource & { readonly name?: string; readonly defaultMode?: number };
+  readonly secret?: DataSource & { readonly secretName?: string; readonly defaultMode?: number };
+  readonly downwardAPI?: DownwardSource & { readonly defaultMode?: number };
+  readonly projected?: { readonly sources?: readonly VolumeProjection[]; readonly defaultMode?: number };
+  readonly hostPath?: { readonly path: string; readonly type?: string };
+}
+
+export interface VolumeMount {
+  readonly name: string;
+  readonly mountPath: string;
+  readonly subPath?: string;
+  readonly readOnly?: boolean;
+}
+
+/** Of a container; a pod's holds for containers that do not say otherwise. */
+export interface SecurityContext {
+  readonly runAsUser?: number;
+  readonly runAsGroup?: number;
+  readonly runAsNonRoot?: boolean;
+  readonly allowPrivilegeEscalation?: boolean;
+}
+
 export interface Container {
   readonly name: string;
   readonly image?: string;
@@ -68,6 +120,8 @@ export interface Container {
   readonly startupProbe?: Probe;
   readonly readinessProbe?: Probe;
   readonly livenessProbe?: Probe;
+  readonly volumeMounts?: readonly VolumeMount[];
+  readonly securityContext?: SecurityContext;
   readonly lifecycle?: { readonly preStop?: ProbeAction; readonly postStart?: ProbeAction };
   /** `Always` on an init container makes it a sidecar. */
   readonly restartPolicy?: string;
@@ -80,7 +134,8 @@ export interface PodSpec {
   readonly terminationGracePeriodSeconds?: number;
   readonly initContainers?: readonly Container[];
   readonly containers?: readonly Container[];
-  readonly volumes?: readonly { readonly name: string; readonly projected?: unknown }[];
+  readonly volumes?: readonly Volume[];
+  readonly securityContext?: SecurityContext & { readonly supplementalGroups?: readonly number[] };
   readonly readinessGates?: readonly { readonly conditionType: string }[];
 }
 
@@ -146,8 +201,6 @@ export interface Pod {
 
 /** Annotation with the ports that a pod's containers really listen on: `{"<containerPort>": <actual port>}`. */
 export const PORTS_ANNOTATION = "weir.dev/ports";
-/** Annotation of pods that stand for backends running elsewhere: `host:port`, comma separated. */
-export const ENDPOINTS_ANNOTATION = "weir.dev/endpoints";
 
 /** Reads a Pod object. Nothing is checked: the server that sent it has. */
 export function readPod(object: KubeObject): Pod {

@@ -8,12 +8,14 @@ import type { RecordEvent } from "../../cluster/client.ts";
 import { messageOf } from "../../lib/errors.ts";
 import { isObject } from "../../lib/json.ts";
 import type { AgentOptions } from "./agent.ts";
+import { isRemote } from "./endpoints.ts";
 import { defaultImages } from "./images.ts";
 import { allocate, type PodNetwork } from "./network.ts";
 import { createPodWorker, type PodDeps, type PodRecord, type PodWorker } from "./pod.ts";
 import type { Container } from "./podspec.ts";
 import { readJson } from "./process.ts";
-import { answerRemote, isRemote } from "./remote.ts";
+import { createRemotePod, type RemotePod } from "./remote.ts";
+import { type Ability, findAbility } from "./sandbox.ts";
 
 export interface PodTable {
   /** Reads what an earlier agent left. Before anything else. */
@@ -34,11 +36,13 @@ export function createPodTable(options: AgentOptions, hostIp: string, record: Re
   const podsDir = resolve(options.stateDir, "pods");
   const workers = new Map<string, PodWorker>();
   const records = new Map<string, PodRecord>();
+  const remotes = new Map<string, RemotePod>();
   const leaving = new Set<Promise<void>>();
   const networks = (): readonly PodNetwork[] => [
     ...[...workers.values()].flatMap((worker) => worker.network() ?? []),
     ...[...records.values()].map(({ network }) => network),
   ];
+  let ability: Promise<Ability> | undefined;
   const deps: PodDeps = {
     client,
     clock,
@@ -51,6 +55,7 @@ export function createPodTable(options: AgentOptions, hostIp: string, record: Re
     workDir: options.workDir ?? process.cwd(),
     backoffScale: options.backoffScale ?? 1,
     adoptsOnly: options.adoptsOnly ?? false,
+    ability: () => (ability ??= options.ability?.() ?? findAbility()),
     allocate: createAllocator(options, networks),
   };
 
@@ -72,16 +77,26 @@ export function createPodTable(options: AgentOptions, hostIp: string, record: Re
     workers.set(uid, worker);
     if (object.metadata.deletionTimestamp !== undefined) worker.update(object);
   };
+  const attend = (object: KubeObject): void => {
+    const uid = object.metadata.uid ?? "";
+    const known = remotes.get(uid);
+    if (known !== undefined) known.update(object);
+    else if (options.adoptsOnly !== true) remotes.set(uid, createRemotePod(deps, object));
+  };
   const drop = (uid: string): void => {
+    const remote = remotes.get(uid);
+    remotes.delete(uid);
+    if (remote !== undefined) leave(remote.stop());
     const worker = workers.get(uid);
     if (worker === undefined) return;
-    const done = worker
+    const removed = worker
       .remove()
       .catch((error: unknown) => log.error("pod not removed", { uid, error: messageOf(error) }))
-      .finally(() => {
-        workers.delete(uid);
-        leaving.delete(done);
-      });
+      .finally(() => workers.delete(uid));
+    leave(removed);
+  };
+  const leave = (work: Promise<unknown>): void => {
+    const done: Promise<void> = work.then(() => void leaving.delete(done));
     leaving.add(done);
   };
 
@@ -91,7 +106,7 @@ export function createPodTable(options: AgentOptions, hostIp: string, record: Re
       for (const [uid, earlier] of await readRecords(podsDir)) records.set(uid, earlier);
     },
     take(object) {
-      if (isRemote(object)) void answerRemote(deps, object);
+      if (isRemote(object)) attend(object);
       else work(object);
     },
     drop,
@@ -103,6 +118,7 @@ export function createPodTable(options: AgentOptions, hostIp: string, record: Re
     },
     find: (uid) => workers.get(uid),
     async stop(keepPods) {
+      await Promise.all([...remotes.values()].map((remote) => remote.stop()));
       await Promise.all([...workers.values()].map((worker) => (keepPods ? worker.release() : worker.stop())));
       if (!keepPods) await Promise.all(leaving);
     },

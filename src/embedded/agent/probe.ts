@@ -14,6 +14,8 @@ export interface ProbeTarget {
   readonly portOf: (port: number | string) => number | undefined;
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
+  /** What stands before commands, so that they see what the container sees; undefined: nothing, they run in `cwd`. */
+  readonly enter?: () => Promise<{ readonly prefix: readonly string[]; readonly cwd: string } | undefined>;
 }
 
 export type ProbeOutcome = { readonly ok: true } | { readonly ok: false; readonly message: string };
@@ -145,19 +147,20 @@ function httpGet(
   });
 }
 
-function runCommand(
+async function runCommand(
   command: readonly string[],
   target: ProbeTarget,
   timeoutMs: number,
 ): Promise<ProbeOutcome> {
-  const [program = "", ...args] = command;
+  const inside = await target.enter?.();
+  const [program = "", ...args] = [...(inside?.prefix ?? []), ...command];
   return new Promise((resolve) => {
     execFile(
       program,
       args,
       {
         env: target.env,
-        cwd: target.cwd,
+        cwd: inside?.cwd ?? target.cwd,
         timeout: timeoutMs,
         killSignal: "SIGKILL",
         maxBuffer: EXEC_OUTPUT_BYTES,

@@ -32,6 +32,8 @@ export interface ContainerProcess {
   /** The keeper's pid, which is also the process group. */
   readonly pid: number;
   readonly startedAtMs: number;
+  /** The pid of the command itself; undefined when it has ended, or does not begin within a bound. */
+  commandPid(): Promise<number | undefined>;
   /** Settles once the command has ended and its code is known. Never rejects. */
   readonly exited: Promise<ProcessExit>;
   /** Sends a signal to the command alone, as a container runtime does. */
@@ -187,6 +189,7 @@ function handleOf(
     pid: identity.pid,
     startedAtMs: identity.startedAtMs,
     exited,
+    commandPid: () => commandPid(dir, identity),
     async signal(signal) {
       const pid = await commandPid(dir, identity);
       if (pid !== undefined && (await isAlive(identity))) send(pid, signal);

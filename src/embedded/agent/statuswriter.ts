@@ -21,6 +21,8 @@ const WRITE_RETRY = { baseMs: 200, maxMs: 10_000 } as const;
 export interface StatusSource {
   readonly object: () => KubeObject;
   readonly network: () => PodNetwork | undefined;
+  /** Annotations besides the ports. Default: none. */
+  readonly annotations?: () => Readonly<Record<string, string>>;
   readonly status: () => PodStatus;
   /** Nothing is to be written: not yet, or no longer. */
   readonly isSilent: () => boolean;
@@ -81,17 +83,12 @@ export function createStatusWriter(deps: StatusDeps, source: StatusSource): Stat
 async function writeOnce(deps: StatusDeps, source: StatusSource): Promise<void> {
   const { namespace, name, uid } = source.object().metadata;
   const ref = { name, ...(namespace === undefined ? {} : { namespace }) };
-  const network = source.network();
-  // The ports first: whoever sees the address shall find them.
-  if (
-    network !== undefined &&
-    Object.entries(network.ports).some(([port, actual]) => Number(port) !== actual)
-  ) {
-    const ports = JSON.stringify(network.ports);
-    if (source.object().metadata.annotations?.[PORTS_ANNOTATION] !== ports) {
-      const body = { metadata: { uid, annotations: { [PORTS_ANNOTATION]: ports } } };
-      source.onWritten(await deps.client.patch(RESOURCES.pod, ref, { type: "merge", body }));
-    }
+  // Annotations first: whoever sees the address shall find the ports.
+  const present = source.object().metadata.annotations ?? {};
+  const annotations = { ...portsOf(source.network()), ...source.annotations?.() };
+  if (Object.entries(annotations).some(([key, value]) => present[key] !== value)) {
+    const body = { metadata: { uid, annotations } };
+    source.onWritten(await deps.client.patch(RESOURCES.pod, ref, { type: "merge", body }));
   }
   const status = source.status();
   if (jsonEqual(readPod(source.object()).status, { ...readPod(source.object()).status, ...status })) return;
@@ -100,6 +97,13 @@ async function writeOnce(deps: StatusDeps, source: StatusSource): Promise<void> 
   source.onWritten(
     await deps.client.patch(RESOURCES.pod, ref, { type: "merge", body }, { subresource: "status" }),
   );
+}
+
+/** Only ports that are not as declared need saying. */
+function portsOf(network: PodNetwork | undefined): Readonly<Record<string, string>> {
+  const ports = network?.ports ?? {};
+  const isAsDeclared = Object.entries(ports).every(([port, actual]) => Number(port) === actual);
+  return isAsDeclared ? {} : { [PORTS_ANNOTATION]: JSON.stringify(ports) };
 }
 
 /** The later of two versions of one object; versions of a kind compare as numbers. */

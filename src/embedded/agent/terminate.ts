@@ -1,7 +1,8 @@
 // Ends one process the way a kubelet does: preStop hook, SIGTERM to the command, SIGKILL to the whole group when the grace is over.
 import { type Clock, sleep } from "../../lib/clock.ts";
+import { runHook } from "./hook.ts";
 import type { ProbeAction } from "./podspec.ts";
-import { attempt, type ProbeTarget } from "./probe.ts";
+import type { ProbeTarget } from "./probe.ts";
 import type { ContainerProcess } from "./process.ts";
 
 export interface Termination {
@@ -23,7 +24,10 @@ export async function terminateProcess(end: Termination): Promise<void> {
   const { clock, process, graceMs, preStop } = end;
   const deadlineMs = clock.nowMs() + graceMs;
   if (graceMs > 0) {
-    if (preStop !== undefined) await runHook(end, preStop);
+    if (preStop !== undefined) {
+      const outcome = await runHook(clock, preStop, end.target, graceMs, process.exited);
+      if (outcome?.ok === false) end.onHookFailed(`PreStopHook failed: ${outcome.message}`);
+    }
     await process.signal("SIGTERM");
     const leastMs = preStop === undefined ? 0 : MIN_TERM_MS;
     const over = new AbortController();
@@ -35,16 +39,4 @@ export async function terminateProcess(end: Termination): Promise<void> {
   }
   await process.kill();
   await process.exited;
-}
-
-async function runHook(end: Termination, hook: ProbeAction): Promise<void> {
-  const over = new AbortController();
-  const hooked =
-    hook.sleep === undefined
-      ? attempt(hook, end.target, end.graceMs)
-      : sleep(end.clock, Math.min(hook.sleep.seconds * 1000, end.graceMs), over.signal);
-  const outcome = await Promise.race([hooked, end.process.exited]);
-  over.abort();
-  if (outcome !== undefined && "ok" in outcome && !outcome.ok)
-    end.onHookFailed(`PreStopHook failed: ${outcome.message}`);
 }

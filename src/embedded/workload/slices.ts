@@ -1,6 +1,8 @@
-// The EndpointSlices of a Service: one per pod, because pods of the embedded cluster share an address and differ in their ports. Pure.
+// The EndpointSlices of a Service: one per pod, because pods of the embedded cluster share an address and differ in their ports; and one per
+// backend of a pod that stands for backends elsewhere. Pure.
 import { createHash } from "node:crypto";
-import type { KubeObject, ObjectMeta } from "../../api/api.ts";
+import { type KubeObject, type ObjectMeta, POD_HASH_LABEL } from "../../api/api.ts";
+import { type Endpoint, endpointsOf, healthyOf, isRemote } from "../agent/endpoints.ts";
 import {
   actualPorts,
   type ContainerPort,
@@ -61,18 +63,48 @@ export function serviceSelects(
 
 /** The slices that should exist, with computed names: the same Service and pods give the same slices. */
 export function desiredSlices(service: Service, pods: readonly KubeObject[]): readonly KubeObject[] {
-  return pods
+  const selected = pods
     .map(readPod)
     .filter((pod) => serviceSelects(service, pod.metadata.labels))
-    .filter((pod) => !isPodFinished(pod) && pod.status.podIP !== undefined && pod.status.podIP !== "")
-    .map((pod) => sliceOf(service, pod));
+    .filter((pod) => !isPodFinished(pod) && pod.status.podIP !== undefined && pod.status.podIP !== "");
+  const own = selected.filter((pod) => !isRemote(pod)).map((pod) => sliceOf(service, pod));
+  return [...own, ...remoteSlices(service, selected.filter(isRemote))];
 }
 
-function sliceOf(service: Service, pod: Pod): KubeObject {
+/** A slice per backend. Pods of one version stand for the same backends: each is listed once, for a pod that stays if there is one. */
+function remoteSlices(service: Service, pods: readonly Pod[]): readonly KubeObject[] {
+  const slices = new Map<string, KubeObject>();
+  const rank = ({ metadata }: Pod): string =>
+    `${metadata.deletionTimestamp === undefined ? "stays" : "terminating"} ${metadata.name}`;
+  for (const pod of [...pods].sort((a, b) => (rank(a) < rank(b) ? -1 : 1))) {
+    const found = endpointsOf(pod);
+    if (found.kind === "invalid") continue;
+    const healthy = healthyOf(pod);
+    for (const endpoint of found.endpoints) {
+      const name = `${endpoint.address}:${endpoint.port}`;
+      const key = `${pod.metadata.labels?.[POD_HASH_LABEL]} ${name}`;
+      const isHealthy = isPodReady(pod) && healthy.has(name);
+      if (!slices.has(key)) slices.set(key, sliceOf(service, pod, { endpoint, isHealthy }));
+    }
+  }
+  return [...slices.values()];
+}
+
+/** The slice of a pod, or of one of the backends that it stands for. */
+function sliceOf(
+  service: Service,
+  pod: Pod,
+  backend?: { readonly endpoint: Endpoint; readonly isHealthy: boolean },
+): KubeObject {
   const { name, namespace = "default", uid = "" } = service.metadata;
   const isTerminating = pod.metadata.deletionTimestamp !== undefined;
-  const isServing = isPodReady(pod) || service.publishesNotReady;
-  const key = createHash("sha256").update(`${uid}/${pod.metadata.uid}`).digest("hex").slice(0, 10);
+  const isServing = (backend?.isHealthy ?? isPodReady(pod)) || service.publishesNotReady;
+  const of = backend === undefined ? "" : `/${backend.endpoint.address}:${backend.endpoint.port}`;
+  const key = createHash("sha256").update(`${uid}/${pod.metadata.uid}${of}`).digest("hex").slice(0, 10);
+  const ports =
+    backend === undefined
+      ? service.ports.flatMap((port) => endpointPort(port, pod))
+      : backendPorts(service, pod, backend.endpoint);
   return {
     apiVersion: "discovery.k8s.io/v1",
     kind: "EndpointSlice",
@@ -87,14 +119,25 @@ function sliceOf(service: Service, pod: Pod): KubeObject {
     addressType: "IPv4",
     endpoints: [
       {
-        addresses: [pod.status.podIP],
+        addresses: [backend?.endpoint.address ?? pod.status.podIP],
         conditions: { ready: isServing && !isTerminating, serving: isServing, terminating: isTerminating },
         ...(pod.spec.nodeName === undefined ? {} : { nodeName: pod.spec.nodeName }),
         targetRef: { kind: "Pod", name: pod.metadata.name, namespace, uid: pod.metadata.uid },
       },
     ],
-    ports: service.ports.flatMap((port) => endpointPort(port, pod)),
+    ports,
   };
+}
+
+/** A backend serves on its one port: the Service's only port, or those whose target it is. */
+function backendPorts(
+  service: Service,
+  pod: Pod,
+  { port: actual }: Endpoint,
+): readonly Readonly<Record<string, unknown>>[] {
+  const [only] = service.ports;
+  if (only !== undefined && service.ports.length === 1) return [{ ...portWords(only), port: actual }];
+  return service.ports.flatMap((port) => endpointPort(port, pod)).filter(({ port }) => port === actual);
 }
 
 /** The port on which the pod serves a Service port; none when the pod has no port of that name. */
@@ -102,14 +145,15 @@ function endpointPort(port: ServicePort, pod: Pod): readonly Readonly<Record<str
   const target = port.targetPort ?? port.port;
   const declared = typeof target === "number" ? target : namedPort(pod, target)?.containerPort;
   if (declared === undefined) return [];
-  return [
-    {
-      name: port.name ?? "",
-      port: actualPorts(pod)?.get(declared) ?? declared,
-      protocol: port.protocol ?? "TCP",
-      ...(port.appProtocol === undefined ? {} : { appProtocol: port.appProtocol }),
-    },
-  ];
+  return [{ ...portWords(port), port: actualPorts(pod)?.get(declared) ?? declared }];
+}
+
+function portWords({
+  name = "",
+  protocol = "TCP",
+  appProtocol,
+}: ServicePort): Readonly<Record<string, unknown>> {
+  return { name, protocol, ...(appProtocol === undefined ? {} : { appProtocol }) };
 }
 
 function namedPort(pod: Pod, name: string): ContainerPort | undefined {
