@@ -29,8 +29,8 @@ import { type ConfigMapWriter, createConfigMapWriter } from "./configmaps.ts";
 const LABEL = "weir.dev/traffic-counts";
 const NAME_PREFIX = "weir-traffic-";
 const RETRY_MS = 1_000;
-/** Processes that begin to report within this time are written down at once. */
-const GATHER_MS = 500;
+/** Records are made so long after what they are about: many changes make one, and none of it delays the proxies' new weights. */
+const RECORD_DELAY_MS = 100;
 /** Largest record, packed, as text: etcd takes no object above 1.5 MiB. A larger one is not written: a successor then begins its windows anew. */
 const MAX_RECORD_CHARS = 900_000;
 /** Largest record when unpacked. */
@@ -95,7 +95,9 @@ class Book implements TrafficBook {
   /** Whose weights were set before this process led, by somebody who wrote down nothing about them. */
   readonly #unrecorded = new Set<string>();
   #store: TrafficStore;
-  #gathering: Timer | undefined;
+  /** Rollouts whose record is to be written. */
+  readonly #due = new Set<string>();
+  #timer: Timer | undefined;
 
   constructor(deps: TrafficBookDeps) {
     const { client, clock, log, namespace } = deps;
@@ -113,7 +115,7 @@ class Book implements TrafficBook {
     const records = await readRecords(this.#deps, this.#stopping.signal);
     const checkpoints = records.map(({ checkpoint }) => withoutEnded(checkpoint, caches));
     this.#store = new TrafficStore(clock.nowMs(), checkpoints, () => {
-      this.#gathering ??= clock.after(GATHER_MS, () => this.#recordUpdates());
+      for (const [key, { isUpdate }] of this.#kept) if (isUpdate) this.#recordSoon(key);
     });
     for (const { entry } of records) {
       this.#kept.set(entry.rollout, entry);
@@ -134,7 +136,7 @@ class Book implements TrafficBook {
     this.#kept.set(key, { rollout: key, scope, intent, isUpdate: intent.versions.length > 1 });
     this.#store.mark(mark, scope, this.#deps.clock.nowMs());
     if (before !== undefined) this.#unrecorded.delete(key);
-    this.#record(key);
+    this.#recordSoon(key);
   }
 
   stepBegin(key: string): WindowBegin | undefined {
@@ -149,7 +151,7 @@ class Book implements TrafficBook {
     if (scope === undefined || !asksForTraffic(run)) return undefined;
     if (this.#store.markedAtMs(mark) === undefined) {
       this.#store.mark(mark, scope, this.#deps.clock.nowMs());
-      this.#record(key);
+      this.#recordSoon(key);
     }
     return beginOf(this.#store, mark);
   }
@@ -162,31 +164,41 @@ class Book implements TrafficBook {
     this.#kept.delete(key);
     this.#unrecorded.delete(key);
     this.#store.unmark(stepMark(key));
-    if (this.#recorded.delete(key)) this.#writer.remove(recordName(key));
+    this.#unrecord(key);
   }
 
   async stop(): Promise<void> {
     this.#stopping.abort();
-    this.#gathering?.cancel();
+    this.#timer?.cancel();
     await this.#writer.stop();
   }
 
-  #recordUpdates(): void {
-    this.#gathering = undefined;
-    for (const [key, { isUpdate }] of this.#kept) if (isUpdate) this.#record(key);
+  #recordSoon(key: string): void {
+    this.#due.add(key);
+    this.#timer ??= this.#deps.clock.after(RECORD_DELAY_MS, () => {
+      this.#timer = undefined;
+      for (const due of this.#due) this.#record(due);
+      this.#due.clear();
+    });
+  }
+
+  #unrecord(key: string): void {
+    if (this.#recorded.delete(key)) this.#writer.remove(recordName(key));
   }
 
   #record(key: string): void {
     const { caches, clock, log, namespace } = this.#deps;
     const entry = this.#kept.get(key);
-    if (entry === undefined || !isAnalysed(caches.rollouts.store.get(key), caches)) return;
-    const body = recordOf(namespace, entry, this.#store.checkpoint(entry.scope, clock.nowMs()));
-    if (body === undefined) {
-      log.warn("too many counts to be written down: a successor begins windows anew", { rollout: key });
-      return;
+    if (entry === undefined) return;
+    const body = isAnalysed(caches.rollouts.store.get(key), caches)
+      ? recordOf(namespace, entry, this.#store.checkpoint(entry.scope, clock.nowMs()), log)
+      : undefined;
+    // An older record would tell of other weights.
+    if (body === undefined) this.#unrecord(key);
+    else {
+      this.#recorded.add(key);
+      this.#writer.write(recordName(key), body);
     }
-    this.#recorded.add(key);
-    this.#writer.write(recordName(key), body);
   }
 }
 
@@ -250,9 +262,13 @@ function recordOf(
   namespace: string,
   { rollout, intent }: Kept,
   checkpoint: TrafficCheckpoint,
+  log: Logger,
 ): KubeObject | undefined {
   const counts = gzipSync(JSON.stringify(checkpoint)).toString("base64");
-  if (counts.length > MAX_RECORD_CHARS) return undefined;
+  if (counts.length > MAX_RECORD_CHARS) {
+    log.warn("too many counts to be written down: a successor begins windows anew", { rollout });
+    return undefined;
+  }
   return {
     apiVersion: "v1",
     kind: "ConfigMap",
