@@ -19,7 +19,8 @@ import {
   unsupportedFields,
 } from "../xds/types.ts";
 import { compileClientRules } from "./compileclient.ts";
-import { type CellOf, compileHosts } from "./compileroutes.ts";
+import { compileHosts } from "./compileroutes.ts";
+import type { CellOf } from "./compilesplit.ts";
 import type { ListenerOptions } from "./listener.ts";
 import { type ClusterOptions, DEFAULT_CLUSTER_OPTIONS, type EndpointAddress } from "./pool.ts";
 import { Problems } from "./problems.ts";

@@ -1,7 +1,6 @@
 // RouteConfiguration → HostTable: domains, matches, header rules, weights. Pure; problems are collected, not thrown.
 import type {
   HeaderMatcher,
-  RouteAction,
   RouteConfiguration,
   RouteMatch,
   Route as RouteMessage,
@@ -10,6 +9,7 @@ import type {
 } from "../xds/types.ts";
 import { durationMs } from "../xds/types.ts";
 import { compileMirrors, innermost, type MirrorPolicies } from "./compilemirrors.ts";
+import { type CellOf, compileSplit } from "./compilesplit.ts";
 import { lowerBytes } from "./match.ts";
 import type { Problems } from "./problems.ts";
 import {
@@ -19,17 +19,12 @@ import {
   LISTENER_IDLE,
   PATH,
   type Route,
-  type Split,
   type VirtualHost,
   type WildcardHost,
 } from "./table.ts";
 
-/** Position of the statistics of (route, cluster). */
-export type CellOf = (route: string, cluster: string) => number;
-
 /** As in Envoy: a route that says nothing waits so long for its answer. */
 const DEFAULT_TIMEOUT_MS = 15_000;
-const MAX_TOTAL_WEIGHT = 2 ** 32 - 1;
 
 /** Reads the virtual hosts. */
 export function compileHosts(
@@ -100,7 +95,7 @@ function compileRoute(
     path,
     isCaseIgnored,
     headers,
-    split: compileSplit(action, name, `${at}.route`, cellOf, problems),
+    split: compileSplit(message, name, at, cellOf, problems),
     timeoutMs: durationMs(action?.timeout) ?? DEFAULT_TIMEOUT_MS,
     idleTimeoutMs: durationMs(action?.idleTimeout) ?? LISTENER_IDLE,
     mirrors: compileMirrors(
@@ -190,44 +185,4 @@ function compileString(matcher: StringMatcher, at: string, problems: Problems): 
       problems.add(at, "has no exact, prefix, suffix or contains");
       return { kind: "present", isPresent: true };
   }
-}
-
-function compileSplit(
-  action: RouteAction | undefined,
-  route: string,
-  at: string,
-  cellOf: CellOf,
-  problems: Problems,
-): Split {
-  const specifier = action?.clusterSpecifier;
-  if (specifier?.case === "cluster") return splitOf([{ name: specifier.value, weight: 1 }], route, cellOf);
-  if (specifier?.case !== "weightedClusters") {
-    if (action !== undefined) problems.add(at, "names no cluster");
-    return splitOf([], route, cellOf);
-  }
-  const { clusters, totalWeight } = specifier.value;
-  const weights = clusters.map(({ name, weight }) => ({ name, weight: weight ?? 0 }));
-  const sum = weights.reduce((total, { weight }) => total + weight, 0);
-  if (sum < 1 || sum > MAX_TOTAL_WEIGHT)
-    problems.add(`${at}.weighted_clusters`, `has weights that add up to ${sum}, not to 1 or more`);
-  if (totalWeight !== undefined && totalWeight !== sum)
-    problems.add(
-      `${at}.weighted_clusters.total_weight`,
-      `is ${totalWeight}, but the weights add up to ${sum}`,
-    );
-  return splitOf(weights, route, cellOf);
-}
-
-function splitOf(
-  weights: readonly { readonly name: string; readonly weight: number }[],
-  route: string,
-  cellOf: CellOf,
-): Split {
-  let total = 0;
-  const bounds = Float64Array.from(weights, ({ weight }) => {
-    total += weight;
-    return total;
-  });
-  const targets = weights.map(({ name, weight }) => ({ cluster: name, weight, cell: cellOf(route, name) }));
-  return { targets, bounds, total };
 }

@@ -123,7 +123,7 @@ export const CONNECTION = { SILENT: 0, CLOSE: 1, KEEP: 2 } as const;
 
 /**
  * Appends a response head for the client. `body` is the BODY as sent to the client; `length` a Content-Length to state, or -1;
- * `connection` one of CONNECTION; `requestId` is stated unless it is empty.
+ * `connection` one of CONNECTION; `requestId` is stated unless it is empty; `added` are whole lines to put behind the others, or null.
  */
 export function composeResponse(
   out: Outbox,
@@ -132,6 +132,7 @@ export function composeResponse(
   length: number,
   connection: number,
   requestId: Buffer = NO_ID,
+  added: Buffer | null = null,
 ): void {
   const { bytes, base } = head;
   const drops = requestId.length > 0 ? ANSWER_ID_DROPS : RESPONSE_DROPS;
@@ -160,6 +161,7 @@ export function composeResponse(
     out.text(requestId);
     out.text(CRLF);
   }
+  if (added !== null) out.text(added);
   out.text(CRLF);
 }
 

@@ -10,6 +10,7 @@ import type { Cluster } from "./pool.ts";
 import { RandomIds } from "./requestid.ts";
 import { Dice } from "./split.ts";
 import { Stats } from "./stats.ts";
+import { StickyPicker } from "./sticky.ts";
 
 /** Named bounds and waits of the data plane. */
 export interface Limits {
@@ -86,6 +87,7 @@ export class Core {
   readonly stats: Stats = new Stats();
   readonly dice: Dice;
   readonly ids: RandomIds = new RandomIds();
+  readonly sticky: StickyPicker;
   readonly clusters: Map<string, Cluster> = new Map();
   readonly counts: ProxyCounts = {
     connections: 0,
@@ -108,6 +110,7 @@ export class Core {
       this.outbox.forgetKept();
     });
     this.dice = new Dice(deps.seed ?? Math.floor(Math.random() * 0xffffffff));
+    this.sticky = new StickyPicker(this.dice);
   }
 
   /** A parser ready for a head of that KIND; give it back with `giveParser` when the head is no longer needed. */

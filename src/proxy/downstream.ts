@@ -332,7 +332,7 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
     composeResponse(outbox, head, BODY.NONE, -1, CONNECTION.SILENT);
   }
 
-  sendHead(head: Head, body: number, length: number): void {
+  sendHead(head: Head, body: number, length: number, added: Buffer | null): void {
     const { outbox } = this.#core;
     let sending = body;
     // A client of HTTP/1.0 knows no chunks: the end of the connection is the end of the body.
@@ -344,7 +344,7 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
     const kept = this.#isOldClient ? CONNECTION.KEEP : CONNECTION.SILENT;
     outbox.to(this.#wire);
     const connection = this.#isLast ? CONNECTION.CLOSE : kept;
-    composeResponse(outbox, head, sending, length, connection, this.#facts.answerId);
+    composeResponse(outbox, head, sending, length, connection, this.#facts.answerId, added);
   }
 
   sendBody(buf: Buffer, start: number, end: number): void {

@@ -15,15 +15,15 @@ import type { Cluster, Endpoint } from "./pool.ts";
 import { REPLY, type Reply } from "./reply.ts";
 import { pickTarget } from "./split.ts";
 import { COUNTER } from "./stats.ts";
-import { type HostTable, LISTENER_IDLE, type Route } from "./table.ts";
+import { type HostTable, LISTENER_IDLE, type Route, type Split, type Target } from "./table.ts";
 import type { UpstreamConnection, UpstreamUser } from "./upstream.ts";
 
 /** The side of an exchange that faces the client. */
 export interface ClientSide {
   /** A 1xx answer; the exchange goes on. */
   sendInterim(head: Head): void;
-  /** `body` is the BODY of the answer as it arrived, `length` its Content-Length or -1. */
-  sendHead(head: Head, body: number, length: number): void;
+  /** `body` is the BODY of the answer as it arrived, `length` its Content-Length or -1; `added` are lines that the proxy adds, or null. */
+  sendHead(head: Head, body: number, length: number, added: Buffer | null): void;
   sendBody(buf: Buffer, start: number, end: number): void;
   sendTrailers(head: Head): void;
   sendEnd(): void;
@@ -65,6 +65,8 @@ export class Exchange implements UpstreamUser {
   #retries = 0;
   /** Copies that still wait for parts of the request. */
   #mirrors: Mirror[] | null = null;
+  /** The sticky cookie that the answer brings. */
+  #setCookie: Buffer | null = null;
 
   constructor(core: Core, client: ClientSide) {
     this.#core = core;
@@ -103,7 +105,7 @@ export class Exchange implements UpstreamUser {
       this.#client.sendReply(REPLY.noRoute);
       return;
     }
-    const target = pickTarget(route.split, core.dice);
+    const target = this.#pick(route.split, head, client);
     this.#route = route;
     this.#streamIdleMs = streamIdleMs;
     this.#cell = target.cell;
@@ -223,7 +225,7 @@ export class Exchange implements UpstreamUser {
   onHead(head: Head, body: number, length: number): void {
     this.#hasAnswer = true;
     this.#status = head.status;
-    this.#client.sendHead(head, body, length);
+    this.#client.sendHead(head, body, length, this.#setCookie);
   }
 
   onBody(buf: Buffer, start: number, end: number): void {
@@ -249,6 +251,15 @@ export class Exchange implements UpstreamUser {
 
   onUpstreamDrained(): void {
     this.#client.resumeRequest();
+  }
+
+  #pick(split: Split, head: Head, client: ClientFacts): Target {
+    const { dice, sticky } = this.#core;
+    this.#setCookie = null;
+    if (split.sticky === null) return pickTarget(split, dice);
+    const target = sticky.pick(split, split.sticky, head, client);
+    this.#setCookie = sticky.issued;
+    return target;
   }
 
   /** Sends the request over a pooled connection, or opens one. */

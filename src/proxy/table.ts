@@ -87,7 +87,29 @@ export interface Split {
   /** `bounds[i]` = sum of the weights up to and with target i. */
   readonly bounds: Float64Array;
   readonly total: number;
+  /** Null: every request goes by chance. */
+  readonly sticky: Sticky | null;
 }
+
+/** What keeps a client with its version. */
+export interface Sticky {
+  /** The hashes of those that a request carries are joined, up to the first terminal one. */
+  readonly keys: readonly StickyKey[];
+  /** Seed of the hash, in halves. */
+  readonly saltLow: number;
+  readonly saltHigh: number;
+}
+
+export type StickyKey =
+  | { readonly kind: "address"; readonly isTerminal: boolean }
+  | { readonly kind: "header"; readonly name: Uint8Array; readonly isTerminal: boolean }
+  | {
+      readonly kind: "cookie";
+      readonly name: Uint8Array;
+      /** Its Set-Cookie line around the value, for a request without it; null: it goes without. */
+      readonly issue: { readonly before: Buffer; readonly after: Buffer } | null;
+      readonly isTerminal: boolean;
+    };
 
 export interface Target {
   readonly cluster: string;

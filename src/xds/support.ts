@@ -130,10 +130,10 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
   "envoy.type.v3.Int64Range": { supported: "start end" },
   [`${ROUTE}RouteAction`]: {
     supported:
-      "cluster weighted_clusters timeout idle_timeout retry_policy cluster_not_found_response_code request_mirror_policies",
+      "cluster weighted_clusters hash_policy timeout idle_timeout retry_policy cluster_not_found_response_code request_mirror_policies",
     harmless: "upgrade_configs",
     refused:
-      "cluster_header metadata_match prefix_rewrite host_rewrite_literal auto_host_rewrite host_rewrite_header host_rewrite_path_regex priority hash_policy hedge_policy regex_rewrite max_stream_duration append_x_forwarded_host",
+      "cluster_header metadata_match prefix_rewrite host_rewrite_literal auto_host_rewrite host_rewrite_header host_rewrite_path_regex priority hedge_policy regex_rewrite max_stream_duration append_x_forwarded_host",
     only: { cluster_not_found_response_code: [0] },
   },
   [`${ROUTE}RouteAction.RequestMirrorPolicy`]: {
@@ -144,10 +144,18 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
   [`${CORE}RuntimeFractionalPercent`]: { supported: "default_value", harmless: "runtime_key" },
   "envoy.type.v3.FractionalPercent": { supported: "numerator denominator" },
   [`${ROUTE}WeightedCluster`]: {
-    supported: "clusters total_weight",
+    supported: "clusters total_weight use_hash_policy",
     harmless: "runtime_key_prefix",
-    refused: "header_name use_hash_policy",
+    refused: "header_name",
   },
+  [`${ROUTE}RouteAction.HashPolicy`]: {
+    supported: "header cookie connection_properties terminal",
+    refused: "query_parameter filter_state",
+  },
+  [`${ROUTE}RouteAction.HashPolicy.Header`]: { supported: "header_name", refused: "regex_rewrite" },
+  [`${ROUTE}RouteAction.HashPolicy.Cookie`]: { supported: "name ttl path attributes" },
+  [`${ROUTE}RouteAction.HashPolicy.CookieAttribute`]: { supported: "name value" },
+  [`${ROUTE}RouteAction.HashPolicy.ConnectionProperties`]: { supported: "source_ip" },
   [`${ROUTE}WeightedCluster.ClusterWeight`]: {
     supported: "name weight",
     refused:

@@ -54,6 +54,7 @@ export type {
   RetryPolicy,
   Route,
   RouteAction,
+  RouteAction_HashPolicy,
   RouteAction_RequestMirrorPolicy as RequestMirrorPolicy,
   RouteConfiguration,
   RouteMatch,

@@ -226,7 +226,7 @@ async function startTlsProxy(t: Test, originPort: number): Promise<number> {
     path: Buffer.alloc(0),
     isCaseIgnored: false,
     headers: [],
-    split: { targets: [target], bounds: Float64Array.of(1), total: 1 },
+    split: { targets: [target], bounds: Float64Array.of(1), total: 1, sticky: null },
     timeoutMs: 0,
     idleTimeoutMs: 0,
     mirrors: [],
