@@ -99,6 +99,17 @@ const backendRef = open({
 });
 export type HttpBackendRef = Parsed<typeof backendRef>;
 
+/** GEP-1619. */
+const sessionPersistence = open({
+  /** `Cookie` (the default) or `Header`. */
+  type: z.string().optional(),
+  sessionName: z.string().optional(),
+  absoluteTimeout: z.string().optional(),
+  idleTimeout: z.string().optional(),
+  /** `Session` (the default) or `Permanent`. */
+  cookieConfig: open({ lifetimeType: z.string().optional() }).optional(),
+});
+
 const routeRule = open({
   name: z.string().optional(),
   /** Default: one match of the path prefix `/`. */
@@ -107,7 +118,7 @@ const routeRule = open({
   backendRefs: z.array(backendRef).optional(),
   timeouts: open({ request: z.string().optional(), backendRequest: z.string().optional() }).optional(),
   retry: opaque.optional(),
-  sessionPersistence: opaque.optional(),
+  sessionPersistence: sessionPersistence.optional(),
 });
 export type HttpRouteRule = Parsed<typeof routeRule>;
 

@@ -35,12 +35,30 @@ const clientAddress = open({
   underscores: z.string().optional(),
 });
 
+const sticky = open({
+  /** Clients without the cookie are given one. */
+  cookie: open({
+    /** Default `weir-sticky`. */
+    name: z.string().optional(),
+    /** Lifetime, in whole seconds; default `0s`: as long as the browser runs. */
+    ttl: durationText.optional(),
+    /** Default `/`. */
+    path: z.string().optional(),
+    /** More of the cookie, such as `{name: SameSite, value: Lax}` or `{name: Secure}`; `HttpOnly` is always there. */
+    attributes: z.array(open({ name: z.string(), value: z.string().optional() })).optional(),
+  }).optional(),
+  /** Name of a header whose value tells clients apart. */
+  header: z.string().optional(),
+  clientAddress: z.boolean().optional(),
+});
+
 export const trafficPolicySchema = kindOf({
   spec: open({
     targetRefs: z.array(targetRef),
     timeouts: timeouts.optional(),
     connection: connection.optional(),
     clientAddress: clientAddress.optional(),
+    sticky: sticky.optional(),
   }),
 });
 export type TrafficPolicy = Parsed<typeof trafficPolicySchema>;
@@ -55,4 +73,5 @@ export const POLICY_TARGETS: Readonly<
   timeouts: ["Gateway", "HTTPRoute"],
   connection: ["Service"],
   clientAddress: ["Gateway"],
+  sticky: ["Gateway", "HTTPRoute"],
 };

@@ -44,7 +44,7 @@ export function compileSplit(
     problems.add(path, `has weights that add up to ${sum}, not to 1 or more`);
   if (totalWeight !== undefined && totalWeight !== sum)
     problems.add(`${path}.total_weight`, `is ${totalWeight}, but the weights add up to ${sum}`);
-  const isSticky = randomValueSpecifier.case === "useHashPolicy" && randomValueSpecifier.value;
+  const isSticky = randomValueSpecifier.case === "useHashPolicy" && randomValueSpecifier.value.value;
   const sticky = isSticky && keys.length > 0 ? { keys, ...saltOf(message, at, problems) } : null;
   return splitOf(weights, name, cellOf, sticky);
 }

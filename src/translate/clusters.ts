@@ -23,6 +23,7 @@ const CONNECT_TIMEOUT_MS = 5_000;
 /** A cluster that a destination leads to. */
 export interface Target {
   readonly cluster: string;
+  readonly role: "stable" | "canary";
   /** Parts of `scale`. */
   readonly weight: number;
 }
@@ -33,6 +34,8 @@ export interface Split {
   readonly scale: number;
   /** Key of the Rollout whose intent this is. */
   readonly rollout?: string;
+  /** What sticky keys are hashed with: the Rollout and its newest version, so that not every update meets the same clients first. */
+  readonly salt?: string;
 }
 
 /** A canary's share that stable serves. */
@@ -91,7 +94,7 @@ export function createClusterBook(
       if (intent === undefined) {
         const name = clusterName(destination);
         plans.set(name, { name, destinations: [destination] });
-        return { targets: [{ cluster: name, weight: 1 }], scale: 1 };
+        return { targets: [{ cluster: name, role: "stable", weight: 1 }], scale: 1 };
       }
       const rollout = `${intent.namespace}/${intent.rollout}`;
       const routes = rollouts.get(rollout) ?? [];
@@ -104,7 +107,7 @@ export function createClusterBook(
         const clusters = [...(withheld.get(rollout)?.clusters ?? []), lacking.plan.name];
         withheld.set(rollout, { why: `version ${lacking.podHash} has no endpoint in any Service`, clusters });
       }
-      return { targets, scale: intent.maxWeight, rollout };
+      return { targets, scale: intent.maxWeight, rollout, salt: `${rollout}/${newestOf(intent)}` };
     },
     clusters: () => sorted().map((plan) => clusterOf(plan, policyOf(input, plan, policies), memo, report)),
     endpoints: () => sorted().map(assignment),
@@ -144,8 +147,17 @@ function withoutEmptyCanary(
     if (version === lacking) return 0;
     return version === stable ? version.weight + lacking.weight : version.weight;
   };
-  const targets = versions.map((version) => ({ cluster: version.plan.name, weight: weightOf(version) }));
+  const targets = versions.map((version) => ({
+    cluster: version.plan.name,
+    role: version.role,
+    weight: weightOf(version),
+  }));
   return { targets, ...(isHandedOver && { lacking }) };
+}
+
+function newestOf({ versions }: TrafficIntent): string {
+  const newest = versions.find(({ role }) => role === "canary") ?? versions[0];
+  return newest?.podHash ?? "";
 }
 
 function clusterName({ namespace, service, port }: Destination): string {

@@ -22,7 +22,7 @@ import type { Problem, Report, TranslateInput } from "./input.ts";
 import { type ListenerSettings, listenerSettings } from "./listenersettings.ts";
 import { byPrecedence, defaultRoute, type RankedRoute, routesOf } from "./matches.ts";
 import { createMemo, type Memo } from "./memo.ts";
-import { createPolicyBook, type PolicyBook } from "./policies.ts";
+import { type Applied, createPolicyBook, type PolicyBook } from "./policies.ts";
 
 export type { Problem, TranslateInput } from "./input.ts";
 export { createMemo, type Memo } from "./memo.ts";
@@ -118,7 +118,9 @@ function collectHosts(
     const isReachable =
       intent.namespace === input.gateway.metadata.namespace && listener.hostname === undefined;
     if (isRouted || !isReachable) continue;
-    for (const [host, route] of serviceHosts(intent, input, book)) if (!hosts.has(host)) add(host, [route]);
+    const applied = policies.listener(input.gateway, listener.name);
+    for (const [host, route] of serviceHosts(intent, input, book, applied, report))
+      if (!hosts.has(host)) add(host, [route]);
   }
 }
 
@@ -127,11 +129,13 @@ function serviceHosts(
   intent: TrafficIntent,
   input: TranslateInput & { readonly memo: Memo },
   book: ClusterBook,
+  applied: Applied,
+  report: Report,
 ): [string, RankedRoute][] {
   const { namespace, stableService } = intent;
   const port = input.service(namespace, stableService)?.spec?.ports?.[0]?.port;
   if (port === undefined) return [];
-  const route = defaultRoute(namespace, stableService, port, book, input.memo);
+  const route = defaultRoute(namespace, stableService, port, book, applied, input.memo, report);
   const suffixes = ["", `.${namespace}`, `.${namespace}.svc`, `.${namespace}.svc.cluster.local`];
   return suffixes.map((suffix) => [`${stableService}${suffix}`, route]);
 }

@@ -1,0 +1,96 @@
+// What is done with a request that a rule matches: a rule of an HTTPRoute, and the TrafficPolicies that hold for it, as an xDS route action.
+// A rule that says something which weir does not carry out is left out as a whole and reported: requests never pass a filter that is not there.
+import type { HttpRoute, HttpRouteRule } from "../api/api.ts";
+import { parseDuration } from "../lib/duration.ts";
+import { durationOf, type MessageInitShape, type Route, type RouteSchema } from "../xds/types.ts";
+import { backendsOf, combined } from "./backends.ts";
+import type { ClusterBook, Split } from "./clusters.ts";
+import { forward, type RouteActionInit } from "./forward.ts";
+import type { Report } from "./input.ts";
+import { type Applied, durationFor } from "./policies.ts";
+import { keysOf } from "./sticky.ts";
+
+/** The parts of a route that its rule decides; the match is the other one. */
+export type RouteInit = Exclude<MessageInitShape<typeof RouteSchema>, Route>;
+/** Reports what of a rule cannot be carried out, by its path in the rule. */
+export type Refuse = (path: string, message: string) => void;
+
+export interface RuleContext {
+  readonly httpRoute: HttpRoute;
+  readonly rule: HttpRouteRule;
+  readonly book: ClusterBook;
+  /** What TrafficPolicies ask of the rule. */
+  readonly applied: Applied;
+  readonly refuse: Refuse;
+  readonly report: Report;
+}
+
+/** What is sent for a route: `requestMs` 0 means none; without `idleMs` the listener's holds. */
+interface RouteTimeouts {
+  readonly requestMs: number;
+  readonly idleMs?: number;
+}
+
+/** What a rule does; undefined when it cannot be carried out, which is reported. */
+export function actionOf({
+  httpRoute,
+  rule,
+  book,
+  applied,
+  refuse,
+  report,
+}: RuleContext): RouteInit | undefined {
+  const [filter] = rule.filters ?? [];
+  if (filter !== undefined) return void refuse(".filters[0]", `filter ${filter.type} is not carried out yet`);
+  if (rule.retry !== undefined) return void refuse(".retry", "retry settings are not carried out yet");
+  if (rule.timeouts?.backendRequest !== undefined) {
+    return void refuse(".timeouts.backendRequest", "a timeout per try is not carried out yet");
+  }
+  const timeouts = timeoutsOf(rule, applied, refuse, report);
+  const keys = keysOf(rule, applied, refuse, report);
+  if (timeouts === undefined || keys === undefined) return undefined;
+  const backends = backendsOf(httpRoute, rule, book, refuse);
+  if (backends === undefined) return undefined;
+  const salt = backends.salt ?? `${httpRoute.metadata.namespace}/${httpRoute.metadata.name}`;
+  return routeOf(forward(backends, keys), timeouts, keys.length > 0 ? salt : undefined);
+}
+
+/** Sends everything to one Service. */
+export function defaultActionOf(split: Split, applied: Applied, report: Report): RouteInit {
+  const keys = keysOf(undefined, applied, () => undefined, report) ?? [];
+  const timeouts = timeoutsOf(undefined, applied, () => undefined, report) ?? { requestMs: 0 };
+  const salt = keys.length > 0 ? split.salt : undefined;
+  return routeOf(forward(combined([{ split, weight: 1 }]), keys), timeouts, salt);
+}
+
+/** The timeout is always explicit: its absence would mean 15 s (0 = none; idle timeouts guard). */
+function routeOf(
+  action: RouteActionInit,
+  { requestMs, idleMs }: RouteTimeouts,
+  salt: string | undefined,
+): RouteInit {
+  const timeouts = {
+    timeout: durationOf(requestMs),
+    ...(idleMs !== undefined && { idleTimeout: durationOf(idleMs) }),
+  };
+  return {
+    action: { case: "route", value: { ...action, ...timeouts } },
+    // Who does not know it hashes without: clients stay with a version all the same.
+    ...(salt !== undefined && { metadata: { filterMetadata: { "weir.dev": { salt } } } }),
+  };
+}
+
+function timeoutsOf(
+  rule: HttpRouteRule | undefined,
+  applied: Applied,
+  refuse: Refuse,
+  report: Report,
+): RouteTimeouts | undefined {
+  const own = rule?.timeouts?.request;
+  const idleMs = durationFor(applied, "timeouts", "idle", report);
+  const requestMs =
+    own === undefined ? (durationFor(applied, "timeouts", "request", report) ?? 0) : parseDuration(own);
+  if (requestMs === undefined)
+    return void refuse(".timeouts.request", `${JSON.stringify(own)} is not a duration such as 10s`);
+  return { requestMs, ...(idleMs !== undefined && { idleMs }) };
+}

@@ -1,0 +1,104 @@
+// The backends of a rule as versions with shares: Services of one Rollout count as its versions, each time they are named. What of them is
+// sent as a route's weights is decided by forward.ts.
+import type { HttpBackendRef, HttpRoute, HttpRouteRule } from "../api/api.ts";
+import type { Refuse } from "./actions.ts";
+import type { ClusterBook, Split } from "./clusters.ts";
+
+/** One version, and its share of the rule's requests in parts of the common scale. */
+export interface Version {
+  readonly cluster: string;
+  readonly role: "stable" | "canary";
+  readonly weight: number;
+}
+
+/** Versions that share one backend's part of the requests; the stable one is the last. */
+export type Backend = readonly Version[];
+
+export interface Backends {
+  /** In the order in which the rule names them. */
+  readonly list: readonly Backend[];
+  /** Of the first Rollout that the rule leads to. */
+  readonly salt?: string;
+}
+
+/** All backends of a rule; undefined when one of them cannot be carried out, which is reported. */
+export function backendsOf(
+  httpRoute: HttpRoute,
+  rule: HttpRouteRule,
+  book: ClusterBook,
+  refuse: Refuse,
+): Backends | undefined {
+  const refs = rule.backendRefs ?? [];
+  if (refs.length === 0) return void refuse(".backendRefs", "there is no backend");
+  const namespace = httpRoute.metadata.namespace ?? "";
+  const named: Named[] = [];
+  for (const [index, ref] of refs.entries()) {
+    const at = `.backendRefs[${index}]`;
+    const problem = problemOf(ref, namespace);
+    if (problem !== undefined || ref.port === undefined)
+      return void refuse(
+        `${at}${problem?.field ?? ".port"}`,
+        problem?.words ?? "a Service needs its port here",
+      );
+    const split = book.split({ namespace, service: ref.name, port: ref.port });
+    named.push({ split, weight: ref.weight ?? 1 });
+  }
+  if (
+    named.every(({ split, weight }) => weight === 0 || split.targets.every((target) => target.weight === 0))
+  )
+    return void refuse(".backendRefs", "all weights are 0");
+  return combined(named);
+}
+
+interface Named {
+  readonly split: Split;
+  readonly weight: number;
+}
+
+function problemOf(ref: HttpBackendRef, namespace: string): { field: string; words: string } | undefined {
+  if ((ref.group ?? "") !== "" || (ref.kind ?? "Service") !== "Service")
+    return { field: "", words: `only Services can be backends, not ${ref.kind ?? ref.group}` };
+  if ((ref.namespace ?? namespace) !== namespace)
+    return { field: ".namespace", words: "a backend in another namespace is not carried out yet" };
+  const [filter] = ref.filters ?? [];
+  if (filter === undefined) return undefined;
+  return { field: ".filters[0]", words: `filter ${filter.type} is not carried out yet` };
+}
+
+/** Backends on one integer scale, each share kept exactly; one that is named again adds to the first. */
+export function combined(named: readonly Named[]): Backends {
+  const common = named.reduce((scale, { split }) => leastCommonMultiple(scale, split.scale), 1);
+  const backends = new Map<string, Version[]>();
+  for (const { split, weight } of named) {
+    const unit = weight * (common / split.scale);
+    const versions = split.targets.map(({ cluster, role, weight: share }) => ({
+      cluster,
+      role,
+      weight: unit * share,
+    }));
+    const key = versions.map(({ cluster }) => cluster).join(" ");
+    const known = backends.get(key);
+    backends.set(
+      key,
+      versions.map((version, index) => ({
+        ...version,
+        weight: version.weight + (known?.[index]?.weight ?? 0),
+      })),
+    );
+  }
+  const list = [...backends.values()].map((versions) => versions.sort(stableLast));
+  const salt = named.find(({ split }) => split.salt !== undefined)?.split.salt;
+  return { list, ...(salt !== undefined && { salt }) };
+}
+
+function stableLast(a: Version, b: Version): number {
+  return Number(a.role === "stable") - Number(b.role === "stable");
+}
+
+function leastCommonMultiple(a: number, b: number): number {
+  return (a / greatestCommonDivisor(a, b)) * b;
+}
+
+function greatestCommonDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestCommonDivisor(b, a % b);
+}
