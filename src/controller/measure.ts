@@ -243,6 +243,7 @@ function contextOf(
     evaluate: (result) =>
       evaluateCondition({
         result,
+        nowMs: clock.nowMs(),
         ...(metric.successCondition !== undefined && { success: metric.successCondition }),
         ...(metric.failureCondition !== undefined && { failure: metric.failureCondition }),
       }),

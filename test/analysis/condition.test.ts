@@ -1,8 +1,17 @@
 // How success and failure conditions make an outcome, with Argo's words for errors, and the bounds on evaluation.
 import { test } from "tap";
-import { type ConditionInput, conditionProblem, evaluateCondition } from "../../src/analysis/assess.ts";
+import {
+  type ConditionInput,
+  type ConditionOutcome,
+  conditionProblem,
+  evaluateCondition,
+} from "../../src/analysis/assess.ts";
 
-const phaseOf = (input: ConditionInput): string => evaluateCondition(input).phase;
+const NOW_MS = Date.UTC(2026, 10, 22, 9, 30);
+const outcomeOf = (input: Omit<ConditionInput, "nowMs">): ConditionOutcome =>
+  evaluateCondition({ ...input, nowMs: NOW_MS });
+
+const phaseOf = (input: Omit<ConditionInput, "nowMs">): string => outcomeOf(input).phase;
 
 test("condition: success and failure conditions together decide", async (t) => {
   t.equal(phaseOf({ result: 1 }), "Successful");
@@ -18,46 +27,82 @@ test("condition: success and failure conditions together decide", async (t) => {
 });
 
 test("condition: what cannot be evaluated is an Error with the condition in its words", async (t) => {
-  t.strictSame(evaluateCondition({ success: "result > 1", result: null }), {
+  t.strictSame(outcomeOf({ success: "result > 1", result: null }), {
     phase: "Error",
     message:
       'could not evaluate successCondition "result > 1": metric result is nil or empty: no data returned from the metric provider',
   });
-  t.strictSame(evaluateCondition({ failure: 'result == "a"', result: 1 }), {
+  t.strictSame(outcomeOf({ failure: 'result == "a"', result: 1 }), {
     phase: "Error",
     message:
-      'could not evaluate failureCondition "result == \\"a\\"": invalid operation: == (mismatched types float64 and string)'.replaceAll(
+      'could not evaluate failureCondition "result == \\"a\\"": invalid operation: == (mismatched types float64 and string) at column 8; one side is text: write asFloat(result) or asInt(result), or put the other side in quotes'.replaceAll(
         "\\",
         "",
       ),
   });
-  t.strictSame(evaluateCondition({ success: "result", result: 1 }), {
+  t.strictSame(outcomeOf({ success: "result", result: 1 }), {
     phase: "Error",
-    message: 'could not evaluate successCondition "result": expected bool, but got float64',
+    message:
+      'could not evaluate successCondition "result": expected bool, but got float64; a condition must come out true or false: compare the value, as in result >= 0.95',
   });
 });
 
 test("condition: evaluation is bounded", async (t) => {
-  const slow = evaluateCondition({
+  const slow = outcomeOf({
     success: "let l = 1..3000; none(l, {let v = #; any(l, # > 9999 + v)})",
     result: 1,
   });
   t.match(slow, { phase: "Error", message: /evaluation steps/ });
-  const deep = evaluateCondition({ success: "(".repeat(5000), result: 1 });
+  const deep = outcomeOf({ success: "(".repeat(5000), result: 1 });
   t.match(deep, { phase: "Error", message: /nested deeper/ });
-  const long = evaluateCondition({ success: " ".repeat(70_000), result: 1 });
+  const long = outcomeOf({ success: " ".repeat(70_000), result: 1 });
   t.match(long, { phase: "Error", message: /characters/ });
-  const wide = evaluateCondition({ success: `${"result + ".repeat(900)}1 > 0`, result: 1 });
+  const wide = outcomeOf({ success: `${"result + ".repeat(900)}1 > 0`, result: 1 });
   t.match(wide, { phase: "Successful" });
-  const row = evaluateCondition({ success: `${"result + ".repeat(4_900)}1 > 0`, result: 1 });
+  const row = outcomeOf({ success: `${"result + ".repeat(4_900)}1 > 0`, result: 1 });
   t.match(row, { phase: "Error", message: /in a row/ });
-  const many = evaluateCondition({ success: `len([${"1,".repeat(11_000)}]) > 0`, result: 1 });
+  const many = outcomeOf({ success: `len([${"1,".repeat(11_000)}]) > 0`, result: 1 });
   t.match(many, { phase: "Error", message: /maximum allowed nodes/ });
 });
 
 test("condition: a problem that no result can mend is found without one", async (t) => {
   t.equal(conditionProblem("result[0].x >= 0.95 && default(result, 0) < 1"), undefined);
-  t.equal(conditionProblem("result >="), "unexpected token EOF");
-  t.equal(conditionProblem("reslut > 1"), "unknown name reslut");
-  t.equal(conditionProblem("now() > 1"), "function now is not carried out yet");
+  t.match(conditionProblem("result >="), /^unexpected token EOF at column 9; something is missing/);
+  t.match(conditionProblem("reslut > 1"), /^unknown name reslut at column 1; a condition may name result,/);
+  t.equal(
+    conditionProblem("now() > 1"),
+    "invalid operation: > (mismatched types time.Time and int) at column 7",
+  );
+  t.equal(
+    conditionProblem("result > 0 &&\n  result matches '('"),
+    "error parsing regexp: missing closing ): `(` at line 2, column 10",
+  );
+});
+
+test("condition: errors tell how to mend what people meet most", async (t) => {
+  const messageOf = (success: string, result: ConditionInput["result"]): string => {
+    const outcome = outcomeOf({ success, result });
+    return outcome.phase === "Error" ? outcome.message : outcome.phase;
+  };
+  t.match(messageOf("result % 2 == 0", 4), /at column 8; .* write int\(result\) % 2$/);
+  t.match(messageOf("result < 0.1", [1]), /at column 8; the result is a list: .*result\[0\]/);
+  t.match(messageOf("result < 0.1", { a: 1 }), /at column 8; the result is an object/);
+  t.match(messageOf("result.a.b < 0.1", { c: 1 }), /at column 10; a field is missing: .*result\?\.field/);
+  t.match(messageOf("result[3] < 0.1", [1]), /at column 7; test the length first/);
+  t.match(messageOf("result = 1", 1), /at column 8; comparison is written ==$/);
+  t.match(
+    messageOf('result matches "(?=a)"', "a"),
+    /invalid or unsupported Perl syntax: `\(\?=` at column 8$/,
+  );
+});
+
+test("condition: now() is the time of the measurement", async (t) => {
+  t.equal(phaseOf({ success: "now().Unix() == 1795339800", result: 1 }), "Successful");
+  t.equal(
+    phaseOf({ success: 'now().Format("2006-01-02 15:04") == "2026-11-22 09:30"', result: 1 }),
+    "Successful",
+  );
+  const stale = { success: 'now() - date(result) < duration("5m")' };
+  t.equal(phaseOf({ ...stale, result: "2026-11-22T09:26:00Z" }), "Successful");
+  t.equal(phaseOf({ ...stale, result: "2026-11-22T09:24:00Z" }), "Failed");
 });

@@ -9,7 +9,9 @@ import (
 	"math"
 	"os"
 	"reflect"
+	"slices"
 	"strconv"
+	"time"
 
 	"github.com/expr-lang/expr"
 	"github.com/expr-lang/expr/file"
@@ -23,14 +25,22 @@ type vector struct {
 	Floats  bool   `json:"floats,omitempty"`
 	Outcome string `json:"outcome"`
 	Message string `json:"message,omitempty"`
+	// Line and column of an error that has a place.
+	At string `json:"at,omitempty"`
 }
 
 func main() {
+	// A condition must mean the same everywhere: the machine's own zone plays no part.
+	time.Local = time.UTC
 	var vectors []vector
-	for _, g := range groups {
+	seen := map[string]bool{}
+	for _, g := range slices.Concat(groups, builtinGroups, timeGroups) {
 		for _, condition := range g.conditions {
 			for _, result := range g.results {
-				vectors = append(vectors, evaluate(condition, result))
+				if key := condition + "\x00" + result; !seen[key] {
+					seen[key] = true
+					vectors = append(vectors, evaluate(condition, result))
+				}
 			}
 		}
 	}
@@ -78,6 +88,9 @@ func evaluate(condition, result string) vector {
 	switch {
 	case err != nil:
 		v.Outcome, v.Message = "error", err.Error()
+		if e, ok := err.(*file.Error); ok {
+			v.Message, v.At = e.Message, fmt.Sprintf("%d:%d", e.Line, e.Column+1)
+		}
 	default:
 		v.Outcome = strconv.FormatBool(out)
 	}
@@ -105,23 +118,16 @@ func run(condition string, result any) (bool, error) {
 	}
 	program, err := expr.Compile(condition, expr.Env(env))
 	if err != nil {
-		return false, message(err)
+		return false, err
 	}
 	out, err := expr.Run(program, env)
 	if err != nil {
-		return false, message(err)
+		return false, err
 	}
 	if b, ok := out.(bool); ok {
 		return b, nil
 	}
 	return false, fmt.Errorf("expected bool, but got %T", out)
-}
-
-func message(err error) error {
-	if e, ok := err.(*file.Error); ok {
-		return fmt.Errorf("%s", e.Message)
-	}
-	return err
 }
 
 func asInt(in any) int64 {

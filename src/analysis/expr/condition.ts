@@ -1,14 +1,17 @@
 // The frame around the language: what a condition may name (`result` and six functions), and how success and failure conditions
 // together make an outcome. Argo: utils/evaluate.
 
-import { parseFloatText, parseInteger } from "./builtins.ts";
+import { parseFloatText, parseInteger } from "./builtins/numbers.ts";
 import { check } from "./check.ts";
-import { ConditionError, fail } from "./error.ts";
+import { ConditionError, fail, placeOf } from "./error.ts";
 import { evaluate } from "./evaluate.ts";
+import { hintFor } from "./hints.ts";
+import { Meter } from "./meter.ts";
 import { optimize } from "./optimize.ts";
 import { parse } from "./parser.ts";
-import { ANY_LIST, BOOL, FLOAT, INT64, listOf, MAP, NIL, STRING, type Type, UNKNOWN } from "./types.ts";
-import { floatToInt, formatValue, goType, type Value } from "./values.ts";
+import { Patterns } from "./pattern.ts";
+import { ANY_LIST, BOOL, FLOAT, FLOATS, INT64, MAP, NIL, STRING, type Type, UNKNOWN } from "./types.ts";
+import { assertion, floatToInt, formatValue, GoList, goType, type Value } from "./values.ts";
 
 /** What a provider measured, as JSON (integers may come as bigint where the provider has them). */
 export type ConditionResult =
@@ -30,6 +33,8 @@ export interface ConditionInput {
   readonly result: ConditionResult;
   /** `floats`: a list of numbers that the language shall know as such (Prometheus); default: JSON, untyped below the top level. */
   readonly resultType?: "json" | "floats";
+  /** What `now()` gives. */
+  readonly nowMs: number;
 }
 
 export type ConditionOutcome =
@@ -56,13 +61,13 @@ type Tried =
 function tryCondition(name: string, condition: string | undefined, input: ConditionInput): Tried {
   if (condition === undefined || condition === "") return { kind: "none" };
   try {
-    return { kind: isTrue(condition, input.result, input.resultType) ? "true" : "false" };
+    return { kind: isTrue(condition, input) ? "true" : "false" };
   } catch (error) {
     if (!(error instanceof ConditionError)) throw error;
     const isEmpty = input.result === null || (Array.isArray(input.result) && input.result.length === 0);
     const why = isEmpty
       ? "metric result is nil or empty: no data returned from the metric provider"
-      : error.message;
+      : explain(error, condition);
     return { kind: "error", message: `could not evaluate ${name} "${condition}": ${why}` };
   }
 }
@@ -70,31 +75,58 @@ function tryCondition(name: string, condition: string | undefined, input: Condit
 /** Whether a condition holds for a result; throws ConditionError when it cannot be told. */
 export function isTrue(
   condition: string,
-  result: ConditionResult,
-  resultType: "json" | "floats" = "json",
+  { result, resultType = "json", nowMs }: Pick<ConditionInput, "result" | "resultType" | "nowMs">,
 ): boolean {
   const resultStaticType = typeOfResult(result, resultType);
-  const tree = parse(condition, OVERRIDDEN);
-  const checked = check(tree, new Map([["result", resultStaticType], ...FUNCTION_TYPES]));
-  const value = evaluate(optimize(tree, checked), environmentOf(result));
+  const parsed = parse(condition, OVERRIDDEN);
+  const meter = new Meter();
+  const patterns = new Patterns(meter);
+  const checked = check(parsed, new Map([["result", resultStaticType], ...FUNCTION_TYPES]), patterns);
+  const environment = environmentOf(resultType === "floats" ? floatsOf(result) : result);
+  const value = bounded(() =>
+    evaluate({ ...optimize(parsed, checked), environment, nowMs, meter, patterns }),
+  );
   if (typeof value !== "boolean") fail(`expected bool, but got ${goType(value)}`);
   return value;
+}
+
+/** Values nested deeper than the stack bears are an error of the condition like any other. */
+function bounded(work: () => Value): Value {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof RangeError) return fail(`condition cannot be evaluated: ${error.message}`);
+    throw error;
+  }
 }
 
 /** Reports what is wrong with a condition whatever it will be given: syntax, names, calls. Undefined when nothing is. */
 export function conditionProblem(condition: string): string | undefined {
   try {
-    check(parse(condition, OVERRIDDEN), new Map([["result", UNKNOWN], ...FUNCTION_TYPES]));
+    const names = new Map([["result", UNKNOWN], ...FUNCTION_TYPES]);
+    check(parse(condition, OVERRIDDEN), names, new Patterns(new Meter()));
     return undefined;
   } catch (error) {
-    if (error instanceof ConditionError) return error.message;
+    if (error instanceof ConditionError) return explain(error, condition);
     throw error;
   }
 }
 
+/** What is wrong, where, and how to mend it. */
+function explain({ message, at }: ConditionError, condition: string): string {
+  const hint = hintFor(message);
+  const where = at === undefined ? "" : placeWords(condition, at);
+  return `${message}${where}${hint === undefined ? "" : `; ${hint}`}`;
+}
+
+function placeWords(condition: string, at: number): string {
+  const { line, column } = placeOf(condition, at);
+  return condition.includes("\n") ? ` at line ${line}, column ${column}` : ` at column ${column}`;
+}
+
 function typeOfResult(result: ConditionResult, resultType: "json" | "floats"): Type {
   if (result === null) return NIL;
-  if (Array.isArray(result)) return resultType === "floats" ? listOf(FLOAT) : ANY_LIST;
+  if (Array.isArray(result)) return resultType === "floats" ? FLOATS : ANY_LIST;
   return SCALAR_TYPES[typeof result] ?? MAP;
 }
 
@@ -119,7 +151,12 @@ const FUNCTION_TYPES: readonly (readonly [string, Type])[] = [
 ];
 const OVERRIDDEN: ReadonlySet<string> = new Set(["result", ...FUNCTION_TYPES.map(([name]) => name)]);
 
-function environmentOf(result: ConditionResult): Readonly<Record<string, Value>> {
+/** A list that the language shall know as one of floats. */
+function floatsOf(result: ConditionResult): Value {
+  return Array.isArray(result) ? new GoList("[]float64", result) : result;
+}
+
+function environmentOf(result: Value): Readonly<Record<string, Value>> {
   return {
     result,
     asInt: ([value = null]) => asInt(value),
@@ -133,22 +170,21 @@ function environmentOf(result: ConditionResult): Readonly<Record<string, Value>>
 }
 
 function floatOnly(value: Value): number {
-  if (typeof value === "number") return value;
-  return fail(`interface conversion: interface {} is ${value === null ? "nil" : goType(value)}, not float64`);
+  return typeof value === "number" ? value : fail(assertion(value, "float64"));
 }
 
 function asInt(value: Value): bigint {
   if (typeof value === "bigint") return value;
   if (typeof value === "number") return floatToInt(value);
   if (typeof value === "string") return parseInteger(value) ?? fail(unparsable("ParseInt", value));
-  return fail(`asInt() not supported on ${goType(value)} ${formatValue(value)}`);
+  return fail(`asInt() not supported on ${goType(value)} ${formatValue(value, new Meter())}`);
 }
 
 function asFloat(value: Value): number {
   if (typeof value === "number") return value;
   if (typeof value === "bigint") return Number(value);
   if (typeof value === "string") return parseFloatText(value) ?? fail(unparsable("ParseFloat", value));
-  return fail(`asFloat() not supported on ${goType(value)} ${formatValue(value)}`);
+  return fail(`asFloat() not supported on ${goType(value)} ${formatValue(value, new Meter())}`);
 }
 
 function unparsable(parser: string, value: string): string {

@@ -1,60 +1,76 @@
-// Runs an optimized tree. Bounds: steps (nodes visited) and memory (elements made), so that no condition can hold the controller.
+// Runs an optimized tree. Bounds (meter.ts) see to it that no condition can hold the controller.
+import { fetch, slice } from "./access.ts";
 import type { BuiltinNode, Node } from "./ast.ts";
-import { callBuiltin, sortBy } from "./builtins.ts";
-import { fail } from "./error.ts";
-import { PREDICATE_NAMES } from "./names.ts";
-import { literalPattern, matchesLiteral } from "./pattern.ts";
-import { byteLength } from "./text.ts";
+import type { RunContext } from "./builtins/builtin.ts";
+import { BUILTINS } from "./builtins/table.ts";
+import { CLOSURES, type Closure, elementsOf } from "./closures.ts";
+import type { Locations } from "./cursor.ts";
+import { equal, isIn, isInKeys } from "./equality.ts";
+import { fail, located } from "./error.ts";
+import { MEMORY_BUDGET, type Meter } from "./meter.ts";
+import { arithmetic, compare, negate } from "./operators.ts";
+import type { Patterns } from "./pattern.ts";
+import { byteLength, bytesToText } from "./text.ts";
 import {
-  arithmetic,
   asBool,
+  assertion,
   asText,
-  compare,
-  equal,
-  fetch,
+  BYTES_TYPE,
+  GoList,
   goType,
   type HostFunction,
-  isIn,
-  isInKeys,
   isListValue,
-  isMapValue,
-  negate,
-  slice,
+  isNilValue,
   toInt,
   type Value,
 } from "./values.ts";
 
-/** Bound of weir's own: nodes visited in one evaluation (about a second). */
-export const MAX_STEPS = 5_000_000;
-/** The reference's bound: elements of lists, ranges and maps made in one evaluation. */
-export const MEMORY_BUDGET = 1_000_000;
-
 /** What a member or call gives when a `?.` before it found nil: the whole chain is skipped. */
 const SKIPPED = Symbol("skipped");
 
-interface Closure {
-  readonly element: Value;
-  readonly index: bigint;
+/** What a method or a function of the environment costs, and what each character of its arguments (a time's layout). */
+const CALL_STEPS = 50;
+const CALL_STEPS_PER_CHAR = 10;
+
+interface ClosureScope {
+  readonly element: () => Value;
+  readonly index: number;
   readonly accumulator: Value;
 }
 
 interface Scope {
   readonly variables: Readonly<Record<string, Value>>;
-  readonly closure: Closure | undefined;
+  readonly closure: ClosureScope | undefined;
+}
+
+export interface Evaluation {
+  readonly root: Node;
+  readonly locations: Locations;
+  readonly environment: Readonly<Record<string, Value>>;
+  /** What `now()` gives. */
+  readonly nowMs: number;
+  readonly meter: Meter;
+  readonly patterns: Patterns;
 }
 
 /** The value of a tree; throws ConditionError. */
-export function evaluate(root: Node, environment: Readonly<Record<string, Value>>): Value {
-  return new Evaluator(environment).value(root, { variables: {}, closure: undefined });
+export function evaluate(evaluation: Evaluation): Value {
+  return new Evaluator(evaluation).value(evaluation.root, { variables: {}, closure: undefined });
 }
 
 class Evaluator {
   readonly #environment: Readonly<Record<string, Value>>;
-  #steps = 0;
-  #memory = 0;
+  readonly #locations: Locations;
+  readonly #meter: Meter;
+  readonly #patterns: Patterns;
+  readonly #context: RunContext;
 
-  constructor(environment: Readonly<Record<string, Value>>) {
+  constructor({ environment, locations, nowMs, meter, patterns }: Evaluation) {
     this.#environment = environment;
+    this.#locations = locations;
+    this.#meter = meter;
+    this.#patterns = patterns;
+    this.#context = { meter, nowMs };
   }
 
   value(node: Node, scope: Scope): Value {
@@ -63,14 +79,17 @@ class Evaluator {
     return value === SKIPPED ? null : value;
   }
 
-  #grow(elements: number): void {
-    this.#memory += elements;
-    if (this.#memory >= MEMORY_BUDGET) fail("memory budget exceeded");
+  /** A failure that names no place is one of the innermost node at work. */
+  #eval(node: Node, scope: Scope): Value | typeof SKIPPED {
+    try {
+      this.#meter.spend(1);
+      return this.#run(node, scope);
+    } catch (error) {
+      throw located(error, this.#locations.get(node) ?? 0);
+    }
   }
 
-  #eval(node: Node, scope: Scope): Value | typeof SKIPPED {
-    this.#steps += 1;
-    if (this.#steps > MAX_STEPS) fail(`condition needs more than ${MAX_STEPS} evaluation steps`);
+  #run(node: Node, scope: Scope): Value | typeof SKIPPED {
     switch (node.kind) {
       case "nil":
         return null;
@@ -80,7 +99,10 @@ class Evaluator {
       case "string":
         return node.value;
       case "bytes":
-        return fail("bytes literals are not carried out yet");
+        return new GoList(
+          BYTES_TYPE,
+          Array.from(node.value, (char) => BigInt(char.charCodeAt(0))),
+        );
       case "constants":
         return node.values;
       case "keySet":
@@ -91,7 +113,11 @@ class Evaluator {
         return unary(node.operator, this.value(node.node, scope));
       case "binary":
         return this.#binary(node, scope);
-      case "chain":
+      case "chain": {
+        const value = this.value(node.node, scope);
+        return isNilValue(value) ? null : value;
+      }
+      case "predicate":
         return this.value(node.node, scope);
       case "member":
         return this.#member(node, scope);
@@ -101,8 +127,6 @@ class Evaluator {
         return this.#call(node.callee, node.args, scope);
       case "builtin":
         return this.#builtin(node, scope);
-      case "predicate":
-        return this.value(node.node, scope);
       case "pointer":
         return pointer(node.name, scope.closure);
       case "let": {
@@ -111,14 +135,13 @@ class Evaluator {
       }
       case "sequence":
         return node.nodes.reduce<Value>((_last, child) => this.value(child, scope), null);
-      case "conditional":
-        return this.value(
-          asBool(this.value(node.condition, scope)) ? node.consequent : node.otherwise,
-          scope,
-        );
+      case "conditional": {
+        const holds = asBool(this.value(node.condition, scope));
+        return this.value(holds ? node.consequent : node.otherwise, scope);
+      }
       case "array": {
         const items = node.nodes.map((child) => this.value(child, scope));
-        this.#grow(items.length);
+        this.#meter.grow(items.length);
         return items;
       }
       case "map":
@@ -128,7 +151,8 @@ class Evaluator {
 
   #identifier(name: string, scope: Scope): Value {
     if (Object.hasOwn(scope.variables, name)) return scope.variables[name] ?? null;
-    return name === "$env" ? this.#environment : (this.#environment[name] ?? null);
+    if (name === "$env") return this.#environment;
+    return Object.hasOwn(this.#environment, name) ? (this.#environment[name] ?? null) : null;
   }
 
   #map(pairs: readonly { readonly key: Node; readonly value: Node }[], scope: Scope): Value {
@@ -139,7 +163,7 @@ class Evaluator {
       // Of two equal keys the first stands.
       if (!Object.hasOwn(map, name)) map[name] = held;
     }
-    this.#grow(pairs.length);
+    this.#meter.grow(pairs.length);
     return map;
   }
 
@@ -148,30 +172,64 @@ class Evaluator {
     const left = this.value(node.left, scope);
     if (operator === "&&" || operator === "and") return asBool(left) ? this.value(node.right, scope) : false;
     if (operator === "||" || operator === "or") return asBool(left) ? true : this.value(node.right, scope);
-    if (operator === "??") return left === null ? this.value(node.right, scope) : left;
+    if (operator === "??") return isNilValue(left) ? this.value(node.right, scope) : left;
     if (operator === "in" && node.right.kind === "keySet")
       return isInKeys(left, node.right.keyType, node.right.keys);
     const right = this.value(node.right, scope);
-    return operator === ".." ? this.#range(toInt(left), toInt(right)) : binary(operator, left, right);
+    return this.#operate(operator, left, right);
+  }
+
+  #operate(operator: string, left: Value, right: Value): Value {
+    const meter = this.#meter;
+    switch (operator) {
+      case "..":
+        return this.#range(toInt(left), toInt(right));
+      case "==":
+        return equal(left, right, meter);
+      case "!=":
+        return !equal(left, right, meter);
+      case "<":
+      case ">":
+      case "<=":
+      case ">=":
+        return compare(operator, left, right, meter);
+      case "in":
+        return isIn(left, right, meter);
+      case "contains":
+      case "startsWith":
+      case "endsWith":
+      case "matches":
+        return left !== null && right !== null && this.#inText(operator, left, right);
+      default:
+        return arithmetic(operator, left, right, meter);
+    }
+  }
+
+  #inText(operator: "contains" | "startsWith" | "endsWith" | "matches", left: Value, right: Value): boolean {
+    if (operator === "matches") return this.#patterns.matches(matchedText(left), asText(right));
+    const [whole, part] = [asText(left), asText(right)];
+    this.#meter.spendText(whole.length);
+    if (operator === "contains") return whole.includes(part);
+    return operator === "startsWith" ? whole.startsWith(part) : whole.endsWith(part);
   }
 
   #range(from: bigint, to: bigint): Value {
     const size = to < from ? 0n : to - from + 1n;
-    this.#grow(size > BigInt(MEMORY_BUDGET) ? MEMORY_BUDGET : Number(size));
+    this.#meter.grow(size > BigInt(MEMORY_BUDGET) ? MEMORY_BUDGET : Number(size));
     return Array.from({ length: Number(size) }, (_, index) => from + BigInt(index));
   }
 
   #member(node: Node & { readonly kind: "member" }, scope: Scope): Value | typeof SKIPPED {
     const base = this.#eval(node.node, scope);
-    if (base === SKIPPED || (node.isOptional && base === null)) return SKIPPED;
-    return fetch(base, this.value(node.property, scope));
+    if (base === SKIPPED || (node.isOptional && isNilValue(base))) return SKIPPED;
+    return fetch(base, this.value(node.property, scope), this.#meter);
   }
 
   #slice(node: Node & { readonly kind: "slice" }, scope: Scope): Value | typeof SKIPPED {
     const base = this.#eval(node.node, scope);
     if (base === SKIPPED) return SKIPPED;
     const to = node.to === undefined ? undefined : this.value(node.to, scope);
-    return slice(base, node.from === undefined ? 0n : this.value(node.from, scope), to);
+    return slice(base, node.from === undefined ? 0n : this.value(node.from, scope), to, this.#meter);
   }
 
   #call(calleeNode: Node, args: readonly Node[], scope: Scope): Value | typeof SKIPPED {
@@ -182,169 +240,61 @@ class Evaluator {
     if (typeof callee !== "function")
       return fail(`invalid operation: cannot call non-function of type ${goType(callee)}`);
     const run: HostFunction = callee;
+    this.#meter.spend(CALL_STEPS);
+    for (const value of values)
+      if (typeof value === "string") this.#meter.spend(value.length * CALL_STEPS_PER_CHAR);
     return run(values);
   }
 
   #builtin(node: BuiltinNode, scope: Scope): Value {
-    if (PREDICATE_NAMES.has(node.name)) return this.#overElements(node, scope);
+    const closure = CLOSURES[node.name];
+    if (closure !== undefined) return this.#overElements(node, closure, scope);
+    const builtin = BUILTINS[node.name] ?? fail(`unknown builtin ${node.name}`);
     const args = node.args.map((arg) => this.value(arg, scope));
-    const value = callBuiltin(node.name, args);
-    if (GROWING.has(node.name)) this.#grow(isListValue(value) ? value.length : byteLength(asText(value)));
+    const value = builtin.run(args, this.#context);
+    if (builtin.grows === true)
+      this.#meter.grow(isListValue(value) ? value.length : byteLength(asText(value)));
     return value;
   }
 
-  #overElements(node: BuiltinNode, scope: Scope): Value {
-    const [collectionNode, predicate, extra] = node.args;
-    if (collectionNode === undefined) return fail(`not enough arguments to call ${node.name}`);
-    const elements = elementsOf(this.value(collectionNode, scope));
-    const call = (index: number, accumulator: Value = null): Value => {
-      const element = elements[index] ?? null;
-      if (predicate === undefined) return element;
-      return this.value(predicate, { ...scope, closure: { element, index: BigInt(index), accumulator } });
+  #overElements(node: BuiltinNode, closure: Closure, scope: Scope): Value {
+    const [collection, predicate, extra] = node.args;
+    if (collection === undefined) return fail(`not enough arguments to call ${node.name}`);
+    const { length, at } = elementsOf(this.value(collection, scope), this.#meter);
+    const meter = this.#meter;
+    const run = (body: Node | undefined, index: number, accumulator: Value): Value => {
+      meter.spend(1);
+      if (body === undefined) return at(index);
+      return this.value(body, { ...scope, closure: { element: () => at(index), index, accumulator } });
     };
-    const holds = (index: number): boolean => asBool(call(index));
-    const mapped = (index: number): Value => {
-      const element = elements[index] ?? null;
-      if (node.map === undefined) return element;
-      return this.value(node.map, {
-        ...scope,
-        closure: { element, index: BigInt(index), accumulator: null },
-      });
-    };
-    const indexes = elements.map((_, index) => index);
-    switch (node.name) {
-      case "all":
-        return indexes.every(holds);
-      case "none":
-        return !indexes.some(holds);
-      case "any":
-        return indexes.some(holds);
-      case "one":
-        return indexes.filter(holds).length === 1;
-      case "count":
-        return countHits(indexes, holds, node.threshold);
-      case "filter": {
-        const kept = indexes.flatMap((index) => (holds(index) ? [mapped(index)] : []));
-        this.#grow(kept.length);
-        return kept;
-      }
-      case "map":
-        this.#grow(indexes.length);
-        return indexes.map((index) => call(index));
-      case "sum":
-        return indexes.reduce<Value>((sum, index) => arithmetic("+", call(index), sum), 0n);
-      case "find":
-      case "findLast": {
-        const hit = node.name === "find" ? indexes.find(holds) : indexes.findLast(holds);
-        if (hit === undefined) return node.throws === true ? fail("reflect: slice index out of range") : null;
-        return mapped(hit);
-      }
-      case "findIndex":
-      case "findLastIndex": {
-        const hit = node.name === "findIndex" ? indexes.find(holds) : indexes.findLast(holds);
-        return hit === undefined ? null : BigInt(hit);
-      }
-      case "sortBy": {
-        const order = extra === undefined ? "asc" : this.value(extra, scope);
-        if (typeof order !== "string") return fail("sortBy order argument must be a string");
-        this.#grow(elements.length);
-        return sortBy(
-          elements,
-          indexes.map((index) => call(index)),
-          order,
-          "unknown order, use asc or desc",
-        );
-      }
-      case "reduce":
-        return reduce(indexes, elements, call, extra === undefined ? undefined : this.value(extra, scope));
-      default:
-        return fail(`function ${node.name} is not carried out yet`);
-    }
+    return closure.run({
+      length,
+      meter,
+      element: at,
+      call: (index, accumulator = null) => run(predicate, index, accumulator),
+      mapped: (index) => run(node.map, index, null),
+      extra: () => (extra === undefined ? undefined : this.value(extra, scope)),
+      throws: node.throws === true,
+      threshold: node.threshold,
+    });
   }
 }
 
-/** Builtins that count against the memory budget. */
-const GROWING = new Set(["repeat", "reverse", "concat", "flatten", "sort"]);
-
-function countHits(
-  indexes: readonly number[],
-  holds: (index: number) => boolean,
-  threshold: bigint | undefined,
-): bigint {
-  let hits = 0n;
-  for (const index of indexes) {
-    if (holds(index)) hits += 1n;
-    if (threshold !== undefined && hits >= threshold) break;
-  }
-  return hits;
+/** Text, or the bytes that `matches` takes too. */
+function matchedText(value: Value): string {
+  if (typeof value === "string") return value;
+  if (value instanceof GoList && value.goType === BYTES_TYPE) return bytesToText(value);
+  return fail(assertion(value, BYTES_TYPE));
 }
 
-function reduce(
-  indexes: readonly number[],
-  elements: readonly Value[],
-  call: (index: number, accumulator: Value) => Value,
-  initial: Value | undefined,
-): Value {
-  if (initial !== undefined) return indexes.reduce((accumulator, index) => call(index, accumulator), initial);
-  const [first] = elements;
-  if (first === undefined) return fail("reduce of empty array with no initial value");
-  return indexes.slice(1).reduce((accumulator, index) => call(index, accumulator), first);
-}
-
-/** What a closure runs over: a list, or the bytes of an untyped string. */
-function elementsOf(value: Value): readonly Value[] {
-  if (isListValue(value)) return value;
-  if (typeof value === "string") return [...new TextEncoder().encode(value)].map(BigInt);
-  if (isMapValue(value)) {
-    if (Object.keys(value).length === 0) return [];
-    return fail("reflect: call of reflect.Value.Index on map Value");
-  }
-  return fail(`reflect: call of reflect.Value.Len on ${value === null ? "zero" : goType(value)} Value`);
-}
-
-function pointer(name: string, closure: Closure | undefined): Value {
+function pointer(name: string, closure: ClosureScope | undefined): Value {
   if (closure === undefined) return fail("cannot use pointer accessor outside predicate");
-  if (name === "index") return closure.index;
-  return name === "acc" ? closure.accumulator : closure.element;
+  if (name === "index") return BigInt(closure.index);
+  return name === "acc" ? closure.accumulator : closure.element();
 }
 
 function unary(operator: string, value: Value): Value {
   if (operator === "-") return negate(value);
   // Unary plus does nothing at all, to text neither.
   return operator === "+" ? value : !asBool(value);
-}
-
-function binary(operator: string, left: Value, right: Value): Value {
-  switch (operator) {
-    case "==":
-      return equal(left, right);
-    case "!=":
-      return !equal(left, right);
-    case "<":
-    case ">":
-    case "<=":
-    case ">=":
-      return compare(operator, left, right);
-    case "in":
-      return isIn(left, right);
-    case "contains":
-      return left !== null && right !== null && asText(left).includes(asText(right));
-    case "startsWith":
-      return left !== null && right !== null && asText(left).startsWith(asText(right));
-    case "endsWith":
-      return left !== null && right !== null && asText(left).endsWith(asText(right));
-    case "matches":
-      if (left === null || right === null) return false;
-      return matchesLiteral(
-        asText(left),
-        literalPattern(asText(right)) ?? fail(unsupportedPattern(asText(right))),
-      );
-    default:
-      return arithmetic(operator, left, right);
-  }
-}
-
-/** Words for a pattern that needs a regular expression engine. */
-export function unsupportedPattern(pattern: string): string {
-  return `matches with the pattern ${JSON.stringify(pattern)} is not carried out yet: only plain text, with ^ or $ at its ends, is`;
 }

@@ -2,21 +2,25 @@
 // stops. It runs on a checked tree and asks the checker's types.
 import { type BuiltinNode, mapChildren, type Node } from "./ast.ts";
 import type { Checked } from "./check.ts";
-import { fail } from "./error.ts";
+import type { Locations } from "./cursor.ts";
+import { fail, locate } from "./error.ts";
+import { arithmetic } from "./operators.ts";
+import type { Parsed } from "./parser.ts";
 import type { Type } from "./types.ts";
-import { arithmetic } from "./values.ts";
 
 const MAX_FOLDS = 1000;
 
 type Rewrite = (node: Node) => Node;
 
-/** The tree that is evaluated; throws ConditionError for a literal division by zero. */
-export function optimize(root: Node, checked: Checked): Node {
+/** The tree that is evaluated, and where its nodes stand; throws ConditionError for a literal division by zero. */
+export function optimize(parsed: Parsed, checked: Checked): Parsed {
   const types = new Map(checked.types);
-  let node = rewrite(root, types, (each) => (checked.floats.has(each) ? asFloat(each) : each));
-  node = rewrite(node, types, (each) => keySet(each, types));
+  const locations = new Map(parsed.locations);
+  const rewrite = (tree: Node, change: Rewrite): Node => rewriteTree(tree, types, locations, change);
+  let node = rewrite(parsed.root, (each) => (checked.floats.has(each) ? asFloat(each) : each));
+  node = rewrite(node, (each) => keySet(each, types));
   for (let pass = 0; pass <= MAX_FOLDS; pass++) {
-    const folded = rewrite(node, types, fold);
+    const folded = rewrite(node, fold);
     if (folded === node) break;
     node = folded;
   }
@@ -31,15 +35,17 @@ export function optimize(root: Node, checked: Checked): Node {
     sumMap,
     countThreshold,
   ];
-  return passes.reduce((tree, pass) => rewrite(tree, types, pass), node);
+  return { root: passes.reduce(rewrite, node), locations };
 }
 
-/** Children first; a node that replaces another keeps its type. */
-function rewrite(node: Node, types: Map<Node, Type>, change: Rewrite): Node {
-  const inner = mapChildren(node, (child) => rewrite(child, types, change));
-  const changed = change(inner);
+/** Children first; a node that replaces another keeps its type and its place. */
+function rewriteTree(node: Node, types: Map<Node, Type>, locations: Locations, change: Rewrite): Node {
+  const inner = mapChildren(node, (child) => rewriteTree(child, types, locations, change));
+  const at = locations.get(node) ?? 0;
+  const changed = locate(at, () => change(inner));
   const type = types.get(node);
   if (changed !== node && type !== undefined && !types.has(changed)) types.set(changed, type);
+  if (!locations.has(changed)) locations.set(changed, at);
   return changed;
 }
 
@@ -132,7 +138,8 @@ function foldArithmetic(node: Node & { readonly kind: "binary" }): Node {
   if (operator === "+" && left.kind === "string" && right.kind === "string")
     return { kind: "string", value: left.value + right.value };
   if (!isNumber(left) || !isNumber(right)) return node;
-  const value = arithmetic(operator, left.value, right.value);
+  // Two literals: bounded by the text of the condition, so no meter.
+  const value = arithmetic(operator, left.value, right.value, undefined);
   if (typeof value === "bigint") return { kind: "int", value };
   return typeof value === "number" ? { kind: "float", value } : node;
 }

@@ -65,6 +65,21 @@ export function byteSlice(text: string, from: number, to: number): string {
   return Buffer.from(text, "utf8").subarray(from, to).toString("utf8");
 }
 
+/** Text of a list of bytes. */
+export function bytesToText(bytes: readonly unknown[]): string {
+  return Buffer.from(bytes.map(Number)).toString("utf8");
+}
+
+/** Go's quoting in the errors of its time library: quotes and backslashes escaped, bytes beyond ASCII as \x. */
+export function quoteBytes(text: string): string {
+  const escaped = Buffer.from(text, "utf8")
+    .toString("latin1")
+    .replaceAll(/["\\]/g, "\\$&")
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+    .replaceAll(/[\0-\x1f\x7f-\xff]/g, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`);
+  return `"${escaped}"`;
+}
+
 /** Byte offset of `part` in `text`, -1 without a hit. */
 export function byteIndexOf(text: string, part: string, isLast = false): number {
   const index = isLast ? text.lastIndexOf(part) : text.indexOf(part);
@@ -73,8 +88,15 @@ export function byteIndexOf(text: string, part: string, isLast = false): number 
 
 /** Negative, zero or positive: order by bytes, which is order by code point, not by UTF-16 unit. */
 export function compareText(a: string, b: string): number {
-  return Buffer.compare(Buffer.from(a, "utf8"), Buffer.from(b, "utf8"));
+  const length = Math.min(a.length, b.length);
+  let at = 0;
+  while (at < length && a.charCodeAt(at) === b.charCodeAt(at)) at += 1;
+  if (at === length) return a.length - b.length;
+  return codeOrder(a.charCodeAt(at)) - codeOrder(b.charCodeAt(at));
 }
+
+/** Halves of surrogate pairs stand for the highest code points. */
+const codeOrder = (unit: number): number => (unit >= 0xd800 && unit <= 0xdfff ? unit + 0x10000 : unit);
 
 /** Go's %v of a float64: shortest digits, exponent form (of two digits at least) below 1e-4 and from 1e+06 on. */
 export function formatFloat(value: number): string {
@@ -103,16 +125,16 @@ export function mapCase(text: string, to: "upper" | "lower"): string {
 }
 
 const GO_SPACE = "\\t\\n\\v\\f\\r \\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
-const TRIM = new RegExp(`^[${GO_SPACE}]+|[${GO_SPACE}]+$`, "gu");
+const IS_SPACE = new RegExp(`^[${GO_SPACE}]$`, "u");
 
 /** Removes Go's white space (U+0085 is, U+FEFF is not) at both ends, or the characters of `cutset`. */
 export function trimText(text: string, cutset?: string): string {
-  if (cutset === undefined) return text.replaceAll(TRIM, "");
   const cut = new Set(cutset);
+  const isCut = (char = ""): boolean => (cutset === undefined ? IS_SPACE.test(char) : cut.has(char));
   const chars = Array.from(text);
   let from = 0;
   let to = chars.length;
-  while (from < to && cut.has(chars[from] ?? "")) from += 1;
-  while (to > from && cut.has(chars[to - 1] ?? "")) to -= 1;
+  while (from < to && isCut(chars[from])) from += 1;
+  while (to > from && isCut(chars[to - 1])) to -= 1;
   return chars.slice(from, to).join("");
 }

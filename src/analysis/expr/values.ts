@@ -1,27 +1,131 @@
-// Run-time values and what operators do with them: integers are bigint (64 bits, wrapping), floats are number, nil is null.
-// Equality has two regimes, as in the reference: lists element by element with int equal to float, maps strictly in depth.
-
+// Run-time values: integers are bigint (64 bits, wrapping), floats are number, nil is null. What Go tells apart and JSON does not
+// (times, durations, lists of another type than []interface {}, maps with any key) has a class here.
 import { fail } from "./error.ts";
-import { byteAt, byteLength, byteSlice, compareText, formatFloat } from "./text.ts";
+import type { Meter } from "./meter.ts";
+import { compareText, formatFloat } from "./text.ts";
 
-export type Value = null | boolean | bigint | number | string | readonly Value[] | ValueMap | HostFunction;
+export type Value =
+  | null
+  | boolean
+  | bigint
+  | number
+  | string
+  | readonly Value[]
+  | ValueMap
+  | HostFunction
+  | GoObject
+  | GenericMap;
 export interface ValueMap {
   readonly [key: string]: Value;
 }
-/** A function of the environment (isNaN, default, ...). */
+/** A function of the environment (isNaN, default, ...) or a method bound to its receiver. */
 export type HostFunction = (args: readonly Value[]) => Value;
 
+/** A value of one of Go's named types. */
+export abstract class GoObject {
+  abstract readonly goType: string;
+  /** Go's %v. */
+  abstract format(): string;
+  /** What tells two values of the type apart. */
+  abstract identity(): bigint | string;
+}
+
+/** A duration (in nanoseconds), month or weekday. */
+export class NamedInt extends GoObject {
+  readonly goType: string;
+  readonly value: bigint;
+  readonly #format: (value: bigint) => string;
+
+  constructor(goType: string, value: bigint, format: (value: bigint) => string) {
+    super();
+    this.goType = goType;
+    this.value = BigInt.asIntN(64, value);
+    this.#format = format;
+  }
+
+  format(): string {
+    return this.#format(this.value);
+  }
+
+  identity(): bigint {
+    return this.value;
+  }
+}
+
+/** A map whose keys may be anything that Go can hash. */
+export class GenericMap {
+  readonly goType: string;
+  /** By `hashKey`. */
+  readonly entries = new Map<unknown, readonly [key: Value, value: Value]>();
+
+  constructor(goType: string) {
+    this.goType = goType;
+  }
+
+  get(key: Value): Value | undefined {
+    return this.entries.get(hashKey(key))?.[1];
+  }
+
+  set(key: Value, value: Value): void {
+    this.entries.set(hashKey(key), [key, value]);
+  }
+}
+
+/** A list whose type is not []interface {}: bytes, pairs, and the nil list. */
+export class GoList extends Array<Value> {
+  readonly goType: string;
+
+  constructor(goType: string, items: Iterable<Value>) {
+    super();
+    this.goType = goType;
+    for (const item of items) this.push(item);
+  }
+
+  /** What `map`, `slice` and their kin make is an ordinary list. */
+  static override get [Symbol.species](): ArrayConstructor {
+    return Array;
+  }
+}
+
+export const BYTES_TYPE = "[]uint8";
+/** The empty list that Go holds for nil: what groupBy's map gives for a key that it lacks. */
+export const NIL_LIST: readonly Value[] = new GoList("[]interface {}", []);
+
+/** Whether `??` and `?.` pass over the value. */
+export function isNilValue(value: Value): boolean {
+  return value === null || value === NIL_LIST;
+}
+
+/** A map with text keys. */
 export function isMapValue(value: Value): value is ValueMap {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    !Array.isArray(value) &&
+    !(value instanceof GoObject) &&
+    !(value instanceof GenericMap)
+  );
 }
 
 export function isListValue(value: Value): value is readonly Value[] {
   return Array.isArray(value);
 }
 
+export function isNumberValue(value: Value): value is bigint | number {
+  return typeof value === "bigint" || typeof value === "number";
+}
+
+/** A map of either sort as pairs; undefined for anything else. */
+export function entriesOf(value: Value): readonly (readonly [key: Value, value: Value])[] | undefined {
+  if (value instanceof GenericMap) return [...value.entries.values()];
+  return isMapValue(value) ? Object.entries(value) : undefined;
+}
+
 /** Go's %T. */
 export function goType(value: Value): string {
   if (value === null) return "<nil>";
+  if (value instanceof GoList || value instanceof GoObject || value instanceof GenericMap)
+    return value.goType;
   if (isListValue(value)) return "[]interface {}";
   return GO_TYPES[typeof value] ?? "map[string]interface {}";
 }
@@ -34,19 +138,41 @@ const GO_TYPES: Readonly<Record<string, string>> = {
   function: "func",
 };
 
-/** Go's %v. */
-export function formatValue(value: Value): string {
-  if (value === null) return "<nil>";
-  if (isListValue(value)) return `[${value.map(formatValue).join(" ")}]`;
-  if (typeof value === "number") return formatFloat(value);
-  if (!isMapValue(value)) return typeof value === "function" ? "func" : String(value);
-  const keys = Object.keys(value).sort(compareText);
-  return `map[${keys.map((key) => `${key}:${formatValue(value[key] ?? null)}`).join(" ")}]`;
+/** Go's reflect kind, for the errors that name it. */
+export function kindOf(value: Value): string {
+  if (value === null) return "invalid";
+  if (isListValue(value)) return goType(value).startsWith("[2]") ? "array" : "slice";
+  if (value instanceof NamedInt) return value.goType === "time.Duration" ? "int64" : "int";
+  if (value instanceof GoObject) return value.goType.startsWith("*") ? "ptr" : "struct";
+  return value instanceof GenericMap || isMapValue(value) ? "map" : goType(value);
 }
 
-const wrap = (value: bigint): bigint => BigInt.asIntN(64, value);
-const isNumeric = (value: Value): value is bigint | number =>
-  typeof value === "bigint" || typeof value === "number";
+/** Go's %v; maps by their sorted keys. */
+export function formatValue(value: Value, meter: Meter): string {
+  meter.spend(1);
+  if (typeof value === "string") {
+    meter.spendText(value.length);
+    return value;
+  }
+  if (value === null) return "<nil>";
+  if (isListValue(value)) return `[${value.map((item) => formatValue(item, meter)).join(" ")}]`;
+  if (typeof value === "number") return formatFloat(value);
+  if (value instanceof GoObject) return value.format();
+  const entries = entriesOf(value);
+  if (entries === undefined) return typeof value === "function" ? "func" : String(value);
+  const shown = entries.map(([key, held]) => [formatValue(key, meter), formatValue(held, meter)] as const);
+  shown.sort(([a], [b]) => compareText(a, b));
+  return `map[${shown.map(([key, held]) => `${key}:${held}`).join(" ")}]`;
+}
+
+/** What stands for a key in a Map; Go tells 1 from 1.0 and never finds NaN again. */
+export function hashKey(key: Value, refusal = "runtime error: hash of unhashable type"): unknown {
+  if (key instanceof GoObject) return `${key.goType} ${key.identity()}`;
+  if (typeof key === "object" && key !== null) return fail(`${refusal} ${goType(key)}`);
+  if (Number.isNaN(key)) return Symbol("NaN");
+  // Text must not meet the names that stand for objects.
+  return typeof key === "string" ? `"${key}` : key;
+}
 
 /** A bool, or the error of Go's failed type assertion. */
 export function asBool(value: Value): boolean {
@@ -58,7 +184,8 @@ export function asText(value: Value): string {
   return typeof value === "string" ? value : fail(assertion(value, "string"));
 }
 
-function assertion(value: Value, wanted: string): string {
+/** Words of Go's failed type assertion. */
+export function assertion(value: Value, wanted: string): string {
   const actual = value === null ? "nil" : goType(value);
   return `interface conversion: interface {} is ${actual}, not ${wanted}`;
 }
@@ -76,149 +203,10 @@ const INT64_MIN = -(2n ** 63n);
 export function floatToInt(value: number): bigint {
   if (!Number.isFinite(value)) return INT64_MIN;
   const whole = BigInt(Math.trunc(value));
-  return whole === wrap(whole) ? whole : INT64_MIN;
+  return whole === BigInt.asIntN(64, whole) ? whole : INT64_MIN;
 }
 
 /** A float; text is none. */
 export function toFloat(value: Value): number {
-  return isNumeric(value) ? Number(value) : fail(`invalid operation: float(${goType(value)})`);
-}
-
-/** The binary operators of arithmetic. */
-export function arithmetic(operator: string, a: Value, b: Value): Value {
-  if (operator === "**" || operator === "^") return power(toFloat(a), toFloat(b));
-  if (isNumeric(a) && isNumeric(b)) {
-    if (operator === "/") return Number(a) / Number(b);
-    if (typeof a === "bigint" && typeof b === "bigint") return integerArithmetic(operator, a, b);
-    if (operator === "+") return Number(a) + Number(b);
-    if (operator === "-") return Number(a) - Number(b);
-    if (operator === "*") return Number(a) * Number(b);
-  }
-  if (operator === "+" && typeof a === "string" && typeof b === "string") return a + b;
-  return fail(`invalid operation: ${goType(a)} ${operator} ${goType(b)}`);
-}
-
-function integerArithmetic(operator: string, a: bigint, b: bigint): bigint {
-  switch (operator) {
-    case "+":
-      return wrap(a + b);
-    case "-":
-      return wrap(a - b);
-    case "*":
-      return wrap(a * b);
-    default:
-      return b === 0n ? fail("runtime error: integer divide by zero") : wrap(a % b);
-  }
-}
-
-/** Go's math.Pow differs from JavaScript's in one case: 1 (and -1 to an infinity) to anything is 1. */
-export function power(base: number, exponent: number): number {
-  if (base === 1 || (base === -1 && (exponent === Infinity || exponent === -Infinity))) return 1;
-  return base ** exponent;
-}
-
-/** `-x`. */
-export function negate(value: Value): Value {
-  if (typeof value === "bigint") return wrap(-value);
-  return typeof value === "number" ? -value : fail(`invalid operation: - ${goType(value)}`);
-}
-
-/** `<`, `>`, `<=`, `>=`. */
-export function compare(operator: string, a: Value, b: Value): boolean {
-  if (isNumeric(a) && isNumeric(b)) {
-    // Int against int is exact; with a float on one side both are floats.
-    const isExact = typeof a === "bigint" && typeof b === "bigint";
-    return isExact ? holds(operator, a, b) : holds(operator, Number(a), Number(b));
-  }
-  if (typeof a === "string" && typeof b === "string") return holds(operator, compareText(a, b), 0);
-  return fail(`invalid operation: ${goType(a)} ${operator} ${goType(b)}`);
-}
-
-function holds<T extends bigint | number>(operator: string, a: T, b: T): boolean {
-  if (operator === "<") return a < b;
-  if (operator === ">") return a > b;
-  return operator === "<=" ? a <= b : a >= b;
-}
-
-/** `==`. */
-export function equal(a: Value, b: Value): boolean {
-  if (isNumeric(a) && isNumeric(b)) {
-    if (typeof a === typeof b) return a === b;
-    return Number(a) === Number(b);
-  }
-  if (isListValue(a) && isListValue(b))
-    return a.length === b.length && a.every((item, index) => equal(item, b[index] ?? null));
-  return deepEqual(a, b);
-}
-
-/** Go's reflect.DeepEqual: the same object is equal to itself whatever it holds, and 1 is not 1.0. */
-function deepEqual(a: Value, b: Value): boolean {
-  if (a === b) return true;
-  if (isListValue(a) && isListValue(b))
-    return a.length === b.length && a.every((item, index) => deepEqual(item, b[index] ?? null));
-  if (!isMapValue(a) || !isMapValue(b)) return false;
-  const keys = Object.keys(a);
-  if (keys.length !== Object.keys(b).length) return false;
-  return keys.every((key) => Object.hasOwn(b, key) && deepEqual(a[key] ?? null, b[key] ?? null));
-}
-
-/** `from[key]`. */
-export function fetch(from: Value, key: Value): Value {
-  if (isListValue(from) || typeof from === "string") {
-    const length = typeof from === "string" ? byteLength(from) : from.length;
-    const wanted = toInt(key);
-    const index = wanted < 0n ? BigInt(length) + wanted : wanted;
-    if (index < 0n || index >= BigInt(length))
-      fail(`index out of range: ${index} (array length is ${length})`);
-    return typeof from === "string" ? BigInt(byteAt(from, Number(index))) : (from[Number(index)] ?? null);
-  }
-  if (isMapValue(from)) {
-    const name = mapKey(key);
-    return Object.hasOwn(from, name) ? (from[name] ?? null) : null;
-  }
-  return fail(`cannot fetch ${formatValue(key)} from ${goType(from)}`);
-}
-
-/** The key of a map; nil counts as the empty string. */
-function mapKey(key: Value): string {
-  if (key === null) return "";
-  if (typeof key === "string") return key;
-  return fail(`reflect.Value.MapIndex: value of type ${goType(key)} is not assignable to type string`);
-}
-
-/** `needle in haystack`. */
-export function isIn(needle: Value, haystack: Value): boolean {
-  if (haystack === null) return false;
-  if (isListValue(haystack)) return haystack.some((item) => equal(item, needle));
-  if (isMapValue(haystack)) return Object.hasOwn(haystack, mapKey(needle));
-  return fail(`operator "in" not defined on ${goType(haystack)}`);
-}
-
-/** `needle in [...]` where the list was made a key set. */
-export function isInKeys(
-  needle: Value,
-  keyType: "int" | "string",
-  keys: ReadonlySet<bigint | string>,
-): boolean {
-  if (keyType === "string") return keys.has(mapKey(needle));
-  if (typeof needle === "bigint") return keys.has(needle);
-  return fail(`reflect.Value.MapIndex: value of type ${goType(needle)} is not assignable to type int`);
-}
-
-/** `value[from:to]`, ends clamped, negative ones counted from the end. */
-export function slice(value: Value, from: Value, to: Value | undefined): Value {
-  if (typeof value !== "string" && !isListValue(value)) {
-    const isLengthless = to === undefined && !isMapValue(value);
-    return fail(
-      isLengthless ? `invalid argument for len (type ${goType(value)})` : `cannot slice ${formatValue(from)}`,
-    );
-  }
-  const length = typeof value === "string" ? byteLength(value) : value.length;
-  const clamp = (end: bigint): number => {
-    const index = end < 0n ? BigInt(length) + end : end;
-    return index < 0n ? 0 : index > BigInt(length) ? length : Number(index);
-  };
-  const end = clamp(to === undefined ? BigInt(length) : toInt(to));
-  const start = Math.min(clamp(toInt(from)), end);
-  return typeof value === "string" ? byteSlice(value, start, end) : value.slice(start, end);
+  return isNumberValue(value) ? Number(value) : fail(`invalid operation: float(${goType(value)})`);
 }
