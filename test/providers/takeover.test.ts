@@ -2,6 +2,8 @@
 import fc from "fast-check";
 import { test } from "tap";
 import {
+  createProviders,
+  type MeasureContext,
   RETURN_GRACE_MS,
   readCheckpoint,
   type TrafficCheckpoint,
@@ -136,6 +138,37 @@ test("takeover: clients that report increments are said to begin anew", async (t
   const next = new TrafficStore(T0 + 60_000, [written(store, T0 + 2200)]);
   next.accept(aReport(T0 + 61_000, 125));
   t.match(since(next, "step", T0 + 61_000), { requests: 34, errors: 1, fromMs: T0 + 60_000 });
+});
+
+test("takeover: a measurement says since when it counts, and whose counts are missing", async (t) => {
+  const { store } = aLeader();
+  store.accept(aReport(T0 + 2500, 40, { nodeId: "gw-1" }));
+  const next = new TrafficStore(T0 + 60_000, [written(store, T0 + 3000)]);
+  const nowMs = T0 + 60_000 + RETURN_GRACE_MS;
+  next.accept(aReport(nowMs, 140));
+  const measured = (fields: Partial<MeasureContext>) => {
+    const settings = { metric: "requests", since: "step" };
+    const context: MeasureContext = {
+      ...SCOPE,
+      nowMs,
+      podHashes: { canary: "abc" },
+      runStartedAtMs: T0,
+      evaluate: () => ({ phase: "Successful" }),
+      ...fields,
+    };
+    const provider = createProviders({ traffic: next })["weir.dev/traffic"];
+    return provider?.measure(settings, context, AbortSignal.timeout(1000));
+  };
+  t.strictSame(await measured({ stepStartedAtMs: T0 + 1500, marks: { step: "step" } }), {
+    phase: "Successful",
+    value: "80",
+    metadata: { notCounted: "gw-1" },
+  });
+  t.strictSame(await measured({ stepStartedAtMs: T0 + 1500 }), {
+    phase: "Successful",
+    value: "0",
+    metadata: { countedSince: "2026-01-02T03:05:05.000Z" },
+  });
 });
 
 test("takeover: a damaged checkpoint is none", async (t) => {
