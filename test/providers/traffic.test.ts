@@ -39,7 +39,7 @@ function measure(
     podHashes: { canary: "abc", stable: "def" },
     runStartedAtMs: T0,
     nowMs: T0 + 2000,
-    evaluate: (result) => evaluateCondition({ ...conditions, result }),
+    evaluate: (result) => evaluateCondition({ ...conditions, result, nowMs: T0 + 2000 }),
     ...fields,
   };
   return found.provider.measure(found.settings, context, AbortSignal.timeout(1000));
