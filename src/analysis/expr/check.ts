@@ -3,11 +3,12 @@
 import { checkSliced, memberType } from "./access.ts";
 import type { BuiltinNode, Node } from "./ast.ts";
 import { BUILTINS } from "./builtins/table.ts";
+import { type ArgumentProblem, argumentProblem, builtinAsValue } from "./calls.ts";
 import { CLOSURES, type Closure } from "./closures.ts";
 import type { Locations } from "./cursor.ts";
 import { fail, locate, located } from "./error.ts";
 import { BUILTIN_NAMES } from "./names.ts";
-import { binaryType } from "./operators.ts";
+import { binaryType, operandName, unaryType } from "./operators.ts";
 import type { Parsed } from "./parser.ts";
 import type { Patterns } from "./pattern.ts";
 import {
@@ -15,13 +16,11 @@ import {
   BOOL,
   BYTES,
   FLOAT,
-  goName,
   INT,
   isAssignable,
   isBool,
   isInteger,
   isList,
-  isNumber,
   isString,
   isUnknown,
   listOf,
@@ -293,55 +292,7 @@ class Checker {
   }
 }
 
-/** Operators look through pointers. */
-const operandName = (type: Type): string => typeName(type).replace("*", "");
-
 const kindName = (type: Type): string => (type.kind === "named" ? type.go : type.kind);
-
-/** A builtin that is named but not called has a type, and nil for its value. */
-function builtinAsValue(name: string): Type {
-  const rule = BUILTINS[name]?.rule;
-  const overloads = rule !== undefined && "overloads" in rule ? rule.overloads : [];
-  return { kind: "function", signature: { name, overloads } };
-}
-
-function unaryType(operator: string, type: Type): Type {
-  if (operator === "!" || operator === "not") {
-    if (isBool(type) || isUnknown(type)) return BOOL;
-  } else if (isNumber(type) || isUnknown(type)) {
-    return type;
-  }
-  return fail(`invalid operation: ${operator} (mismatched type ${operandName(type)})`);
-}
-
-interface ArgumentProblem {
-  readonly message: string;
-  /** The argument to blame. */
-  readonly index?: number;
-}
-
-function argumentProblem(
-  name: string,
-  parameters: readonly Type[],
-  types: readonly Type[],
-): ArgumentProblem | undefined {
-  if (types.length > parameters.length) return { message: `too many arguments to call ${name}` };
-  if (types.length < parameters.length) return { message: `not enough arguments to call ${name}` };
-  for (const [index, type] of types.entries()) {
-    const parameter = parameters[index] ?? UNKNOWN;
-    if (isInteger(type) && isNumber(parameter)) continue;
-    if (type.kind === "nil") {
-      if (isUnknown(parameter)) continue;
-      return { message: `cannot use nil as argument (type ${goName(parameter)}) to call ${name}`, index };
-    }
-    if (!isAssignable(type, parameter) && !isUnknown(type))
-      return {
-        message: `cannot use ${typeName(type)} as argument (type ${goName(parameter)}) to call ${name} `,
-        index,
-      };
-  }
-  return undefined;
-}
 
 function pointerType(name: string, scope: Scope): Type {
   if (scope.closure === undefined) return fail("cannot use pointer accessor outside predicate");

@@ -1,6 +1,7 @@
 // Builtins that run a closure over a list: shape of the call, type rule, and what they compute, side by side.
 
-import { ENTRY_STEPS, sortedBy } from "./builtins/lists.ts";
+import { sortedBy } from "./builtins/lists.ts";
+import { ENTRY_STEPS } from "./builtins/maps.ts";
 import { fail } from "./error.ts";
 import type { Meter } from "./meter.ts";
 import { arithmetic } from "./operators.ts";

@@ -134,6 +134,19 @@ function inType(left: Type, right: Type): Type | undefined {
 
 const elementName = (type: Type): string => goName(type);
 
+/** The type of `-x`, `+x`, `!x`. */
+export function unaryType(operator: string, type: Type): Type {
+  if (operator === "!" || operator === "not") {
+    if (isBool(type) || isUnknown(type)) return BOOL;
+  } else if (isNumber(type) || isUnknown(type)) {
+    return type;
+  }
+  return fail(`invalid operation: ${operator} (mismatched type ${operandName(type)})`);
+}
+
+/** Operators look through pointers. */
+export const operandName = (type: Type): string => typeName(type).replace("*", "");
+
 /** The binary operators of arithmetic. */
 export function arithmetic(operator: string, a: Value, b: Value, meter: Meter | undefined): Value {
   if (operator === "**" || operator === "^") return power(toFloat(a), toFloat(b));

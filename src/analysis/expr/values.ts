@@ -159,7 +159,8 @@ export function formatValue(value: Value, meter: Meter): string {
   if (typeof value === "number") return formatFloat(value);
   if (value instanceof GoObject) return value.format();
   const entries = entriesOf(value);
-  if (entries === undefined) return typeof value === "function" ? "func" : String(value);
+  if (entries === undefined)
+    return typeof value === "boolean" || typeof value === "bigint" ? `${value}` : "func";
   const shown = entries.map(([key, held]) => [formatValue(key, meter), formatValue(held, meter)] as const);
   shown.sort(([a], [b]) => compareText(a, b));
   return `map[${shown.map(([key, held]) => `${key}:${held}`).join(" ")}]`;

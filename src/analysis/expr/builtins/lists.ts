@@ -8,7 +8,6 @@ import { compare } from "../operators.ts";
 import { byteLength } from "../text.ts";
 import {
   ANY_LIST,
-  ANY_MAP,
   FLOATS,
   INT,
   INTS,
@@ -26,10 +25,7 @@ import {
   UNKNOWN,
 } from "../types.ts";
 import {
-  entriesOf,
-  formatValue,
   GenericMap,
-  GoList,
   GoObject,
   goType,
   isListValue,
@@ -53,6 +49,7 @@ import {
   type RunContext,
   shownType,
 } from "./builtin.ts";
+import { ENTRY_STEPS } from "./maps.ts";
 import { MAX_LIST_DEPTH } from "./numbers.ts";
 
 function list(value: Value, refusal: string, { meter }: RunContext): readonly Value[] {
@@ -140,42 +137,10 @@ function take([value = null, wanted = null]: readonly Value[], context: RunConte
   return items.slice(0, count > BigInt(items.length) ? items.length : Number(count));
 }
 
-/** What taking a map apart costs, for each entry. */
-export const ENTRY_STEPS = 12;
-
 function keyCount(value: object, meter: Meter): number {
   const count = Object.keys(value).length;
   meter.spend(count * ENTRY_STEPS);
   return count;
-}
-
-function entries(refusal: string, pick: (entry: readonly [Value, Value]) => Value): Run {
-  return ([value = null], { meter }) => {
-    const found = entriesOf(value) ?? fail(refusal.replace("%s", kindOf(value)));
-    meter.spend(found.length * ENTRY_STEPS);
-    return found.map(pick);
-  };
-}
-
-function fromPairs([value = null]: readonly Value[], context: RunContext): Value {
-  if (!isListValue(value)) return fail(`cannot transform ${shownValue(value, context.meter)} from pairs`);
-  const map = new GenericMap("map[interface {}]interface {}");
-  context.meter.spend(value.length);
-  for (const pair of value) {
-    if (!isListValue(pair)) return fail(`invalid pair ${formatValue(pair, context.meter)}`);
-    if (pair.length !== 2) fail(`invalid pair length ${formatValue(pair, context.meter)}`);
-    map.set(at(pair, 0), at(pair, 1));
-  }
-  return map;
-}
-
-/** Go's %s, which complains about numbers. */
-function shownValue(value: Value, meter: Meter): string {
-  if (value === null) return "<invalid reflect.Value>";
-  if (typeof value === "string") return value;
-  if (typeof value === "boolean" || typeof value === "number" || typeof value === "bigint")
-    return `%!s(${goType(value)}=${formatValue(value, meter)})`;
-  return formatValue(value, meter);
 }
 
 function flatten(items: readonly Value[], context: RunContext, into: Value[], depth = 0): Value[] {
@@ -239,7 +204,6 @@ const SORTABLE_PLAIN: readonly Type[] = [ANY_LIST, FLOATS, STRINGS, INTS];
 
 const onList = (what: string, result: (type: Type) => Type = () => ANY_LIST): Rule =>
   one(isList, cannot(what), result);
-const onMap = (what: string): Rule => one(isMap, cannot(what), () => ANY_LIST);
 
 export const LIST_BUILTINS: Builtins = {
   len: {
@@ -255,31 +219,6 @@ export const LIST_BUILTINS: Builtins = {
   last: { rule: onList("get last element from", elementOf), run: end(-1n) },
   get: { rule: { validate: getType }, run: get },
   take: { rule: { validate: takeType }, run: take },
-  keys: { rule: onMap("get keys from"), run: entries("cannot get keys from %s", ([key]) => key) },
-  values: {
-    rule: onMap("get values from"),
-    run: entries("cannot get values from %s", ([, value]) => value),
-  },
-  toPairs: {
-    rule: one(
-      isMap,
-      (type) => `cannot transform ${shownType(type)} to pairs`,
-      () => ANY_LIST,
-    ),
-    run: (args, context) => {
-      const pairs = entries("cannot transform %s to pairs", (pair) => new GoList("[2]interface {}", pair));
-      const found = pairs(args, context);
-      return new GoList("[][2]interface {}", isListValue(found) ? found : []);
-    },
-  },
-  fromPairs: {
-    rule: one(
-      isList,
-      (type) => `cannot transform ${shownType(type)} from pairs`,
-      () => ANY_MAP,
-    ),
-    run: fromPairs,
-  },
   reverse: {
     rule: onList("reverse"),
     run: ([value = null], context) => [...list(value, "cannot reverse", context)].reverse(),
