@@ -1,10 +1,9 @@
 // The shipped manifests as they are: the controller's Deployment with two replicas, an example gateway's Deployment, both run by the node
-// agent. Four things stand for what a cluster has and a node agent has not: `weir` of the checkout for the image, a kubeconfig with a token
-// of the service account for the mounted token, a hosts file for the cluster's DNS, a file for the ConfigMap's volume.
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+// agent. Three things stand for what a cluster has and a node agent has not: `weir` of the checkout for the image, a kubeconfig with a token
+// of the service account for the mounted token, a hosts file for the cluster's DNS.
+import { chmod, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Test, test } from "tap";
-import { parseAllDocuments } from "yaml";
 import { RESOURCES, readPod } from "../../src/api/api.ts";
 import { isObject } from "../../src/lib/json.ts";
 import {
@@ -32,6 +31,9 @@ test("test bed: the shipped Deployments run a leader, a standby and a gateway th
   const command = [process.execPath, LAUNCHER];
   const env = { KUBECONFIG: scene.controllerKubeconfig };
   await writeFile(images, JSON.stringify({ images: [{ pattern: "weir:*", command, env }] }));
+  // The manifests' containers run as a user of their own, who must be able to read what stands for the mounted token.
+  await chmod(bed.folder, 0o711);
+  await chmod(scene.controllerKubeconfig, 0o644);
   await scene.startAgent("--images", images);
   await kubectl(bed, ["apply", "-f", join(MANIFESTS, "../crds")]);
   await kubectl(bed, ["apply", "-k", MANIFESTS]);
@@ -118,16 +120,8 @@ function endpointsOf(endpoints: unknown): readonly string[] {
   return (list ?? []).filter(({ conditions }) => conditions.ready).flatMap(({ addresses }) => addresses);
 }
 
-/** The example gateway, its bootstrap in a file of this machine, and one replica: pods share the namespace's ports. */
+/** The example gateway with one replica: pods share the namespace's ports. */
 async function applyGateway({ bed }: KubernetesScene): Promise<void> {
   const text = await readFile(join(MANIFESTS, "gateway.yaml"), "utf8");
-  const config = parseAllDocuments(text)
-    .map((document) => document.toJS())
-    .find(({ kind }) => kind === "ConfigMap");
-  const file = join(bed.folder, "bootstrap.yaml");
-  await writeFile(file, config.data["bootstrap.yaml"]);
-  const manifests = text
-    .replace("--config=/etc/weir/bootstrap.yaml", `--config=${file}`)
-    .replace("replicas: 2", "replicas: 1");
-  await kubectl(bed, ["apply", "-f", "-"], manifests);
+  await kubectl(bed, ["apply", "-f", "-"], text.replace("replicas: 2", "replicas: 1"));
 }
