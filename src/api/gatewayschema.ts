@@ -72,12 +72,27 @@ const routeMatch = open({
 });
 export type HttpRouteMatch = Parsed<typeof routeMatch>;
 
+const requestMirror = open({
+  backendRef: open({
+    group: z.string().optional(),
+    kind: z.string().optional(),
+    namespace: z.string().optional(),
+    name: z.string(),
+    port: int32.optional(),
+  }).optional(),
+  /** Of requests, 0 to 100. */
+  percent: int32.optional(),
+  /** Of requests; the denominator is 100 by default. */
+  fraction: open({ numerator: int32, denominator: int32.optional() }).optional(),
+});
+export type HttpRequestMirror = Parsed<typeof requestMirror>;
+
 /** A filter: the tag, and the settings beside it as they are written. */
 const routeFilter = open({
   type: z.string(),
   requestHeaderModifier: opaque.optional(),
   responseHeaderModifier: opaque.optional(),
-  requestMirror: opaque.optional(),
+  requestMirror: requestMirror.optional(),
   requestRedirect: opaque.optional(),
   urlRewrite: opaque.optional(),
   cors: opaque.optional(),

@@ -52,12 +52,24 @@ const sticky = open({
   clientAddress: z.boolean().optional(),
 });
 
+const mirrors = open({
+  /** Whether copies carry `-shadow` behind their host's name. Default true. */
+  hostSuffix: z.boolean().optional(),
+});
+
+const mirrorBounds = open({
+  /** Bytes of one copy that may wait while the mirror does not take them; beyond, the copy is given up. Default 1 MiB. */
+  bufferedBytes: int32.optional(),
+});
+
 export const trafficPolicySchema = kindOf({
   spec: open({
     targetRefs: z.array(targetRef),
     timeouts: timeouts.optional(),
     connection: connection.optional(),
     clientAddress: clientAddress.optional(),
+    mirrors: mirrors.optional(),
+    mirrorBounds: mirrorBounds.optional(),
     sticky: sticky.optional(),
   }),
 });
@@ -73,5 +85,7 @@ export const POLICY_TARGETS: Readonly<
   timeouts: ["Gateway", "HTTPRoute"],
   connection: ["Service"],
   clientAddress: ["Gateway"],
+  mirrors: ["Gateway", "HTTPRoute"],
+  mirrorBounds: ["Service"],
   sticky: ["Gateway", "HTTPRoute"],
 };

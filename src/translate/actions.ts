@@ -7,6 +7,7 @@ import { backendsOf, combined } from "./backends.ts";
 import type { ClusterBook, Split } from "./clusters.ts";
 import { forward, type RouteActionInit } from "./forward.ts";
 import type { Report } from "./input.ts";
+import { mirrorsOf } from "./mirrors.ts";
 import { type Applied, durationFor } from "./policies.ts";
 import { keysOf } from "./sticky.ts";
 
@@ -32,27 +33,24 @@ interface RouteTimeouts {
 }
 
 /** What a rule does; undefined when it cannot be carried out, which is reported. */
-export function actionOf({
-  httpRoute,
-  rule,
-  book,
-  applied,
-  refuse,
-  report,
-}: RuleContext): RouteInit | undefined {
-  const [filter] = rule.filters ?? [];
-  if (filter !== undefined) return void refuse(".filters[0]", `filter ${filter.type} is not carried out yet`);
+export function actionOf(context: RuleContext): RouteInit | undefined {
+  const { httpRoute, rule, book, applied, refuse, report } = context;
+  for (const [index, { type }] of (rule.filters ?? []).entries())
+    if (type !== "RequestMirror")
+      return void refuse(`.filters[${index}]`, `filter ${type} is not carried out yet`);
   if (rule.retry !== undefined) return void refuse(".retry", "retry settings are not carried out yet");
   if (rule.timeouts?.backendRequest !== undefined) {
     return void refuse(".timeouts.backendRequest", "a timeout per try is not carried out yet");
   }
   const timeouts = timeoutsOf(rule, applied, refuse, report);
   const keys = keysOf(rule, applied, refuse, report);
-  if (timeouts === undefined || keys === undefined) return undefined;
+  const requestMirrorPolicies = mirrorsOf(context);
+  if (timeouts === undefined || keys === undefined || requestMirrorPolicies === undefined) return undefined;
   const backends = backendsOf(httpRoute, rule, book, refuse);
   if (backends === undefined) return undefined;
   const salt = backends.salt ?? `${httpRoute.metadata.namespace}/${httpRoute.metadata.name}`;
-  return routeOf(forward(backends, keys), timeouts, keys.length > 0 ? salt : undefined);
+  const action = { ...forward(backends, keys), requestMirrorPolicies };
+  return routeOf(action, timeouts, keys.length > 0 ? salt : undefined);
 }
 
 /** Sends everything to one Service. */

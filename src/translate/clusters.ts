@@ -15,7 +15,7 @@ import {
   durationOf,
 } from "../xds/types.ts";
 import type { Destination, Report, TranslateInput } from "./input.ts";
-import type { Memo } from "./memo.ts";
+import { type Memo, textOf } from "./memo.ts";
 import { type Applied, durationFor, NO_POLICY, type PolicyBook } from "./policies.ts";
 
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -49,11 +49,14 @@ interface ClusterPlan {
   readonly name: string;
   readonly destinations: readonly Destination[];
   readonly podHash?: string;
+  readonly isMirror?: boolean;
 }
 
 /** Resolves destinations and remembers every cluster that they need. One per translation. */
 export interface ClusterBook {
   split(destination: Destination): Split;
+  /** The cluster for copies to a Service: one of its own, so that a slow mirror takes nothing from requests to the same pods. */
+  mirror(destination: Destination): string;
   clusters(): Cluster[];
   endpoints(): ClusterLoadAssignment[];
   /** From now on splits are asked for by this route configuration. */
@@ -108,6 +111,16 @@ export function createClusterBook(
         withheld.set(rollout, { why: `version ${lacking.podHash} has no endpoint in any Service`, clusters });
       }
       return { targets, scale: intent.maxWeight, rollout, salt: `${rollout}/${newestOf(intent)}` };
+    },
+    mirror(destination) {
+      const { namespace, service, port } = destination;
+      const intent = byService.get(`${namespace}/${service}`);
+      const role = intent?.stableService === service ? "stable" : "canary";
+      const version = intent && versionPlans(intent, port).find((candidate) => candidate.role === role)?.plan;
+      const plan = version ?? { name: clusterName(destination), destinations: [destination] };
+      const name = `${plan.name}/mirror`;
+      plans.set(name, { ...plan, name, isMirror: true });
+      return name;
     },
     clusters: () => sorted().map((plan) => clusterOf(plan, policyOf(input, plan, policies), memo, report)),
     endpoints: () => sorted().map(assignment),
@@ -174,12 +187,24 @@ function policyOf(input: TranslateInput, { destinations }: ClusterPlan, policies
   return applied.find(({ sections }) => Object.keys(sections).length > 0) ?? NO_POLICY;
 }
 
-function clusterOf({ name }: ClusterPlan, applied: Applied, memo: Memo, report: Report): Cluster {
-  const timeoutMs = durationFor(applied, "connection", "timeout", report) ?? CONNECT_TIMEOUT_MS;
-  return memo.clusters.keep(name, [timeoutMs], () => clusterMessage(name, timeoutMs));
+/** What TrafficPolicies can set of a cluster. */
+type ClusterPart = Pick<Cluster, "connectTimeout"> & Partial<Pick<Cluster, "perConnectionBufferLimitBytes">>;
+
+function clusterOf(plan: ClusterPlan, applied: Applied, memo: Memo, report: Report): Cluster {
+  const part = partOf(plan, applied, report);
+  return memo.clusters.keep(plan.name, [textOf(part)], () => clusterMessage(plan.name, part));
 }
 
-function clusterMessage(name: string, timeoutMs: number): Cluster {
+function partOf(plan: ClusterPlan, applied: Applied, report: Report): ClusterPart {
+  const connectMs = durationFor(applied, "connection", "timeout", report) ?? CONNECT_TIMEOUT_MS;
+  const waitingBytes = plan.isMirror ? applied.sections.mirrorBounds?.bufferedBytes : undefined;
+  return {
+    connectTimeout: durationOf(connectMs),
+    ...(waitingBytes !== undefined && { perConnectionBufferLimitBytes: waitingBytes }),
+  };
+}
+
+function clusterMessage(name: string, part: ClusterPart): Cluster {
   return create(ClusterSchema, {
     name,
     clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.EDS },
@@ -189,7 +214,7 @@ function clusterMessage(name: string, timeoutMs: number): Cluster {
         resourceApiVersion: ApiVersion.V3,
       },
     },
-    connectTimeout: durationOf(timeoutMs),
+    ...part,
     lbPolicy: Cluster_LbPolicy.ROUND_ROBIN,
     lrsServer: { configSourceSpecifier: { case: "self", value: {} }, resourceApiVersion: ApiVersion.V3 },
   });

@@ -219,3 +219,55 @@ test("translate: weights too great for xDS are scaled down, and none of them to 
   t.ok((weights["shop/web-stable:80/aaa"] ?? 0) >= 1);
   t.ok(Math.abs((weights["shop/web-stable:80/bbb"] ?? 0) / total - 0.999_998) < 1e-6);
 });
+
+test("translate: a mirror filter becomes copies to a cluster of their own, marked by fraction", async (t) => {
+  const mirror = (name: string, more: object = {}) => ({
+    type: "RequestMirror",
+    requestMirror: { backendRef: { name, port: 80 }, ...more },
+  });
+  const rule = (...filters: ReturnType<typeof mirror>[]) =>
+    httpRoute({ rules: [{ filters, backendRefs: [{ name: "web-stable", port: 80 }] }] });
+  const render = (route: HttpRoute) =>
+    translateGateway(input({ httpRoutes: [route], intents: [intent(100, 0)] }));
+  const policiesOf = ({ snapshot }: ReturnType<typeof render>) => {
+    const action = snapshot.routes[0]?.virtualHosts[0]?.routes[0]?.action;
+    return action?.case === "route"
+      ? action.value.requestMirrorPolicies.map(({ cluster, runtimeFraction }) => [
+          cluster,
+          runtimeFraction?.defaultValue?.numerator,
+        ])
+      : undefined;
+  };
+  const good = render(
+    rule(
+      mirror("web-canary", { percent: 5 }),
+      mirror("web-other"),
+      mirror("web-other", { fraction: { numerator: 1, denominator: 3000 } }),
+    ),
+  );
+  t.strictSame(policiesOf(good), [
+    ["shop/web-stable:80/bbb/mirror", 50_000],
+    ["shop/web-other:80/mirror", undefined],
+    ["shop/web-other:80/mirror", 333],
+  ]);
+  const names = good.snapshot.clusters.map(({ name }) => name);
+  t.ok(names.includes("shop/web-stable:80/bbb/mirror") && names.includes("shop/web-other:80/mirror"));
+  t.strictSame(
+    good.snapshot.endpoints.map(({ clusterName }) => clusterName),
+    names,
+  );
+  for (const [bad, words] of [
+    [{ percent: 101 }, /percent goes from 0 to 100/],
+    [{ percent: 5, fraction: { numerator: 1 } }, /one of the two/],
+    [{ backendRef: { name: "x", port: 80, kind: "Ingress" } }, /only Services can be mirrors, not Ingress/],
+  ] as const) {
+    const { problems, snapshot } = render(rule(mirror("web-other", bad)));
+    t.match(problems[0]?.message, words);
+    t.strictSame(
+      snapshot.routes[0]?.virtualHosts
+        .flatMap(({ routes }) => routes)
+        .filter(({ name }) => name.startsWith("shop/web/")),
+      [],
+    );
+  }
+});

@@ -1,0 +1,144 @@
+// From manifest to behaviour: every feature of docs/reference/policy.md is applied to a local cluster as a user would, and shown by requests
+// through its gateway.
+import { readFile } from "node:fs/promises";
+import { request as send } from "node:http";
+import { type Test, test } from "tap";
+import { freePort } from "../support/typed.ts";
+import { startUp, stateFolder } from "../support/up.ts";
+import { until } from "../support/web.ts";
+import { type Answer, type AskOptions, CASES, type Case, type Echoed, type Tools } from "./policy.cases.ts";
+
+const BACKENDS = ["one", "two"] as const;
+const ASK_MS = 10_000;
+
+const base = (port: number): string =>
+  [
+    `apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: edge }
+spec:
+  gatewayClassName: weir
+  listeners: [{ name: http, protocol: HTTP, port: ${port} }]
+`,
+    ...BACKENDS.map(
+      (name) => `apiVersion: v1
+kind: Service
+metadata: { name: ${name} }
+spec:
+  selector: { app: ${name} }
+  ports: [{ name: http, port: 80, targetPort: 8080 }]
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: ${name}, labels: { app: ${name} } }
+spec:
+  containers:
+    - name: echo
+      image: echo
+      command: [${JSON.stringify(process.execPath)}, ${JSON.stringify(`${process.cwd()}/test/support/echo.ts`)}, ${name}]
+      ports: [{ containerPort: 8080 }]
+      readinessProbe: { httpGet: { path: /seen, port: 8080 }, periodSeconds: 1 }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: ${name} }
+spec:
+  parentRefs: [{ name: edge }]
+  hostnames: [${name}.plain.test]
+  rules: [{ backendRefs: [{ name: ${name}, port: 80 }] }]
+`,
+    ),
+  ].join("---\n");
+
+const hostOf = (index: number): string => `case-${index}.test`;
+
+function manifestsOf({ rules, policies = [] }: Case, index: number): string {
+  const route = `apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: case-${index} }
+spec:
+  parentRefs: [{ name: edge }]
+  hostnames: [${hostOf(index)}]
+  rules:${rules ?? " [{ backendRefs: [{ name: one, port: 80 }] }]"}
+`;
+  const attached = policies.map(
+    (spec, at) => `apiVersion: weir.dev/v1alpha1
+kind: TrafficPolicy
+metadata: { name: case-${index}-${at} }
+spec:
+${spec.replaceAll("ROUTE", `case-${index}`)}
+`,
+  );
+  return [route, ...attached].join("---\n").replaceAll("HOST", hostOf(index));
+}
+
+function askOver(port: number, host: string, path: string, options: AskOptions = {}): Promise<Answer> {
+  const { method = "GET", headers = {}, body = "" } = options;
+  return new Promise((resolve, reject) => {
+    const request = send(
+      {
+        host: "127.0.0.1",
+        port,
+        path,
+        method,
+        agent: false,
+        headers: { host: options.host ?? host, ...headers },
+      },
+      (response) => {
+        let text = "";
+        response.on("data", (chunk: Buffer) => {
+          text += chunk.toString("latin1");
+        });
+        response.once("error", reject);
+        response.once("end", () => {
+          const isJson = response.headers["content-type"] === "application/json" && text.startsWith("{");
+          resolve({
+            status: response.statusCode ?? 0,
+            headers: response.headers,
+            text,
+            ...(isJson && { echoed: JSON.parse(text) }),
+          });
+        });
+      },
+    );
+    request.setTimeout(ASK_MS, () => request.destroy(new Error(`no answer to ${method} ${path}`)));
+    request.once("error", reject);
+    request.end(body);
+  });
+}
+
+function toolsOf(t: Test, port: number, host: string): Tools {
+  return {
+    ask: (path, options) => askOver(port, host, path, options),
+    async seen(backend) {
+      const { text } = await askOver(port, `${backend}.plain.test`, "/seen");
+      const all: readonly Echoed[] = JSON.parse(text);
+      const name = host.replace(".test", "");
+      return all.filter(({ headers }) => headers.host?.startsWith(name));
+    },
+    until,
+    equal: (found, wanted, words) => void t.strictSame(found, wanted, words ?? "as it should be"),
+    match: (found, wanted, words) => void t.match(found, wanted, words ?? "as it should be"),
+  };
+}
+
+test("policy: every feature goes from manifest to behaviour", { timeout: 170_000 }, async (t) => {
+  const up = await startUp(await stateFolder(t));
+  const port = await freePort();
+  t.match(await up.weir(["apply", "-f", "-"], base(port)), { code: 0 });
+  t.match(await up.weir(["apply", "-f", "-"], CASES.map(manifestsOf).join("---\n")), { code: 0 });
+  for (const name of BACKENDS)
+    await until(`${name} is served`, async () => {
+      const answer = await askOver(port, `${name}.plain.test`, "/seen").catch(() => undefined);
+      return answer?.status === 200 ? true : undefined;
+    });
+  for (const [index, one] of CASES.entries())
+    await t.test(one.feature, async (t) => {
+      await one.check(toolsOf(t, port, hostOf(index)));
+    });
+});
+
+test("policy: every case is a row of the reference", async (t) => {
+  const page = await readFile("docs/reference/policy.md", "utf8");
+  for (const { feature } of CASES) t.ok(page.includes(`| ${feature} |`), feature);
+});
