@@ -107,10 +107,10 @@ function configDump({ core, configuration, controlPlaneStatus }: AdminDeps): unk
       ...cluster.options,
       connections: cluster.connections,
       active: cluster.active,
-      endpoints: cluster.endpoints.map(({ address, port, isHealthy, active, idleCount }) => ({
+      endpoints: cluster.endpoints.map(({ address, port, isUsable, active, idleCount }) => ({
         address,
         port,
-        isHealthy,
+        isHealthy: isUsable,
         active,
         idleCount,
       })),

@@ -11,18 +11,18 @@ import type {
 } from "../xds/types.ts";
 import {
   Cluster_DiscoveryType,
-  Cluster_LbPolicy,
   durationMs,
   HealthStatus,
   HttpConnectionManagerSchema,
   unpack,
   unsupportedFields,
 } from "../xds/types.ts";
+import type { ClusterOptions, EndpointAddress } from "./clusteroptions.ts";
 import { compileClientRules } from "./compileclient.ts";
+import { compileOptions } from "./compilecluster.ts";
 import { compileHosts } from "./compileroutes.ts";
 import type { CellOf } from "./compilesplit.ts";
 import type { ListenerOptions } from "./listener.ts";
-import { type ClusterOptions, DEFAULT_CLUSTER_OPTIONS, type EndpointAddress } from "./pool.ts";
 import { Problems } from "./problems.ts";
 import type { HostTable } from "./table.ts";
 
@@ -97,8 +97,6 @@ export function compileRoutes(config: RouteConfiguration, version: string, cellO
 export function compileCluster(cluster: Cluster): CompiledCluster {
   const problems = check("clusters", cluster);
   if (cluster.name === "") problems.add("name", "is empty");
-  const connectTimeoutMs = durationMs(cluster.connectTimeout) ?? DEFAULT_CLUSTER_OPTIONS.connectTimeoutMs;
-  if (connectTimeoutMs <= 0) problems.add("connect_timeout", "must be above 0");
   const type =
     cluster.clusterDiscoveryType.case === "type"
       ? cluster.clusterDiscoveryType.value
@@ -108,12 +106,11 @@ export function compileCluster(cluster: Cluster): CompiledCluster {
     cluster.loadAssignment === undefined
       ? []
       : addressesOf(cluster.loadAssignment, "load_assignment.", problems);
-  const policy = cluster.lbPolicy === Cluster_LbPolicy.LEAST_REQUEST ? "leastRequest" : "roundRobin";
-  const bufferBytes = cluster.perConnectionBufferLimitBytes ?? DEFAULT_CLUSTER_OPTIONS.bufferBytes;
+  const options = compileOptions(cluster, problems);
   problems.throwIfAny();
   return {
     name: cluster.name,
-    options: { ...DEFAULT_CLUSTER_OPTIONS, policy, connectTimeoutMs, bufferBytes },
+    options,
     endpoints: isEds
       ? { kind: "eds", name: cluster.edsClusterConfig?.serviceName || cluster.name }
       : { kind: "static", addresses },
@@ -152,7 +149,9 @@ function addressesOf(assignment: ClusterLoadAssignment, at: string, problems: Pr
         healthStatus === HealthStatus.UNKNOWN ||
         healthStatus === HealthStatus.HEALTHY ||
         healthStatus === HealthStatus.DEGRADED;
-      found.push({ ...socket, isHealthy });
+      const weight = lbEndpoint.loadBalancingWeight ?? 1;
+      if (weight < 1) problems.add(`${path}.load_balancing_weight`, "must be 1 or more");
+      found.push({ ...socket, isHealthy, weight });
     });
   });
   return found;

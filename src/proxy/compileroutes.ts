@@ -9,9 +9,11 @@ import type {
 } from "../xds/types.ts";
 import { durationMs } from "../xds/types.ts";
 import { compileMirrors, innermost, type MirrorPolicies } from "./compilemirrors.ts";
+import { compileRetry } from "./compileretry.ts";
 import { type CellOf, compileSplit } from "./compilesplit.ts";
 import { lowerBytes } from "./match.ts";
 import type { Problems } from "./problems.ts";
+import type { RetryPolicy } from "./retry.ts";
 import {
   type HeaderRule,
   type HeaderTest,
@@ -42,8 +44,9 @@ export function compileHosts(
     const at = `virtual_hosts[${index}]`;
     const label = message.name === "" ? at : message.name;
     const mirrors = innermost(mirrorsOf(message, `${at}.`), mirrorsOf(config, ""));
+    const retry = compileRetry(message.retryPolicy, `${at}.retry_policy`, problems);
     const routes = message.routes.map((route, r) =>
-      compileRoute(route, label, mirrors, `${at}.routes[${r}]`, cellOf, problems),
+      compileRoute(route, label, mirrors, `${at}.routes[${r}]`, cellOf, retry, problems),
     );
     const host: VirtualHost = { name: message.name, routes };
     message.domains.forEach((spelt, d) => {
@@ -80,6 +83,7 @@ function compileRoute(
   outerMirrors: MirrorPolicies,
   at: string,
   cellOf: CellOf,
+  hostRetry: RetryPolicy | null,
   problems: Problems,
 ): Route {
   const name = message.name === "" ? host : message.name;
@@ -96,6 +100,11 @@ function compileRoute(
     isCaseIgnored,
     headers,
     split: compileSplit(message, name, at, cellOf, problems),
+    // A route's own policy replaces the host's, whatever it says.
+    retry:
+      action?.retryPolicy === undefined
+        ? hostRetry
+        : compileRetry(action.retryPolicy, `${at}.route.retry_policy`, problems),
     timeoutMs: durationMs(action?.timeout) ?? DEFAULT_TIMEOUT_MS,
     idleTimeoutMs: durationMs(action?.idleTimeout) ?? LISTENER_IDLE,
     mirrors: compileMirrors(

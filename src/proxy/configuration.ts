@@ -9,6 +9,7 @@ import type {
   Listener as ListenerMessage,
   RouteConfiguration,
 } from "../xds/types.ts";
+import type { EndpointAddress } from "./clusteroptions.ts";
 import {
   type CompiledCluster,
   type CompiledListener,
@@ -19,7 +20,7 @@ import {
 } from "./compile.ts";
 import type { Core } from "./core.ts";
 import { LISTEN_FAILED, Listener } from "./listener.ts";
-import { Cluster, type EndpointAddress } from "./pool.ts";
+import { Cluster } from "./pool.ts";
 import type { HostTable } from "./table.ts";
 
 /** A port that is taken is tried again for this long: a proxy that drains may still hold it. */
@@ -243,7 +244,7 @@ export class Configuration {
     for (const [name, { options, endpoints }] of wanted) {
       const cluster = clusters.get(name) ?? new Cluster(this.#core, name, options);
       clusters.set(name, cluster);
-      cluster.options = options;
+      cluster.configure(options);
       const addresses =
         endpoints.kind === "static" ? endpoints.addresses : this.#dynamic.endpoints.get(endpoints.name);
       // Endpoints that are not known (yet) leave those that were.

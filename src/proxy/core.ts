@@ -1,9 +1,9 @@
 // What all connections of one event loop share: output, timers, statistics, buffers, clusters, bounds.
-import type { Clock } from "../lib/clock.ts";
+import type { Clock, Timer } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
 import { ByteBudget } from "./budget.ts";
 import { ReadBuffers } from "./buffers.ts";
-import { Deadlines } from "./deadlines.ts";
+import { type DeadlineOwner, Deadlines } from "./deadlines.ts";
 import { Outbox } from "./outbox.ts";
 import { HeadParser } from "./parse.ts";
 import type { Cluster } from "./pool.ts";
@@ -122,6 +122,19 @@ export class Core {
 
   giveParser(parser: HeadParser): void {
     if (this.#parsers.length < MAX_FREE_PARSERS) this.#parsers.push(parser);
+  }
+
+  /** Calls `work` once after `delayMs`, finer than deadlines are; a throw goes to `owner`. For what is rare: each takes a timer of its own. */
+  after(delayMs: number, owner: Pick<DeadlineOwner, "onInternalError">, work: () => void): Timer {
+    return this.clock.after(delayMs, () => {
+      try {
+        work();
+      } catch (error) {
+        owner.onInternalError(error);
+      }
+      this.outbox.flush();
+      this.outbox.forgetKept();
+    });
   }
 
   /** Counts and logs a bug that one connection's boundary caught. */

@@ -65,6 +65,11 @@ export class Deadlines {
     this.#at[slot] = afterMs > 0 ? this.nowMs + afterMs + SWEEP_MS : Number.POSITIVE_INFINITY;
   }
 
+  /** Fires at `atMs`, a time made of `nowMs`; infinity: never. Replaces the slot's deadline. */
+  setAt(slot: number, atMs: number): void {
+    this.#at[slot] = atMs;
+  }
+
   clear(slot: number): void {
     this.#at[slot] = Number.POSITIVE_INFINITY;
   }

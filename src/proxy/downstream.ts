@@ -168,7 +168,7 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
   }
 
   onClose(): void {
-    this.#exchange.abort();
+    this.#exchange.close();
     this.#state = STATE.CLOSED;
     this.#core.deadlines.remove(this.#slot);
     this.#giveParser();

@@ -2,21 +2,28 @@
 // the decisions in between: route, version, endpoint, retry, what a failure means. It knows no framing: heads, body pieces, trailers,
 // reset, so that another protocol can stand on either side. One instance serves all requests of a client stream, one after another.
 //
-//   idle -> connecting -> open -> idle        a failed attempt goes back to connecting, once
+//   idle -> connecting -> open -> idle        connecting: a connection is being made, or waited for (attempt.ts)
+//               ^           |
+//               +- pausing -+                 a try failed that retry.ts wants repeated
+import type { Timer } from "../lib/clock.ts";
+import { Attempt, type AttemptUser, STARTED } from "./attempt.ts";
+import { NO_HASH } from "./balancer.ts";
 import { BODY } from "./body.ts";
 import { ByteStore } from "./bytestore.ts";
 import { composeRequest } from "./compose.ts";
 import type { Core } from "./core.ts";
+import { type DeadlineOwner, SWEEP_MS } from "./deadlines.ts";
 import type { ClientFacts } from "./forwarded.ts";
 import { type Head, METHOD } from "./head.ts";
 import { Matcher } from "./match.ts";
 import { type Mirror, startMirrors } from "./mirror.ts";
-import type { Cluster, Endpoint } from "./pool.ts";
+import type { Cluster } from "./pool.ts";
+import { Replay } from "./replay.ts";
 import { REPLY, type Reply } from "./reply.ts";
+import { isHarmless, RetryState } from "./retry.ts";
 import { pickTarget } from "./split.ts";
 import { COUNTER } from "./stats.ts";
 import { type HostTable, LISTENER_IDLE, type Route, type Split, type Target } from "./table.ts";
-import type { UpstreamConnection, UpstreamUser } from "./upstream.ts";
 
 /** The side of an exchange that faces the client. */
 export interface ClientSide {
@@ -39,19 +46,25 @@ export interface ClientSide {
   onExchangeEnd(): void;
 }
 
-const STATE = { IDLE: 0, CONNECTING: 1, OPEN: 2 } as const;
-const MAX_RETRIES = 1;
+const STATE = { IDLE: 0, CONNECTING: 1, OPEN: 2, PAUSING: 3 } as const;
+const NEVER = Number.POSITIVE_INFINITY;
+const NO_COUNTER = -1;
 
 /** See the head of this file. */
-export class Exchange implements UpstreamUser {
+export class Exchange implements AttemptUser, DeadlineOwner {
+  /** What consistent choices of an endpoint go by: 32 bits, unsigned, or NO_HASH. */
+  hash: number = NO_HASH;
   readonly #core: Core;
   readonly #client: ClientSide;
+  readonly #slot: number;
   readonly #matcher = new Matcher();
-  /** The composed request head, for the first attempt and a second one. */
+  /** The composed request head, for every try. */
   readonly #head = new ByteStore();
+  readonly #attempt = new Attempt(this);
+  readonly #retry = new RetryState();
+  /** The body so far, where a policy may want it again. */
+  #replay: Replay | null = null;
   #state: number = STATE.IDLE;
-  #up: UpstreamConnection | null = null;
-  #endpoint: Endpoint | null = null;
   #cluster: Cluster | null = null;
   #route: Route | null = null;
   #cell = 0;
@@ -60,9 +73,16 @@ export class Exchange implements UpstreamUser {
   #method = 0;
   #body = 0;
   #isRequestDone = false;
+  /** Something of an answer went to the client: no further try. */
+  #hasSent = false;
   #hasAnswer = false;
   #status = 0;
-  #retries = 0;
+  /** Until when the whole answer, and the head of this try's, must be there; in the time of deadlines. */
+  #wholeAtMs = NEVER;
+  #tryAtMs = NEVER;
+  #pause: Timer | null = null;
+  /** Counts among its cluster's retries. */
+  #isRetry = false;
   /** Copies that still wait for parts of the request. */
   #mirrors: Mirror[] | null = null;
   /** The sticky cookie that the answer brings. */
@@ -71,6 +91,13 @@ export class Exchange implements UpstreamUser {
   constructor(core: Core, client: ClientSide) {
     this.#core = core;
     this.#client = client;
+    this.#slot = core.deadlines.add(this);
+  }
+
+  /** The client is gone, and no request will follow. */
+  close(): void {
+    this.abort();
+    this.#core.deadlines.remove(this.#slot);
   }
 
   get isActive(): boolean {
@@ -113,9 +140,12 @@ export class Exchange implements UpstreamUser {
     this.#method = head.method;
     this.#body = body;
     this.#isRequestDone = body === BODY.NONE;
+    this.#hasSent = false;
     this.#hasAnswer = false;
     this.#status = 0;
-    this.#retries = 0;
+    this.#wholeAtMs = NEVER;
+    this.#tryAtMs = NEVER;
+    this.#retry.begin(route.retry);
     core.stats.begin(target.cell);
     this.#state = STATE.CONNECTING;
     const cluster = core.clusters.get(target.cluster);
@@ -131,7 +161,10 @@ export class Exchange implements UpstreamUser {
     cluster.active += 1;
     this.#head.clear();
     composeRequest(this.#head, head, client, body === BODY.CHUNKED);
-    this.#dispatch(cluster, null, true);
+    if (route.retry !== null && body !== BODY.NONE)
+      this.#replay = new Replay(core.budget, cluster.options.bufferBytes);
+    if (this.#isRequestDone) this.#startTimeout();
+    this.#start(cluster, true);
     if (route.mirrors.length > 0 && this.isActive)
       this.#mirrors = startMirrors(core, {
         route,
@@ -144,22 +177,26 @@ export class Exchange implements UpstreamUser {
   /** Payload of the request; only while `canTakeBody`. */
   sendBody(buf: Buffer, start: number, end: number): void {
     this.#core.stats.values[this.#cell + COUNTER.BYTES_IN]! += end - start;
-    this.#up?.sendBody(buf, start, end);
+    this.#attempt.up?.sendBody(buf, start, end);
+    if (this.#replay !== null) this.#replay.keep(buf, start, end);
     if (this.#mirrors !== null) for (const mirror of this.#mirrors) mirror.sendBody(buf, start, end);
   }
 
   sendTrailers(head: Head): void {
-    this.#up?.sendTrailers(head);
+    // Trailers are not kept: a request that has them is not sent again.
+    this.#replay?.drop();
+    this.#attempt.up?.sendTrailers(head);
     if (this.#mirrors !== null) for (const mirror of this.#mirrors) mirror.sendTrailers(head);
   }
 
   /** The request is complete. */
   endRequest(): void {
     this.#isRequestDone = true;
-    this.#up?.sendEnd();
+    this.#attempt.up?.sendEnd();
     if (this.#mirrors !== null) for (const mirror of this.#mirrors) mirror.endRequest();
     this.#mirrors = null;
     this.#startTimeout();
+    this.#startTry();
   }
 
   /** The client is gone, or broke its framing: nothing may reach the upstream as a clean end. */
@@ -175,56 +212,92 @@ export class Exchange implements UpstreamUser {
   }
 
   pauseAnswer(): void {
-    this.#up?.pause();
+    this.#attempt.up?.pause();
   }
 
   resumeAnswer(): void {
-    this.#up?.resume();
+    this.#attempt.up?.resume();
   }
 
-  // From the upstream connection.
+  // From deadlines, the attempt and its connection.
 
-  onConnected(): void {
-    this.#open();
-    this.#client.takeBody();
-  }
-
-  onConnectFailed(counter: number): void {
-    const cluster = this.#cluster;
-    const failed = this.#endpoint;
-    this.#detach();
-    if (cluster !== null && this.#retries < MAX_RETRIES && this.#retry(counter, cluster, failed, true))
-      return;
-    this.#fail(counter, counter === COUNTER.TIMEOUT ? REPLY.connectTimeout : REPLY.connectFailed);
-  }
-
-  onLost(isUnanswered: boolean, isReused: boolean): void {
-    const isSafe = this.#method === METHOD.GET || this.#method === METHOD.HEAD;
-    const cluster = this.#cluster;
-    const mayRetry =
-      isUnanswered && isReused && isSafe && this.#body === BODY.NONE && this.#retries < MAX_RETRIES;
-    if (mayRetry && cluster !== null) {
-      this.#detach();
-      if (this.#retry(COUNTER.RESET, cluster, null, false)) return;
-    }
-    this.#fail(COUNTER.RESET, REPLY.upstreamReset);
-  }
-
-  onMalformed(): void {
-    this.#fail(COUNTER.PROTOCOL, REPLY.upstreamProtocol);
+  onDeadline(): void {
+    if (this.#state === STATE.IDLE) return;
+    const isTry = this.#core.deadlines.nowMs < this.#wholeAtMs;
+    this.#attempt.endpoint?.onTimedOut();
+    if (isTry && this.#retry.isWantedAfterReset && this.#mayTryAgain()) {
+      this.#attempt.up?.abandon();
+      this.#tryLater(COUNTER.TIMEOUT);
+    } else this.onTimeout();
   }
 
   onTimeout(): void {
     this.#fail(COUNTER.TIMEOUT, REPLY.upstreamTimeout);
   }
 
+  onInternalError(error: unknown): void {
+    this.#core.internalError("exchange", error);
+    if (this.#state !== STATE.IDLE) this.#fail(COUNTER.PROTOCOL, REPLY.internal);
+  }
+
+  onConnected(): void {
+    this.#open();
+    this.#client.takeBody();
+  }
+
+  onEndpointGone(): void {
+    this.#restart(true);
+  }
+
+  onConnectFailed(counter: number): void {
+    const cluster = this.#cluster;
+    this.#attempt.endpoint?.onConnectFailed();
+    this.#leaveTry();
+    if (cluster?.hasOther(this.#retry.tried) && this.#retry.takeFree()) {
+      this.#countRetry(counter);
+      this.#restart(true);
+    } else if (this.#retry.isWantedAfterConnectFailure && this.#mayTryAgain()) this.#tryLater(counter);
+    else this.#fail(counter, counter === COUNTER.TIMEOUT ? REPLY.connectTimeout : REPLY.connectFailed);
+  }
+
+  onLost(isUnanswered: boolean, isReused: boolean): void {
+    const isStale = isUnanswered && isReused && this.#body === BODY.NONE && isHarmless(this.#method);
+    if (isStale && this.#retry.takeFree()) {
+      this.#attempt.leave();
+      this.#countRetry(COUNTER.RESET);
+      this.#restart(false);
+      return;
+    }
+    this.#attempt.endpoint?.onReset();
+    if (this.#retry.isWantedAfterReset && this.#mayTryAgain()) this.#tryLater(COUNTER.RESET);
+    else this.#fail(COUNTER.RESET, REPLY.upstreamReset);
+  }
+
+  onMalformed(): void {
+    this.#attempt.endpoint?.onReset();
+    if (this.#retry.isWantedAfterReset && this.#mayTryAgain()) {
+      this.#attempt.up?.abandon();
+      this.#tryLater(COUNTER.PROTOCOL);
+    } else this.#fail(COUNTER.PROTOCOL, REPLY.upstreamProtocol);
+  }
+
   onInterim(head: Head): void {
+    this.#hasSent = true;
     this.#client.sendInterim(head);
   }
 
   onHead(head: Head, body: number, length: number): void {
+    const { status } = head;
+    this.#attempt.endpoint?.onAnswer(status);
+    if (this.#retry.isWantedAfter(status) && this.#mayTryAgain()) {
+      this.#attempt.up?.discard(this.#isRequestDone, length);
+      this.#tryLater(NO_COUNTER);
+      return;
+    }
+    this.#hasSent = true;
     this.#hasAnswer = true;
-    this.#status = head.status;
+    this.#status = status;
+    if (this.#tryAtMs !== NEVER) this.#arm(NEVER);
     this.#client.sendHead(head, body, length, this.#setCookie);
   }
 
@@ -262,50 +335,85 @@ export class Exchange implements UpstreamUser {
     return target;
   }
 
-  /** Sends the request over a pooled connection, or opens one. */
-  #dispatch(cluster: Cluster, not: Endpoint | null, mayReuse: boolean): void {
-    const endpoint = cluster.pick(not);
-    if (endpoint === null) {
-      this.#fail(COUNTER.UNHEALTHY, REPLY.noEndpoint);
-      return;
-    }
-    const idle = mayReuse ? endpoint.takeIdle() : null;
-    if (idle === null && cluster.connections >= cluster.options.maxConnections) {
-      this.#fail(COUNTER.OVERFLOW, REPLY.overflow);
-      return;
-    }
-    const up = idle ?? cluster.connect(endpoint);
-    this.#endpoint = endpoint;
-    endpoint.active += 1;
-    this.#up = up;
-    up.begin(this);
-    if (idle === null) return;
-    this.#open();
+  /** A try: over a pooled connection at once, over a new one when it stands. */
+  #start(cluster: Cluster, mayReuse: boolean): void {
+    this.#state = STATE.CONNECTING;
+    const started = this.#attempt.start(cluster, this.hash, this.#retry.avoided, mayReuse);
+    if (started === STARTED.OPEN) this.#open();
+    else if (started === STARTED.NO_ENDPOINT) this.#fail(COUNTER.UNHEALTHY, REPLY.noEndpoint);
+    else if (started === STARTED.OVERFLOW) this.#fail(COUNTER.OVERFLOW, REPLY.overflow);
   }
 
-  /** False when there is no other endpoint to try. */
-  #retry(counter: number, cluster: Cluster, not: Endpoint | null, mayReuse: boolean): boolean {
-    if (not !== null && cluster.pick(not) === null) return false;
-    this.#core.stats.add(this.#cell, counter, 1);
-    this.#core.stats.add(this.#cell, COUNTER.RETRIES, 1);
-    this.#retries += 1;
-    this.#state = STATE.CONNECTING;
-    this.#dispatch(cluster, not, mayReuse);
-    // Over a pooled connection the request goes on at once; a new one says so by `onConnected`.
-    if (this.#state === STATE.OPEN) this.#client.takeBody();
-    return true;
+  /** A further try. */
+  #restart(mayReuse: boolean): void {
+    if (this.#cluster !== null) this.#start(this.#cluster, mayReuse);
+    if (this.canTakeBody) this.#client.takeBody();
   }
 
   #open(): void {
+    const { up } = this.#attempt;
+    if (up === null) return;
+    this.#attempt.opened();
     this.#state = STATE.OPEN;
     const head = this.#head;
-    this.#up?.sendHead(head.bytes, head.start, head.end, this.#body, this.#method === METHOD.HEAD);
-    if (this.#isRequestDone) this.#startTimeout();
+    up.sendHead(head.bytes, head.start, head.end, this.#body, this.#method === METHOD.HEAD);
+    if (this.#replay !== null) this.#replay.sendTo(up);
+    if (!this.#isRequestDone) return;
+    if (this.#replay !== null) up.sendEnd();
+    this.#startTry();
   }
 
+  /** Whether a further try is possible: nothing was sent to the client, the request can be sent again, the cluster's bounds allow it. */
+  #mayTryAgain(): boolean {
+    const cluster = this.#cluster;
+    if (cluster === null || this.#hasSent || this.#replay?.isWhole === false) return false;
+    if (this.#isRetry) cluster.retrying -= 1;
+    this.#isRetry = cluster.mayRetry();
+    if (this.#isRetry) cluster.retrying += 1;
+    return this.#isRetry;
+  }
+
+  /** The try at hand failed as `counter` says; after a pause comes the next one. */
+  #tryLater(counter: number): void {
+    const core = this.#core;
+    this.#leaveTry();
+    this.#countRetry(counter);
+    this.#state = STATE.PAUSING;
+    this.#arm(NEVER);
+    this.#client.resumeRequest();
+    this.#pause = core.after(this.#retry.take(core.dice), this, () => {
+      this.#pause = null;
+      this.#restart(true);
+    });
+  }
+
+  #leaveTry(): void {
+    const { endpoint } = this.#attempt;
+    if (endpoint !== null) this.#retry.tried.push(endpoint);
+    this.#attempt.leave();
+  }
+
+  #countRetry(counter: number): void {
+    if (counter !== NO_COUNTER) this.#core.stats.add(this.#cell, counter, 1);
+    this.#core.stats.add(this.#cell, COUNTER.RETRIES, 1);
+  }
+
+  /** The request is complete: the route's time for the whole answer runs, all tries included. */
   #startTimeout(): void {
     const timeoutMs = this.#route?.timeoutMs ?? 0;
-    if (timeoutMs > 0) this.#up?.setTimeout(timeoutMs);
+    if (timeoutMs === 0) return;
+    this.#wholeAtMs = this.#core.deadlines.nowMs + timeoutMs + SWEEP_MS;
+    this.#arm(this.#tryAtMs);
+  }
+
+  #startTry(): void {
+    const perTryMs = this.#retry.policy?.perTryMs ?? 0;
+    if (perTryMs > 0) this.#arm(this.#core.deadlines.nowMs + perTryMs + SWEEP_MS);
+  }
+
+  #arm(tryAtMs: number): void {
+    this.#tryAtMs = tryAtMs;
+    this.#core.deadlines.setAt(this.#slot, Math.min(this.#wholeAtMs, tryAtMs));
   }
 
   /** Ends the exchange without a whole answer from the upstream. */
@@ -323,22 +431,21 @@ export class Exchange implements UpstreamUser {
 
   /** Back to idle. The upstream connection is pooled, or reset when the request or the answer was not whole. */
   #release(isReusable: boolean): void {
-    const up = this.#up;
     const cluster = this.#cluster;
-    this.#detach();
     this.#state = STATE.IDLE;
     this.#cluster = null;
     if (this.#mirrors !== null) for (const mirror of this.#mirrors) mirror.abandon();
     this.#mirrors = null;
-    if (cluster !== null) cluster.active -= 1;
-    if (up === null) return;
-    if (isReusable) up.release();
-    else up.abandon();
-  }
-
-  #detach(): void {
-    if (this.#endpoint !== null) this.#endpoint.active -= 1;
-    this.#endpoint = null;
-    this.#up = null;
+    this.#core.deadlines.clear(this.#slot);
+    this.#pause?.cancel();
+    this.#pause = null;
+    this.#replay?.drop();
+    this.#replay = null;
+    if (cluster !== null) {
+      cluster.active -= 1;
+      if (this.#isRetry) cluster.retrying -= 1;
+    }
+    this.#isRetry = false;
+    this.#attempt.end(isReusable);
   }
 }

@@ -7,8 +7,9 @@ import { BODY } from "./body.ts";
 import { COLON, isSameName } from "./bytes.ts";
 import { ByteStore } from "./bytestore.ts";
 import type { Core } from "./core.ts";
+import type { Endpoint } from "./endpoint.ts";
 import type { Head } from "./head.ts";
-import type { Cluster, Endpoint } from "./pool.ts";
+import type { Cluster } from "./pool.ts";
 import { COUNTER } from "./stats.ts";
 import type { MirrorRule, Route } from "./table.ts";
 import type { UpstreamConnection, UpstreamUser } from "./upstream.ts";
@@ -38,7 +39,7 @@ export function startMirrors(core: Core, original: Original): Mirror[] | null {
   for (const rule of original.route.mirrors) {
     if (rule.share < MIRROR_SCALE && core.dice.below(MIRROR_SCALE) >= rule.share) continue;
     const cluster = core.clusters.get(rule.cluster);
-    const endpoint = cluster?.pick(null) ?? null;
+    const endpoint = cluster?.pick() ?? null;
     if (cluster === undefined || endpoint === null) {
       core.stats.add(rule.cell, COUNTER.UNHEALTHY, 1);
       continue;

@@ -1,98 +1,69 @@
-// [hot] Clusters, their endpoints, and the idle connections to each (newest first). A cluster is known by its name and lives through every
-// change of configuration: endpoints that stay keep their connections, those that go finish what they have.
+// [hot] Clusters: which endpoints there are, which of them may be chosen, how much is under way. A cluster is known by its name and lives
+// through every change of configuration: endpoints that stay keep their connections, health and counts, those that go finish what they have.
+import { type Balancer, createBalancer, NO_HASH, warmthOf } from "./balancer.ts";
+import type { ClusterOptions, EndpointAddress } from "./clusteroptions.ts";
 import type { Core } from "./core.ts";
+import { Endpoint } from "./endpoint.ts";
 import { UpstreamConnection } from "./upstream.ts";
 
-/** Bounds and waits of a cluster. */
-export interface ClusterOptions {
-  readonly policy: "roundRobin" | "leastRequest";
-  readonly connectTimeoutMs: number;
-  /** Connections to all endpoints together. */
-  readonly maxConnections: number;
-  /** Requests in progress on all endpoints together. */
-  readonly maxRequests: number;
-  /** Bytes of one request that may wait when the cluster is a mirror. */
-  readonly bufferBytes: number;
-}
-
-/** Envoy's defaults. */
-export const DEFAULT_CLUSTER_OPTIONS: ClusterOptions = {
-  policy: "roundRobin",
-  connectTimeoutMs: 5_000,
-  maxConnections: 1_024,
-  maxRequests: 1_024,
-  bufferBytes: 1024 * 1024,
-};
-
-export interface EndpointAddress {
-  /** IP address. */
-  readonly address: string;
-  readonly port: number;
-  readonly isHealthy: boolean;
-}
-
-/** One address of a cluster. */
-export class Endpoint {
-  readonly cluster: Cluster;
-  readonly address: string;
-  readonly port: number;
-  isHealthy = true;
-  isRemoved = false;
-  /** Requests in progress. */
-  active = 0;
-  readonly #idle: UpstreamConnection[] = [];
-
-  constructor(cluster: Cluster, address: string, port: number) {
-    this.cluster = cluster;
-    this.address = address;
-    this.port = port;
-  }
-
-  get idleCount(): number {
-    return this.#idle.length;
-  }
-
-  /** The connection that was used last, or null. */
-  takeIdle(): UpstreamConnection | null {
-    return this.#idle.pop() ?? null;
-  }
-
-  giveIdle(connection: UpstreamConnection): void {
-    this.#idle.push(connection);
-  }
-
-  /** Forgets an idle connection that closed. */
-  dropIdle(connection: UpstreamConnection): void {
-    const at = this.#idle.lastIndexOf(connection);
-    if (at !== -1) this.#idle.splice(at, 1);
-  }
-
-  closeIdle(): void {
-    for (const connection of this.#idle.splice(0)) connection.close();
-  }
-}
+/** Choices made for a further try before the endpoints are gone through one by one. */
+const RESELECTIONS = 3;
+const NONE: readonly Endpoint[] = [];
 
 /** One version's endpoints. */
 export class Cluster {
   readonly name: string;
-  options: ClusterOptions;
   /** Open and opening connections. */
   connections = 0;
   /** Requests in progress. */
   active = 0;
+  /** Requests without a connection yet: one is being made, or they wait for one. */
+  pending = 0;
+  /** Those of them that wait. */
+  waiting = 0;
+  /** Requests in a further try, or on the way to one. */
+  retrying = 0;
+  /** Retries that the bounds forbade. */
+  retriesRefused = 0;
+  #options: ClusterOptions;
   #endpoints: readonly Endpoint[] = [];
+  /** Those that may be chosen: the usable ones, in panic all. */
+  #choosable: readonly Endpoint[] = [];
+  #isPanicking = false;
+  #isWarming = false;
+  #warmedAtMs = 0;
   #applied: readonly EndpointAddress[] = [];
-  #next = 0;
+  #balancer: Balancer;
   readonly #core: Core;
 
   constructor(core: Core, name: string, options: ClusterOptions) {
     this.#core = core;
     this.name = name;
-    this.options = options;
+    this.#options = options;
+    this.#balancer = createBalancer(options.balancer, core.dice);
+  }
+
+  get options(): ClusterOptions {
+    return this.#options;
   }
 
   get endpoints(): readonly Endpoint[] {
     return this.#endpoints;
+  }
+
+  /** True while so few endpoints are usable that all get requests. */
+  get isPanicking(): boolean {
+    return this.#isPanicking;
+  }
+
+  /** Takes the options that are in force from now on. What does not change keeps its state. */
+  configure(options: ClusterOptions): void {
+    const before = this.#options;
+    if (options === before) return;
+    this.#options = options;
+    if (JSON.stringify(options.balancer) !== JSON.stringify(before.balancer))
+      this.#balancer = createBalancer(options.balancer, this.#core.dice);
+    this.refresh();
   }
 
   /** Takes the endpoints that are in force from now on. */
@@ -102,44 +73,120 @@ export class Cluster {
     const known = new Map(
       this.#endpoints.map((endpoint) => [`${endpoint.address} ${endpoint.port}`, endpoint]),
     );
-    this.#endpoints = addresses.map(({ address, port, isHealthy }) => {
+    this.#endpoints = addresses.map(({ address, port, isHealthy, weight }) => {
       const key = `${address} ${port}`;
-      const endpoint = known.get(key) ?? new Endpoint(this, address, port);
+      const endpoint = known.get(key) ?? this.#create(address, port);
       known.delete(key);
-      endpoint.isHealthy = isHealthy;
+      endpoint.isConfiguredHealthy = isHealthy;
+      endpoint.weight = weight ?? 1;
       return endpoint;
     });
-    for (const gone of known.values()) {
-      gone.isRemoved = true;
-      gone.closeIdle();
-    }
+    this.refresh();
+    for (const gone of known.values()) gone.remove();
   }
 
-  /** A healthy endpoint other than `not` by the cluster's policy, or null. */
-  pick(not: Endpoint | null): Endpoint | null {
-    const count = this.#endpoints.length;
-    if (count === 0) return null;
-    if (this.options.policy === "leastRequest" && count > 1) {
-      const a = this.#from(this.#core.dice.below(count), not);
-      const b = this.#from(this.#core.dice.below(count), not);
-      return a !== null && b !== null && b.active < a.active ? b : a;
+  /** Takes what health checks or outlier detection found out. An endpoint that becomes usable by that starts slowly. */
+  setHealth(
+    endpoint: Endpoint,
+    { isCheckFailed, isEjected }: { readonly isCheckFailed?: boolean; readonly isEjected?: boolean },
+  ): void {
+    const wasUsable = endpoint.isUsable;
+    if (isCheckFailed !== undefined) endpoint.isCheckFailed = isCheckFailed;
+    if (isEjected !== undefined) endpoint.isEjected = isEjected;
+    if (!wasUsable && endpoint.isUsable) endpoint.freshAtMs = this.#core.deadlines.nowMs;
+    if (endpoint.isUsable !== wasUsable) this.refresh();
+  }
+
+  /** An endpoint's health or weight changed: finds out anew who may be chosen. */
+  refresh(): void {
+    const { panicPercent, slowStart } = this.#options;
+    const all = this.#endpoints;
+    const usable = all.filter((endpoint) => endpoint.isUsable);
+    this.#isPanicking = usable.length < all.length && usable.length * 100 < panicPercent * all.length;
+    this.#choosable = this.#isPanicking ? all : usable;
+    this.#isWarming = slowStart !== null;
+    this.#warmedAtMs = Number.NEGATIVE_INFINITY;
+    if (slowStart !== null) return;
+    for (const endpoint of all) endpoint.warmth = 1;
+    this.#setBalancer();
+  }
+
+  /**
+   * An endpoint by the cluster's policy that is none of `tried`; null when there is none. `hash` is what the route computed for consistent
+   * choices, or NO_HASH.
+   */
+  pick(hash: number = NO_HASH, tried: readonly Endpoint[] = NONE): Endpoint | null {
+    const choosable = this.#choosable;
+    if (choosable.length === 0) return null;
+    if (this.#isWarming) this.#warm();
+    if (tried.length === 0) return this.#balancer.pick(hash, 0);
+    for (let attempt = 0; attempt < RESELECTIONS; attempt++) {
+      const endpoint = this.#balancer.pick(hash, tried.length + attempt);
+      if (!tried.includes(endpoint)) return endpoint;
     }
-    this.#next = this.#next + 1 >= count ? 0 : this.#next + 1;
-    return this.#from(this.#next, not);
+    return choosable.find((endpoint) => !tried.includes(endpoint)) ?? null;
+  }
+
+  /** True when there is an endpoint to choose that is none of `tried`. */
+  hasOther(tried: readonly Endpoint[]): boolean {
+    return this.#choosable.some((endpoint) => !tried.includes(endpoint));
+  }
+
+  /** True when a connection may be made to that endpoint. */
+  hasRoom(endpoint: Endpoint): boolean {
+    return this.connections < this.#options.maxConnections || endpoint.connections === 0;
+  }
+
+  /** True when the bounds on retries allow one more; false is counted. */
+  mayRetry(): boolean {
+    const { retryBudget, maxRetries } = this.#options;
+    const bound =
+      retryBudget === null
+        ? maxRetries
+        : Math.max(retryBudget.minimum, Math.floor((this.active * retryBudget.percent) / 100));
+    if (this.retrying < bound) return true;
+    this.retriesRefused += 1;
+    return false;
   }
 
   connect(endpoint: Endpoint): UpstreamConnection {
     return new UpstreamConnection(this.#core, endpoint);
   }
 
-  /** The first usable endpoint at or behind `start`, round the list. */
-  #from(start: number, not: Endpoint | null): Endpoint | null {
-    const count = this.#endpoints.length;
-    for (let i = 0; i < count; i++) {
-      const at = start + i;
-      const endpoint = this.#endpoints[at < count ? at : at - count]!;
-      if (endpoint.isHealthy && endpoint !== not) return endpoint;
+  /** A connection closed, so that another may be made: for a request that waits for the same endpoint, else for any. */
+  serveWaiting(endpoint: Endpoint): void {
+    const waitedFor =
+      endpoint.waitingCount > 0 ? endpoint : this.#endpoints.find(({ waitingCount }) => waitingCount > 0);
+    if (waitedFor !== undefined && this.hasRoom(waitedFor)) waitedFor.serveWaiting();
+  }
+
+  #create(address: string, port: number): Endpoint {
+    const endpoint = new Endpoint(this, address, port);
+    endpoint.freshAtMs = this.#core.deadlines.nowMs;
+    return endpoint;
+  }
+
+  /** Slow start: shares follow the time, as coarse as deadlines are. */
+  #warm(): void {
+    const { slowStart } = this.#options;
+    const { nowMs } = this.#core.deadlines;
+    if (nowMs === this.#warmedAtMs || slowStart === null) return;
+    this.#warmedAtMs = nowMs;
+    let isWarming = false;
+    for (const endpoint of this.#endpoints) {
+      endpoint.warmth = warmthOf(nowMs - endpoint.freshAtMs, slowStart);
+      if (endpoint.warmth < 1) isWarming = true;
     }
-    return null;
+    this.#isWarming = isWarming;
+    this.#setBalancer();
+  }
+
+  #setBalancer(): void {
+    const choosable = this.#choosable;
+    const first = choosable[0];
+    const isUneven = choosable.some(
+      ({ weight, warmth }) => weight !== first?.weight || warmth !== first.warmth,
+    );
+    this.#balancer.set(choosable, isUneven);
   }
 }

@@ -1,4 +1,5 @@
 // The routing tables that requests are matched against: immutable, compiled from configuration (compile.ts), swapped whole.
+import type { RetryPolicy } from "./retry.ts";
 
 /** Hosts of one listener or route configuration. */
 export interface HostTable {
@@ -44,6 +45,8 @@ export interface Route {
   /** All must hold. */
   readonly headers: readonly HeaderRule[];
   readonly split: Split;
+  /** Null: only what needs no policy is tried again (retry.ts). */
+  readonly retry: RetryPolicy | null;
   /** From the end of the request to the end of the answer; 0: none. */
   readonly timeoutMs: number;
   /** Longest silence on the exchange; 0: none; LISTENER_IDLE: the listener's. */

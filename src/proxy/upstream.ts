@@ -5,16 +5,19 @@ import { ByteStore } from "./bytestore.ts";
 import { composeTrailers } from "./compose.ts";
 import type { Core } from "./core.ts";
 import type { DeadlineOwner } from "./deadlines.ts";
+import type { Endpoint } from "./endpoint.ts";
 import type { Head } from "./head.ts";
 import { connectWire } from "./netwire.ts";
 import { type HeadParser, KIND, MAX_HEAD_BYTES, PARSED } from "./parse.ts";
-import type { Endpoint } from "./pool.ts";
 import { COUNTER } from "./stats.ts";
 import type { Wire, WireOwner } from "./wire.ts";
 
 const STATE = { CONNECTING: 0, IDLE: 1, HEAD: 2, BODY: 3, CLOSED: 4 } as const;
 const CHUNK_END = Buffer.from("\r\n");
 const LAST_CHUNK = Buffer.from("0\r\n");
+/** An answer that nobody wants is read to its end up to so much, to keep the connection. */
+const DISCARD_BYTES = 64 * 1024;
+const DISCARD_MS = 1_000;
 
 /** Who sends a request over the connection and gets its answer: an exchange, a mirror. */
 export interface UpstreamUser {
@@ -64,11 +67,13 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
   #isPaused = false;
   #hasTrailers = false;
   #interimBytes = 0;
+  /** The answer is thrown away; what is left of the bound. */
+  #discardLeft = 0;
 
   constructor(core: Core, endpoint: Endpoint) {
     this.#core = core;
     this.#endpoint = endpoint;
-    endpoint.cluster.connections += 1;
+    endpoint.onOpened();
     this.#slot = core.deadlines.add(this);
     core.deadlines.set(this.#slot, endpoint.cluster.options.connectTimeoutMs);
     this.#wire = connectWire(core, endpoint.address, endpoint.port, this);
@@ -118,11 +123,6 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
     outbox.text(CHUNK_END);
   }
 
-  /** The answer must be whole within this time. */
-  setTimeout(timeoutMs: number): void {
-    this.#core.deadlines.set(this.#slot, timeoutMs);
-  }
-
   pause(): void {
     if (this.#isPaused || this.#state === STATE.CLOSED) return;
     this.#isPaused = true;
@@ -133,6 +133,11 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
     if (!this.#isPaused) return;
     this.#isPaused = false;
     if (this.#state !== STATE.CLOSED) this.#wire.resume();
+  }
+
+  /** The answer must be whole within this time. */
+  setTimeout(timeoutMs: number): void {
+    this.#core.deadlines.set(this.#slot, timeoutMs);
   }
 
   /** Goes back to the pool. */
@@ -155,6 +160,21 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
     this.#user = null;
     this.#shut();
     this.#wire.reset();
+  }
+
+  /**
+   * The exchange tries again elsewhere and wants nothing of the answer whose head just arrived: what is left of it is read and thrown away,
+   * so that the connection can serve again. Only inside `onHead`, whose `length` it is.
+   */
+  discard(isRequestDone: boolean, length: number): void {
+    this.#user = null;
+    if (!isRequestDone || !this.#isReusable || length > DISCARD_BYTES) {
+      this.abandon();
+      return;
+    }
+    this.resume();
+    this.#discardLeft = DISCARD_BYTES;
+    this.#core.deadlines.set(this.#slot, DISCARD_MS);
   }
 
   /** Closes an idle connection. */
@@ -187,7 +207,8 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
   }
 
   onBody(buf: Buffer, start: number, end: number): void {
-    this.#user?.onBody(buf, start, end);
+    if (this.#user !== null) this.#user.onBody(buf, start, end);
+    else this.#discardLeft -= end - start;
   }
 
   onTrailers(head: Head): void {
@@ -226,7 +247,8 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
   onDeadline(): void {
     if (this.#state === STATE.IDLE) this.#drop();
     else if (this.#state === STATE.CONNECTING) this.#connectFailed(COUNTER.TIMEOUT);
-    else this.#user?.onTimeout();
+    else if (this.#user === null) this.abandon();
+    else this.#user.onTimeout();
   }
 
   onInternalError(error: unknown): void {
@@ -270,10 +292,15 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
       this.#malformed();
       return;
     }
-    if (body.isDone && this.#user !== null) {
-      this.#core.deadlines.clear(this.#slot);
-      this.#user.onEnd(this.#isReusable && p === end);
-    }
+    if (this.#user === null) this.#discarded(body.isDone && p === end);
+    else if (body.isDone) this.#user.onEnd(this.#isReusable && p === end);
+  }
+
+  /** More of an answer that nobody wants was read; `isEnd`: all of it, and nothing behind it. */
+  #discarded(isEnd: boolean): void {
+    if (this.#state === STATE.CLOSED) return;
+    if (isEnd) this.release();
+    else if (this.#body.isDone || this.#discardLeft <= 0) this.abandon();
   }
 
   /** Keeps the begin of a head for the next delivery. */
@@ -311,12 +338,18 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
     this.#body.reset(kind, head.contentLength);
     this.#state = STATE.BODY;
     user.onHead(head, kind, status === 204 ? -1 : head.contentLength);
-    return this.#user !== null;
+    // Closed by the exchange, or its answer is read on to be thrown away.
+    return this.#isOpen();
+  }
+
+  /** The state as it is by now: callbacks may have closed the connection. */
+  #isOpen(): boolean {
+    return this.#state !== STATE.CLOSED;
   }
 
   #malformed(): void {
-    const user = this.#user;
-    user?.onMalformed();
+    if (this.#user === null) this.abandon();
+    else this.#user.onMalformed();
   }
 
   #lost(): void {
@@ -346,7 +379,7 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
     if (this.#state === STATE.CLOSED) return;
     this.#state = STATE.CLOSED;
     this.#core.deadlines.remove(this.#slot);
-    this.#endpoint.cluster.connections -= 1;
+    this.#endpoint.onClosed();
     if (this.#parser !== null) this.#core.giveParser(this.#parser);
     this.#parser = null;
     this.#store = null;

@@ -103,10 +103,10 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
       "internal_only_headers response_headers_to_add response_headers_to_remove request_headers_to_add request_headers_to_remove typed_per_filter_config",
   },
   [`${ROUTE}VirtualHost`]: {
-    supported: "name domains routes request_mirror_policies",
+    supported: "name domains routes request_mirror_policies retry_policy",
     harmless: "metadata per_request_buffer_limit_bytes",
     refused:
-      "require_tls request_headers_to_add response_headers_to_add response_headers_to_remove request_headers_to_remove include_request_attempt_count typed_per_filter_config retry_policy hedge_policy include_attempt_count_in_response",
+      "require_tls request_headers_to_add response_headers_to_add response_headers_to_remove request_headers_to_remove include_request_attempt_count typed_per_filter_config hedge_policy include_attempt_count_in_response",
   },
   [`${ROUTE}Route`]: {
     supported: "name match route",
@@ -162,20 +162,62 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
       "metadata_match request_headers_to_add response_headers_to_add response_headers_to_remove request_headers_to_remove typed_per_filter_config host_rewrite_literal cluster_header",
   },
   [`${ROUTE}RetryPolicy`]: {
-    supported: "retry_on num_retries",
-    refused:
-      "per_try_timeout retry_host_predicate host_selection_retry_max_attempts retriable_status_codes retry_back_off retriable_headers retriable_request_headers rate_limited_retry_back_off per_try_idle_timeout",
-    only: { retry_on: ["connect-failure"], num_retries: [1] },
+    supported:
+      "retry_on num_retries per_try_timeout retry_host_predicate retriable_status_codes retry_back_off",
+    // Of the endpoints that were not tried yet, one is found at once.
+    harmless: "host_selection_retry_max_attempts",
+    refused: "retriable_headers retriable_request_headers rate_limited_retry_back_off per_try_idle_timeout",
+    only: {
+      // refused-stream cannot happen in HTTP/1.
+      retry_on: [
+        "",
+        "5xx",
+        "gateway-error",
+        "reset",
+        "reset-before-request",
+        "connect-failure",
+        "refused-stream",
+        "retriable-4xx",
+        "retriable-status-codes",
+      ],
+    },
   },
+  [`${ROUTE}RetryPolicy.RetryHostPredicate`]: { supported: "typed_config", harmless: "name" },
+  [`${ROUTE}RetryPolicy.RetryBackOff`]: { supported: "base_interval max_interval" },
+  "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate": { supported: "" },
   [`${CLUSTER}Cluster`]: {
     supported:
-      "name type eds_cluster_config connect_timeout lb_policy load_assignment lrs_server per_connection_buffer_limit_bytes",
+      "name type eds_cluster_config connect_timeout lb_policy load_assignment lrs_server per_connection_buffer_limit_bytes circuit_breakers common_lb_config ring_hash_lb_config least_request_lb_config round_robin_lb_config",
     harmless:
-      "metadata alt_stat_name wait_for_warm_on_init cleanup_interval dns_refresh_rate dns_lookup_family respect_dns_ttl close_connections_on_host_health_failure ignore_health_on_host_removal common_lb_config",
+      "metadata alt_stat_name wait_for_warm_on_init cleanup_interval dns_refresh_rate dns_lookup_family respect_dns_ttl close_connections_on_host_health_failure ignore_health_on_host_removal",
     refused:
-      "health_checks max_requests_per_connection circuit_breakers http_protocol_options http2_protocol_options outlier_detection ring_hash_lb_config least_request_lb_config maglev_lb_config round_robin_lb_config transport_socket common_http_protocol_options upstream_connection_options typed_extension_protocol_options",
-    only: { type: [0, 3], lb_policy: [0, 1] },
+      "health_checks max_requests_per_connection http_protocol_options http2_protocol_options outlier_detection maglev_lb_config transport_socket common_http_protocol_options upstream_connection_options typed_extension_protocol_options",
+    only: { type: [0, 3], lb_policy: [0, 1, 2] },
   },
+  [`${CLUSTER}CircuitBreakers`]: { supported: "thresholds", refused: "per_host_thresholds" },
+  [`${CLUSTER}CircuitBreakers.Thresholds`]: {
+    supported: "priority max_connections max_pending_requests max_requests max_retries retry_budget",
+    harmless: "track_remaining max_connection_pools",
+  },
+  [`${CLUSTER}CircuitBreakers.Thresholds.RetryBudget`]: { supported: "budget_percent min_retry_concurrency" },
+  [`${CLUSTER}Cluster.CommonLbConfig`]: {
+    supported: "healthy_panic_threshold",
+    // There is one locality, and its endpoints are told of at once.
+    harmless: "zone_aware_lb_config update_merge_window close_connections_on_host_set_change",
+    refused: "locality_weighted_lb_config ignore_new_hosts_until_first_hc",
+  },
+  [`${CLUSTER}Cluster.RoundRobinLbConfig`]: { supported: "slow_start_config" },
+  [`${CLUSTER}Cluster.LeastRequestLbConfig`]: {
+    supported: "choice_count slow_start_config",
+    refused: "active_request_bias",
+  },
+  [`${CLUSTER}Cluster.RingHashLbConfig`]: {
+    supported: "minimum_ring_size hash_function maximum_ring_size",
+    only: { hash_function: [0] },
+  },
+  [`${CLUSTER}Cluster.SlowStartConfig`]: { supported: "slow_start_window aggression min_weight_percent" },
+  [`${CORE}RuntimeDouble`]: { supported: "default_value", harmless: "runtime_key" },
+  "envoy.type.v3.Percent": { supported: "value" },
   [`${CLUSTER}Cluster.EdsClusterConfig`]: { supported: "eds_config service_name" },
   [`${ENDPOINT}ClusterLoadAssignment`]: {
     supported: "cluster_name endpoints",
@@ -187,11 +229,15 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
     only: { priority: [0] },
   },
   [`${ENDPOINT}LbEndpoint`]: {
-    supported: "endpoint health_status",
+    supported: "endpoint health_status load_balancing_weight",
     harmless: "metadata",
-    refused: "endpoint_name load_balancing_weight",
+    refused: "endpoint_name",
   },
-  [`${ENDPOINT}Endpoint`]: { supported: "address", harmless: "hostname health_check_config" },
+  [`${ENDPOINT}Endpoint`]: {
+    supported: "address",
+    harmless: "hostname health_check_config",
+    refused: "additional_addresses",
+  },
   // The bootstrap.
   [`${BOOTSTRAP}Bootstrap`]: {
     supported: "node static_resources dynamic_resources cluster_manager admin",

@@ -6,7 +6,12 @@ export { create, fromBinary, fromJson, toBinary, toJson } from "@bufbuild/protob
 export type { Any, Duration } from "@bufbuild/protobuf/wkt";
 export type { Bootstrap } from "./gen/envoy/config/bootstrap/v3/bootstrap_pb.ts";
 export { BootstrapSchema } from "./gen/envoy/config/bootstrap/v3/bootstrap_pb.ts";
-export type { CircuitBreakers, Cluster, OutlierDetection } from "./gen/envoy/config/cluster/v3/cluster_pb.ts";
+export type {
+  CircuitBreakers,
+  Cluster,
+  Cluster_SlowStartConfig as SlowStartConfig,
+  OutlierDetection,
+} from "./gen/envoy/config/cluster/v3/cluster_pb.ts";
 export {
   CircuitBreakersSchema,
   Cluster_DiscoveryType,
@@ -84,6 +89,7 @@ export {
   HttpConnectionManagerSchema,
 } from "./gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
 export { HeaderMutationSchema } from "./gen/envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation_pb.ts";
+export { PreviousHostsPredicateSchema } from "./gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.ts";
 export type { HttpProtocolOptions } from "./gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts";
 export { HttpProtocolOptionsSchema } from "./gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts";
 export type { StringMatcher } from "./gen/envoy/type/matcher/v3/matcher_pb.ts";

@@ -5,9 +5,10 @@ import { type Test, test } from "tap";
 import { createCertificate } from "../../src/embedded/server/certificate.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { silentLogger } from "../../src/lib/log.ts";
+import { DEFAULT_CLUSTER_OPTIONS } from "../../src/proxy/clusteroptions.ts";
 import { Core } from "../../src/proxy/core.ts";
 import { Listener } from "../../src/proxy/listener.ts";
-import { Cluster, DEFAULT_CLUSTER_OPTIONS } from "../../src/proxy/pool.ts";
+import { Cluster } from "../../src/proxy/pool.ts";
 import { StreamWire } from "../../src/proxy/streamwire.ts";
 import { PATH } from "../../src/proxy/table.ts";
 import { ACCEPTED, type Accepted, BAD_ANSWERS, REFUSED, RELAYED } from "./framing.cases.ts";
@@ -227,6 +228,7 @@ async function startTlsProxy(t: Test, originPort: number): Promise<number> {
     isCaseIgnored: false,
     headers: [],
     split: { targets: [target], bounds: Float64Array.of(1), total: 1, sticky: null },
+    retry: null,
     timeoutMs: 0,
     idleTimeoutMs: 0,
     mirrors: [],

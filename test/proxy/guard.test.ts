@@ -1,15 +1,18 @@
 // Bounds, balance by load, and what a bug inside a callback does: one connection, never the process.
+import { connect, type Socket } from "node:net";
 import { type Test, test } from "tap";
 import { systemClock } from "../../src/lib/clock.ts";
 import { createLogger } from "../../src/lib/log.ts";
+import { type ClusterOptions, DEFAULT_CLUSTER_OPTIONS } from "../../src/proxy/clusteroptions.ts";
 import { Core, type Limits } from "../../src/proxy/core.ts";
 import { Listener } from "../../src/proxy/listener.ts";
-import { Cluster, type ClusterOptions, DEFAULT_CLUSTER_OPTIONS } from "../../src/proxy/pool.ts";
+import { Cluster } from "../../src/proxy/pool.ts";
 import { snapshotStats } from "../../src/proxy/stats.ts";
 import { PATH } from "../../src/proxy/table.ts";
-import { eventually, recordingOrigin, talk } from "./support.ts";
+import { eventually, rawOrigin, recordingOrigin, scripted, talk } from "./support.ts";
 
 const ANSWERED = { until: /\r\n\r\n[\s\S]+$/ };
+const OK = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
 interface Bench {
@@ -46,6 +49,7 @@ async function startCore(
     isCaseIgnored: false,
     headers: [],
     split: { targets: [target], bounds: Float64Array.of(1), total: 1, sticky: null },
+    retry: null,
     timeoutMs: 0,
     idleTimeoutMs: 0,
     mirrors: [],
@@ -77,20 +81,80 @@ test("guard: a bug on one connection resets that one, is counted and logged, and
   t.equal(cluster.active, 0);
 });
 
-test("guard: requests and connections above a cluster's bounds get 503", async (t) => {
-  let answers: (() => void)[] = [];
+test("guard: requests above a cluster's bound get 503", async (t) => {
+  const answers: (() => void)[] = [];
   const origin = await recordingOrigin(t, (_seen, response) => answers.push(() => response.end("late")));
-  for (const bound of [{ maxRequests: 2 }, { maxConnections: 2 }]) {
-    answers = [];
-    const { core, cluster, port } = await startCore(t, [origin.port], bound);
-    const waiting = [talk(port, GET, ANSWERED), talk(port, GET, ANSWERED)];
-    await eventually(() => answers.length === 2, "two requests wait");
-    t.match((await talk(port, GET, ANSWERED)).text, /^HTTP\/1\.1 503 [\s\S]*limit reached\n$/);
-    for (const answer of answers) answer();
-    for (const conversation of waiting) t.match((await conversation).text, /^HTTP\/1\.1 200 /);
-    t.equal(snapshotStats(core.stats)[0]?.values.get("overflow"), 1);
-    t.equal(cluster.active, 0);
-  }
+  const { core, cluster, port } = await startCore(t, [origin.port], { maxRequests: 2 });
+  const waiting = [talk(port, GET, ANSWERED), talk(port, GET, ANSWERED)];
+  await eventually(() => answers.length === 2, "two requests wait");
+  t.match((await talk(port, GET, ANSWERED)).text, /^HTTP\/1\.1 503 [\s\S]*limit reached\n$/);
+  for (const answer of answers) answer();
+  for (const conversation of waiting) t.match((await conversation).text, /^HTTP\/1\.1 200 /);
+  t.equal(snapshotStats(core.stats)[0]?.values.get("overflow"), 1);
+  t.equal(cluster.active, 0);
+});
+
+test("guard: above the bound on connections requests wait for one, above the bound on those they get 503", async (t) => {
+  const answers: (() => void)[] = [];
+  const origin = await recordingOrigin(t, (_seen, response) => answers.push(() => response.end("late")));
+  const { core, cluster, port } = await startCore(t, [origin.port], { maxConnections: 1, maxPending: 1 });
+  const first = talk(port, GET, ANSWERED);
+  await eventually(() => answers.length === 1, "the first is on its connection");
+  const second = talk(port, GET, ANSWERED);
+  await eventually(() => cluster.waiting === 1, "the second waits");
+  t.equal(cluster.pending, 1);
+  t.match((await talk(port, GET, ANSWERED)).text, /^HTTP\/1\.1 503 [\s\S]*limit reached\n$/);
+  answers[0]?.();
+  t.match((await first).text, /^HTTP\/1\.1 200 /);
+  await eventually(() => answers.length === 2, "the second got the connection");
+  t.equal(origin.seen[0]?.peerPort, origin.seen[1]?.peerPort);
+  answers[1]?.();
+  t.match((await second).text, /^HTTP\/1\.1 200 /);
+  t.strictSame([cluster.waiting, cluster.pending, cluster.active, cluster.connections], [0, 0, 0, 1]);
+  t.equal(snapshotStats(core.stats)[0]?.values.get("overflow"), 1);
+});
+
+test("guard: a request that waits gets a connection of its own when the one it waits for breaks, and goes elsewhere when its endpoint goes", async (t) => {
+  const sockets: Socket[] = [];
+  const broken = await rawOrigin(t, (socket) => {
+    sockets.push(socket);
+    if (sockets.length > 1) scripted([OK])(socket);
+  });
+  const { cluster, port } = await startCore(t, [broken.port], { maxConnections: 1 });
+  const first = talk(port, GET, ANSWERED);
+  await eventually(() => sockets.length === 1, "the first is on its connection");
+  const second = talk(port, GET, ANSWERED);
+  await eventually(() => cluster.waiting === 1, "the second waits");
+  sockets[0]?.resetAndDestroy();
+  t.match((await first).text, /^HTTP\/1\.1 502 /);
+  t.match((await second).text, /^HTTP\/1\.1 200 /);
+
+  const holding = await recordingOrigin(t, () => undefined);
+  const other = await recordingOrigin(t);
+  cluster.update([{ address: "127.0.0.1", port: holding.port, isHealthy: true }]);
+  void talk(port, GET, ANSWERED);
+  await eventually(() => holding.seen.length === 1, "the only connection is in use");
+  const moved = talk(port, GET, ANSWERED);
+  await eventually(() => cluster.waiting === 1, "a request waits");
+  cluster.update([{ address: "127.0.0.1", port: other.port, isHealthy: true }]);
+  t.match((await moved).text, /^HTTP\/1\.1 200 /);
+  t.equal(cluster.waiting, 0);
+});
+
+test("guard: a client that goes while its request waits leaves nothing behind", async (t) => {
+  const answers: (() => void)[] = [];
+  const origin = await recordingOrigin(t, (_seen, response) => answers.push(() => response.end("late")));
+  const { cluster, port } = await startCore(t, [origin.port], { maxConnections: 1 });
+  const first = talk(port, GET, ANSWERED);
+  await eventually(() => answers.length === 1, "the first is on its connection");
+  const impatient = connect(port, "127.0.0.1", () => impatient.write(GET));
+  await eventually(() => cluster.waiting === 1, "the second waits");
+  impatient.destroy();
+  await eventually(() => cluster.waiting === 0, "nobody waits");
+  answers[0]?.();
+  await first;
+  t.strictSame([cluster.pending, cluster.active], [0, 0]);
+  t.equal(origin.seen.length, 1);
 });
 
 test("guard: client connections above the listener's bound are closed at once", async (t) => {
@@ -103,12 +167,12 @@ test("guard: client connections above the listener's bound are closed at once", 
 });
 
 test("guard: least request prefers the endpoint with fewer requests in progress", async (t) => {
-  const { cluster } = await startCore(t, [1, 2], { policy: "leastRequest" });
+  const { cluster } = await startCore(t, [1, 2], { balancer: { kind: "leastRequest", choices: 2 } });
   const [busy, free] = cluster.endpoints;
   if (busy === undefined || free === undefined) throw new Error("two endpoints");
   busy.active = 10;
   let toFree = 0;
-  for (let turn = 0; turn < 1_000; turn++) if (cluster.pick(null) === free) toFree += 1;
+  for (let turn = 0; turn < 1_000; turn++) if (cluster.pick() === free) toFree += 1;
   t.ok(toFree > 650 && toFree < 850, `of two random choices one is the free one in 3 of 4 cases: ${toFree}`);
 });
 
@@ -120,7 +184,7 @@ test("guard: endpoints that are unhealthy get nothing, and one that is gone fini
     }),
     await recordingOrigin(t, (_seen, response) => response.end("two")),
   ];
-  const { cluster, port } = await startCore(t, [one.port]);
+  const { cluster, port } = await startCore(t, [one.port], { panicPercent: 0 });
   const slow = talk(port, GET, ANSWERED);
   await eventually(() => answer !== undefined, "a request is on the first");
   cluster.update([

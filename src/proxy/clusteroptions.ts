@@ -1,0 +1,67 @@
+// What a cluster's configuration says, compiled: how an endpoint is chosen, how much may be under way, what takes an endpoint out.
+
+/** How an endpoint is chosen. */
+export type BalancerOptions =
+  | { readonly kind: "roundRobin" }
+  /** The one with the fewest requests of `choices` that are drawn. */
+  | { readonly kind: "leastRequest"; readonly choices: number }
+  /** Consistent: by the hash that the route computes, on a ring of at least `minimumSize` points. */
+  | { readonly kind: "ringHash"; readonly minimumSize: number; readonly maximumSize: number };
+
+/** New endpoints, and those that come back, get their share bit by bit. */
+export interface SlowStart {
+  readonly windowMs: number;
+  /** 1: in proportion to time; above 1: more at the begin. */
+  readonly aggression: number;
+  /** Least part of the full share, 0 to 1. */
+  readonly minimum: number;
+}
+
+/** Retries in progress: at most `percent` of the requests in progress, but always `minimum`. */
+export interface RetryBudget {
+  readonly percent: number;
+  readonly minimum: number;
+}
+
+export interface ClusterOptions {
+  readonly balancer: BalancerOptions;
+  readonly slowStart: SlowStart | null;
+  /** Below this percentage of usable endpoints all of them get requests. */
+  readonly panicPercent: number;
+  readonly connectTimeoutMs: number;
+  /** Connections to all endpoints together; an endpoint without any may always have one. */
+  readonly maxConnections: number;
+  /** Requests that wait for a connection. */
+  readonly maxPending: number;
+  /** Requests in progress on all endpoints together. */
+  readonly maxRequests: number;
+  /** Retries in progress; a budget goes before. */
+  readonly maxRetries: number;
+  readonly retryBudget: RetryBudget | null;
+  /** Bytes of one request that may wait when the cluster is a mirror, or be kept for a second try. */
+  readonly bufferBytes: number;
+}
+
+/** Envoy's defaults. */
+export const DEFAULT_CLUSTER_OPTIONS: ClusterOptions = {
+  balancer: { kind: "roundRobin" },
+  slowStart: null,
+  panicPercent: 50,
+  connectTimeoutMs: 5_000,
+  maxConnections: 1_024,
+  maxPending: 1_024,
+  maxRequests: 1_024,
+  maxRetries: 3,
+  retryBudget: null,
+  bufferBytes: 1024 * 1024,
+};
+
+export interface EndpointAddress {
+  /** IP address. */
+  readonly address: string;
+  readonly port: number;
+  /** What the configuration says of its health. */
+  readonly isHealthy: boolean;
+  /** Its share against others; default 1. */
+  readonly weight?: number;
+}

@@ -1,0 +1,147 @@
+// [hot] One address of a cluster: its idle connections (newest first), the requests that wait for one, its health, its counts. It lives as
+// long as configurations name it, through every change of its cluster.
+import type { Cluster } from "./pool.ts";
+import type { UpstreamConnection } from "./upstream.ts";
+
+/** A request that waits for a connection to one endpoint. */
+export interface Waiter {
+  /** A pooled connection is free. */
+  onFree(connection: UpstreamConnection): void;
+  /** A connection may be made now. */
+  onRoom(): void;
+  /** The endpoint is gone: another one is needed. */
+  onEndpointGone(): void;
+}
+
+/** See the head of this file. */
+export class Endpoint {
+  readonly cluster: Cluster;
+  readonly address: string;
+  readonly port: number;
+  /** `address:port`: its identity. */
+  readonly key: string;
+  weight = 1;
+  /** Share in slow start, 0 to 1. */
+  warmth = 1;
+  /** When it last came into use, coarse epoch milliseconds; long ago: it is warm. */
+  freshAtMs = Number.NEGATIVE_INFINITY;
+  /** What smooth weighted round robin owes it. */
+  credit = 0;
+  isRemoved = false;
+  /** What its configuration says. */
+  isConfiguredHealthy = true;
+  /** An active health check fails, or has not answered yet. */
+  isCheckFailed = false;
+  /** Taken out by outlier detection. */
+  isEjected = false;
+  /** Requests in progress. */
+  active = 0;
+  /** Open and opening connections. */
+  connections = 0;
+  connectionsTotal = 0;
+  connectionsFailed = 0;
+  requests = 0;
+  successes = 0;
+  errors = 0;
+  timeouts = 0;
+  /** Points on a ring, computed once. */
+  points: Uint32Array = new Uint32Array(0);
+  readonly #idle: UpstreamConnection[] = [];
+  readonly #waiting: Waiter[] = [];
+
+  constructor(cluster: Cluster, address: string, port: number) {
+    this.cluster = cluster;
+    this.address = address;
+    this.port = port;
+    this.key = address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+  }
+
+  /** True when nothing speaks against a request. */
+  get isUsable(): boolean {
+    return this.isConfiguredHealthy && !this.isCheckFailed && !this.isEjected;
+  }
+
+  get idleCount(): number {
+    return this.#idle.length;
+  }
+
+  get waitingCount(): number {
+    return this.#waiting.length;
+  }
+
+  /** The connection that was used last, or null. */
+  takeIdle(): UpstreamConnection | null {
+    return this.#idle.pop() ?? null;
+  }
+
+  /** Serves a waiting request, or keeps the connection. */
+  giveIdle(connection: UpstreamConnection): void {
+    if (this.#waiting.length > 0) this.#waiting.shift()?.onFree(connection);
+    else this.#idle.push(connection);
+  }
+
+  /** Forgets an idle connection that closed. */
+  dropIdle(connection: UpstreamConnection): void {
+    const at = this.#idle.lastIndexOf(connection);
+    if (at !== -1) this.#idle.splice(at, 1);
+  }
+
+  closeIdle(): void {
+    for (const connection of this.#idle.splice(0)) connection.close();
+  }
+
+  wait(waiter: Waiter): void {
+    this.#waiting.push(waiter);
+  }
+
+  stopWaiting(waiter: Waiter): void {
+    const at = this.#waiting.indexOf(waiter);
+    if (at !== -1) this.#waiting.splice(at, 1);
+  }
+
+  /** The request that waits longest makes a connection. */
+  serveWaiting(): void {
+    this.#waiting.shift()?.onRoom();
+  }
+
+  // What came of tries.
+
+  onAnswer(status: number): void {
+    if (status >= 500) this.errors += 1;
+    else this.successes += 1;
+  }
+
+  onConnectFailed(): void {
+    this.connectionsFailed += 1;
+    this.errors += 1;
+  }
+
+  /** A connection lost, or an answer malformed. */
+  onReset(): void {
+    this.errors += 1;
+  }
+
+  onTimedOut(): void {
+    this.timeouts += 1;
+    this.errors += 1;
+  }
+
+  onOpened(): void {
+    this.connections += 1;
+    this.connectionsTotal += 1;
+    this.cluster.connections += 1;
+  }
+
+  onClosed(): void {
+    this.connections -= 1;
+    this.cluster.connections -= 1;
+    if (this.cluster.waiting > 0) this.cluster.serveWaiting(this);
+  }
+
+  /** Configuration names it no more: what it has ends, what waits goes elsewhere. */
+  remove(): void {
+    this.isRemoved = true;
+    this.closeIdle();
+    for (const waiter of this.#waiting.splice(0)) waiter.onEndpointGone();
+  }
+}
