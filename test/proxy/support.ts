@@ -18,6 +18,8 @@ export interface ProxyOptions {
   /** Replaces the one virtual host `*`. */
   readonly virtualHosts?: readonly Json[];
   readonly connectTimeout?: string;
+  /** Further fields of every cluster. */
+  readonly clusterFields?: Readonly<Record<string, Json>>;
   readonly limits?: Partial<Limits>;
   readonly hcm?: Readonly<Record<string, Json>>;
   readonly hasAdmin?: boolean;
@@ -51,6 +53,7 @@ export function bootstrapOf(options: ProxyOptions): Json {
         name,
         type: "STATIC",
         connect_timeout: options.connectTimeout ?? "1s",
+        ...options.clusterFields,
         load_assignment: {
           cluster_name: name,
           endpoints: [
