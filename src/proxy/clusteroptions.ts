@@ -1,4 +1,5 @@
 // What a cluster's configuration says, compiled: how an endpoint is chosen, how much may be under way, what takes an endpoint out.
+import type { OutlierOptions } from "./outlier.ts";
 
 /** How an endpoint is chosen. */
 export type BalancerOptions =
@@ -38,6 +39,7 @@ export interface ClusterOptions {
   /** Retries in progress; a budget goes before. */
   readonly maxRetries: number;
   readonly retryBudget: RetryBudget | null;
+  readonly outlier: OutlierOptions | null;
   /** Bytes of one request that may wait when the cluster is a mirror, or be kept for a second try. */
   readonly bufferBytes: number;
 }
@@ -53,6 +55,7 @@ export const DEFAULT_CLUSTER_OPTIONS: ClusterOptions = {
   maxRequests: 1_024,
   maxRetries: 3,
   retryBudget: null,
+  outlier: null,
   bufferBytes: 1024 * 1024,
 };
 

@@ -8,6 +8,7 @@ import {
   type RetryBudget,
   type SlowStart,
 } from "./clusteroptions.ts";
+import { compileOutlier } from "./compileoutlier.ts";
 import type { Problems } from "./problems.ts";
 
 const DEFAULT_RING_SIZE = 1_024;
@@ -31,6 +32,7 @@ export function compileOptions(cluster: Cluster, problems: Problems): ClusterOpt
     panicPercent,
     connectTimeoutMs,
     bufferBytes: cluster.perConnectionBufferLimitBytes ?? defaults.bufferBytes,
+    outlier: compileOutlier(cluster.outlierDetection, problems),
     ...compileBounds(cluster.circuitBreakers, problems),
   };
 }

@@ -128,7 +128,7 @@ export class Configuration {
   close(): void {
     this.#isClosed = true;
     for (const listener of [...this.#listeners.values(), ...this.#leaving]) listener.close();
-    for (const cluster of this.#core.clusters.values()) cluster.update([]);
+    for (const cluster of this.#core.clusters.values()) cluster.close();
   }
 
   #compile(update: XdsUpdate): Compiled {
@@ -253,7 +253,7 @@ export class Configuration {
     for (const [name, cluster] of clusters) {
       if (wanted.has(name)) continue;
       clusters.delete(name);
-      cluster.update([]);
+      cluster.close();
     }
   }
 

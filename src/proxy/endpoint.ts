@@ -1,5 +1,6 @@
 // [hot] One address of a cluster: its idle connections (newest first), the requests that wait for one, its health, its counts. It lives as
 // long as configurations name it, through every change of its cluster.
+import type { OutlierRecord } from "./outlier.ts";
 import type { Cluster } from "./pool.ts";
 import type { UpstreamConnection } from "./upstream.ts";
 
@@ -44,6 +45,8 @@ export class Endpoint {
   successes = 0;
   errors = 0;
   timeouts = 0;
+  /** For outlier detection; null: its cluster has none. */
+  record: OutlierRecord | null = null;
   /** Points on a ring, computed once. */
   points: Uint32Array = new Uint32Array(0);
   readonly #idle: UpstreamConnection[] = [];
@@ -109,21 +112,25 @@ export class Endpoint {
   onAnswer(status: number): void {
     if (status >= 500) this.errors += 1;
     else this.successes += 1;
+    if (this.record !== null) this.record.onAnswer(status);
   }
 
   onConnectFailed(): void {
     this.connectionsFailed += 1;
     this.errors += 1;
+    this.record?.onLocalFailure(503);
   }
 
   /** A connection lost, or an answer malformed. */
   onReset(): void {
     this.errors += 1;
+    this.record?.onLocalFailure(503);
   }
 
   onTimedOut(): void {
     this.timeouts += 1;
     this.errors += 1;
+    this.record?.onLocalFailure(504);
   }
 
   onOpened(): void {

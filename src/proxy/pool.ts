@@ -4,6 +4,7 @@ import { type Balancer, createBalancer, NO_HASH, warmthOf } from "./balancer.ts"
 import type { ClusterOptions, EndpointAddress } from "./clusteroptions.ts";
 import type { Core } from "./core.ts";
 import { Endpoint } from "./endpoint.ts";
+import { OutlierDetector } from "./outlier.ts";
 import { UpstreamConnection } from "./upstream.ts";
 
 /** Choices made for a further try before the endpoints are gone through one by one. */
@@ -34,6 +35,7 @@ export class Cluster {
   #warmedAtMs = 0;
   #applied: readonly EndpointAddress[] = [];
   #balancer: Balancer;
+  #detector: OutlierDetector | null = null;
   readonly #core: Core;
 
   constructor(core: Core, name: string, options: ClusterOptions) {
@@ -41,10 +43,15 @@ export class Cluster {
     this.name = name;
     this.#options = options;
     this.#balancer = createBalancer(options.balancer, core.dice);
+    this.#configureDetector();
   }
 
   get options(): ClusterOptions {
     return this.#options;
+  }
+
+  get detector(): OutlierDetector | null {
+    return this.#detector;
   }
 
   get endpoints(): readonly Endpoint[] {
@@ -63,7 +70,15 @@ export class Cluster {
     this.#options = options;
     if (JSON.stringify(options.balancer) !== JSON.stringify(before.balancer))
       this.#balancer = createBalancer(options.balancer, this.#core.dice);
+    this.#configureDetector();
     this.refresh();
+  }
+
+  /** No configuration names it any more: what is under way finishes. */
+  close(): void {
+    this.#detector?.close();
+    this.#detector = null;
+    this.update([]);
   }
 
   /** Takes the endpoints that are in force from now on. */
@@ -163,7 +178,20 @@ export class Cluster {
   #create(address: string, port: number): Endpoint {
     const endpoint = new Endpoint(this, address, port);
     endpoint.freshAtMs = this.#core.deadlines.nowMs;
+    this.#detector?.watch(endpoint);
     return endpoint;
+  }
+
+  #configureDetector(): void {
+    const { outlier } = this.#options;
+    if (outlier === null) {
+      this.#detector?.close();
+      this.#detector = null;
+      return;
+    }
+    if (this.#detector === null) this.#detector = new OutlierDetector(this.#core, this, outlier);
+    this.#detector.options = outlier;
+    for (const endpoint of this.#endpoints) this.#detector.watch(endpoint);
   }
 
   /** Slow start: shares follow the time, as coarse as deadlines are. */

@@ -187,12 +187,16 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
   "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate": { supported: "" },
   [`${CLUSTER}Cluster`]: {
     supported:
-      "name type eds_cluster_config connect_timeout lb_policy load_assignment lrs_server per_connection_buffer_limit_bytes circuit_breakers common_lb_config ring_hash_lb_config least_request_lb_config round_robin_lb_config",
+      "name type eds_cluster_config connect_timeout lb_policy load_assignment lrs_server per_connection_buffer_limit_bytes circuit_breakers common_lb_config ring_hash_lb_config least_request_lb_config round_robin_lb_config outlier_detection",
     harmless:
       "metadata alt_stat_name wait_for_warm_on_init cleanup_interval dns_refresh_rate dns_lookup_family respect_dns_ttl close_connections_on_host_health_failure ignore_health_on_host_removal",
     refused:
-      "health_checks max_requests_per_connection http_protocol_options http2_protocol_options outlier_detection maglev_lb_config transport_socket common_http_protocol_options upstream_connection_options typed_extension_protocol_options",
+      "health_checks max_requests_per_connection http_protocol_options http2_protocol_options maglev_lb_config transport_socket common_http_protocol_options upstream_connection_options typed_extension_protocol_options",
     only: { type: [0, 3], lb_policy: [0, 1, 2] },
+  },
+  [`${CLUSTER}OutlierDetection`]: {
+    supported:
+      "consecutive_5xx interval base_ejection_time max_ejection_percent enforcing_consecutive_5xx enforcing_success_rate success_rate_minimum_hosts success_rate_request_volume success_rate_stdev_factor consecutive_gateway_failure enforcing_consecutive_gateway_failure split_external_local_origin_errors consecutive_local_origin_failure enforcing_consecutive_local_origin_failure enforcing_local_origin_success_rate failure_percentage_threshold enforcing_failure_percentage enforcing_failure_percentage_local_origin failure_percentage_minimum_hosts failure_percentage_request_volume max_ejection_time max_ejection_time_jitter successful_active_health_check_uneject_host always_eject_one_host",
   },
   [`${CLUSTER}CircuitBreakers`]: { supported: "thresholds", refused: "per_host_thresholds" },
   [`${CLUSTER}CircuitBreakers.Thresholds`]: {
