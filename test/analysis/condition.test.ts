@@ -96,6 +96,21 @@ test("condition: errors tell how to mend what people meet most", async (t) => {
   );
 });
 
+test("condition: what every object inherits is nothing to a condition", async (t) => {
+  t.match(conditionProblem("constructor(1)"), /^unknown name constructor/);
+  t.match(conditionProblem("1 | toString()"), /^unknown name toString/);
+  t.match(conditionProblem("all([1], #constructor)"), /^unknown pointer #constructor/);
+  t.match(conditionProblem('date("2026-11-22").constructor()'), /has no method constructor/);
+  t.match(conditionProblem("$env.constructor == nil"), /^unknown name constructor/);
+  t.equal(phaseOf({ success: "result.constructor == nil", result: { a: 1 } }), "Successful");
+  t.equal(phaseOf({ success: "let __proto__ = result; __proto__.a == 1", result: { a: 1 } }), "Successful");
+  t.match(outcomeOf({ success: 'duration("1constructor") > result', result: 1 }), { phase: "Error" });
+  t.match(outcomeOf({ success: 'duration(result.d) > duration("1s")', result: { d: "1valueOf" } }), {
+    phase: "Error",
+    message: /unknown unit "valueOf" in duration "1valueOf"/,
+  });
+});
+
 test("condition: now() is the time of the measurement", async (t) => {
   t.equal(phaseOf({ success: "now().Unix() == 1795339800", result: 1 }), "Successful");
   t.equal(

@@ -1,5 +1,7 @@
 // How the arguments of a call fit a signature, and what a function is that is named but not called.
+
 import { BUILTINS } from "./builtins/table.ts";
+import { own } from "./own.ts";
 import {
   goName,
   isAssignable,
@@ -43,7 +45,7 @@ export function argumentProblem(
 
 /** A builtin that is named but not called has a type, and nil for its value. */
 export function builtinAsValue(name: string): Type {
-  const rule = BUILTINS[name]?.rule;
+  const rule = own(BUILTINS, name)?.rule;
   const overloads = rule !== undefined && "overloads" in rule ? rule.overloads : [];
   return { kind: "function", signature: { name, overloads } };
 }

@@ -1,14 +1,16 @@
 // The type check: static errors win over short circuits, so it runs before anything is evaluated, against the type of the
 // measurement at hand. Besides errors it finds the types that the optimizer asks for, and integer literals that stand for floats.
+
 import { checkSliced, memberType } from "./access.ts";
 import type { BuiltinNode, Node } from "./ast.ts";
 import { BUILTINS } from "./builtins/table.ts";
 import { type ArgumentProblem, argumentProblem, builtinAsValue } from "./calls.ts";
-import { CLOSURES, type Closure } from "./closures.ts";
+import { CLOSURES, type Closure, type ClosureScope, pointerType } from "./closures.ts";
 import type { Locations } from "./cursor.ts";
 import { fail, locate, located } from "./error.ts";
 import { BUILTIN_NAMES } from "./names.ts";
 import { binaryType, operandName, unaryType } from "./operators.ts";
+import { own } from "./own.ts";
 import type { Parsed } from "./parser.ts";
 import type { Patterns } from "./pattern.ts";
 import {
@@ -41,10 +43,8 @@ export interface Checked {
 
 interface Scope {
   readonly variables: readonly { readonly name: string; readonly type: Type }[];
-  /** Innermost closure: the collection's type and the names that `#name` may take. */
-  readonly closure:
-    | { readonly collection: Type; readonly pointers: Readonly<Record<string, Type>> }
-    | undefined;
+  /** The innermost closure. */
+  readonly closure: ClosureScope | undefined;
 }
 
 /** Types of every node; throws ConditionError. `environment`: names that the condition may use. */
@@ -118,7 +118,7 @@ class Checker {
       case "builtin":
         return this.#builtin(node, scope);
       case "pointer":
-        return pointerType(node.name, scope);
+        return pointerType(node.name, scope.closure);
       case "let":
         return this.#let(node, scope);
       case "sequence":
@@ -231,9 +231,9 @@ class Checker {
   }
 
   #builtin(node: BuiltinNode, scope: Scope): Type {
-    const closure = CLOSURES[node.name];
+    const closure = own(CLOSURES, node.name);
     if (closure !== undefined) return this.#closure(node, closure, scope);
-    const { rule } = BUILTINS[node.name] ?? fail(`unknown builtin ${node.name}`);
+    const { rule } = own(BUILTINS, node.name) ?? fail(`unknown builtin ${node.name}`);
     if ("overloads" in rule) return this.#overload(rule, node.args, scope);
     return rule.validate(node.args.map((arg) => this.visit(arg, scope)));
   }
@@ -293,10 +293,3 @@ class Checker {
 }
 
 const kindName = (type: Type): string => (type.kind === "named" ? type.go : type.kind);
-
-function pointerType(name: string, scope: Scope): Type {
-  if (scope.closure === undefined) return fail("cannot use pointer accessor outside predicate");
-  const { collection, pointers } = scope.closure;
-  if (name === "") return collection.kind === "array" ? collection.element : UNKNOWN;
-  return pointers[name] ?? fail(`unknown pointer #${name}`);
-}

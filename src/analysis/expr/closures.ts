@@ -5,6 +5,7 @@ import { ENTRY_STEPS } from "./builtins/maps.ts";
 import { fail } from "./error.ts";
 import type { Meter } from "./meter.ts";
 import { arithmetic } from "./operators.ts";
+import { own } from "./own.ts";
 import { BOOL, GROUPS, INT, listOf, type Type, UNKNOWN } from "./types.ts";
 import { asBool, entriesOf, GenericMap, goType, hashKey, isListValue, type Value } from "./values.ts";
 
@@ -224,4 +225,18 @@ export function elementsOf(value: Value, meter: Meter): Elements {
   if (entries !== undefined)
     return { length: entries.length, at: () => fail("reflect: call of reflect.Value.Index on map Value") };
   return fail(`reflect: call of reflect.Value.Len on ${value === null ? "zero" : goType(value)} Value`);
+}
+
+/** What `#` and `#name` stand for inside a closure: the collection's type, and the names beside the element. */
+export interface ClosureScope {
+  readonly collection: Type;
+  readonly pointers: Readonly<Record<string, Type>>;
+}
+
+/** The type of `#` or `#name`. */
+export function pointerType(name: string, closure: ClosureScope | undefined): Type {
+  if (closure === undefined) return fail("cannot use pointer accessor outside predicate");
+  const { collection, pointers } = closure;
+  if (name === "") return collection.kind === "array" ? collection.element : UNKNOWN;
+  return own(pointers, name) ?? fail(`unknown pointer #${name}`);
 }

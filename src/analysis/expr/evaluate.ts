@@ -1,4 +1,5 @@
 // Runs an optimized tree. Bounds (meter.ts) see to it that no condition can hold the controller.
+
 import { fetch, slice } from "./access.ts";
 import type { BuiltinNode, Node } from "./ast.ts";
 import type { RunContext } from "./builtins/builtin.ts";
@@ -9,11 +10,11 @@ import { equal, isIn, isInKeys } from "./equality.ts";
 import { fail, located } from "./error.ts";
 import { MEMORY_BUDGET, type Meter } from "./meter.ts";
 import { arithmetic, compare, negate } from "./operators.ts";
-import type { Patterns } from "./pattern.ts";
-import { byteLength, bytesToText } from "./text.ts";
+import { own } from "./own.ts";
+import { matchedText, type Patterns } from "./pattern.ts";
+import { byteLength } from "./text.ts";
 import {
   asBool,
-  assertion,
   asText,
   BYTES_TYPE,
   GoList,
@@ -247,9 +248,9 @@ class Evaluator {
   }
 
   #builtin(node: BuiltinNode, scope: Scope): Value {
-    const closure = CLOSURES[node.name];
+    const closure = own(CLOSURES, node.name);
     if (closure !== undefined) return this.#overElements(node, closure, scope);
-    const builtin = BUILTINS[node.name] ?? fail(`unknown builtin ${node.name}`);
+    const builtin = own(BUILTINS, node.name) ?? fail(`unknown builtin ${node.name}`);
     const args = node.args.map((arg) => this.value(arg, scope));
     const value = builtin.run(args, this.#context);
     if (builtin.grows === true)
@@ -278,13 +279,6 @@ class Evaluator {
       threshold: node.threshold,
     });
   }
-}
-
-/** Text, or the bytes that `matches` takes too. */
-function matchedText(value: Value): string {
-  if (typeof value === "string") return value;
-  if (value instanceof GoList && value.goType === BYTES_TYPE) return bytesToText(value);
-  return fail(assertion(value, BYTES_TYPE));
 }
 
 function pointer(name: string, closure: ClosureScope | undefined): Value {

@@ -1,11 +1,13 @@
 // The operands of the grammar: literals, names, calls, closures, lists and maps, and the `.name`, `[index]` and `[from:to]` that
 // may follow one. What stands between operands is the parser's.
+
 import type { Node, UnaryOperator } from "./ast.ts";
 import { CLOSURES } from "./closures.ts";
 import type { Cursor } from "./cursor.ts";
 import { describeToken, isNameChar, type Token } from "./lexer.ts";
 import { numberNode } from "./literals.ts";
 import { BUILTIN_NAMES } from "./names.ts";
+import { own } from "./own.ts";
 
 const UNARY: Readonly<Record<string, number>> = { not: 50, "!": 50, "-": 90, "+": 90 };
 
@@ -85,7 +87,7 @@ export abstract class OperandParser {
   protected call(token: Token, first: readonly Node[], isBuiltin = false): Node {
     const { value: name, at } = token;
     const isOverridden = !isBuiltin && this.#overridden.has(name);
-    const closure = isOverridden ? undefined : CLOSURES[name];
+    const closure = isOverridden ? undefined : own(CLOSURES, name);
     if (closure !== undefined) return this.#closureCall(token, closure.shape, first);
     if (!isOverridden && BUILTIN_NAMES.has(name))
       return this.cursor.make({ kind: "builtin", name, args: this.#arguments(first) }, at);

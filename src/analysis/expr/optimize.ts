@@ -1,10 +1,12 @@
 // The reference's optimizer, as far as it shows in results: folding of literals and booleans, list literals as key sets, early
 // stops. It runs on a checked tree and asks the checker's types.
+
 import { type BuiltinNode, mapChildren, type Node } from "./ast.ts";
 import type { Checked } from "./check.ts";
 import type { Locations } from "./cursor.ts";
 import { fail, locate } from "./error.ts";
 import { arithmetic } from "./operators.ts";
+import { own } from "./own.ts";
 import type { Parsed } from "./parser.ts";
 import type { Type } from "./types.ts";
 
@@ -212,7 +214,7 @@ const COMBINED: Readonly<Record<string, readonly [operators: readonly string[], 
 function combinePredicates(node: Node): Node {
   if (node.kind !== "binary" || node.left.kind !== "builtin" || node.right.kind !== "builtin") return node;
   const { left, right, operator } = node;
-  const combined = COMBINED[left.name];
+  const combined = own(COMBINED, left.name);
   if (combined === undefined || !combined[0].includes(operator) || right.name !== left.name) return node;
   const [collection, p] = left.args;
   const [other, q] = right.args;

@@ -3,6 +3,8 @@
 import { compileRe2, type Re2Pattern } from "../../lib/re2.ts";
 import { fail } from "./error.ts";
 import type { Meter } from "./meter.ts";
+import { bytesToText } from "./text.ts";
+import { assertion, BYTES_TYPE, GoList, type Value } from "./values.ts";
 
 /** Matching costs instructions times characters; so many of these are one step. */
 const WORK_PER_STEP = 16;
@@ -82,4 +84,11 @@ function matchesLiteral(text: string, pattern: LiteralPattern): boolean {
   if (pattern.isAtStart && pattern.isAtEnd) return text === pattern.text;
   if (pattern.isAtStart) return text.startsWith(pattern.text);
   return pattern.isAtEnd ? text.endsWith(pattern.text) : text.includes(pattern.text);
+}
+
+/** Text, or the bytes that `matches` takes too. */
+export function matchedText(value: Value): string {
+  if (typeof value === "string") return value;
+  if (value instanceof GoList && value.goType === BYTES_TYPE) return bytesToText(value);
+  return fail(assertion(value, BYTES_TYPE));
 }

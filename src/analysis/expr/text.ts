@@ -1,7 +1,9 @@
 // Text as Go has it: UTF-8 bytes. Escapes of string literals, byte lengths and slices, order by code point, and Go's way of
 // printing values (%v).
+
 import { Buffer } from "node:buffer";
 import { fail } from "./error.ts";
+import { own } from "./own.ts";
 
 const SIMPLE: Readonly<Record<string, string>> = {
   a: "\x07",
@@ -46,7 +48,7 @@ function decodeEscapes(literal: string, ofCode: (code: number) => string): strin
       if (octal > "377") fail("unable to unescape string");
       return ofCode(Number.parseInt(octal, 8));
     }
-    return SIMPLE[simple] ?? fail("unable to unescape string");
+    return own(SIMPLE, simple) ?? fail("unable to unescape string");
   });
 }
 
@@ -117,7 +119,7 @@ const CASE_EXCEPTIONS: Readonly<Record<string, string>> = { ß: "ß", İ: "i" };
 export function mapCase(text: string, to: "upper" | "lower"): string {
   return Array.from(text)
     .map((char) => {
-      if (to === "lower" && CASE_EXCEPTIONS[char] !== undefined) return CASE_EXCEPTIONS[char];
+      if (to === "lower" && own(CASE_EXCEPTIONS, char) !== undefined) return CASE_EXCEPTIONS[char];
       const mapped = to === "upper" ? char.toUpperCase() : char.toLowerCase();
       return Array.from(mapped).length === 1 ? mapped : char;
     })

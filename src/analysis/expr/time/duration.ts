@@ -1,5 +1,7 @@
 // Durations as Go writes and reads them: "1h30m0s", "1.5h", "-2us".
+
 import { fail } from "../error.ts";
+import { own } from "../own.ts";
 import { quoteBytes } from "../text.ts";
 
 export const NANOSECOND = 1n;
@@ -59,7 +61,8 @@ export function parseDuration(text: string): bigint {
     if (digits.replace(/^0+/, "").length > 19) invalid();
     if (unitName === "") fail(`time: missing unit in duration ${quoteBytes(text)}`);
     const unit =
-      UNITS[unitName] ?? fail(`time: unknown unit ${quoteBytes(unitName)} in duration ${quoteBytes(text)}`);
+      own(UNITS, unitName) ??
+      fail(`time: unknown unit ${quoteBytes(unitName)} in duration ${quoteBytes(text)}`);
     total += BigInt(digits === "" ? "0" : digits) * unit;
     // Digits beyond these count for less than a nanosecond of any unit.
     const counted = fraction.slice(0, 18);

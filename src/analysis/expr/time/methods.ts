@@ -1,5 +1,7 @@
 // Methods of times, durations, months, weekdays and zones: what each takes and gives, and what it computes.
+
 import { fail } from "../error.ts";
+import { own } from "../own.ts";
 import {
   BOOL,
   DURATION,
@@ -41,7 +43,7 @@ interface Method {
 export function methodSignature(type: NamedType, name: string): Signature | undefined {
   if (type === "time.Time" && SEVERAL_RESULTS.has(name))
     return fail(`func ${name} returns more then two values`);
-  const method = METHODS[type]?.[name];
+  const method = own(METHODS[type] ?? {}, name);
   return method === undefined
     ? undefined
     : { name, overloads: [{ parameters: method.parameters, result: method.result }] };
@@ -49,7 +51,7 @@ export function methodSignature(type: NamedType, name: string): Signature | unde
 
 /** A method bound to its receiver, undefined where the value has none of that name. */
 export function methodOf(receiver: GoObject, name: string): HostFunction | undefined {
-  const method = METHODS[receiver.goType]?.[name];
+  const method = own(METHODS[receiver.goType] ?? {}, name);
   if (method === undefined) return undefined;
   return (args) => {
     const { parameters } = method;
