@@ -15,7 +15,8 @@ import type { Core } from "./core.ts";
 import { expose } from "./exposition.ts";
 import { LISTEN_FAILED } from "./listener.ts";
 import { snapshotStats } from "./stats.ts";
-import type { HostTable, Route } from "./table.ts";
+import { type HeaderRule, type HostTable, PATH, type PairRule, type Route } from "./table.ts";
+import { VALUE, type ValueTest } from "./valuetest.ts";
 
 export interface AdminDeps {
   readonly core: Core;
@@ -119,10 +120,12 @@ function configDump({ core, configuration, controlPlaneStatus }: AdminDeps): unk
 }
 
 function dumpTable(table: HostTable): unknown {
+  const entries = ({ entries }: HostTable["exact"], spell: (part: string) => string) =>
+    entries.map(([part, host]) => ({ domain: spell(Buffer.from(part).toString("latin1")), host }));
   const hosts = [
-    ...[...table.exact].map(([domain, host]) => ({ domain, host })),
-    ...table.suffixes.map(({ part, host }) => ({ domain: `*${part}`, host })),
-    ...table.prefixes.map(({ part, host }) => ({ domain: `${part}*`, host })),
+    ...entries(table.exact, (part) => part),
+    ...entries(table.suffixes, (part) => `*${part}`),
+    ...entries(table.prefixes, (part) => `${part}*`),
     ...(table.any === null ? [] : [{ domain: "*", host: table.any }]),
   ];
   return {
@@ -133,13 +136,32 @@ function dumpTable(table: HostTable): unknown {
 }
 
 function dumpRoute(route: Route): unknown {
+  const { match } = route;
   return {
     name: route.name,
-    path: Buffer.from(route.path).toString("latin1"),
-    match: ["prefix", "exact", "separated prefix"][route.pathKind],
-    headers: route.headers.map(({ name, test, isInverted }) => ({ name, ...test, isInverted })),
+    match: ["prefix", "exact", "separated prefix", "pattern"][match.pathKind],
+    ...(match.pathKind === PATH.VALUE
+      ? dumpTest(match.pathTest)
+      : { path: Buffer.from(match.path).toString() }),
+    headers: match.headers.map(dumpRule),
+    query: match.query.map(dumpRule),
+    cookies: match.cookies.map(dumpRule),
     timeoutMs: route.timeoutMs,
     clusters: route.split.targets.map(({ cluster, weight }) => ({ cluster, weight })),
+  };
+}
+
+function dumpRule({ name, test, isInverted }: HeaderRule | PairRule): unknown {
+  return { name, ...dumpTest(test), isInverted };
+}
+
+function dumpTest(test: ValueTest): Readonly<Record<string, unknown>> {
+  const kind = ["present", "exact", "prefix", "suffix", "contains", "range", "pattern"][test.kind];
+  if (test.kind === VALUE.RANGE) return { kind, from: test.from, to: test.to };
+  return {
+    kind,
+    text: test.pattern?.source ?? Buffer.from(test.text).toString(),
+    isCaseIgnored: test.isCaseIgnored,
   };
 }
 

@@ -48,6 +48,11 @@ export function isSameBytes(buf: Uint8Array, start: number, end: number, text: U
   return true;
 }
 
+/** The bytes of a text, ASCII letters in lower case, for what is compared with LOWER. */
+export function lowerBytes(text: string): Uint8Array {
+  return Uint8Array.from(Buffer.from(text, "utf8"), (byte) => LOWER[byte]!);
+}
+
 /** The decimal number spelt by bytes[start, end), or -1 when it is none or above MAX_LENGTH. */
 export function parseDecimal(buf: Uint8Array, start: number, end: number): number {
   if (start >= end) return -1;

@@ -5,8 +5,8 @@ import {
   HttpProtocolOptions_HeadersWithUnderscoresAction,
   unpack,
 } from "../xds/types.ts";
+import { lowerBytes } from "./bytes.ts";
 import { type ClientRules, UNDERSCORES } from "./forwarded.ts";
-import { lowerBytes } from "./match.ts";
 import type { Problems } from "./problems.ts";
 
 /** Most entries of X-Forwarded-For that are looked through. */

@@ -1,8 +1,7 @@
 // RouteAction → Split: clusters by weight, and what keeps a client with its version (`use_hash_policy`). Pure; problems are collected.
 import type { RouteAction, RouteAction_HashPolicy, Route as RouteMessage } from "../xds/types.ts";
 import { durationMs } from "../xds/types.ts";
-import { IS_TOKEN } from "./bytes.ts";
-import { lowerBytes } from "./match.ts";
+import { IS_TOKEN, lowerBytes } from "./bytes.ts";
 import type { Problems } from "./problems.ts";
 import type { Split, Sticky, StickyKey } from "./table.ts";
 import { KeyHash } from "./xxhash.ts";

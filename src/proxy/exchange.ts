@@ -15,7 +15,7 @@ import type { Core } from "./core.ts";
 import { type DeadlineOwner, SWEEP_MS } from "./deadlines.ts";
 import type { ClientFacts } from "./forwarded.ts";
 import { type Head, METHOD } from "./head.ts";
-import { Matcher } from "./match.ts";
+import { findRoute } from "./match.ts";
 import { type Mirror, startMirrors } from "./mirror.ts";
 import type { Cluster } from "./pool.ts";
 import { Replay } from "./replay.ts";
@@ -57,7 +57,6 @@ export class Exchange implements AttemptUser, DeadlineOwner {
   readonly #core: Core;
   readonly #client: ClientSide;
   readonly #slot: number;
-  readonly #matcher = new Matcher();
   /** The composed request head, for every try. */
   readonly #head = new ByteStore();
   readonly #attempt = new Attempt(this);
@@ -126,7 +125,7 @@ export class Exchange implements AttemptUser, DeadlineOwner {
   /** Begins with a request head; `body` is the BODY that follows it. `streamIdleMs` serves routes that set no silence limit. */
   begin(hosts: HostTable, head: Head, body: number, client: ClientFacts, streamIdleMs: number): void {
     const core = this.#core;
-    const route = this.#matcher.find(hosts, head);
+    const route = findRoute(hosts, head);
     if (route === null) {
       core.counts.noRoute += 1;
       this.#client.sendReply(REPLY.noRoute);

@@ -1,35 +1,52 @@
 // The routing tables that requests are matched against: immutable, compiled from configuration (compile.ts), swapped whole.
+import { ByteMap } from "./bytemap.ts";
 import type { RetryPolicy } from "./retry.ts";
+import type { RouteIndex } from "./routeindex.ts";
+import { ANY_VALUE, type ValueTest } from "./valuetest.ts";
 
-/** Hosts of one listener or route configuration. */
+/** Hosts of one listener or route configuration. Keys are in lower case. */
 export interface HostTable {
   /** Name of the route configuration. */
   readonly name: string;
   readonly version: string;
   /** Whether a port in Host is cut off before a host is looked up; otherwise a domain must name it. */
   readonly isPortIgnored: boolean;
-  /** By lower-case host, with or without port. */
-  readonly exact: ReadonlyMap<string, VirtualHost>;
-  /** `*.example.com` by `.example.com`, longest first. */
-  readonly suffixes: readonly WildcardHost[];
-  /** `example.*` by `example.`, longest first. */
-  readonly prefixes: readonly WildcardHost[];
+  /** By host, with or without port. */
+  readonly exact: ByteMap<VirtualHost>;
+  /** `*.example.com` by `.example.com`; looked up from the end. */
+  readonly suffixes: ByteMap<VirtualHost>;
+  /** `example.*` by `example.` */
+  readonly prefixes: ByteMap<VirtualHost>;
   /** `*` */
   readonly any: VirtualHost | null;
-}
-
-export interface WildcardHost {
-  readonly part: string;
-  readonly host: VirtualHost;
 }
 
 export interface VirtualHost {
   readonly name: string;
   /** The first that matches serves. */
   readonly routes: readonly Route[];
+  /** Finds that one without asking all; null: there are few. */
+  readonly index: RouteIndex | null;
 }
 
-export const PATH = { PREFIX: 0, EXACT: 1, SEPARATED: 2 } as const;
+/** How a path is compared: SEPARATED is a prefix that ends at a path segment, VALUE a test of the whole path. */
+export const PATH = { PREFIX: 0, EXACT: 1, SEPARATED: 2, VALUE: 3 } as const;
+
+/** Which requests a route serves: path and all rules must hold. */
+export interface Match {
+  /** A PATH. */
+  readonly pathKind: number;
+  /** Of a VALUE: what every path that passes begins with. */
+  readonly path: Uint8Array;
+  /** Then `path` is in lower case. */
+  readonly isCaseIgnored: boolean;
+  readonly pathTest: ValueTest;
+  /** Whether there are rules beside the path. */
+  readonly hasRules: boolean;
+  readonly headers: readonly HeaderRule[];
+  readonly query: readonly PairRule[];
+  readonly cookies: readonly PairRule[];
+}
 
 /** Value of `idleTimeoutMs` where a route leaves it to the listener. */
 export const LISTENER_IDLE = -1;
@@ -37,13 +54,7 @@ export const LISTENER_IDLE = -1;
 export interface Route {
   /** Label of statistics. */
   readonly name: string;
-  /** PATH: how `path` is compared. SEPARATED is a prefix that ends at a path segment. */
-  readonly pathKind: number;
-  readonly path: Uint8Array;
-  /** Then `path` is in lower case. */
-  readonly isCaseIgnored: boolean;
-  /** All must hold. */
-  readonly headers: readonly HeaderRule[];
+  readonly match: Match;
   readonly split: Split;
   /** Null: only what needs no policy is tried again (retry.ts). */
   readonly retry: RetryPolicy | null;
@@ -65,24 +76,30 @@ export interface MirrorRule {
   readonly cell: number;
 }
 
-export type HeaderTest =
-  | {
-      readonly kind: "exact" | "prefix" | "suffix" | "contains";
-      readonly text: string;
-      readonly ignoreCase: boolean;
-    }
-  | { readonly kind: "present"; readonly isPresent: boolean }
-  /** A whole decimal number in [start, end). */
-  | { readonly kind: "range"; readonly start: number; readonly end: number };
-
+/**
+ * A value rule holds when one of the fields of that name passes, an inverted one when none does; neither holds without a field.
+ * PRESENT holds with a field, inverted without one. As in Envoy.
+ */
 export interface HeaderRule {
   /** Lower case; `:method`, `:path` and `:authority` are the request's own. */
   readonly name: string;
   readonly nameBytes: Uint8Array;
-  readonly test: HeaderTest;
+  readonly test: ValueTest;
   readonly isInverted: boolean;
   /** A missing header counts as empty. */
   readonly isMissingEmpty: boolean;
+}
+
+/**
+ * About the first query parameter of that name, decoded, or the first cookie. PRESENT holds with it, inverted without it. An inverted value
+ * rule about a parameter needs the parameter, one about a cookie holds without it, too (as in Envoy).
+ */
+export interface PairRule {
+  readonly name: string;
+  readonly nameBytes: Uint8Array;
+  readonly nameHash: number;
+  readonly test: ValueTest;
+  readonly isInverted: boolean;
 }
 
 export interface Split {
@@ -121,13 +138,25 @@ export interface Target {
   readonly cell: number;
 }
 
+/** Matches every request. */
+export const ANY_REQUEST: Match = {
+  pathKind: PATH.PREFIX,
+  path: new Uint8Array(0),
+  isCaseIgnored: false,
+  pathTest: ANY_VALUE,
+  hasRules: false,
+  headers: [],
+  query: [],
+  cookies: [],
+};
+
 /** A table that serves nothing. */
 export const EMPTY_HOSTS: HostTable = {
   name: "",
   version: "",
   isPortIgnored: true,
-  exact: new Map(),
-  suffixes: [],
-  prefixes: [],
+  exact: new ByteMap([]),
+  suffixes: new ByteMap([], { isBackward: true }),
+  prefixes: new ByteMap([]),
   any: null,
 };

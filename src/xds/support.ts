@@ -55,7 +55,7 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
     harmless:
       "stat_prefix access_log server_name server_header_transformation via drain_timeout delayed_close_timeout stream_error_on_invalid_http_message http2_protocol_options upgrade_configs",
     refused:
-      "add_user_agent http_protocol_options tracing request_timeout max_request_headers_kb strip_matching_host_port strip_any_host_port path_with_escaped_slashes_action",
+      "add_user_agent http_protocol_options tracing request_timeout max_request_headers_kb strip_matching_host_port strip_any_host_port strip_trailing_host_dot path_with_escaped_slashes_action",
     only: {
       codec_type: [0, 1],
       normalize_path: [false],
@@ -115,18 +115,19 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
       "redirect direct_response non_forwarding_action request_headers_to_add response_headers_to_add response_headers_to_remove request_headers_to_remove typed_per_filter_config",
   },
   [`${ROUTE}RouteMatch`]: {
-    supported: "prefix path path_separated_prefix case_sensitive headers",
-    refused: "safe_regex connect_matcher query_parameters grpc runtime_fraction tls_context",
+    supported: "prefix path path_separated_prefix safe_regex case_sensitive headers query_parameters cookies",
+    refused: "connect_matcher grpc runtime_fraction tls_context",
   },
   [`${ROUTE}HeaderMatcher`]: {
     supported:
-      "name exact_match range_match present_match prefix_match suffix_match contains_match string_match invert_match treat_missing_header_as_empty",
-    refused: "safe_regex_match",
+      "name exact_match range_match present_match prefix_match suffix_match contains_match safe_regex_match string_match invert_match treat_missing_header_as_empty",
   },
+  [`${ROUTE}QueryParameterMatcher`]: { supported: "name string_match present_match" },
+  [`${ROUTE}CookieMatcher`]: { supported: "name string_match invert_match" },
   [`${MATCHER}StringMatcher`]: {
-    supported: "exact prefix suffix contains ignore_case",
-    refused: "safe_regex",
+    supported: "exact prefix suffix contains safe_regex ignore_case",
   },
+  [`${MATCHER}RegexMatcher`]: { supported: "regex", harmless: "google_re2" },
   "envoy.type.v3.Int64Range": { supported: "start end" },
   [`${ROUTE}RouteAction`]: {
     supported:

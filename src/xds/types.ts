@@ -53,6 +53,7 @@ export {
 export type { FilterChain, Listener } from "./gen/envoy/config/listener/v3/listener_pb.ts";
 export { ListenerSchema } from "./gen/envoy/config/listener/v3/listener_pb.ts";
 export type {
+  CookieMatcher,
   HeaderMatcher,
   QueryParameterMatcher,
   RedirectAction,
@@ -92,7 +93,7 @@ export { HeaderMutationSchema } from "./gen/envoy/extensions/http/early_header_m
 export { PreviousHostsPredicateSchema } from "./gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.ts";
 export type { HttpProtocolOptions } from "./gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts";
 export { HttpProtocolOptionsSchema } from "./gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts";
-export type { StringMatcher } from "./gen/envoy/type/matcher/v3/matcher_pb.ts";
+export type { RegexMatcher, StringMatcher } from "./gen/envoy/type/matcher/v3/matcher_pb.ts";
 export { RegexMatcherSchema, StringMatcherSchema } from "./gen/envoy/type/matcher/v3/matcher_pb.ts";
 export type { FractionalPercent } from "./gen/envoy/type/v3/type_pb.ts";
 export { FractionalPercent_DenominatorType, FractionalPercentSchema } from "./gen/envoy/type/v3/type_pb.ts";

@@ -10,7 +10,7 @@ import { Core } from "../../src/proxy/core.ts";
 import { Listener } from "../../src/proxy/listener.ts";
 import { Cluster } from "../../src/proxy/pool.ts";
 import { StreamWire } from "../../src/proxy/streamwire.ts";
-import { PATH } from "../../src/proxy/table.ts";
+import { ANY_REQUEST } from "../../src/proxy/table.ts";
 import { ACCEPTED, type Accepted, BAD_ANSWERS, REFUSED, RELAYED } from "./framing.cases.ts";
 import {
   type Conversation,
@@ -223,17 +223,14 @@ async function startTlsProxy(t: Test, originPort: number): Promise<number> {
   const target = { cluster: "a", weight: 1, cell: core.stats.cell("r", "a") };
   const route = {
     name: "r",
-    pathKind: PATH.PREFIX,
-    path: Buffer.alloc(0),
-    isCaseIgnored: false,
-    headers: [],
+    match: ANY_REQUEST,
     split: { targets: [target], bounds: Float64Array.of(1), total: 1, sticky: null },
     retry: null,
     timeoutMs: 0,
     idleTimeoutMs: 0,
     mirrors: [],
   };
-  listener.hosts = { ...listener.hosts, any: { name: "v", routes: [route] } };
+  listener.hosts = { ...listener.hosts, any: { name: "v", routes: [route], index: null } };
   const { keyPem, certPem } = await createCertificate(Date.now());
   const secureContext = createSecureContext({ key: keyPem, cert: certPem });
   const server = createServer({ allowHalfOpen: true }, (raw: Socket) => {

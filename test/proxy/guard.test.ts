@@ -8,7 +8,7 @@ import { Core, type Limits } from "../../src/proxy/core.ts";
 import { Listener } from "../../src/proxy/listener.ts";
 import { Cluster } from "../../src/proxy/pool.ts";
 import { snapshotStats } from "../../src/proxy/stats.ts";
-import { PATH } from "../../src/proxy/table.ts";
+import { ANY_REQUEST } from "../../src/proxy/table.ts";
 import { eventually, rawOrigin, recordingOrigin, scripted, talk } from "./support.ts";
 
 const ANSWERED = { until: /\r\n\r\n[\s\S]+$/ };
@@ -44,17 +44,14 @@ async function startCore(
   const target = { cluster: "a", weight: 1, cell: core.stats.cell("r", "a") };
   const route = {
     name: "r",
-    pathKind: PATH.PREFIX,
-    path: Buffer.alloc(0),
-    isCaseIgnored: false,
-    headers: [],
+    match: ANY_REQUEST,
     split: { targets: [target], bounds: Float64Array.of(1), total: 1, sticky: null },
     retry: null,
     timeoutMs: 0,
     idleTimeoutMs: 0,
     mirrors: [],
   };
-  listener.hosts = { ...listener.hosts, any: { name: "v", routes: [route] } };
+  listener.hosts = { ...listener.hosts, any: { name: "v", routes: [route], index: null } };
   await listener.open();
   t.teardown(() => {
     listener.close();

@@ -30,7 +30,13 @@ const SHIPPED = [
 const NEWER: Readonly<Record<string, string>> = {
   "envoy.config.route.v3.WeightedCluster.use_hash_policy":
     "5 google.protobuf.BoolValue in random_value_specifier",
+  "envoy.config.route.v3.RouteMatch.cookies": "17 repeated envoy.config.route.v3.CookieMatcher",
+  "envoy.config.route.v3.CookieMatcher.name": "1 string",
+  "envoy.config.route.v3.CookieMatcher.string_match": "2 envoy.type.matcher.v3.StringMatcher",
+  "envoy.config.route.v3.CookieMatcher.invert_match": "3 bool",
 };
+/** Messages newer than the shipped set; their fields are in the table above. */
+const NEWER_MESSAGES: readonly string[] = ["envoy.config.route.v3.CookieMatcher"];
 
 function shippedRoot(): protobuf.Root {
   const root = new protobuf.Root();
@@ -93,10 +99,11 @@ test("protos: every field has the number, type, label and oneof of Envoy's own",
   t.ok(messages.length > 90, `compares ${messages.length} messages`);
   const differing: string[] = [];
   for (const message of messages) {
-    const theirs = root.lookupType(message.typeName);
+    // A message that is newer has no fields there.
+    const theirs = NEWER_MESSAGES.includes(message.typeName) ? undefined : root.lookupType(message.typeName);
     for (const field of message.fields) {
       const name = `${message.typeName}.${field.name}`;
-      const shipped = theirs.fields[field.name];
+      const shipped = theirs?.fields[field.name];
       const wanted = shipped === undefined ? NEWER[name] : shippedShape(shipped);
       if (wanted !== ourShape(field)) differing.push(`${name}: ${ourShape(field)}, there ${wanted}`);
       if (shipped !== undefined && NEWER[name] !== undefined) differing.push(`${name} is not newer any more`);

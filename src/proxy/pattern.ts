@@ -1,0 +1,113 @@
+// Configured patterns, in the syntax of RE2, always about a whole string. What is plain text in them is compared as bytes; the rest runs on
+// re2js, whose time is linear in the string: no configured pattern ever runs on a backtracking engine. The engine is loaded by the first
+// pattern that needs it.
+import { createRequire } from "node:module";
+import { messageOf } from "../lib/errors.ts";
+
+/** Longest pattern and largest compiled program: the time of one match is bounded by their product with the string. */
+export const MAX_PATTERN_CHARS = 4096;
+export const MAX_PROGRAM_SIZE = 4096;
+
+/** A compiled pattern. */
+export interface Pattern {
+  /** As configured. */
+  readonly source: string;
+  /** Whether all of `text` matches. */
+  matches(text: string): boolean;
+}
+
+/** What a pattern comes down to. Strings that are matched hold no line breaks, so that `.*` is anything. */
+export type PatternShape =
+  | { readonly kind: "exact" | "prefix" | "suffix" | "contains"; readonly text: string }
+  /** Every match begins with `text`, which may be empty. */
+  | { readonly kind: "pattern"; readonly text: string; readonly pattern: Pattern };
+
+/** Reads a pattern; a string says what is wrong with it. */
+export function readPattern(regex: string): PatternShape | string {
+  if (regex === "") return "is an empty pattern";
+  if (regex.length > MAX_PATTERN_CHARS) return `is longer than ${MAX_PATTERN_CHARS} characters`;
+  const plain = plainShape(regex);
+  if (plain !== undefined) return plain;
+  const { RE2JS } = engine();
+  try {
+    const compiled = RE2JS.compile(regex);
+    if (compiled.programSize() > MAX_PROGRAM_SIZE) return `is a pattern too large to run on every request`;
+    const pattern = { source: regex, matches: (text: string) => compiled.matches(text) };
+    return {
+      kind: "pattern",
+      text: hasAlternatives(regex) ? "" : literalPrefix(unanchored(regex)).text,
+      pattern,
+    };
+  } catch (error) {
+    return `is no pattern in RE2's syntax: ${messageOf(error)}`;
+  }
+}
+
+type Engine = typeof import("re2js");
+let loaded: Engine | undefined;
+
+function engine(): Engine {
+  // `require` types nothing; the package's own types describe what it exports.
+  loaded ??= createRequire(import.meta.url)("re2js") as Engine;
+  return loaded;
+}
+
+/** A pattern of literal text, perhaps with `.*` before or behind it; undefined for others. */
+function plainShape(regex: string): PatternShape | undefined {
+  const anchored = unanchored(regex);
+  const isOpen = /^\.\*(?![?+*{])/.test(anchored);
+  const body = isOpen ? anchored.slice(2) : anchored;
+  const { text, rest } = literalPrefix(body);
+  if (rest === "" || rest === "$") return { kind: isOpen ? "suffix" : "exact", text };
+  if (rest === ".*" || rest === ".*$") return { kind: isOpen ? "contains" : "prefix", text };
+  return undefined;
+}
+
+/** Without a `^` at its begin, which says nothing of a whole string. */
+function unanchored(regex: string): string {
+  return /^\^(?![?+*{])/.test(regex) ? regex.slice(1) : regex;
+}
+
+const META = "\\.+*?()|[]{}^$";
+const ESCAPED_TEXT = /^[!-/:-@[-^`{-~]$/;
+
+/** The text that a pattern without alternatives at its top begins with, and what follows it. */
+function literalPrefix(regex: string): { readonly text: string; readonly rest: string } {
+  const chars = [...regex];
+  const literals: string[] = [];
+  let at = 0;
+  // Where the last literal begins: a quantifier behind it takes it back.
+  let lastAt = at;
+  for (;;) {
+    const char = chars[at];
+    if (char === undefined) break;
+    const next = chars[at + 1];
+    const isEscape = char === "\\" && next !== undefined && ESCAPED_TEXT.test(next);
+    if (!isEscape && META.includes(char)) {
+      if ("*+?{".includes(char) && literals.length > 0) {
+        literals.pop();
+        at = lastAt;
+      }
+      break;
+    }
+    lastAt = at;
+    literals.push(isEscape ? next : char);
+    at += isEscape ? 2 : 1;
+  }
+  return { text: literals.join(""), rest: chars.slice(at).join("") };
+}
+
+/** Whether a `|` may stand outside all groups. Classes and quotations with one are taken for that, to be safe. */
+function hasAlternatives(regex: string): boolean {
+  if (!regex.includes("|")) return false;
+  if (/\[|\\Q/.test(regex)) return true;
+  let depth = 0;
+  for (let at = 0; at < regex.length; at++) {
+    const char = regex[at];
+    if (char === "\\") at++;
+    else if (char === "(") depth++;
+    else if (char === ")") depth--;
+    else if (char === "|" && depth === 0) return true;
+  }
+  return false;
+}
