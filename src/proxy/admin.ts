@@ -1,30 +1,37 @@
-// The admin port: readiness, metrics, what is in force. For operators and probes on this machine; it changes nothing.
+// The admin port: readiness, metrics, what is in force, for operators and probes. It should listen on loopback; what changes something is
+// taken from loopback only.
 //
 // | path | answer |
 // |---|---|
 // | /ready | 200 once the first complete configuration is in force and the proxy does not drain, else 503 and why |
-// | /metrics | Prometheus text (exposition.ts) |
-// | /config_dump | listeners, routes, clusters and endpoints in force, as JSON |
-// | /stats | counters and latency buckets by route and cluster, as JSON |
-import { createServer, type Server, type ServerResponse } from "node:http";
+// | /metrics, /stats/prometheus, /stats?format=prometheus | Prometheus text (exposition.ts) |
+// | /stats, /stats?format=json | all counters and latency buckets, as lines or JSON (adminstats.ts) |
+// | /config_dump | listeners, routes, clusters and endpoints in force, as JSON without secrets (configdump.ts) |
+// | POST /drain_listeners | stops accepting; connections end with their next answer |
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { messageOf, WeirError } from "../lib/errors.ts";
-import type { XdsClientStatus } from "../xds/client.ts";
-import type { Configuration } from "./configuration.ts";
+import { statsJson, statsText } from "./adminstats.ts";
+import { type ConfigSource, configDump } from "./configdump.ts";
 import type { Core } from "./core.ts";
 import { expose } from "./exposition.ts";
 import { LISTEN_FAILED } from "./listener.ts";
-import { snapshotStats } from "./stats.ts";
-import { type HeaderRule, type HostTable, PATH, type PairRule, type Route } from "./table.ts";
-import { VALUE, type ValueTest } from "./valuetest.ts";
 
-export interface AdminDeps {
+const PROMETHEUS = "text/plain; version=0.0.4";
+const JSON_TYPE = "application/json";
+/** Paths that change something: POST only. */
+const CHANGES = new Set(["/drain_listeners"]);
+const PATHS = "/ready /metrics /stats /config_dump, POST /drain_listeners";
+/** A reader that takes nothing for so long is given up. */
+const STALLED_READER_MS = 10_000;
+
+export interface AdminDeps extends ConfigSource {
   readonly core: Core;
-  readonly configuration: Configuration;
   /** Empty when ready, else why not. */
   readonly unreadyReason: () => string;
-  /** Undefined: there is no control plane. */
-  readonly controlPlaneStatus: () => XdsClientStatus | undefined;
+  /** Begins to drain; idempotent. */
+  readonly drain: () => void;
 }
 
 /** A running admin port. */
@@ -36,9 +43,8 @@ export interface Admin {
 /** Opens the admin port. Rejects with LISTEN_FAILED. */
 export function openAdmin(deps: AdminDeps, address: string, port: number): Promise<Admin> {
   const server = createServer((request, response) => {
-    const path = new URL(request.url ?? "/", "http://admin").pathname;
-    answer(deps, path, response).catch((error: unknown) => {
-      deps.core.log.warn("admin request failed", { path, error: messageOf(error) });
+    answer(deps, request, response).catch((error: unknown) => {
+      deps.core.log.warn("admin request failed", { url: request.url ?? "", error: messageOf(error) });
       response.destroy();
     });
   });
@@ -56,99 +62,59 @@ export function openAdmin(deps: AdminDeps, address: string, port: number): Promi
   });
 }
 
-async function answer(deps: AdminDeps, path: string, response: ServerResponse): Promise<void> {
+async function answer(deps: AdminDeps, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const { core } = deps;
-  const send = (status: number, type: string, body: string): void => {
-    response.writeHead(status, { "content-type": type, "cache-control": "no-store" }).end(body);
+  const { pathname: path, searchParams } = new URL(request.url ?? "/", "http://admin");
+  const send = (status: number, body: string): void => {
+    response.writeHead(status, { "content-type": "text/plain", "cache-control": "no-store" }).end(body);
   };
+  const mayRead = request.method === "GET" || request.method === "HEAD";
+  if (CHANGES.has(path) ? request.method !== "POST" : !mayRead)
+    return send(405, `${path} takes ${CHANGES.has(path) ? "POST" : "GET"}\n`);
+  const isReady = deps.unreadyReason() === "";
   switch (path) {
-    case "/ready": {
-      const reason = deps.unreadyReason();
-      return send(
-        reason === "" ? 200 : 503,
-        "text/plain",
-        reason === "" ? "ready\n" : `not ready: ${reason}\n`,
-      );
-    }
+    case "/ready":
+      return send(isReady ? 200 : 503, isReady ? "ready\n" : `not ready: ${deps.unreadyReason()}\n`);
     case "/metrics":
-      response.writeHead(200, { "content-type": "text/plain; version=0.0.4" });
-      for (const slice of expose(core.stats, core.counts, deps.unreadyReason() === "")) {
-        response.write(slice);
-        await nextTurn();
+    case "/stats/prometheus":
+      return sendSlices(response, PROMETHEUS, expose(core, isReady));
+    case "/stats":
+      switch (searchParams.get("format") ?? "text") {
+        case "prometheus":
+          return sendSlices(response, PROMETHEUS, expose(core, isReady));
+        case "json":
+          return sendSlices(response, JSON_TYPE, statsJson(core));
+        case "text":
+          return sendSlices(response, "text/plain", statsText(core));
+        default:
+          return send(400, "format is text, json or prometheus\n");
       }
-      response.end();
-      return;
     case "/config_dump":
-      return send(200, "application/json", `${JSON.stringify(configDump(deps), undefined, 1)}\n`);
-    case "/stats": {
-      const cells = snapshotStats(core.stats).map(({ values, ...cell }) => ({
-        ...cell,
-        ...Object.fromEntries(values),
-      }));
-      return send(200, "application/json", `${JSON.stringify({ counts: core.counts, cells })}\n`);
-    }
+      return sendSlices(response, JSON_TYPE, configDump(deps));
+    case "/drain_listeners":
+      if (!isOwn(request)) return send(403, "only a program on this machine may drain\n");
+      deps.drain();
+      return send(200, "draining\n");
     default:
-      return send(404, "text/plain", "paths: /ready /metrics /config_dump /stats\n");
+      return send(404, `paths: ${PATHS}\n`);
   }
 }
 
-function configDump({ core, configuration, controlPlaneStatus }: AdminDeps): unknown {
-  return {
-    controlPlane: controlPlaneStatus() ?? null,
-    listeners: configuration.listeners.map((listener) => ({
-      name: listener.name,
-      address: listener.options.address,
-      port: listener.port,
-      routes: listener.hosts.name,
-      connections: listener.connectionCount,
-    })),
-    routes: configuration.routes.map(dumpTable),
-    clusters: [...core.clusters.values()].map((cluster) => ({
-      name: cluster.name,
-      ...cluster.options,
-      connections: cluster.connections,
-      active: cluster.active,
-      endpoints: cluster.endpoints.map(({ address, port, isUsable, active, idleCount }) => ({
-        address,
-        port,
-        isHealthy: isUsable,
-        active,
-        idleCount,
-      })),
-    })),
-  };
+/** Changes come from this machine, and not from a page in a browser on it. */
+function isOwn(request: IncomingMessage): boolean {
+  const from = (request.socket.remoteAddress ?? "").replace(/^::ffff:/, "");
+  return (from.startsWith("127.") || from === "::1") && request.headers.origin === undefined;
 }
 
-function dumpTable(table: HostTable): unknown {
-  const entries = ({ entries }: HostTable["exact"], spell: (part: string) => string) =>
-    entries.map(([part, host]) => ({ domain: spell(Buffer.from(part).toString("latin1")), host }));
-  const hosts = [
-    ...entries(table.exact, (part) => part),
-    ...entries(table.suffixes, (part) => `*${part}`),
-    ...entries(table.prefixes, (part) => `${part}*`),
-    ...(table.any === null ? [] : [{ domain: "*", host: table.any }]),
-  ];
-  return {
-    name: table.name,
-    version: table.version,
-    hosts: hosts.map(({ domain, host }) => ({ domain, name: host.name, routes: host.routes.map(dumpRoute) })),
-  };
-}
-
-function dumpRoute(route: Route): unknown {
-  const { match } = route;
-  return {
-    name: route.name,
-    match: ["prefix", "exact", "separated prefix", "pattern"][match.pathKind],
-    ...(match.pathKind === PATH.VALUE
-      ? dumpTest(match.pathTest)
-      : { path: Buffer.from(match.path).toString() }),
-    headers: match.headers.map(dumpRule),
-    query: match.query.map(dumpRule),
-    cookies: match.cookies.map(dumpRule),
-    timeoutMs: route.timeoutMs,
-    clusters: route.split.targets.map(({ cluster, weight }) => ({ cluster, weight })),
-  };
+/** Sends piece by piece: other work runs in between, and no more is made than the reader takes. */
+async function sendSlices(response: ServerResponse, type: string, slices: Iterable<string>): Promise<void> {
+  response.writeHead(200, { "content-type": type, "cache-control": "no-store" });
+  for (const slice of slices) {
+    if (response.destroyed) return;
+    if (response.write(slice)) await nextTurn();
+    else await once(response, "drain", { signal: AbortSignal.timeout(STALLED_READER_MS) });
+  }
+  response.end();
 }
 
 function dumpRule({ name, test, isInverted }: HeaderRule | PairRule): unknown {

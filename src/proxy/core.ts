@@ -11,6 +11,7 @@ import { RandomIds } from "./requestid.ts";
 import { Dice } from "./split.ts";
 import { Stats } from "./stats.ts";
 import { StickyPicker } from "./sticky.ts";
+import { Tallies } from "./tallies.ts";
 
 /** Named bounds and waits of the data plane. */
 export interface Limits {
@@ -85,6 +86,7 @@ export class Core {
   /** Bytes kept for replay and for mirrors. */
   readonly budget: ByteBudget;
   readonly stats: Stats = new Stats();
+  readonly tallies: Tallies = new Tallies();
   readonly dice: Dice;
   readonly ids: RandomIds = new RandomIds();
   readonly sticky: StickyPicker;

@@ -14,6 +14,7 @@ import { type Head, METHOD } from "./head.ts";
 import { type HeadParser, KIND, PARSED, type Refusal } from "./parse.ts";
 import { composeReply, REPLY, type Reply } from "./reply.ts";
 import type { HostTable } from "./table.ts";
+import { TALLIES } from "./tallies.ts";
 import type { Wire, WireOwner } from "./wire.ts";
 
 /** What a client connection needs of its listener. */
@@ -376,7 +377,8 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
   }
 
   sendReply(reply: Reply | Refusal): void {
-    const { outbox, clock } = this.#core;
+    const { outbox, clock, tallies } = this.#core;
+    tallies.add(tallies.place(TALLIES.ownAnswers, `${reply.status}`, reply.reason), 1);
     if (!this.#body.isDone) this.#isLast = true;
     this.#hasSentHead = true;
     outbox.to(this.#wire);

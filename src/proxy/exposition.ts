@@ -13,14 +13,24 @@
 // | weir_proxy_connections_total, weir_proxy_connections_refused_total | counter | | client connections |
 // | weir_proxy_requests_refused_total | counter | | requests refused as malformed or too large |
 // | weir_proxy_requests_without_route_total | counter | | requests that no route matched |
+// | weir_proxy_own_answers_total and others of tallies.ts | counter | as listed there | |
 // | weir_proxy_internal_errors_total | counter | | bugs that a connection's boundary caught |
 import type { ProxyCounts } from "./core.ts";
 import { COUNTER, LATENCY_BOUNDS_MS, type Stats } from "./stats.ts";
+import type { Tallies } from "./tallies.ts";
 
 /** Cells written before the loop is given back. */
 const CELLS_PER_SLICE = 20;
+const TALLIES_PER_SLICE = 200;
 /** Every fourth bound is exposed: one bucket per doubling. */
 const BOUND_STEP = 4;
+
+/** What is counted in one event loop. */
+export interface Counted {
+  readonly stats: Stats;
+  readonly counts: ProxyCounts;
+  readonly tallies: Tallies;
+}
 
 interface Family {
   readonly name: string;
@@ -82,8 +92,9 @@ const FAMILIES: readonly Family[] = [
 ];
 
 /** The whole text in slices: between two of them the caller may let other work run. */
-export function* expose(stats: Stats, counts: ProxyCounts, isReady: boolean): Generator<string> {
+export function* expose({ stats, counts, tallies }: Counted, isReady: boolean): Generator<string> {
   yield counters(counts, isReady);
+  yield* tallied(tallies);
   for (const family of FAMILIES) {
     let text = `# HELP ${family.name} ${family.help}\n# TYPE ${family.name} ${family.type}\n`;
     for (let index = 0; index < stats.names.length; index++) {
@@ -91,6 +102,22 @@ export function* expose(stats: Stats, counts: ProxyCounts, isReady: boolean): Ge
       const labels = `route="${escaped(route)}",cluster="${escaped(cluster)}"`;
       text += family.lines(labels, stats, stats.positionOf(index));
       if ((index + 1) % CELLS_PER_SLICE !== 0) continue;
+      yield text;
+      text = "";
+    }
+    yield text;
+  }
+}
+
+/** One family after another; those of which nothing was counted are left out. */
+function* tallied(tallies: Tallies): Generator<string> {
+  const byFamily = Map.groupBy(tallies.all(), ({ family }) => family);
+  for (const [{ name, help, labels }, values] of byFamily) {
+    let text = `# HELP ${name} ${help}\n# TYPE ${name} counter\n`;
+    for (const [index, one] of values.entries()) {
+      const shown = labels.map((label, at) => `${label}="${escaped(one.labels[at] ?? "")}"`).join(",");
+      text += `${name}{${shown}} ${one.value}\n`;
+      if ((index + 1) % TALLIES_PER_SLICE !== 0) continue;
       yield text;
       text = "";
     }

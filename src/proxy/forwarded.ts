@@ -44,7 +44,7 @@ export const DEFAULT_CLIENT_RULES: ClientRules = {
 };
 
 /** Refusal of a request by `underscores`. */
-export const UNDERSCORE: Refusal = { status: 400, reason: "field name with an underscore" };
+export const UNDERSCORE: Refusal = { status: 400, reason: "field name with an underscore", flag: "DPE" };
 
 const text = (value: string): Buffer => Buffer.from(value, "latin1");
 const CRLF = text("\r\n");

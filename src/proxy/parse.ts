@@ -24,9 +24,11 @@ import { FIELD, fieldKind, Head, MAX_FIELDS, MAX_NOMINATED, METHOD, methodCode }
 export interface Refusal {
   readonly status: number;
   readonly reason: string;
+  /** What the access log says of it. */
+  readonly flag?: string;
 }
 
-const refusal = (status: number, reason: string): Refusal => ({ status, reason });
+const refusal = (status: number, reason: string): Refusal => ({ status, reason, flag: "DPE" });
 export const REFUSAL = {
   method: refusal(400, "malformed method"),
   target: refusal(400, "malformed request target"),

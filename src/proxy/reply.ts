@@ -7,25 +7,27 @@ import type { Refusal } from "./parse.ts";
 export interface Reply {
   readonly status: number;
   readonly reason: string;
+  /** What the access log says of it, in Envoy's letters; absent: nothing. */
+  readonly flag?: string;
 }
 
-const reply = (status: number, reason: string): Reply => ({ status, reason });
+const reply = (status: number, reason: string, flag = ""): Reply => ({ status, reason, flag });
 export const REPLY = {
-  noRoute: reply(404, "no route for this host and path"),
+  noRoute: reply(404, "no route for this host and path", "NR"),
   notConnect: reply(405, "CONNECT is not served here"),
   notTrace: reply(405, "TRACE ends here"),
   options: reply(200, "Max-Forwards reached"),
-  slowHead: reply(408, "request head took too long"),
-  slowBody: reply(408, "request body stalled"),
-  unknownCluster: reply(503, "no such cluster"),
-  noEndpoint: reply(503, "no healthy upstream"),
-  overflow: reply(503, "upstream connection limit reached"),
-  connectFailed: reply(503, "upstream connection failed"),
-  connectTimeout: reply(503, "upstream connect timeout"),
-  upstreamReset: reply(502, "upstream closed the connection before it answered"),
-  upstreamProtocol: reply(502, "upstream answer was malformed"),
-  upstreamTimeout: reply(504, "upstream request timeout"),
-  internal: reply(500, "internal error"),
+  slowHead: reply(408, "request head took too long", "SI"),
+  slowBody: reply(408, "request body stalled", "SI"),
+  unknownCluster: reply(503, "no such cluster", "NC"),
+  noEndpoint: reply(503, "no healthy upstream", "UH"),
+  overflow: reply(503, "upstream connection limit reached", "UO"),
+  connectFailed: reply(503, "upstream connection failed", "UF"),
+  connectTimeout: reply(503, "upstream connect timeout", "UF"),
+  upstreamReset: reply(502, "upstream closed the connection before it answered", "UC"),
+  upstreamProtocol: reply(502, "upstream answer was malformed", "UPE"),
+  upstreamTimeout: reply(504, "upstream request timeout", "UT"),
+  internal: reply(500, "internal error", "LR"),
 } as const satisfies Record<string, Reply>;
 
 const PHRASES: Readonly<Record<number, string>> = {

@@ -65,13 +65,20 @@ export function createProxy(bootstrap: Bootstrap, deps: CoreDeps): ProxyServer {
       const { address: host, portSpecifier } = address.value;
       const controlPlaneStatus = (): XdsClientStatus | undefined => client?.status();
       admin = await openAdmin(
-        { core, configuration, unreadyReason, controlPlaneStatus },
+        { core, configuration, unreadyReason, controlPlaneStatus, drain },
         host,
         portSpecifier.value,
       );
     }
     await configuration.openStatic();
     client?.start();
+  };
+
+  const drain = (): void => {
+    if (core.isDraining) return;
+    core.isDraining = true;
+    core.log.info("draining", { asked: "by the admin port" });
+    void configuration.drain();
   };
 
   const drainAndClose = async (): Promise<void> => {

@@ -184,8 +184,13 @@ export class Stats {
 
 /** All cells by name, for load reports and tests. */
 export function snapshotStats(stats: Stats): CellSnapshot[] {
-  return stats.names.map(({ route, cluster }, index) => {
-    const cell = stats.positionOf(index);
+  return snapshotCells(stats, 0, stats.names.length);
+}
+
+/** Cells number `from` to `to` (without it) by name. */
+export function snapshotCells(stats: Stats, from: number, to: number): CellSnapshot[] {
+  return stats.names.slice(from, to).map(({ route, cluster }, index) => {
+    const cell = stats.positionOf(from + index);
     const values = new Map<string, number>();
     COUNTERS.forEach((name, counter) => {
       const value = stats.values[cell + counter]!;

@@ -1,6 +1,14 @@
 // What the proxy counts, and how the admin port shows it.
+
+import { readFile } from "node:fs/promises";
+import { connect } from "node:net";
+import { join } from "node:path";
 import fc from "fast-check";
 import { test } from "tap";
+import { systemClock } from "../../src/lib/clock.ts";
+import { createLogger } from "../../src/lib/log.ts";
+import { Core } from "../../src/proxy/core.ts";
+import { expose } from "../../src/proxy/exposition.ts";
 import {
   bucketName,
   bucketOf,
@@ -10,7 +18,8 @@ import {
   Stats,
   snapshotStats,
 } from "../../src/proxy/stats.ts";
-import { closedPort, rawOrigin, recordingOrigin, scripted, startProxy, talk } from "./support.ts";
+import { MAX_PLACES, TALLIES, Tallies } from "../../src/proxy/tallies.ts";
+import { closedPort, converse, rawOrigin, recordingOrigin, scripted, startProxy, talk } from "./support.ts";
 
 const ANSWERED = { until: /\r\n\r\n[\s\S]+$/ };
 
@@ -53,7 +62,20 @@ test("admin: metrics, stats and configuration in force by HTTP", async (t) => {
       /^(?:# (?:HELP|TYPE) \w+ .+|\w+(?:\{(?:\w+="(?:[^"\\]|\\.)*",?)+\})? [\d.e+-]+)$/,
       "exposition format",
     );
-  const stats = JSON.parse(await get("/stats"));
+  t.equal(await get("/stats?format=prometheus"), metrics);
+  t.ok(
+    metrics.includes('weir_proxy_own_answers_total{status="503",reason="upstream connection failed"} 1\n'),
+  );
+  t.match(metrics, /weir_proxy_own_answers_total\{status="400",reason="malformed method"\} 1\n/);
+  const lines = (await get("/stats")).split("\n");
+  for (const line of [
+    'route.shop".cluster.v1.requests: 4',
+    "route.down.cluster.dead.connect: 1",
+    "proxy.refused: 1",
+  ])
+    t.ok(lines.includes(line), line);
+  t.match(await get("/stats?format=xml"), /format is/);
+  const stats = JSON.parse(await get("/stats?format=json"));
   t.match(
     stats.cells.find((cell: { cluster: string }) => cell.cluster === "v1"),
     {
@@ -76,6 +98,111 @@ test("admin: metrics, stats and configuration in force by HTTP", async (t) => {
     clusters: [{ cluster: "dead", weight: 1 }],
   });
   t.match(await get("/nothing"), /^paths: \/ready/);
+});
+
+test("admin: header values that may be credentials are not shown", async (t) => {
+  const origin = await recordingOrigin(t);
+  const rule = (name: string) => ({ name, exact_match: "Bearer hunter2" });
+  const { proxy } = await startProxy(t, {
+    clusters: { v1: [origin.port] },
+    hasAdmin: true,
+    routes: [
+      {
+        match: { prefix: "/", headers: ["Authorization", "X-Api-Key", "Cookie"].map(rule) },
+        route: { cluster: "v1" },
+      },
+      {
+        match: { prefix: "/", headers: [{ name: "x-version", exact_match: "two" }] },
+        route: { cluster: "v1" },
+      },
+    ],
+  });
+  const text = await (await fetch(`http://127.0.0.1:${proxy.adminPort}/config_dump`)).text();
+  t.notMatch(text, /hunter2/);
+  t.match(JSON.parse(text).routes[0].hosts[0].routes, [
+    { headers: [{ name: "authorization", text: "[redacted]" }, { name: "x-api-key" }, { name: "cookie" }] },
+    { headers: [{ name: "x-version", text: "two" }] },
+  ]);
+});
+
+test("admin: drains by POST from this machine: not ready, no new connections, answers say close", async (t) => {
+  const origin = await recordingOrigin(t);
+  const { port, proxy } = await startProxy(t, { clusters: { v1: [origin.port] }, hasAdmin: true });
+  const admin = `http://127.0.0.1:${proxy.adminPort}`;
+  const status = async (path: string, init: RequestInit = {}): Promise<number> =>
+    (await fetch(`${admin}${path}`, init)).status;
+  const kept = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+  await new Promise((resolve) => kept.once("connect", resolve));
+  t.equal(await status("/drain_listeners"), 405);
+  t.equal(await status("/drain_listeners", { method: "POST", headers: { origin: "http://evil" } }), 403);
+  t.equal(await status("/ready", { method: "POST" }), 405);
+  t.equal(await status("/ready"), 200);
+  t.equal(await status("/drain_listeners", { method: "POST" }), 200);
+  t.equal(await status("/ready"), 503);
+  const { text, end } = await converse(kept, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", {});
+  t.match(text, /^HTTP\/1\.1 200 [\s\S]*connection: close\r\n/);
+  t.equal(end, "fin");
+});
+
+test("metrics: a scrape of many cells is written in small slices, with the loop's turns in between", async (t) => {
+  const stats = new Stats();
+  for (let i = 0; i < 1_000; i++) {
+    const cell = stats.cell(`shop/route-with-a-long-name/${i}`, `shop/web:80/${i}`);
+    stats.begin(cell);
+    stats.end(cell, 200, true, i);
+  }
+  const { counts, tallies } = new Core({
+    clock: systemClock,
+    log: createLogger({ level: "error", write: () => undefined }),
+  });
+  const slices = [...expose({ stats, counts, tallies }, true)];
+  t.ok(Math.max(...slices.map(({ length }) => length)) < 96 * 1024, "no slice is large");
+  t.ok(slices.length > 400, `${slices.length} slices`);
+  const cells = Array.from({ length: 300 }, (_, i) => ({
+    name: `r${i}`,
+    match: { prefix: `/${i}` },
+    route: { cluster: "v1" },
+  }));
+  const { proxy } = await startProxy(t, { clusters: { v1: [1] }, hasAdmin: true, routes: cells });
+  let turns = 0;
+  let isOver = false;
+  const probe = (): void => {
+    turns += 1;
+    if (!isOver) setImmediate(probe);
+  };
+  probe();
+  const text = await (await fetch(`http://127.0.0.1:${proxy.adminPort}/metrics`)).text();
+  isOver = true;
+  t.equal(text.match(/weir_proxy_request_duration_seconds_count/g)?.length, 300);
+  t.ok(turns >= 100, `${turns} turns of the loop during the scrape`);
+});
+
+test("metrics: every family is documented", async (t) => {
+  const documented = await readFile(join(import.meta.dirname, "../../docs/reference/metrics.md"), "utf8");
+  const { counts, stats, tallies } = new Core({
+    clock: systemClock,
+    log: createLogger({ level: "error", write: () => undefined }),
+  });
+  const exposed = [...expose({ stats, counts, tallies }, true)].join("").matchAll(/^# HELP (\w+) /gm);
+  const names = [...[...exposed].map(([, name = ""]) => name), ...Object.values(TALLIES).map(({ name }) => name)];
+  t.ok(names.length > 15);
+  for (const name of names) t.ok(documented.includes(`| \`${name}\` | `), name);
+});
+
+test("tallies: label values are bounded, and what comes beyond is counted together", (t) => {
+  const tallies = new Tallies();
+  for (let i = 0; i < MAX_PLACES + 50; i++) tallies.add(tallies.place(TALLIES.ejections, `c${i}`, "5xx"), 1);
+  tallies.add(tallies.place(TALLIES.ejections, "c0", "5xx"), 1);
+  const all = tallies.all();
+  t.equal(all.length, MAX_PLACES);
+  t.match(
+    [all[0], all.at(-1)],
+    [
+      { labels: ["c0", "5xx"], value: 2 },
+      { labels: ["overflow", "overflow"], value: 51 },
+    ],
+  );
+  t.end();
 });
 
 test("stats: each way a request can end is counted once, requests = success + error", async (t) => {
