@@ -117,20 +117,6 @@ async function sendSlices(response: ServerResponse, type: string, slices: Iterab
   response.end();
 }
 
-function dumpRule({ name, test, isInverted }: HeaderRule | PairRule): unknown {
-  return { name, ...dumpTest(test), isInverted };
-}
-
-function dumpTest(test: ValueTest): Readonly<Record<string, unknown>> {
-  const kind = ["present", "exact", "prefix", "suffix", "contains", "range", "pattern"][test.kind];
-  if (test.kind === VALUE.RANGE) return { kind, from: test.from, to: test.to };
-  return {
-    kind,
-    text: test.pattern?.source ?? Buffer.from(test.text).toString(),
-    isCaseIgnored: test.isCaseIgnored,
-  };
-}
-
 function portOf(server: Server): number {
   const address = server.address();
   return typeof address === "object" && address !== null ? address.port : 0;

@@ -22,6 +22,7 @@ import { compileClientRules } from "./compileclient.ts";
 import { compileOptions } from "./compilecluster.ts";
 import { compileHosts } from "./compileroutes.ts";
 import type { CellOf } from "./compilesplit.ts";
+import { compileAccessLog } from "./compilelog.ts";
 import type { ListenerOptions } from "./listener.ts";
 import { Problems } from "./problems.ts";
 import type { HostTable } from "./table.ts";
@@ -67,6 +68,7 @@ export function compileListener(listener: Listener): CompiledListener {
   const headTimeoutMs = durationMs(hcm.requestHeadersTimeout);
   const idleTimeoutMs = durationMs(hcm.commonHttpProtocolOptions?.idleTimeout);
   const streamIdleMs = durationMs(hcm.streamIdleTimeout);
+  const accessLog = compileAccessLog(hcm, at, problems);
   const clientRules = compileClientRules(hcm, at, problems);
   problems.throwIfAny();
   return {
@@ -75,6 +77,7 @@ export function compileListener(listener: Listener): CompiledListener {
       address: address?.address ?? "",
       port: address?.port ?? 0,
       clientRules,
+      ...(accessLog === undefined ? {} : { accessLog }),
       // In Envoy 0 turns a timeout off, and so it does here.
       ...(headTimeoutMs === undefined ? {} : { headTimeoutMs }),
       ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),

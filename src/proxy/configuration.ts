@@ -182,6 +182,8 @@ export class Configuration {
       for (const { options, routes } of compiled.listeners) {
         const current = this.#listeners.get(options.name);
         const table = compiled.tables.get(tableName(options.name, routes));
+        // What cannot be opened is refused before anything changes.
+        if (options.accessLog !== undefined) this.#core.logs.open(options.accessLog.path);
         if (table === undefined || (current !== undefined && !isMoved(current, options))) continue;
         opened.set(options.name, await this.#open(options, table, patienceMs));
       }
@@ -236,6 +238,8 @@ export class Configuration {
       this.#listeners.delete(name);
       this.#leave(listener);
     }
+    const logging = [...this.#listeners.values(), ...this.#leaving];
+    this.#core.logs.keep(new Set(logging.flatMap(({ accessLog }) => accessLog?.file.path ?? [])));
   }
 
   #swapClusters(): void {

@@ -4,6 +4,7 @@ import type { Logger } from "../lib/log.ts";
 import { ByteBudget } from "./budget.ts";
 import { ReadBuffers } from "./buffers.ts";
 import { type DeadlineOwner, Deadlines } from "./deadlines.ts";
+import { LogFiles } from "./logfile.ts";
 import { Outbox } from "./outbox.ts";
 import { HeadParser } from "./parse.ts";
 import type { Cluster } from "./pool.ts";
@@ -73,6 +74,8 @@ export interface ProxyCounts {
 }
 
 const MAX_FREE_PARSERS = 64;
+/** How often the monotonic clock is held against the wall's. */
+const EPOCH_EVERY_MS = 10_000;
 
 /** One event loop's shared state. */
 export class Core {
@@ -98,7 +101,10 @@ export class Core {
     noRoute: 0,
     internalErrors: 0,
   };
+  readonly logs: LogFiles;
   isDraining = false;
+  #epochOffsetMs = 0;
+  #epochDueMs = Number.NEGATIVE_INFINITY;
   readonly #parsers: HeadParser[] = [];
 
   constructor(deps: CoreDeps) {
@@ -111,8 +117,19 @@ export class Core {
       this.outbox.flush();
       this.outbox.forgetKept();
     });
+    this.logs = new LogFiles(this);
     this.dice = new Dice(deps.seed ?? Math.floor(Math.random() * 0xffffffff));
     this.sticky = new StickyPicker(this.dice);
+  }
+
+  /** Epoch milliseconds of an instant on the monotonic clock; true to what a clock drifts in EPOCH_EVERY_MS. */
+  epochOf(monotonicMs: number): number {
+    const { nowMs } = this.deadlines;
+    if (nowMs >= this.#epochDueMs) {
+      this.#epochDueMs = nowMs + EPOCH_EVERY_MS;
+      this.#epochOffsetMs = this.clock.nowMs() - this.monotonicMs();
+    }
+    return monotonicMs + this.#epochOffsetMs;
   }
 
   /** A parser ready for a head of that KIND; give it back with `giveParser` when the head is no longer needed. */

@@ -3,6 +3,7 @@
 //
 //   head -> body -> wait -> head            pipelined requests wait in `held`
 //   any  -> discard -> closed               after the last answer: what the client still sends is thrown away, for a while
+import type { AccessLog } from "./accesslog.ts";
 import { BODY, BodyReader, type BodySink } from "./body.ts";
 import { ByteStore } from "./bytestore.ts";
 import { CONNECTION, composeResponse, composeTrailers } from "./compose.ts";
@@ -27,12 +28,15 @@ export interface ListenerView {
   /** Longest silence within an exchange, where its route sets none. */
   readonly streamIdleMs: number;
   readonly clientRules: ClientRules;
+  /** Null: requests are not logged. */
+  readonly accessLog: AccessLog | null;
   /** True once connections are to end with their next answer. */
   readonly isDraining: boolean;
   onGone(connection: Downstream): void;
 }
 
 const STATE = { HEAD: 0, BODY: 1, WAIT: 2, DISCARD: 3, CLOSED: 4 } as const;
+const CLIENT_GONE = "the client closed the connection";
 const CHUNK_END = Buffer.from("\r\n");
 const LAST_CHUNK = Buffer.from("0\r\n");
 const NO_WIRE: Wire = {
@@ -67,6 +71,8 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
   readonly #held = new ByteStore();
   #wire: Wire = NO_WIRE;
   #facts: ClientFacts;
+  /** Where the request at hand is logged; null: nowhere, or there is none. */
+  #log: AccessLog | null = null;
   #state: number = STATE.HEAD;
   #parser: HeadParser | null = null;
   #isProcessing = false;
@@ -111,7 +117,7 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
       this.#wire.destroy();
       return;
     }
-    this.#exchange.abort();
+    this.#abort("LR", "the proxy is closing");
     this.#wire.reset();
   }
 
@@ -138,7 +144,7 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
       case STATE.BODY:
       case STATE.WAIT:
         // A client that closes its side has given up, whether or not its request was complete.
-        this.#exchange.abort();
+        this.#abort("DC", CLIENT_GONE);
         this.#state = STATE.CLOSED;
         this.#wire.reset();
         return;
@@ -169,6 +175,7 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
   }
 
   onClose(): void {
+    this.#abort("DC", CLIENT_GONE);
     this.#exchange.close();
     this.#state = STATE.CLOSED;
     this.#core.deadlines.remove(this.#slot);
@@ -198,7 +205,7 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
 
   onInternalError(error: unknown): void {
     this.#core.internalError("downstream", error);
-    this.#exchange.abort();
+    this.#abort("LR", REPLY.internal.reason);
     this.#state = STATE.CLOSED;
     this.#wire.reset();
   }
@@ -270,9 +277,11 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
     const refused = this.#facts.admit(head, this.#listener.clientRules);
     if (refused !== null) {
       this.#core.counts.refused += 1;
+      this.#beginLog(head);
       this.#refuse(refused);
       return;
     }
+    this.#beginLog(head);
     if (head.method === METHOD.CONNECT) {
       this.#refuse(REPLY.notConnect);
       return;
@@ -296,8 +305,10 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
     if (body.refused !== null) {
       this.#core.counts.refused += 1;
       this.#exchange.abort();
+      this.#facts.record?.fail(body.refused.flag ?? "", body.refused.reason);
       if (this.#hasSentHead) this.cut();
       else this.#refuse(body.refused);
+      this.#endLog();
       return end;
     }
     if (body.isDone) {
@@ -311,6 +322,8 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
   }
 
   onBody(buf: Buffer, start: number, end: number): void {
+    const { record } = this.#facts;
+    if (record !== null) record.bytesReceived += end - start;
     this.#exchange.sendBody(buf, start, end);
   }
 
@@ -342,6 +355,8 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
       this.#isLast = true;
     this.#sending = sending;
     this.#hasSentHead = true;
+    const { record } = this.#facts;
+    if (record !== null) this.#log?.answer(record, head);
     const kept = this.#isOldClient ? CONNECTION.KEEP : CONNECTION.SILENT;
     outbox.to(this.#wire);
     const connection = this.#isLast ? CONNECTION.CLOSE : kept;
@@ -350,6 +365,8 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
 
   sendBody(buf: Buffer, start: number, end: number): void {
     const { outbox } = this.#core;
+    const { record } = this.#facts;
+    if (record !== null) record.bytesSent += end - start;
     outbox.to(this.#wire);
     if (this.#sending === BODY.CHUNKED) {
       outbox.chunkSize(end - start);
@@ -381,6 +398,7 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
     tallies.add(tallies.place(TALLIES.ownAnswers, `${reply.status}`, reply.reason), 1);
     if (!this.#body.isDone) this.#isLast = true;
     this.#hasSentHead = true;
+    this.#facts.record?.reply(reply, this.#isHeadRequest);
     outbox.to(this.#wire);
     composeReply(outbox, reply, {
       isHead: this.#isHeadRequest,
@@ -412,6 +430,7 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
   }
 
   onExchangeEnd(): void {
+    if (this.#log !== null) this.#endLog();
     if (this.#state >= STATE.DISCARD) return;
     this.#isBlocked = false;
     if (this.#isLast || !this.#body.isDone) {
@@ -427,7 +446,9 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
   /** Answers, and reads nothing more of this connection as HTTP. */
   #refuse(why: Reply | Refusal): void {
     this.#isLast = true;
+    if (this.#log === null) this.#beginLog(null);
     this.sendReply(why);
+    this.#endLog();
     this.#linger();
   }
 
@@ -444,6 +465,33 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
     this.#wire.end();
     deadlines.set(this.#slot, this.#wire.isPending ? limits.stalledWriteMs : limits.lingerMs);
     this.#updatePause();
+  }
+
+  /** Ends the exchange, if there is one, without an answer. */
+  #abort(flags: string, details: string): void {
+    this.#exchange.abort();
+    this.#facts.record?.fail(flags, details);
+    this.#endLog();
+  }
+
+  /** `head` null: the request was refused before its head was whole. */
+  #beginLog(head: Head | null): void {
+    const log = this.#listener.accessLog;
+    if (log === null) return;
+    this.#log = log;
+    this.#facts.record = log.begin(head, this.#facts);
+  }
+
+  #endLog(): void {
+    const log = this.#log;
+    const { record } = this.#facts;
+    if (log === null || record === null) return;
+    this.#log = null;
+    this.#facts.record = null;
+    // Where no exchange ended, as when the client went away.
+    if (record.endMs === 0) record.endMs = this.#core.monotonicMs();
+    if (record.startMs === 0) record.startMs = record.endMs;
+    log.end(record);
   }
 
   #touch(): void {

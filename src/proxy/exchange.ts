@@ -15,6 +15,7 @@ import type { Core } from "./core.ts";
 import { type DeadlineOwner, SWEEP_MS } from "./deadlines.ts";
 import type { ClientFacts } from "./forwarded.ts";
 import { type Head, METHOD } from "./head.ts";
+import type { LogRecord } from "./logrecord.ts";
 import { findRoute } from "./match.ts";
 import { type Mirror, startMirrors } from "./mirror.ts";
 import type { Cluster } from "./pool.ts";
@@ -66,6 +67,7 @@ export class Exchange implements AttemptUser, DeadlineOwner {
   #state: number = STATE.IDLE;
   #cluster: Cluster | null = null;
   #route: Route | null = null;
+  #record: LogRecord | null = null;
   #cell = 0;
   #startMs = 0;
   #streamIdleMs = 0;
@@ -145,6 +147,8 @@ export class Exchange implements AttemptUser, DeadlineOwner {
     this.#wholeAtMs = NEVER;
     this.#tryAtMs = NEVER;
     this.#retry.begin(route.retry);
+    this.#record = client.record;
+    if (this.#record !== null) this.#record.begin(route.name, target.cluster, this.#startMs);
     core.stats.begin(target.cell);
     this.#state = STATE.CONNECTING;
     const cluster = core.clusters.get(target.cluster);
@@ -310,8 +314,7 @@ export class Exchange implements AttemptUser, DeadlineOwner {
   }
 
   onEnd(isReusable: boolean): void {
-    const core = this.#core;
-    core.stats.end(this.#cell, this.#status, true, core.monotonicMs() - this.#startMs);
+    this.#count(this.#status, true);
     this.#release(isReusable && this.#isRequestDone);
     this.#client.sendEnd();
     this.#client.onExchangeEnd();
@@ -338,6 +341,8 @@ export class Exchange implements AttemptUser, DeadlineOwner {
   #start(cluster: Cluster, mayReuse: boolean): void {
     this.#state = STATE.CONNECTING;
     const started = this.#attempt.start(cluster, this.hash, this.#retry.avoided, mayReuse);
+    const { endpoint } = this.#attempt;
+    if (endpoint !== null) this.#record?.attempt(endpoint);
     if (started === STARTED.OPEN) this.#open();
     else if (started === STARTED.NO_ENDPOINT) this.#fail(COUNTER.UNHEALTHY, REPLY.noEndpoint);
     else if (started === STARTED.OVERFLOW) this.#fail(COUNTER.OVERFLOW, REPLY.overflow);
@@ -421,11 +426,19 @@ export class Exchange implements AttemptUser, DeadlineOwner {
     const hasAnswer = this.#hasAnswer;
     core.stats.add(this.#cell, counter, 1);
     const status = hasAnswer ? this.#status : reply.status;
-    core.stats.end(this.#cell, status, !hasAnswer, core.monotonicMs() - this.#startMs);
+    if (hasAnswer) this.#record?.fail(reply.flag ?? "", reply.reason);
+    this.#count(status, !hasAnswer);
     this.#release(false);
     if (hasAnswer) this.#client.cut();
     else this.#client.sendReply(reply);
     this.#client.onExchangeEnd();
+  }
+
+  /** The exchange is over; `status` is what the client got. */
+  #count(status: number, isWhole: boolean): void {
+    const endMs = this.#core.monotonicMs();
+    this.#core.stats.end(this.#cell, status, isWhole, endMs - this.#startMs);
+    if (this.#record !== null) this.#record.endMs = endMs;
   }
 
   /** Back to idle. The upstream connection is pooled, or reset when the request or the answer was not whole. */
@@ -433,6 +446,7 @@ export class Exchange implements AttemptUser, DeadlineOwner {
     const cluster = this.#cluster;
     this.#state = STATE.IDLE;
     this.#cluster = null;
+    this.#record = null;
     if (this.#mirrors !== null) for (const mirror of this.#mirrors) mirror.abandon();
     this.#mirrors = null;
     this.#core.deadlines.clear(this.#slot);

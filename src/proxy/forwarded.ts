@@ -7,6 +7,7 @@ import { COMMA, HTAB, isSameName, SP } from "./bytes.ts";
 import type { ByteStore } from "./bytestore.ts";
 import { requestDrops } from "./compose.ts";
 import { FIELD, type Head } from "./head.ts";
+import type { LogRecord } from "./logrecord.ts";
 import type { Refusal } from "./parse.ts";
 import { type RandomIds, REQUEST_ID_BYTES } from "./requestid.ts";
 
@@ -65,6 +66,8 @@ export class ClientFacts {
   address: Buffer;
   /** The request's id; empty when it has none. Valid until the next request. */
   requestId: Buffer = NO_BYTES;
+  /** What the access log will say of the request; null: nothing. */
+  record: LogRecord | null = null;
   /** 1 for each FIELD that is not copied to the upstream. */
   drops: Uint8Array = requestDrops(true, true);
   #isProtoKept = false;
@@ -110,6 +113,11 @@ export class ClientFacts {
       this.requestId = this.#ownId;
     } else this.requestId = NO_BYTES;
     return null;
+  }
+
+  /** Whether the upstream is told the peer's address in X-Forwarded-For. */
+  get isPeerAppended(): boolean {
+    return this.#rules.isEdge && this.#rules.isAppending;
   }
 
   /** The id that the answer states; empty: none. */

@@ -110,6 +110,8 @@ export class Head {
     this.lineStart = 0;
     this.minor = 1;
     this.method = 0;
+    this.pathStart = 0;
+    this.pathEnd = 0;
     this.authorityStart = 0;
     this.authorityEnd = 0;
     this.isAbsolute = false;

@@ -2,9 +2,11 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { setImmediate as turnOfLoop } from "node:timers/promises";
 import { messageOf, WeirError } from "../lib/errors.ts";
+import { AccessLog } from "./accesslog.ts";
 import type { Core } from "./core.ts";
 import { Downstream, type ListenerView } from "./downstream.ts";
 import { type ClientRules, DEFAULT_CLIENT_RULES } from "./forwarded.ts";
+import type { LogFormat } from "./logformat.ts";
 import { acceptWire } from "./netwire.ts";
 import { EMPTY_HOSTS, type HostTable } from "./table.ts";
 import type { Wire } from "./wire.ts";
@@ -24,6 +26,14 @@ export interface ListenerOptions {
   readonly streamIdleMs?: number;
   /** Default: DEFAULT_CLIENT_RULES. */
   readonly clientRules?: ClientRules;
+  /** Default: none. */
+  readonly accessLog?: AccessLogOptions;
+}
+
+/** Where and how requests are logged. */
+export interface AccessLogOptions {
+  readonly path: string;
+  readonly format: LogFormat;
 }
 
 /** A listening socket. Open it with `open`, end it with `drain` or `close`. */
@@ -34,6 +44,7 @@ export class Listener implements ListenerView {
   idleTimeoutMs = 0;
   streamIdleMs = 0;
   clientRules: ClientRules = DEFAULT_CLIENT_RULES;
+  accessLog: AccessLog | null = null;
   #options: ListenerOptions;
   readonly #core: Core;
   readonly #connections = new Set<Downstream>();
@@ -66,8 +77,9 @@ export class Listener implements ListenerView {
     return this.#connections.size;
   }
 
-  /** Takes waits that may change while it is open; address and port may not. */
+  /** Takes what may change while it is open; address and port may not. Throws CONFIG_REJECTED when its log cannot be opened. */
   configure(options: ListenerOptions): void {
+    this.#configureLog(options.accessLog);
     this.#options = options;
     this.headTimeoutMs = options.headTimeoutMs ?? this.#core.limits.headTimeoutMs;
     this.idleTimeoutMs = options.idleTimeoutMs ?? this.#core.limits.idleTimeoutMs;
@@ -128,6 +140,13 @@ export class Listener implements ListenerView {
   onGone(connection: Downstream): void {
     if (!this.#connections.delete(connection)) return;
     if (this.#connections.size === 0) this.#onEmpty?.();
+  }
+
+  #configureLog(wanted: AccessLogOptions | undefined): void {
+    const { logs } = this.#core;
+    if (wanted === undefined) this.accessLog = null;
+    else if (this.accessLog?.format !== wanted.format || this.accessLog.file.path !== wanted.path)
+      this.accessLog = new AccessLog(logs.open(wanted.path), wanted.format, (ms) => this.#core.epochOf(ms));
   }
 
   #onConnection(socket: Socket): void {

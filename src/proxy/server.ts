@@ -29,6 +29,8 @@ export interface ProxyServer {
   start(): Promise<void>;
   /** Drains and closes. Idempotent. */
   stop(): Promise<void>;
+  /** Opens the files of access logs anew, after they were moved away. */
+  reopenLogs(): void;
   /** Port of the admin listener; 0 when there is none. */
   readonly adminPort: number;
   /** Port of an open listener by its name; undefined when it is not open. */
@@ -90,6 +92,7 @@ export function createProxy(bootstrap: Bootstrap, deps: CoreDeps): ProxyServer {
     configuration.close();
     client?.close();
     core.deadlines.stop();
+    core.logs.close();
     admin?.close();
   };
 
@@ -99,6 +102,7 @@ export function createProxy(bootstrap: Bootstrap, deps: CoreDeps): ProxyServer {
       stopping ??= drainAndClose();
       return stopping;
     },
+    reopenLogs: () => core.logs.reopen(),
     get adminPort() {
       return admin?.port ?? 0;
     },
@@ -153,6 +157,8 @@ function createClient(
 export async function runProxy(bootstrap: Bootstrap, deps: CoreDeps, signal: AbortSignal): Promise<void> {
   const proxy = createProxy(bootstrap, deps);
   await proxy.start();
+  const reopen = (): void => proxy.reopenLogs();
+  process.on("SIGUSR1", reopen);
   // With a control plane, start-up is over when its first configuration is in force.
   if (controlPlaneOf(bootstrap) === undefined) releaseStartupMemory();
   if (!signal.aborted) {
@@ -167,4 +173,5 @@ export async function runProxy(bootstrap: Bootstrap, deps: CoreDeps, signal: Abo
   }
   deps.log.info("draining");
   await proxy.stop();
+  process.off("SIGUSR1", reopen);
 }

@@ -25,6 +25,7 @@ export interface UnsupportedField {
   readonly why: string;
 }
 
+const ACCESS_LOG = "envoy.extensions.access_loggers.";
 const BOOTSTRAP = "envoy.config.bootstrap.v3.";
 const CLUSTER = "envoy.config.cluster.v3.";
 const CORE = "envoy.config.core.v3.";
@@ -51,9 +52,9 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
   [`${LISTENER}Filter`]: { supported: "typed_config", harmless: "name" },
   [`${HCM}HttpConnectionManager`]: {
     supported:
-      "rds route_config http_filters codec_type stream_idle_timeout request_headers_timeout common_http_protocol_options use_remote_address normalize_path merge_slashes xff_num_trusted_hops skip_xff_append generate_request_id preserve_external_request_id always_set_request_id_in_response early_header_mutation_extensions",
+      "rds route_config http_filters codec_type stream_idle_timeout request_headers_timeout common_http_protocol_options use_remote_address normalize_path merge_slashes xff_num_trusted_hops skip_xff_append generate_request_id preserve_external_request_id always_set_request_id_in_response early_header_mutation_extensions access_log",
     harmless:
-      "stat_prefix access_log server_name server_header_transformation via drain_timeout delayed_close_timeout stream_error_on_invalid_http_message http2_protocol_options upgrade_configs",
+      "stat_prefix server_name server_header_transformation via drain_timeout delayed_close_timeout stream_error_on_invalid_http_message http2_protocol_options upgrade_configs",
     refused:
       "add_user_agent http_protocol_options tracing request_timeout max_request_headers_kb strip_matching_host_port strip_any_host_port strip_trailing_host_dot path_with_escaped_slashes_action",
     only: {
@@ -96,6 +97,23 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
   [`${CORE}TypedExtensionConfig`]: { supported: "typed_config", harmless: "name" },
   "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation": { supported: "mutations" },
   "envoy.config.common.mutation_rules.v3.HeaderMutation": { supported: "remove", refused: "append" },
+  "envoy.config.accesslog.v3.AccessLog": { supported: "typed_config", harmless: "name", refused: "filter" },
+  [`${ACCESS_LOG}file.v3.FileAccessLog`]: {
+    supported: "path format json_format typed_json_format log_format",
+  },
+  [`${ACCESS_LOG}stream.v3.StdoutAccessLog`]: { supported: "log_format" },
+  [`${ACCESS_LOG}stream.v3.StderrAccessLog`]: { supported: "log_format" },
+  [`${CORE}SubstitutionFormatString`]: {
+    supported: "text_format json_format text_format_source omit_empty_values json_format_options",
+    harmless: "content_type",
+    refused: "formatters",
+    only: { omit_empty_values: [false] },
+  },
+  [`${CORE}JsonFormatOptions`]: { supported: "sort_properties" },
+  [`${CORE}DataSource`]: {
+    supported: "inline_string",
+    refused: "filename inline_bytes environment_variable",
+  },
   [`${ROUTE}RouteConfiguration`]: {
     supported: "name virtual_hosts ignore_port_in_host_matching validate_clusters request_mirror_policies",
     harmless: "metadata max_direct_response_body_size_bytes most_specific_header_mutations_wins",

@@ -27,6 +27,7 @@ export type {
   Node,
   RuntimeFractionalPercent,
   SocketAddress,
+  SubstitutionFormatString,
 } from "./gen/envoy/config/core/v3/core_pb.ts";
 export {
   AddressSchema,
@@ -82,6 +83,10 @@ export {
 } from "./gen/envoy/config/route/v3/route_pb.ts";
 export type { FileAccessLog } from "./gen/envoy/extensions/access_loggers/file/v3/file_pb.ts";
 export { FileAccessLogSchema } from "./gen/envoy/extensions/access_loggers/file/v3/file_pb.ts";
+export {
+  StderrAccessLogSchema,
+  StdoutAccessLogSchema,
+} from "./gen/envoy/extensions/access_loggers/stream/v3/stream_pb.ts";
 export type { Router } from "./gen/envoy/extensions/filters/http/router/v3/router_pb.ts";
 export { RouterSchema } from "./gen/envoy/extensions/filters/http/router/v3/router_pb.ts";
 export type { HttpConnectionManager } from "./gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";

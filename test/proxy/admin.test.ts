@@ -184,7 +184,10 @@ test("metrics: every family is documented", async (t) => {
     log: createLogger({ level: "error", write: () => undefined }),
   });
   const exposed = [...expose({ stats, counts, tallies }, true)].join("").matchAll(/^# HELP (\w+) /gm);
-  const names = [...[...exposed].map(([, name = ""]) => name), ...Object.values(TALLIES).map(({ name }) => name)];
+  const names = [
+    ...[...exposed].map(([, name = ""]) => name),
+    ...Object.values(TALLIES).map(({ name }) => name),
+  ];
   t.ok(names.length > 15);
   for (const name of names) t.ok(documented.includes(`| \`${name}\` | `), name);
 });

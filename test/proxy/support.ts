@@ -249,9 +249,9 @@ export function scripted(answers: readonly string[], isEnded = false): (socket: 
 }
 
 /** Resolves when `isTrue` holds; rejects after 3 s. */
-export async function eventually(isTrue: () => boolean, what: string): Promise<void> {
+export async function eventually(isTrue: () => boolean | Promise<boolean>, what: string): Promise<void> {
   const giveUpMs = Date.now() + TALK_MS;
-  while (!isTrue()) {
+  while (!(await isTrue())) {
     if (Date.now() > giveUpMs) throw new Error(`did not come true: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }

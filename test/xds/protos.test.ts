@@ -18,6 +18,7 @@ const SHIPPED = [
   "envoy/config/endpoint/v3/load_report.proto",
   "envoy/config/listener/v3/api_listener.proto",
   "envoy/extensions/access_loggers/file/v3/file.proto",
+  "envoy/extensions/access_loggers/stream/v3/stream.proto",
   "envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation.proto",
   "envoy/extensions/filters/http/router/v3/router.proto",
   "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.proto",

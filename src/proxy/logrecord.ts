@@ -1,0 +1,243 @@
+// [hot] What an access log knows of one request. What a line needs of the heads is copied, escaped, as they pass. Values come from strangers:
+// control bytes, quotes, backslashes and what is no ASCII are written as escapes (`\xNN` in text, `\u00NN` in JSON), so that no value
+// can end a line or a string. Records are used again and again.
+import { ByteStore } from "./bytestore.ts";
+import type { ClientFacts } from "./forwarded.ts";
+import { FIELD, type Head } from "./head.ts";
+import { type LogPart, PART, STYLE } from "./logformat.ts";
+import type { Reply } from "./reply.ts";
+
+const text = (value: string): Buffer => Buffer.from(value, "latin1");
+const HTTP_0 = text("HTTP/1.0");
+const HTTP_1 = text("HTTP/1.1");
+const SCHEME_HTTP = text("http");
+const SCHEME_HTTPS = text("https");
+const COMMA_SPACE = text(", ");
+const SLASH = text("/");
+const TRACEPARENT = text("traceparent");
+/** version "-" trace id "-" …; the trace id stands at these positions. */
+const TRACE_ID_START = 3;
+const TRACE_ID_END = 35;
+const HEX = text("0123456789abcdef");
+const TEXT_ESCAPE = text("\\x");
+const JSON_ESCAPE = text("\\u00");
+/** 1 for bytes that are written as they are. */
+const IS_PLAIN = Uint8Array.from({ length: 256 }, (_, byte) =>
+  byte >= 0x20 && byte < 0x7f && byte !== 0x22 && byte !== 0x5c ? 1 : 0,
+);
+
+/** An address and port. */
+export interface LoggedEndpoint {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** What is known of one request. Whoever learns something writes it here. */
+export class LogRecord {
+  /** On the monotonic clock; 0: not known. */
+  startMs = 0;
+  endMs = 0;
+  /** Of the answer; 0: none was sent. */
+  status = 0;
+  /** Envoy's letters for what went wrong; empty: nothing. */
+  flags = "";
+  /** The proxy's words for it. */
+  details = "";
+  bytesReceived = 0;
+  bytesSent = 0;
+  route = "";
+  cluster = "";
+  endpoint: LoggedEndpoint | null = null;
+  attempts = 0;
+  /** Captured values, one behind the other. */
+  readonly values: ByteStore = new ByteStore();
+  /** Begin and end of each slot; begin -1: it has none. */
+  readonly bounds: Int32Array;
+
+  constructor(slots: number) {
+    this.bounds = new Int32Array(slots * 2);
+  }
+
+  reset(): void {
+    this.startMs = 0;
+    this.endMs = 0;
+    this.status = 0;
+    this.flags = "";
+    this.details = "";
+    this.bytesReceived = 0;
+    this.bytesSent = 0;
+    this.route = "";
+    this.cluster = "";
+    this.endpoint = null;
+    this.attempts = 0;
+    this.values.clear();
+    this.bounds.fill(-1);
+  }
+
+  /** Where the request goes. */
+  begin(route: string, cluster: string, startMs: number): void {
+    this.route = route;
+    this.cluster = cluster;
+    this.startMs = startMs;
+  }
+
+  /** It is sent there, for the first time or once more. */
+  attempt(endpoint: LoggedEndpoint): void {
+    this.endpoint = endpoint;
+    this.attempts += 1;
+  }
+
+  /** Says what went wrong; the first word counts. */
+  fail(flags: string, details: string): void {
+    if (this.flags !== "") return;
+    this.flags = flags;
+    this.details = details;
+  }
+
+  /** An answer of the proxy's own. */
+  reply({ status, reason, flag }: Reply, isHeadRequest: boolean): void {
+    this.status = status;
+    this.bytesSent = isHeadRequest ? 0 : reason.length + 1;
+    this.flags ||= flag ?? "";
+    this.details = reason;
+  }
+}
+
+/** Takes what a part stands for from a request. */
+export function captureRequest(
+  record: LogRecord,
+  slot: number,
+  first: LogPart,
+  head: Head,
+  client: ClientFacts,
+): void {
+  for (let part: LogPart | null = first; part !== null; part = part.alternative)
+    if (captureOne(record, slot, part, head, client)) return;
+}
+
+/** False when the request has no such value. */
+function captureOne(
+  record: LogRecord,
+  slot: number,
+  part: LogPart,
+  head: Head,
+  client: ClientFacts,
+): boolean {
+  const { bytes, base } = head;
+  switch (part.code) {
+    case PART.METHOD:
+      return capture(record, slot, part, bytes, base + head.lineStart, base + head.methodEnd);
+    case PART.PATH:
+      if (head.pathEnd === 0) return false; // CONNECT has none.
+      if (head.pathStart === head.pathEnd) return capture(record, slot, part, SLASH, 0, 1);
+      return capture(record, slot, part, bytes, base + head.pathStart, base + head.targetEnd);
+    case PART.AUTHORITY:
+      return capture(record, slot, part, bytes, base + head.authorityStart, base + head.authorityEnd);
+    case PART.SCHEME: {
+      const scheme = client.isSecure ? SCHEME_HTTPS : SCHEME_HTTP;
+      return capture(record, slot, part, scheme, 0, scheme.length);
+    }
+    case PART.PROTOCOL:
+      return capture(record, slot, part, head.minor === 0 ? HTTP_0 : HTTP_1, 0, HTTP_1.length);
+    case PART.REQUEST_ID:
+      return capture(record, slot, part, client.requestId, 0, client.requestId.length);
+    case PART.CLIENT_ADDRESS:
+      return capture(record, slot, part, client.address, 0, client.address.length);
+    case PART.PEER_ADDRESS:
+      return capture(record, slot, part, client.peer, 0, client.peer.length);
+    case PART.FORWARDED_FOR:
+      return captureForwardedFor(record, slot, part, head, client);
+    default: {
+      const isTrace = part.code === PART.TRACE_ID;
+      const at = head.indexOf(isTrace ? TRACEPARENT : part.text, 0);
+      if (at < 0) return false;
+      const start = base + head.fields[at * 4 + 2]!;
+      const end = base + head.fields[at * 4 + 3]!;
+      if (!isTrace) return capture(record, slot, part, bytes, start, end);
+      return (
+        end - start > TRACE_ID_END &&
+        capture(record, slot, part, bytes, start + TRACE_ID_START, start + TRACE_ID_END)
+      );
+    }
+  }
+}
+
+/** Takes a field of the answer. */
+export function captureAnswer(record: LogRecord, slot: number, first: LogPart, head: Head): void {
+  for (let part: LogPart | null = first; part !== null; part = part.alternative) {
+    const at = head.indexOf(part.text, 0);
+    if (at < 0) continue;
+    captureField(record, slot, part, head, at);
+    return;
+  }
+}
+
+function captureField(record: LogRecord, slot: number, part: LogPart, head: Head, index: number): void {
+  const start = head.base + head.fields[index * 4 + 2]!;
+  capture(record, slot, part, head.bytes, start, head.base + head.fields[index * 4 + 3]!);
+}
+
+/** What the upstream is told: earlier entries, and the peer where it is appended. */
+function captureForwardedFor(
+  record: LogRecord,
+  slot: number,
+  part: LogPart,
+  head: Head,
+  client: ClientFacts,
+): boolean {
+  const { values, bounds } = record;
+  const from = values.end;
+  for (let i = 0; head.hasSpecial && i < head.fieldCount; i++) {
+    if (head.kinds[i] !== FIELD.X_FORWARDED_FOR) continue;
+    const start = head.base + head.fields[i * 4 + 2]!;
+    const end = Math.min(head.base + head.fields[i * 4 + 3]!, start + part.limit);
+    if (values.end > from) values.text(COMMA_SPACE);
+    escapeInto(values, head.bytes, start, end, part.style);
+  }
+  if (client.isPeerAppended) {
+    if (values.end > from) values.text(COMMA_SPACE);
+    values.text(client.peer);
+  }
+  if (values.end === from) return false;
+  bounds[slot * 2] = from;
+  bounds[slot * 2 + 1] = values.end;
+  return true;
+}
+
+/** Copies a value in; false when it is empty. */
+function capture(
+  record: LogRecord,
+  slot: number,
+  part: LogPart,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): boolean {
+  if (end <= start) return false;
+  const { values, bounds } = record;
+  bounds[slot * 2] = values.end;
+  escapeInto(values, bytes, start, Math.min(end, start + part.limit), part.style);
+  bounds[slot * 2 + 1] = values.end;
+  return true;
+}
+
+/** Appends bytes so that none of them ends a line or a string. */
+export function escapeInto(
+  store: ByteStore,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  style: number,
+): void {
+  let from = start;
+  for (let at = start; at < end; at++) {
+    const byte = bytes[at]!;
+    if (IS_PLAIN[byte] === 1) continue;
+    if (at > from) store.append(bytes, from, at);
+    store.text(style === STYLE.TEXT ? TEXT_ESCAPE : JSON_ESCAPE);
+    store.append(HEX, byte >> 4, (byte >> 4) + 1);
+    store.append(HEX, byte & 15, (byte & 15) + 1);
+    from = at + 1;
+  }
+  if (end > from) store.append(bytes, from, end);
+}
