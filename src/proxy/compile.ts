@@ -20,9 +20,9 @@ import {
 import type { ClusterOptions, EndpointAddress } from "./clusteroptions.ts";
 import { compileClientRules } from "./compileclient.ts";
 import { compileOptions } from "./compilecluster.ts";
+import { compileAccessLog } from "./compilelog.ts";
 import { compileHosts } from "./compileroutes.ts";
 import type { CellOf } from "./compilesplit.ts";
-import { compileAccessLog } from "./compilelog.ts";
 import type { ListenerOptions } from "./listener.ts";
 import { Problems } from "./problems.ts";
 import type { HostTable } from "./table.ts";

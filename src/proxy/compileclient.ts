@@ -30,7 +30,17 @@ export function compileClientRules(hcm: HttpConnectionManager, at: string, probl
     isIdMade: hcm.generateRequestId ?? true,
     isIdKept: hcm.preserveExternalRequestId,
     isIdInAnswer: hcm.alwaysSetRequestIdInResponse,
+    sampledTraces: sampledOf(hcm, at, problems),
   };
+}
+
+/** Traces of 2^32. Without a percentage all are sampled, as in Envoy. */
+function sampledOf(hcm: HttpConnectionManager, at: string, problems: Problems): number {
+  if (hcm.tracing === undefined) return -1;
+  const percent = hcm.tracing.randomSampling?.value ?? 100;
+  if (!(percent >= 0 && percent <= 100))
+    problems.add(`${at}.tracing.random_sampling`, "is not between 0 and 100");
+  return Math.round((percent / 100) * 2 ** 32);
 }
 
 function underscoresOf(hcm: HttpConnectionManager): number {

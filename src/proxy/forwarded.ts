@@ -10,6 +10,7 @@ import { FIELD, type Head } from "./head.ts";
 import type { LogRecord } from "./logrecord.ts";
 import type { Refusal } from "./parse.ts";
 import { type RandomIds, REQUEST_ID_BYTES } from "./requestid.ts";
+import { TraceContext } from "./trace.ts";
 
 export const UNDERSCORES = { ALLOW: 0, REJECT: 1, DROP: 2 } as const;
 
@@ -31,6 +32,8 @@ export interface ClientRules {
   readonly isIdKept: boolean;
   /** Whether answers carry the id. */
   readonly isIdInAnswer: boolean;
+  /** Of 2^32 traces that begin here, how many are marked as sampled; -1: no trace begins here. */
+  readonly sampledTraces: number;
 }
 
 export const DEFAULT_CLIENT_RULES: ClientRules = {
@@ -42,6 +45,7 @@ export const DEFAULT_CLIENT_RULES: ClientRules = {
   isIdMade: true,
   isIdKept: false,
   isIdInAnswer: false,
+  sampledTraces: -1,
 };
 
 /** Refusal of a request by `underscores`. */
@@ -66,6 +70,8 @@ export class ClientFacts {
   address: Buffer;
   /** The request's id; empty when it has none. Valid until the next request. */
   requestId: Buffer = NO_BYTES;
+  /** Null: no trace begins here. */
+  trace: TraceContext | null = null;
   /** What the access log will say of the request; null: nothing. */
   record: LogRecord | null = null;
   /** 1 for each FIELD that is not copied to the upstream. */
@@ -112,6 +118,7 @@ export class ClientFacts {
       this.#ids.writeUuid(this.#ownId, 0);
       this.requestId = this.#ownId;
     } else this.requestId = NO_BYTES;
+    this.trace?.admit(head, this.#ids, rules.sampledTraces);
     return null;
   }
 
@@ -129,6 +136,7 @@ export class ClientFacts {
   forget(): void {
     this.address = this.peer;
     this.requestId = NO_BYTES;
+    this.trace?.forget();
   }
 
   /** Appends the lines that tell the upstream about the client. */
@@ -141,6 +149,7 @@ export class ClientFacts {
       out.append(lines, 0, FORWARDED_FOR.length);
       if (head.hasSpecial) appendForwardedFor(out, head);
       out.append(lines, FORWARDED_FOR.length, lines.length);
+      if (this.trace !== null) out.text(this.trace.line);
       return;
     }
     if (isAppending) {
@@ -150,15 +159,18 @@ export class ClientFacts {
       out.text(CRLF);
     }
     if (!this.#isProtoKept) out.text(this.isSecure ? PROTO_HTTPS : PROTO_HTTP);
-    if (requestId.length === 0) return;
-    out.text(REQUEST_ID);
-    out.text(requestId);
-    out.text(CRLF);
+    if (requestId.length > 0) {
+      out.text(REQUEST_ID);
+      out.text(requestId);
+      out.text(CRLF);
+    }
+    if (this.trace !== null) out.text(this.trace.line);
   }
 
   #prepare(rules: ClientRules): void {
     this.#rules = rules;
     this.#madeFor = rules;
+    this.trace = rules.sampledTraces < 0 ? null : new TraceContext();
     const proto = this.isSecure ? PROTO_HTTPS : PROTO_HTTP;
     const lines = Buffer.concat([
       FORWARDED_FOR,

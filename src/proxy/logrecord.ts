@@ -6,6 +6,7 @@ import type { ClientFacts } from "./forwarded.ts";
 import { FIELD, type Head } from "./head.ts";
 import { type LogPart, PART, STYLE } from "./logformat.ts";
 import type { Reply } from "./reply.ts";
+import { findTraceId } from "./trace.ts";
 
 const text = (value: string): Buffer => Buffer.from(value, "latin1");
 const HTTP_0 = text("HTTP/1.0");
@@ -14,10 +15,7 @@ const SCHEME_HTTP = text("http");
 const SCHEME_HTTPS = text("https");
 const COMMA_SPACE = text(", ");
 const SLASH = text("/");
-const TRACEPARENT = text("traceparent");
-/** version "-" trace id "-" …; the trace id stands at these positions. */
-const TRACE_ID_START = 3;
-const TRACE_ID_END = 35;
+const NO_BYTES = Buffer.alloc(0);
 const HEX = text("0123456789abcdef");
 const TEXT_ESCAPE = text("\\x");
 const JSON_ESCAPE = text("\\u00");
@@ -147,17 +145,15 @@ function captureOne(
       return capture(record, slot, part, client.peer, 0, client.peer.length);
     case PART.FORWARDED_FOR:
       return captureForwardedFor(record, slot, part, head, client);
+    case PART.TRACE_ID: {
+      const made = client.trace?.line ?? NO_BYTES;
+      return findTraceId(made, head, (from, start, end) => capture(record, slot, part, from, start, end));
+    }
     default: {
-      const isTrace = part.code === PART.TRACE_ID;
-      const at = head.indexOf(isTrace ? TRACEPARENT : part.text, 0);
+      const at = head.indexOf(part.text, 0);
       if (at < 0) return false;
       const start = base + head.fields[at * 4 + 2]!;
-      const end = base + head.fields[at * 4 + 3]!;
-      if (!isTrace) return capture(record, slot, part, bytes, start, end);
-      return (
-        end - start > TRACE_ID_END &&
-        capture(record, slot, part, bytes, start + TRACE_ID_START, start + TRACE_ID_END)
-      );
+      return capture(record, slot, part, bytes, start, base + head.fields[at * 4 + 3]!);
     }
   }
 }

@@ -41,6 +41,11 @@ export class RandomIds {
     }
   }
 
+  /** A random number below 2^32. */
+  uint32(): number {
+    return this.#random.readUInt32LE(this.#take(4));
+  }
+
   #take(count: number): number {
     if (this.#at + count > BATCH_BYTES) {
       randomFillSync(this.#random);

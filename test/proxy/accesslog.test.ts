@@ -122,6 +122,24 @@ test("access log: in text, quotes, backslashes and control bytes are escaped", a
   t.strictSame(await linesOf(proxy, path), ['"q\\x22 500 \\x22\\x5cx\\x09\\xe9" - via_upstream']);
 });
 
+test("access log: the trace id is the request's, or that of the trace that began here", async (t) => {
+  const path = join(await folder(t), "access.log");
+  const origin = await recordingOrigin(t);
+  const { port, proxy } = await startProxy(t, {
+    clusters: { v1: [origin.port] },
+    hcm: { ...logging(path, asText("%TRACE_ID%")), tracing: {} },
+  });
+  const trace = "0af7651916cd43dd8448eb211c80319c";
+  await talk(
+    port,
+    `GET / HTTP/1.1\r\nHost: a\r\ntraceparent: 00-${trace}-b7ad6b7169203331-01\r\n\r\n`,
+    ANSWERED,
+  );
+  await talk(port, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", ANSWERED);
+  const made = `${origin.seen[1]?.headers.traceparent}`.slice(3, 35);
+  t.strictSame(await linesOf(proxy, path), [trace, made]);
+});
+
 test("access log: each way a request can fail has its flag and words", async (t) => {
   const path = join(await folder(t), "access.log");
   const cut = await rawOrigin(t, scripted(["HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart"], true));

@@ -1,5 +1,6 @@
 // Who the client is: what of a request's own account is believed, what is added to it, and what the upstream gets.
 import { type Test, test } from "tap";
+import { RandomIds } from "../../src/proxy/requestid.ts";
 import { type Json, recordingOrigin, startProxy, talk } from "./support.ts";
 
 const ANSWERED = { until: /\r\n\r\n[\s\S]*$/ };
@@ -135,6 +136,60 @@ test("client: field names with an underscore pass, are dropped, or refuse the re
     (await reject("X_User: 1")).answer,
     /^HTTP\/1\.1 400 [\s\S]*x-weir-reason: field name with an underscore/,
   );
+});
+
+const TRACE = "0af7651916cd43dd8448eb211c80319c";
+const PARENT = `00-${TRACE}-b7ad6b7169203331-01`;
+
+test("trace: context is passed on as it came, and none is made unless asked for", async (t) => {
+  const ask = await asking(t, {});
+  const told = await ask(`Traceparent: ${PARENT}`, "tracestate: a=1", "Tracestate: b=2");
+  t.match(told.got, { traceparent: PARENT, tracestate: "a=1, b=2" });
+  t.equal((await ask("traceparent: junk")).got?.traceparent, "junk");
+  t.equal((await ask()).got?.traceparent, undefined);
+});
+
+test("trace: where asked for, a request without valid context begins a trace of its own", async (t) => {
+  const ask = await asking(t, { tracing: {} });
+  const MADE = /^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/;
+  const [one, two] = [(await ask()).got?.traceparent, (await ask()).got?.traceparent];
+  t.match(one, MADE);
+  t.not(one, two);
+  t.match((await ask(`traceparent: ${PARENT}`, "tracestate: a=1")).got, {
+    traceparent: PARENT,
+    tracestate: "a=1",
+  });
+  t.match((await ask(`traceparent: cc-${PARENT.slice(3)}-more`)).got?.traceparent, /^cc-/, "a later version");
+  for (const bad of [
+    PARENT.toUpperCase(),
+    `${PARENT}-more`,
+    PARENT.replace(TRACE, "0".repeat(32)),
+    PARENT.replace("b7ad6b7169203331", "0".repeat(16)),
+    `ff-${PARENT.slice(3)}`,
+    PARENT.replaceAll("-", "_"),
+    "",
+  ]) {
+    const { got } = await ask(`traceparent: ${bad}`, "tracestate: a=1");
+    t.match(got?.traceparent, MADE, bad);
+    t.equal(got?.tracestate, undefined, `no tracestate with ${bad}`);
+  }
+  const twice = await ask(`traceparent: ${PARENT}`, `traceparent: ${PARENT}`);
+  t.match(twice.got?.traceparent, MADE, "a repeated field is no context");
+});
+
+test("trace: the share of sampled traces is the one asked for", async (t) => {
+  const none = await asking(t, { tracing: { random_sampling: { value: 0 } } });
+  for (let i = 0; i < 20; i++) t.match((await none()).got?.traceparent, /-00$/);
+  const ids = new RandomIds();
+  let below = 0;
+  for (let i = 0; i < 100_000; i++) if (ids.uint32() < 2 ** 30) below += 1;
+  t.ok(Math.abs(below - 25_000) < 1_000, `${below} of 100 000 at 25 %`);
+  await t.rejects(asking(t, { tracing: { random_sampling: { value: 101 } } }), {
+    message: /tracing\.random_sampling is not between/,
+  });
+  await t.rejects(asking(t, { tracing: { overall_sampling: { value: 1 } } }), {
+    message: /overall_sampling/,
+  });
 });
 
 function removing(...names: string[]): Json {
