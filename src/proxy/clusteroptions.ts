@@ -1,4 +1,5 @@
 // What a cluster's configuration says, compiled: how an endpoint is chosen, how much may be under way, what takes an endpoint out.
+import type { HealthOptions } from "./health.ts";
 import type { OutlierOptions } from "./outlier.ts";
 
 /** How an endpoint is chosen. */
@@ -39,6 +40,7 @@ export interface ClusterOptions {
   /** Retries in progress; a budget goes before. */
   readonly maxRetries: number;
   readonly retryBudget: RetryBudget | null;
+  readonly health: HealthOptions | null;
   readonly outlier: OutlierOptions | null;
   /** Bytes of one request that may wait when the cluster is a mirror, or be kept for a second try. */
   readonly bufferBytes: number;
@@ -55,6 +57,7 @@ export const DEFAULT_CLUSTER_OPTIONS: ClusterOptions = {
   maxRequests: 1_024,
   maxRetries: 3,
   retryBudget: null,
+  health: null,
   outlier: null,
   bufferBytes: 1024 * 1024,
 };
@@ -67,4 +70,8 @@ export interface EndpointAddress {
   readonly isHealthy: boolean;
   /** Its share against others; default 1. */
   readonly weight?: number;
+  /** Of active health checks: another port, another host, none at all. */
+  readonly checkPort?: number;
+  readonly checkHost?: string;
+  readonly isCheckDisabled?: boolean;
 }

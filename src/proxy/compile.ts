@@ -154,7 +154,17 @@ function addressesOf(assignment: ClusterLoadAssignment, at: string, problems: Pr
         healthStatus === HealthStatus.DEGRADED;
       const weight = lbEndpoint.loadBalancingWeight ?? 1;
       if (weight < 1) problems.add(`${path}.load_balancing_weight`, "must be 1 or more");
-      found.push({ ...socket, isHealthy, weight });
+      const check = host.case === "endpoint" ? host.value.healthCheckConfig : undefined;
+      found.push({
+        ...socket,
+        isHealthy,
+        weight,
+        ...(check !== undefined && {
+          ...(check.portValue > 0 && { checkPort: check.portValue }),
+          checkHost: check.hostname,
+          isCheckDisabled: check.disableActiveHealthCheck,
+        }),
+      });
     });
   });
   return found;

@@ -8,6 +8,7 @@ import {
   type RetryBudget,
   type SlowStart,
 } from "./clusteroptions.ts";
+import { compileHealth } from "./compilehealth.ts";
 import { compileOutlier } from "./compileoutlier.ts";
 import type { Problems } from "./problems.ts";
 
@@ -32,6 +33,7 @@ export function compileOptions(cluster: Cluster, problems: Problems): ClusterOpt
     panicPercent,
     connectTimeoutMs,
     bufferBytes: cluster.perConnectionBufferLimitBytes ?? defaults.bufferBytes,
+    health: compileHealth(cluster.healthChecks, problems),
     outlier: compileOutlier(cluster.outlierDetection, problems),
     ...compileBounds(cluster.circuitBreakers, problems),
   };

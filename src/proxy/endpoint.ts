@@ -1,5 +1,6 @@
 // [hot] One address of a cluster: its idle connections (newest first), the requests that wait for one, its health, its counts. It lives as
 // long as configurations name it, through every change of its cluster.
+import type { EndpointAddress } from "./clusteroptions.ts";
 import type { OutlierRecord } from "./outlier.ts";
 import type { Cluster } from "./pool.ts";
 import type { UpstreamConnection } from "./upstream.ts";
@@ -33,6 +34,10 @@ export class Endpoint {
   isConfiguredHealthy = true;
   /** An active health check fails, or has not answered yet. */
   isCheckFailed = false;
+  /** Of active health checks. */
+  checkPort: number | null = null;
+  checkHost = "";
+  isCheckDisabled = false;
   /** Taken out by outlier detection. */
   isEjected = false;
   /** Requests in progress. */
@@ -57,6 +62,15 @@ export class Endpoint {
     this.address = address;
     this.port = port;
     this.key = address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+  }
+
+  /** Takes what a configuration says of it. */
+  configure({ isHealthy, weight, checkPort, checkHost, isCheckDisabled }: EndpointAddress): void {
+    this.isConfiguredHealthy = isHealthy;
+    this.weight = weight ?? 1;
+    this.checkPort = checkPort ?? null;
+    this.checkHost = checkHost ?? "";
+    this.isCheckDisabled = isCheckDisabled ?? false;
   }
 
   /** True when nothing speaks against a request. */

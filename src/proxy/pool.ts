@@ -4,6 +4,7 @@ import { type Balancer, createBalancer, NO_HASH, warmthOf } from "./balancer.ts"
 import type { ClusterOptions, EndpointAddress } from "./clusteroptions.ts";
 import type { Core } from "./core.ts";
 import { Endpoint } from "./endpoint.ts";
+import { HealthChecks } from "./health.ts";
 import { OutlierDetector } from "./outlier.ts";
 import { UpstreamConnection } from "./upstream.ts";
 
@@ -36,6 +37,7 @@ export class Cluster {
   #applied: readonly EndpointAddress[] = [];
   #balancer: Balancer;
   #detector: OutlierDetector | null = null;
+  #checks: HealthChecks | null = null;
   readonly #core: Core;
 
   constructor(core: Core, name: string, options: ClusterOptions) {
@@ -44,6 +46,7 @@ export class Cluster {
     this.#options = options;
     this.#balancer = createBalancer(options.balancer, core.dice);
     this.#configureDetector();
+    this.#configureChecks();
   }
 
   get options(): ClusterOptions {
@@ -71,6 +74,7 @@ export class Cluster {
     if (JSON.stringify(options.balancer) !== JSON.stringify(before.balancer))
       this.#balancer = createBalancer(options.balancer, this.#core.dice);
     this.#configureDetector();
+    this.#configureChecks();
     this.refresh();
   }
 
@@ -78,6 +82,8 @@ export class Cluster {
   close(): void {
     this.#detector?.close();
     this.#detector = null;
+    this.#checks?.close();
+    this.#checks = null;
     this.update([]);
   }
 
@@ -88,14 +94,14 @@ export class Cluster {
     const known = new Map(
       this.#endpoints.map((endpoint) => [`${endpoint.address} ${endpoint.port}`, endpoint]),
     );
-    this.#endpoints = addresses.map(({ address, port, isHealthy, weight }) => {
-      const key = `${address} ${port}`;
-      const endpoint = known.get(key) ?? this.#create(address, port);
+    this.#endpoints = addresses.map((found) => {
+      const key = `${found.address} ${found.port}`;
+      const endpoint = known.get(key) ?? this.#create(found.address, found.port);
       known.delete(key);
-      endpoint.isConfiguredHealthy = isHealthy;
-      endpoint.weight = weight ?? 1;
+      endpoint.configure(found);
       return endpoint;
     });
+    this.#checks?.watch(this.#endpoints);
     this.refresh();
     for (const gone of known.values()) gone.remove();
   }
@@ -180,6 +186,18 @@ export class Cluster {
     endpoint.freshAtMs = this.#core.deadlines.nowMs;
     this.#detector?.watch(endpoint);
     return endpoint;
+  }
+
+  #configureChecks(): void {
+    const { health } = this.#options;
+    if (health === null) {
+      this.#checks?.close();
+      this.#checks = null;
+      return;
+    }
+    if (this.#checks === null) this.#checks = new HealthChecks(this.#core, this, health);
+    this.#checks.options = health;
+    this.#checks.watch(this.#endpoints);
   }
 
   #configureDetector(): void {

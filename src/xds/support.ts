@@ -211,11 +211,11 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
   "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate": { supported: "" },
   [`${CLUSTER}Cluster`]: {
     supported:
-      "name type eds_cluster_config connect_timeout lb_policy load_assignment lrs_server per_connection_buffer_limit_bytes circuit_breakers common_lb_config ring_hash_lb_config least_request_lb_config round_robin_lb_config outlier_detection",
+      "name type eds_cluster_config connect_timeout lb_policy load_assignment lrs_server per_connection_buffer_limit_bytes circuit_breakers common_lb_config ring_hash_lb_config least_request_lb_config round_robin_lb_config outlier_detection health_checks",
     harmless:
       "metadata alt_stat_name wait_for_warm_on_init cleanup_interval dns_refresh_rate dns_lookup_family respect_dns_ttl close_connections_on_host_health_failure ignore_health_on_host_removal",
     refused:
-      "health_checks max_requests_per_connection http_protocol_options http2_protocol_options maglev_lb_config transport_socket common_http_protocol_options upstream_connection_options typed_extension_protocol_options",
+      "max_requests_per_connection http_protocol_options http2_protocol_options maglev_lb_config transport_socket common_http_protocol_options upstream_connection_options typed_extension_protocol_options",
     only: { type: [0, 3], lb_policy: [0, 1, 2] },
   },
   [`${CLUSTER}OutlierDetection`]: {
@@ -262,10 +262,28 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
     refused: "endpoint_name",
   },
   [`${ENDPOINT}Endpoint`]: {
-    supported: "address",
-    harmless: "hostname health_check_config",
+    supported: "address health_check_config",
+    harmless: "hostname",
     refused: "additional_addresses",
   },
+  [`${ENDPOINT}Endpoint.HealthCheckConfig`]: {
+    supported: "port_value hostname disable_active_health_check",
+    refused: "address",
+  },
+  [`${CORE}HealthCheck`]: {
+    supported:
+      "timeout interval interval_jitter unhealthy_threshold healthy_threshold alt_port http_health_check tcp_health_check no_traffic_interval unhealthy_interval unhealthy_edge_interval healthy_edge_interval interval_jitter_percent initial_jitter no_traffic_healthy_interval",
+    // Every check makes a connection.
+    harmless: "reuse_connection",
+    refused: "grpc_health_check",
+  },
+  [`${CORE}HealthCheck.HttpHealthCheck`]: {
+    supported: "host path expected_statuses retriable_statuses method codec_client_type",
+    refused: "request_headers_to_add request_headers_to_remove service_name_matcher",
+    only: { codec_client_type: [0], method: [0, 1, 2] },
+  },
+  [`${CORE}HealthCheck.TcpHealthCheck`]: { supported: "send receive" },
+  [`${CORE}HealthCheck.Payload`]: { supported: "text binary" },
   // The bootstrap.
   [`${BOOTSTRAP}Bootstrap`]: {
     supported: "node static_resources dynamic_resources cluster_manager admin",

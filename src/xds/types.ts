@@ -24,6 +24,7 @@ export type {
   ConfigSource,
   HeaderValueOption,
   HealthCheck,
+  HealthCheck_Payload,
   Node,
   RuntimeFractionalPercent,
   SocketAddress,
@@ -38,6 +39,7 @@ export {
   HealthStatus,
   HttpProtocolOptions_HeadersWithUnderscoresAction,
   NodeSchema,
+  RequestMethod,
   SocketAddress_Protocol,
 } from "./gen/envoy/config/core/v3/core_pb.ts";
 export type {

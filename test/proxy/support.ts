@@ -53,7 +53,6 @@ export function bootstrapOf(options: ProxyOptions): Json {
         name,
         type: "STATIC",
         connect_timeout: options.connectTimeout ?? "1s",
-        ...options.clusterFields,
         load_assignment: {
           cluster_name: name,
           endpoints: [
@@ -64,6 +63,7 @@ export function bootstrapOf(options: ProxyOptions): Json {
             },
           ],
         },
+        ...options.clusterFields,
       })),
     },
   };
