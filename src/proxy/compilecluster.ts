@@ -40,27 +40,22 @@ export function compileOptions(cluster: Cluster, problems: Problems): ClusterOpt
 }
 
 function compileBalancer({ lbPolicy, lbConfig }: Cluster, problems: Problems): BalancerOptions {
-  switch (lbPolicy) {
-    case Cluster_LbPolicy.LEAST_REQUEST: {
-      const config = lbConfig.case === "leastRequestLbConfig" ? lbConfig.value : undefined;
-      const choices = config?.choiceCount ?? 2;
-      if (choices < 2 || choices > MAX_CHOICES)
-        problems.add("least_request_lb_config.choice_count", `must be between 2 and ${MAX_CHOICES}`);
-      return { kind: "leastRequest", choices };
-    }
-    case Cluster_LbPolicy.RING_HASH: {
-      const config = lbConfig.case === "ringHashLbConfig" ? lbConfig.value : undefined;
-      const minimumSize = Number(config?.minimumRingSize ?? DEFAULT_RING_SIZE);
-      const maximumSize = Math.min(Number(config?.maximumRingSize ?? MAX_RING_SIZE), MAX_RING_SIZE);
-      const at = "ring_hash_lb_config.minimum_ring_size";
-      if (minimumSize < 1 || minimumSize > MAX_RING_SIZE)
-        problems.add(at, `must be between 1 and ${MAX_RING_SIZE}`);
-      else if (minimumSize > maximumSize) problems.add(at, "is above maximum_ring_size");
-      return { kind: "ringHash", minimumSize, maximumSize };
-    }
-    default:
-      return { kind: "roundRobin" };
+  if (lbPolicy === Cluster_LbPolicy.LEAST_REQUEST) {
+    const config = lbConfig.case === "leastRequestLbConfig" ? lbConfig.value : undefined;
+    const choices = config?.choiceCount ?? 2;
+    if (choices < 2 || choices > MAX_CHOICES)
+      problems.add("least_request_lb_config.choice_count", `must be between 2 and ${MAX_CHOICES}`);
+    return { kind: "leastRequest", choices };
   }
+  if (lbPolicy !== Cluster_LbPolicy.RING_HASH) return { kind: "roundRobin" };
+  const config = lbConfig.case === "ringHashLbConfig" ? lbConfig.value : undefined;
+  const minimumSize = Number(config?.minimumRingSize ?? DEFAULT_RING_SIZE);
+  const maximumSize = Math.min(Number(config?.maximumRingSize ?? MAX_RING_SIZE), MAX_RING_SIZE);
+  const at = "ring_hash_lb_config.minimum_ring_size";
+  if (minimumSize < 1 || minimumSize > MAX_RING_SIZE)
+    problems.add(at, `must be between 1 and ${MAX_RING_SIZE}`);
+  else if (minimumSize > maximumSize) problems.add(at, "is above maximum_ring_size");
+  return { kind: "ringHash", minimumSize, maximumSize };
 }
 
 function compileSlowStart({ lbPolicy, lbConfig }: Cluster, problems: Problems): SlowStart | null {
