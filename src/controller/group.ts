@@ -1,13 +1,13 @@
 // One node group: the proxies of one Gateway. Renders what they should have, and knows who they are, what they have acknowledged, and
 // which of them are in the way of a Rollout's weights.
 import type { Gateway, TrafficIntent } from "../api/api.ts";
-import { type ObjectStore, subjectOf } from "../cluster/client.ts";
 import type { Timer } from "../lib/clock.ts";
 import { messageOf } from "../lib/errors.ts";
 import { jsonEqual } from "../lib/json.ts";
 import { createMemo, type Problem, type Translation, translateGateway } from "../translate/translate.ts";
 import type { Trouble } from "./noderecords.ts";
-import { acknowledgementOf, type GroupState, type Member, updateMembers } from "./nodes.ts";
+import { acknowledgementOf, type GroupState, type Member, type NodeState, updateMembers } from "./nodes.ts";
+import { createProblemTeller } from "./problems.ts";
 import type { PublisherDeps } from "./publish.ts";
 import { type Changed, lookups } from "./reads.ts";
 import { createRefusals } from "./refusals.ts";
@@ -52,84 +52,106 @@ interface Carried {
   readonly atMs: number;
 }
 
+type IntentOf = (key: string) => TrafficIntent | undefined;
+
 /** Makes the group `name`; `tell` is called when an acknowledgement may have changed. */
 export function createGroup(deps: PublisherDeps, name: string, tell: () => void): Group {
-  const { caches, clock, records, server } = deps;
-  const carried = new Map<string, Carried>();
-  let members: readonly Member[] = records.known(name, clock.nowMs());
-  let troubles: readonly Trouble[] = records.troubles(name);
-  let isRecorded = true;
-  let problems: readonly Problem[] = [];
-  let failure: string | undefined;
-  let short: Translation["withheld"] = new Map();
-  let lastEndpoints: Translation["snapshot"]["endpoints"] = [];
-  let read = new Set<string>();
-  let isOver = false;
-  const memo = createMemo();
-  const tellRefusals = createRefusals(deps, name);
-  const timers: { expiry?: Timer; silence?: Timer } = {};
+  return new ProxyGroup(deps, name, tell);
+}
 
-  const stateOf = (entry: Carried): GroupState => ({
-    group: name,
-    members,
-    isRecorded,
-    nodes: server.nodes(name),
-    routes: entry.routes,
-    sequence: entry.sequence,
-    publishedAtMs: entry.atMs,
-  });
-  const look = (): void => {
-    const nodes = server.nodes(name);
-    tellRefusals(nodes);
-    const change = updateMembers(members, nodes, clock.nowMs());
-    members = change.members;
-    timers.expiry?.cancel();
-    if (change.nextExpiryMs !== undefined)
-      timers.expiry = clock.after(Math.max(change.nextExpiryMs - clock.nowMs(), 1), refresh);
-    const now = troublesNow();
-    const isTold = jsonEqual(now, troubles);
-    if (!change.hasChanged && isTold) return;
-    troubles = now;
-    if (change.hasChanged) isRecorded = false;
-    records.write(name, members, troubles, () => {
-      isRecorded = true;
-      tell();
-    });
-  };
-  function refresh(): void {
-    if (isOver) return;
-    look();
-    tell();
+class ProxyGroup implements Group {
+  readonly name: string;
+  failure: string | undefined;
+  readonly #deps: PublisherDeps;
+  readonly #tell: () => void;
+  readonly #tellProblems: (now: readonly Problem[]) => void;
+  readonly #tellRefusals: (nodes: readonly NodeState[]) => void;
+  readonly #carried = new Map<string, Carried>();
+  readonly #memo = createMemo();
+  #members: readonly Member[];
+  #troubles: readonly Trouble[];
+  #isRecorded = true;
+  #withheld: Translation["withheld"] = new Map();
+  #endpoints: Translation["snapshot"]["endpoints"] = [];
+  /** What the last rendering asked for. */
+  #read = new Set<string>();
+  #isOver = false;
+  #expiry: Timer | undefined;
+  #silence: Timer | undefined;
+
+  constructor(deps: PublisherDeps, name: string, tell: () => void) {
+    this.name = name;
+    this.#deps = deps;
+    this.#tell = tell;
+    this.#tellProblems = createProblemTeller(deps);
+    this.#tellRefusals = createRefusals(deps, name);
+    this.#members = deps.records.known(name, deps.clock.nowMs());
+    this.#troubles = deps.records.troubles(name);
   }
 
-  /** Who refuses, and who has been silent for a while. Looks again when the next one will have been. */
-  const troublesNow = (): readonly Trouble[] => {
-    timers.silence?.cancel();
-    const found = new Map<string, { why: string; readonly rollouts: string[] }>();
-    let nextMs = Number.POSITIVE_INFINITY;
-    for (const [key, entry] of carried) {
-      const verdict = acknowledgementOf([{ ...stateOf(entry), isRecorded: true }], entry.atMs);
-      if (verdict.kind !== "no") continue;
-      const isDue = clock.nowMs() - entry.atMs >= SILENT_MS;
-      if (!isDue) nextMs = Math.min(nextMs, entry.atMs + SILENT_MS);
-      for (const { node, why } of verdict.nodes) {
-        if (!members.some(({ id }) => id === node) || !(isDue || why.startsWith("refused: "))) continue;
-        const trouble = found.get(node) ?? { why, rollouts: [] };
-        found.set(node, trouble);
-        if (trouble.rollouts.length < MAX_NAMED) trouble.rollouts.push(key);
-      }
+  render(gateway: Gateway, intents: readonly TrafficIntent[], intentOf: IntentOf): void {
+    const { bindAddress, caches } = this.#deps;
+    const noted = new Set<string>();
+    const note = ({ kind, name: of }: Changed): void => void noted.add(`${kind} ${of}`);
+    const input = {
+      gateway,
+      bindAddress,
+      intents,
+      httpRoutes: caches.httpRoutes.list(),
+      policies: caches.trafficPolicies.list(),
+      memo: this.#memo,
+      ...lookups(caches, note),
+    };
+    try {
+      this.#publish(translateGateway(input), intentOf);
+    } catch (error) {
+      this.#keepLast(messageOf(error));
     }
-    if (nextMs !== Number.POSITIVE_INFINITY) timers.silence = clock.after(nextMs - clock.nowMs(), refresh);
-    return [...found].map(([node, trouble]) => ({ node, ...trouble }));
-  };
-  const take = (
-    { snapshot, rollouts, withheld, problems: found }: Translation,
-    intentOf: Parameters<Group["render"]>[2],
-  ): void => {
-    const endpoints = keepEndpoints(snapshot.endpoints, lastEndpoints, withheld);
-    const sequence = server.setSnapshot(name, { ...snapshot, endpoints });
-    lastEndpoints = endpoints;
-    const atMs = clock.nowMs();
+    this.#read = noted;
+    this.#look();
+  }
+
+  reads({ kind, name }: Changed): boolean {
+    return kind === "HTTPRoute" || kind === "TrafficPolicy" || this.#read.has(`${kind} ${name}`);
+  }
+
+  carries(): Iterable<string> {
+    return this.#carried.keys();
+  }
+
+  stateOf(key: string, intent: TrafficIntent): Carriage {
+    const lack = this.#withheld.get(key);
+    if (lack !== undefined) return { kind: "unpublished", why: `${lack.why}; stable serves its share` };
+    const entry = this.#carried.get(key);
+    if (entry === undefined) return { kind: "elsewhere" };
+    if (entry.intent === intent) return { kind: "carried", state: this.#stateOf(entry) };
+    return { kind: "unpublished", why: this.failure ?? "the weights are not published yet" };
+  }
+
+  refresh(): void {
+    if (this.#isOver) return;
+    this.#look();
+    this.#tell();
+  }
+
+  remove(): void {
+    this.stop();
+    this.#deps.server.removeGroup(this.name);
+    this.#deps.records.forget(this.name);
+  }
+
+  stop(): void {
+    this.#isOver = true;
+    this.#expiry?.cancel();
+    this.#silence?.cancel();
+  }
+
+  #publish({ snapshot, rollouts, withheld, problems }: Translation, intentOf: IntentOf): void {
+    const endpoints = keepEndpoints(snapshot.endpoints, this.#endpoints, withheld);
+    const sequence = this.#deps.server.setSnapshot(this.name, { ...snapshot, endpoints });
+    this.#endpoints = endpoints;
+    const carried = this.#carried;
+    const atMs = this.#deps.clock.nowMs();
     for (const [key, routes] of rollouts) {
       const intent = intentOf(key);
       const before = carried.get(key);
@@ -138,67 +160,73 @@ export function createGroup(deps: PublisherDeps, name: string, tell: () => void)
         carried.set(key, { intent, routes, sequence, atMs });
     }
     for (const key of carried.keys()) if (!rollouts.has(key) || withheld.has(key)) carried.delete(key);
-    short = withheld;
-    failure = undefined;
-    tellProblems(deps, problems, found);
-    problems = found;
-  };
+    this.#withheld = withheld;
+    this.failure = undefined;
+    this.#tellProblems(problems);
+  }
 
-  return {
-    name,
-    get failure() {
-      return failure;
-    },
-    render(gateway, intents, intentOf) {
-      const noted = new Set<string>();
-      const note = ({ kind, name: of }: Changed): void => void noted.add(`${kind} ${of}`);
-      const { bindAddress } = deps;
-      const input = {
-        gateway,
-        bindAddress,
-        intents,
-        httpRoutes: caches.httpRoutes.list(),
-        policies: caches.trafficPolicies.list(),
-        memo,
-        ...lookups(caches, note),
-      };
-      try {
-        take(translateGateway(input), intentOf);
-      } catch (error) {
-        const about = name.replace("gateway/", "Gateway ");
-        const message = `the last good configuration stays in force: ${messageOf(error)}`;
-        if (failure !== message) deps.log.error("not published", { group: name, error: messageOf(error) });
-        failure = message;
-        const now = [{ about, field: "spec", message }];
-        tellProblems(deps, problems, now);
-        problems = now;
+  /** A rendering that failed changes nothing: it is said, and the one before stays in force. */
+  #keepLast(why: string): void {
+    const message = `the last good configuration stays in force: ${why}`;
+    if (this.failure !== message) this.#deps.log.error("not published", { group: this.name, error: why });
+    this.failure = message;
+    this.#tellProblems([{ about: this.name.replace("gateway/", "Gateway "), field: "spec", message }]);
+  }
+
+  #stateOf({ routes, sequence, atMs }: Carried): GroupState {
+    return {
+      group: this.name,
+      members: this.#members,
+      isRecorded: this.#isRecorded,
+      nodes: this.#deps.server.nodes(this.name),
+      routes,
+      sequence,
+      publishedAtMs: atMs,
+    };
+  }
+
+  /** Takes up who is connected, and writes down what has changed of it. */
+  #look(): void {
+    const { clock, records, server } = this.#deps;
+    const nodes = server.nodes(this.name);
+    this.#tellRefusals(nodes);
+    const { members, hasChanged, nextExpiryMs } = updateMembers(this.#members, nodes, clock.nowMs());
+    this.#members = members;
+    this.#expiry?.cancel();
+    if (nextExpiryMs !== undefined)
+      this.#expiry = clock.after(Math.max(nextExpiryMs - clock.nowMs(), 1), () => this.refresh());
+    const troubles = this.#troublesNow();
+    if (!hasChanged && jsonEqual(troubles, this.#troubles)) return;
+    this.#troubles = troubles;
+    if (hasChanged) this.#isRecorded = false;
+    records.write(this.name, members, troubles, () => {
+      this.#isRecorded = true;
+      this.#tell();
+    });
+  }
+
+  /** Who refuses, and who has been silent for a while. Looks again when the next one will have been. */
+  #troublesNow(): readonly Trouble[] {
+    const { clock } = this.#deps;
+    this.#silence?.cancel();
+    const found = new Map<string, { why: string; readonly rollouts: string[] }>();
+    let nextMs = Number.POSITIVE_INFINITY;
+    for (const [key, entry] of this.#carried) {
+      const verdict = acknowledgementOf([{ ...this.#stateOf(entry), isRecorded: true }], entry.atMs);
+      if (verdict.kind !== "no") continue;
+      const isDue = clock.nowMs() - entry.atMs >= SILENT_MS;
+      if (!isDue) nextMs = Math.min(nextMs, entry.atMs + SILENT_MS);
+      for (const { node, why } of verdict.nodes) {
+        if (!this.#members.some(({ id }) => id === node) || !(isDue || why.startsWith("refused: "))) continue;
+        const trouble = found.get(node) ?? { why, rollouts: [] };
+        found.set(node, trouble);
+        if (trouble.rollouts.length < MAX_NAMED) trouble.rollouts.push(key);
       }
-      read = noted;
-      look();
-    },
-    reads: ({ kind, name: of }) =>
-      kind === "HTTPRoute" || kind === "TrafficPolicy" || read.has(`${kind} ${of}`),
-    carries: () => carried.keys(),
-    stateOf(key, intent) {
-      const lack = short.get(key);
-      if (lack !== undefined) return { kind: "unpublished", why: `${lack.why}; stable serves its share` };
-      const entry = carried.get(key);
-      if (entry === undefined) return { kind: "elsewhere" };
-      if (entry.intent === intent) return { kind: "carried", state: stateOf(entry) };
-      return { kind: "unpublished", why: failure ?? "the weights are not published yet" };
-    },
-    refresh,
-    remove() {
-      this.stop();
-      server.removeGroup(name);
-      records.forget(name);
-    },
-    stop() {
-      isOver = true;
-      timers.expiry?.cancel();
-      timers.silence?.cancel();
-    },
-  };
+    }
+    if (nextMs !== Number.POSITIVE_INFINITY)
+      this.#silence = clock.after(nextMs - clock.nowMs(), () => this.refresh());
+    return [...found].map(([node, trouble]) => ({ node, ...trouble }));
+  }
 }
 
 /** Make before break: the endpoints of a version whose share was taken away stay until no proxy routes to it, its pods permitting. */
@@ -213,23 +241,4 @@ function keepEndpoints(
   return endpoints.map((assignment) =>
     emptied.has(assignment.clusterName) ? (before.get(assignment.clusterName) ?? assignment) : assignment,
   );
-}
-
-/** Says once what a manifest asks for and does not get: in the log, and as an event on the object. */
-function tellProblems(deps: PublisherDeps, before: readonly Problem[], now: readonly Problem[]): void {
-  for (const problem of now) {
-    if (before.some((known) => jsonEqual(known, problem))) continue;
-    const { about, field, message } = problem;
-    deps.log.warn("not carried out", { about, field, why: message });
-    const [kind = "", key = ""] = about.split(" ");
-    const object = storeOf(deps, kind).get(key);
-    if (object === undefined) continue;
-    void deps.events.record(subjectOf(object), "Warning", "NotCarriedOut", `${field}: ${message}`);
-  }
-}
-
-/** The store of a kind that problems are about. */
-function storeOf({ caches }: PublisherDeps, kind: string): ObjectStore {
-  if (kind === "Gateway") return caches.gateways.store;
-  return kind === "TrafficPolicy" ? caches.trafficPolicies.store : caches.httpRoutes.store;
 }

@@ -32,97 +32,127 @@ export interface PodTable {
 
 /** Makes an empty table. */
 export function createPodTable(options: AgentOptions, hostIp: string, record: RecordEvent): PodTable {
-  const { client, clock, log, nodeName } = options;
-  const podsDir = resolve(options.stateDir, "pods");
-  const workers = new Map<string, PodWorker>();
-  const records = new Map<string, PodRecord>();
-  const remotes = new Map<string, RemotePod>();
-  const leaving = new Set<Promise<void>>();
-  const networks = (): readonly PodNetwork[] => [
-    ...[...workers.values()].flatMap((worker) => worker.network() ?? []),
-    ...[...records.values()].map(({ network }) => network),
-  ];
-  let ability: Promise<Ability> | undefined;
-  const deps: PodDeps = {
-    client,
-    clock,
-    log,
-    images: [...(options.images ?? []), ...defaultImages()],
-    record,
-    nodeName,
-    hostIp,
-    hostEnv: options.hostEnv ?? process.env,
-    workDir: options.workDir ?? process.cwd(),
-    backoffScale: options.backoffScale ?? 1,
-    adoptsOnly: options.adoptsOnly ?? false,
-    ability: () => (ability ??= options.ability?.() ?? findAbility()),
-    allocate: createAllocator(options, networks),
-  };
+  return new Pods(options, hostIp, record);
+}
 
-  const work = (object: KubeObject): void => {
+class Pods implements PodTable {
+  readonly #options: AgentOptions;
+  readonly #podsDir: string;
+  readonly #deps: PodDeps;
+  readonly #workers = new Map<string, PodWorker>();
+  /** What an earlier agent left, until its pod is seen. */
+  readonly #records = new Map<string, PodRecord>();
+  readonly #remotes = new Map<string, RemotePod>();
+  readonly #leaving = new Set<Promise<void>>();
+  #ability: Promise<Ability> | undefined;
+
+  constructor(options: AgentOptions, hostIp: string, record: RecordEvent) {
+    const { client, clock, log, nodeName } = options;
+    this.#options = options;
+    this.#podsDir = resolve(options.stateDir, "pods");
+    this.#deps = {
+      client,
+      clock,
+      log,
+      images: [...(options.images ?? []), ...defaultImages()],
+      record,
+      nodeName,
+      hostIp,
+      hostEnv: options.hostEnv ?? process.env,
+      workDir: options.workDir ?? process.cwd(),
+      backoffScale: options.backoffScale ?? 1,
+      adoptsOnly: options.adoptsOnly ?? false,
+      ability: () => this.#findAbility(),
+      allocate: createAllocator(options, () => this.#networks()),
+    };
+  }
+
+  async load(): Promise<void> {
+    await mkdir(this.#podsDir, { recursive: true, mode: 0o700 });
+    for (const [uid, earlier] of await readRecords(this.#podsDir)) this.#records.set(uid, earlier);
+  }
+
+  take(object: KubeObject): void {
+    if (isRemote(object)) this.#attend(object);
+    else this.#work(object);
+  }
+
+  drop(uid: string): void {
+    const remote = this.#remotes.get(uid);
+    this.#remotes.delete(uid);
+    if (remote !== undefined) this.#leave(remote.stop());
+    const worker = this.#workers.get(uid);
+    if (worker === undefined) return;
+    const { log } = this.#deps;
+    const removed = worker
+      .remove()
+      .catch((error: unknown) => log.error("pod not removed", { uid, error: messageOf(error) }))
+      .finally(() => this.#workers.delete(uid));
+    this.#leave(removed);
+  }
+
+  dropLeftOver(): void {
+    for (const [uid, { object }] of this.#records) {
+      this.#work(object);
+      this.drop(uid);
+    }
+  }
+
+  find(uid: string): PodWorker | undefined {
+    return this.#workers.get(uid);
+  }
+
+  async stop(keepPods: boolean): Promise<void> {
+    const workers = [...this.#workers.values()];
+    await Promise.all([...this.#remotes.values()].map((remote) => remote.stop()));
+    await Promise.all(workers.map((worker) => (keepPods ? worker.release() : worker.stop())));
+    if (!keepPods) await Promise.all(this.#leaving);
+  }
+
+  /** A pod that runs as processes here. */
+  #work(object: KubeObject): void {
     const uid = object.metadata.uid ?? "";
-    const known = workers.get(uid);
+    const known = this.#workers.get(uid);
     if (known !== undefined) {
       known.update(object);
       return;
     }
     if (!isFolderName(uid)) {
-      log.error("pod without a usable uid", { pod: object.metadata.name });
+      this.#deps.log.error("pod without a usable uid", { pod: object.metadata.name });
       return;
     }
-    const earlier = records.get(uid);
-    if (earlier === undefined && options.adoptsOnly === true) return;
-    records.delete(uid);
-    const worker = createPodWorker(deps, join(podsDir, uid), object, earlier);
-    workers.set(uid, worker);
+    const earlier = this.#records.get(uid);
+    if (earlier === undefined && this.#deps.adoptsOnly) return;
+    this.#records.delete(uid);
+    const worker = createPodWorker(this.#deps, join(this.#podsDir, uid), object, earlier);
+    this.#workers.set(uid, worker);
     if (object.metadata.deletionTimestamp !== undefined) worker.update(object);
-  };
-  const attend = (object: KubeObject): void => {
-    const uid = object.metadata.uid ?? "";
-    const known = remotes.get(uid);
-    if (known !== undefined) known.update(object);
-    else if (options.adoptsOnly !== true) remotes.set(uid, createRemotePod(deps, object));
-  };
-  const drop = (uid: string): void => {
-    const remote = remotes.get(uid);
-    remotes.delete(uid);
-    if (remote !== undefined) leave(remote.stop());
-    const worker = workers.get(uid);
-    if (worker === undefined) return;
-    const removed = worker
-      .remove()
-      .catch((error: unknown) => log.error("pod not removed", { uid, error: messageOf(error) }))
-      .finally(() => workers.delete(uid));
-    leave(removed);
-  };
-  const leave = (work: Promise<unknown>): void => {
-    const done: Promise<void> = work.then(() => void leaving.delete(done));
-    leaving.add(done);
-  };
+  }
 
-  return {
-    async load() {
-      await mkdir(podsDir, { recursive: true, mode: 0o700 });
-      for (const [uid, earlier] of await readRecords(podsDir)) records.set(uid, earlier);
-    },
-    take(object) {
-      if (isRemote(object)) attend(object);
-      else work(object);
-    },
-    drop,
-    dropLeftOver() {
-      for (const [uid, { object }] of records) {
-        work(object);
-        drop(uid);
-      }
-    },
-    find: (uid) => workers.get(uid),
-    async stop(keepPods) {
-      await Promise.all([...remotes.values()].map((remote) => remote.stop()));
-      await Promise.all([...workers.values()].map((worker) => (keepPods ? worker.release() : worker.stop())));
-      if (!keepPods) await Promise.all(leaving);
-    },
-  };
+  /** A pod that stands for backends elsewhere. */
+  #attend(object: KubeObject): void {
+    const uid = object.metadata.uid ?? "";
+    const known = this.#remotes.get(uid);
+    if (known !== undefined) known.update(object);
+    else if (!this.#deps.adoptsOnly) this.#remotes.set(uid, createRemotePod(this.#deps, object));
+  }
+
+  #leave(work: Promise<unknown>): void {
+    const done: Promise<void> = work.then(() => void this.#leaving.delete(done));
+    this.#leaving.add(done);
+  }
+
+  #networks(): readonly PodNetwork[] {
+    return [
+      ...[...this.#workers.values()].flatMap((worker) => worker.network() ?? []),
+      ...[...this.#records.values()].map(({ network }) => network),
+    ];
+  }
+
+  #findAbility(): Promise<Ability> {
+    this.#ability ??= this.#options.ability?.() ?? findAbility();
+    return this.#ability;
+  }
 }
 
 /** One allocation at a time, so that no two pods are given the same. */
