@@ -10,7 +10,7 @@ import { lowerBytes } from "./bytes.ts";
 import { compileMatch } from "./compilematch.ts";
 import { compileMirrors, innermost, type MirrorPolicies } from "./compilemirrors.ts";
 import { compileRetry } from "./compileretry.ts";
-import { type CellOf, compileSplit } from "./compilesplit.ts";
+import { type CellOf, compileHash, compileSplit } from "./compilesplit.ts";
 import type { Problems } from "./problems.ts";
 import type { RetryPolicy } from "./retry.ts";
 import { RouteIndex } from "./routeindex.ts";
@@ -99,6 +99,7 @@ function compileRoute(
     name,
     match: compileMatch(message.match, `${at}.match`, problems),
     split: compileSplit(message, name, at, cellOf, problems),
+    hash: compileHash(action, `${at}.route`, problems),
     // A route's own policy replaces the host's, whatever it says.
     retry:
       action?.retryPolicy === undefined

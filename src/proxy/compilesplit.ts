@@ -48,6 +48,12 @@ export function compileSplit(
   return splitOf(weights, name, cellOf, sticky);
 }
 
+/** What endpoints are chosen by in clusters that hash: without a salt, as in Envoy. */
+export function compileHash(action: RouteAction | undefined, at: string, problems: Problems): Sticky | null {
+  const keys = action === undefined ? [] : compileKeys(action, at, problems);
+  return keys.length === 0 ? null : { keys, saltLow: 0, saltHigh: 0 };
+}
+
 function splitOf(
   weights: readonly { readonly name: string; readonly weight: number }[],
   route: string,

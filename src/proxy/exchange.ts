@@ -164,6 +164,7 @@ export class Exchange implements AttemptUser, DeadlineOwner {
     cluster.active += 1;
     this.#head.clear();
     composeRequest(this.#head, head, client, body === BODY.CHUNKED);
+    if (cluster.isHashed) this.#hash(route, head, client);
     if (route.retry !== null && body !== BODY.NONE)
       this.#replay = new Replay(core.budget, cluster.options.bufferBytes);
     if (this.#isRequestDone) this.#startTimeout();
@@ -335,6 +336,16 @@ export class Exchange implements AttemptUser, DeadlineOwner {
     const target = sticky.pick(split, split.sticky, head, client);
     this.#setCookie = sticky.issued;
     return target;
+  }
+
+  /** What a ring chooses by. Where the version was chosen by a hash it is that one: a cookie is issued once. */
+  #hash({ hash, split }: Route, head: Head, client: ClientFacts): void {
+    const { sticky } = this.#core;
+    if (split.sticky === null && hash !== null) {
+      sticky.hashFor(hash, head, client);
+      this.#setCookie = sticky.issued;
+    }
+    this.hash = split.sticky === null && hash === null ? NO_HASH : sticky.hash;
   }
 
   /** A try: over a pooled connection at once, over a new one when it stands. */

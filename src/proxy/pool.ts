@@ -53,6 +53,11 @@ export class Cluster {
     return this.#options;
   }
 
+  /** True when endpoints are chosen by a hash of the request. */
+  get isHashed(): boolean {
+    return this.#options.balancer.kind === "ringHash";
+  }
+
   get detector(): OutlierDetector | null {
     return this.#detector;
   }

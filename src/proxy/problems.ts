@@ -23,7 +23,9 @@ export class Problems {
   }
 
   add(path: string, why: string): void {
-    this.#found.push({ path, why });
+    // A message may be read for more than one purpose.
+    if (!this.#found.some((known) => known.path === path && known.why === why))
+      this.#found.push({ path, why });
   }
 
   and(path: string, why: string): this {

@@ -1,6 +1,7 @@
 // [hot] Phase "split", where a client is to stay with its version: the key that a route asks for (a cookie, a header, the client's address)
 // is hashed with the salt, and the hash says where in the split the request falls. Nothing is stored: every worker and proxy finds
 // the same. A request without its key goes by chance; where the key is a cookie with a lifetime, it is given one, and goes by that.
+import { NO_HASH } from "./balancer.ts";
 import { isSameBytes, SP } from "./bytes.ts";
 import type { Head } from "./head.ts";
 import { type Dice, pickTarget, targetAt } from "./split.ts";
@@ -28,6 +29,8 @@ export class StickyPicker {
   #end = 0;
   /** The Set-Cookie line that the answer to the request last picked for must carry; null: none. */
   issued: Buffer | null = null;
+  /** What `hashFor` returned last. */
+  hash: number = NO_HASH;
 
   constructor(dice: Dice) {
     this.#dice = dice;
@@ -35,8 +38,14 @@ export class StickyPicker {
 
   /** The version for a request; also sets `issued`. */
   pick(split: Split, sticky: Sticky, head: Head, client: StickyClient): Target {
-    const isKeyed = this.#find(sticky, head, client);
+    const isKeyed = this.hashFor(sticky, head, client) !== NO_HASH;
     return isKeyed ? targetAt(split, this.#hash.below(split.total)) : pickTarget(split, this.#dice);
+  }
+
+  /** The upper 32 bits of the hash of a request's keys, or NO_HASH; also sets `issued`. */
+  hashFor(sticky: Sticky, head: Head, client: StickyClient): number {
+    this.hash = this.#find(sticky, head, client) ? this.#hash.high : NO_HASH;
+    return this.hash;
   }
 
   /** Hashes the request's keys; false when it has none of them. */

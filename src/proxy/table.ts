@@ -56,6 +56,8 @@ export interface Route {
   readonly name: string;
   readonly match: Match;
   readonly split: Split;
+  /** What a ring chooses an endpoint by; null: by chance. */
+  readonly hash: Sticky | null;
   /** Null: only what needs no policy is tried again (retry.ts). */
   readonly retry: RetryPolicy | null;
   /** From the end of the request to the end of the answer; 0: none. */

@@ -6,6 +6,7 @@ import { type ClusterOptions, DEFAULT_CLUSTER_OPTIONS } from "../../src/proxy/cl
 import { Core } from "../../src/proxy/core.ts";
 import { Cluster } from "../../src/proxy/pool.ts";
 import { createManualClock } from "../support/clock.ts";
+import { recordingOrigin, startProxy, talk } from "./support.ts";
 
 function clusterOf(ports: readonly number[], options: Partial<ClusterOptions> = {}) {
   const clock = createManualClock();
@@ -135,6 +136,39 @@ test("balancer: on a ring, an endpoint that comes moves little beside its own sh
     owners,
   );
   t.end();
+});
+
+test("balancer: a route's hash policy keeps a client's requests on one endpoint", async (t) => {
+  const origins = await Promise.all([1, 2, 3, 4].map(() => recordingOrigin(t)));
+  const { port } = await startProxy(t, {
+    clusters: { a: origins.map((origin) => origin.port) },
+    clusterFields: { lb_policy: "RING_HASH" },
+    routes: [
+      {
+        match: { prefix: "/cookie" },
+        route: { cluster: "a", hash_policy: [{ cookie: { name: "user", ttl: "60s" } }] },
+      },
+      {
+        match: { prefix: "/" },
+        route: { cluster: "a", hash_policy: [{ header: { header_name: "x-user" } }] },
+      },
+    ],
+  });
+  const ask = async (path: string, field: string): Promise<string> =>
+    (await talk(port, `GET ${path} HTTP/1.1\r\nHost: a\r\n${field}\r\nConnection: close\r\n\r\n`)).text;
+  const used = (): number[] => origins.flatMap(({ seen }, i) => seen.splice(0).map(() => i));
+  const users = new Set<number>();
+  for (let user = 0; user < 20; user++) {
+    for (let turn = 0; turn < 3; turn++) await ask("/", `x-user: ${user}`);
+    const by = new Set(used());
+    t.equal(by.size, 1);
+    for (const i of by) users.add(i);
+  }
+  t.ok(users.size > 2, "and users differ");
+  const cookie = /set-cookie: (user=[^;]+)/i.exec(await ask("/cookie", "x: y"))?.[1] ?? "";
+  t.not(cookie, "");
+  for (let turn = 0; turn < 3; turn++) t.notMatch(await ask("/cookie", `Cookie: ${cookie}`), /set-cookie/i);
+  t.equal(new Set(used()).size, 1, "also the request that got the cookie");
 });
 
 test("balancer: a further try goes to an endpoint that was not tried, as long as there is one", (t) => {

@@ -225,6 +225,7 @@ async function startTlsProxy(t: Test, originPort: number): Promise<number> {
     name: "r",
     match: ANY_REQUEST,
     split: { targets: [target], bounds: Float64Array.of(1), total: 1, sticky: null },
+    hash: null,
     retry: null,
     timeoutMs: 0,
     idleTimeoutMs: 0,

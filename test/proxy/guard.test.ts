@@ -46,6 +46,7 @@ async function startCore(
     name: "r",
     match: ANY_REQUEST,
     split: { targets: [target], bounds: Float64Array.of(1), total: 1, sticky: null },
+    hash: null,
     retry: null,
     timeoutMs: 0,
     idleTimeoutMs: 0,
