@@ -1,7 +1,7 @@
 // Schema of TrafficPolicy (weir.dev/v1alpha1): what proxies do that an HTTPRoute has no field for. It is attached by `targetRefs`;
 // docs/reference/policy.md says which section goes on which target, and translate/policies.ts which of several wins.
 import { z } from "zod";
-import { durationText, int32, kindOf, open, type Parsed } from "./shapes.ts";
+import { durationText, int32, kindOf, opaque, open, type Parsed } from "./shapes.ts";
 
 const targetRef = open({
   /** Default: `gateway.networking.k8s.io`, for a Service the core group. */
@@ -62,12 +62,34 @@ const mirrorBounds = open({
   bufferedBytes: int32.optional(),
 });
 
+const accessLog = open({
+  /** Absolute; default `/dev/stdout`. */
+  path: z.string().optional(),
+  /** A line with Envoy's %COMMANDS%; default: Envoy's line. */
+  text: z.string().optional(),
+  /** An object whose strings may hold %COMMANDS%; instead of `text`. */
+  json: opaque.optional(),
+});
+
+const tracing = open({
+  /** `make` one where a request has none that is believed (default), `keep` what comes, `off`: none is made, a stranger's is dropped. */
+  requestId: z.string().optional(),
+  /** Whether answers state the request's id. */
+  requestIdInAnswer: z.boolean().optional(),
+  /** W3C trace context: `forward` as it comes (default), or `make` one where a request has none. */
+  traceContext: z.string().optional(),
+  /** Share of the traces made here that are marked as sampled, 0 to 100; default 100. */
+  samplingPercent: z.number().optional(),
+});
+
 export const trafficPolicySchema = kindOf({
   spec: open({
     targetRefs: z.array(targetRef),
     timeouts: timeouts.optional(),
     connection: connection.optional(),
     clientAddress: clientAddress.optional(),
+    accessLog: accessLog.optional(),
+    tracing: tracing.optional(),
     mirrors: mirrors.optional(),
     mirrorBounds: mirrorBounds.optional(),
     sticky: sticky.optional(),
@@ -85,6 +107,8 @@ export const POLICY_TARGETS: Readonly<
   timeouts: ["Gateway", "HTTPRoute"],
   connection: ["Service"],
   clientAddress: ["Gateway"],
+  accessLog: ["Gateway"],
+  tracing: ["Gateway"],
   mirrors: ["Gateway", "HTTPRoute"],
   mirrorBounds: ["Service"],
   sticky: ["Gateway", "HTTPRoute"],

@@ -8,7 +8,7 @@ import {
   unpack,
 } from "../xds/types.ts";
 import type { AccessLogOptions } from "./listener.ts";
-import { DEFAULT_FORMAT, type FormatJson, jsonFormat, type LogFormat, textFormat } from "./logformat.ts";
+import { DEFAULT_FORMAT, jsonFormat, type LogFormat, textFormat } from "./logformat.ts";
 import type { Problems } from "./problems.ts";
 
 type Refuse = (why: string) => void;
@@ -66,11 +66,7 @@ function formatOf(wanted: SubstitutionFormatString | undefined, refuse: Refuse):
       return textFormat(specifier.case === "inlineString" ? specifier.value : "", refuse);
     }
     case "jsonFormat":
-      return jsonFormat(
-        format.value as FormatJson,
-        wanted?.jsonFormatOptions?.sortProperties ?? false,
-        refuse,
-      );
+      return jsonFormat(format.value, wanted?.jsonFormatOptions?.sortProperties ?? false, refuse);
     case undefined:
       return textFormat(DEFAULT_FORMAT, refuse);
   }

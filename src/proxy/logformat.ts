@@ -1,5 +1,6 @@
 // The format of an access log: text with %COMMANDS% as in Envoy, or a JSON object whose strings are such texts → parts that accesslog.ts
 // writes line by line. Pure; what a line cannot hold is an error by name, never a silent blank.
+import { type LogCommand, type LogJson, logTokens } from "../xds/types.ts";
 
 /** What a part of a line stands for. From REQUEST_HEADER on it is taken from the request's head, from RESPONSE_HEADER on from the answer's. */
 export const PART = {
@@ -52,15 +53,6 @@ export interface LogFormat {
   readonly responseParts: readonly LogPart[];
 }
 
-/** JSON as an access log may be configured. */
-export type FormatJson =
-  | string
-  | number
-  | boolean
-  | null
-  | readonly FormatJson[]
-  | { readonly [key: string]: FormatJson };
-
 /** Most bytes of one value in a line; more is cut. */
 export const MAX_VALUE_BYTES = 4096;
 const MAX_PARTS = 128;
@@ -71,7 +63,7 @@ export const DEFAULT_FORMAT =
   '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% %BYTES_RECEIVED% ' +
   '%BYTES_SENT% %DURATION% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%"\n';
 
-const COMMANDS: Readonly<Record<string, number>> = {
+const COMMANDS: Readonly<Record<LogCommand, number>> = {
   START_TIME: PART.START_TIME,
   RESPONSE_CODE: PART.STATUS,
   RESPONSE_CODE_DETAILS: PART.DETAILS,
@@ -97,8 +89,6 @@ const OWN_FIELDS: Readonly<Record<string, number>> = {
   "x-forwarded-for": PART.FORWARDED_FOR,
   "x-request-id": PART.REQUEST_ID,
 };
-const COMMAND = /%%|%(?<name>[A-Z_]+)(?:\((?<fields>[^()%]*)\))?(?::(?<limit>\d{1,5}))?%|%/g;
-const FIELD_NAME = /^:?[-!#$&'*+.^_`|~0-9a-z]+$/;
 const NOTHING = Buffer.alloc(0);
 
 /** Reads a text format; a line end is added where there is none. `refuse` is told what it cannot say. */
@@ -108,7 +98,7 @@ export function textFormat(format: string, refuse: (why: string) => void): LogFo
 }
 
 /** Reads a JSON format: commands that are a string of their own become numbers or null where that is what they are. */
-export function jsonFormat(format: FormatJson, isSorted: boolean, refuse: (why: string) => void): LogFormat {
+export function jsonFormat(format: LogJson, isSorted: boolean, refuse: (why: string) => void): LogFormat {
   return assembled([...jsonParts(format, isSorted, refuse), literal(NEWLINE, STYLE.TEXT)], refuse);
 }
 
@@ -124,11 +114,7 @@ function assembled(all: readonly LogPart[], refuse: (why: string) => void): LogF
   };
 }
 
-function* jsonParts(
-  format: FormatJson,
-  isSorted: boolean,
-  refuse: (why: string) => void,
-): Generator<LogPart> {
+function* jsonParts(format: LogJson, isSorted: boolean, refuse: (why: string) => void): Generator<LogPart> {
   if (typeof format === "string") {
     const parts = partsOf(format, STYLE.STRING, refuse);
     const [only] = parts;
@@ -158,43 +144,18 @@ function* jsonParts(
 }
 
 function partsOf(format: string, style: number, refuse: (why: string) => void): LogPart[] {
-  const parts: LogPart[] = [];
-  let from = 0;
-  for (const match of format.matchAll(COMMAND)) {
-    parts.push(literal(format.slice(from, match.index), style));
-    from = match.index + match[0].length;
-    if (match[0] === "%%") parts.push(literal("%", style));
-    else parts.push(commandOf(match, style, refuse));
-  }
-  parts.push(literal(format.slice(from), style));
-  return parts.filter(({ code, text }) => code !== PART.TEXT || text.length > 0);
-}
-
-function commandOf(match: RegExpMatchArray, style: number, refuse: (why: string) => void): LogPart {
-  const { name = "", fields, limit } = match.groups ?? {};
-  const bytes = Math.min(Number(limit ?? MAX_VALUE_BYTES), MAX_VALUE_BYTES);
-  const code = COMMANDS[name];
-  if (code !== undefined && fields === undefined) return part(code, style, NOTHING, null, bytes);
-  const isRequest = name === "REQ";
-  if (!isRequest && name !== "RESP") {
-    refuse(
-      name === "" ? "has a % that begins no command" : `has ${match[0]}, which this proxy does not know`,
-    );
-    return literal("", style);
-  }
-  const names = (fields ?? "").toLowerCase().split("?");
-  const [first, second] = names;
-  if (first === undefined || names.length > 2 || !names.every((one) => FIELD_NAME.test(one))) {
-    refuse(`has ${match[0]}, which names no field`);
-    return literal("", style);
-  }
-  const fieldPart = (field: string, alternative: LogPart | null): LogPart => {
-    const own = isRequest ? OWN_FIELDS[field] : undefined;
-    const other = isRequest ? PART.REQUEST_HEADER : PART.RESPONSE_HEADER;
-    if (own === undefined && field.startsWith(":")) refuse(`has ${match[0]}, which this proxy does not know`);
-    return part(own ?? other, style, Buffer.from(field, "latin1"), alternative, bytes);
-  };
-  return fieldPart(first, second === undefined ? null : fieldPart(second, null));
+  return logTokens(format, refuse).map((token) => {
+    if (token.kind === "text") return literal(token.text, style);
+    const limit = Math.min(token.limit ?? MAX_VALUE_BYTES, MAX_VALUE_BYTES);
+    if (token.kind === "command") return part(COMMANDS[token.name], style, NOTHING, null, limit);
+    const isRequest = token.of === "request";
+    const fieldPart = (name: string, alternative: LogPart | null): LogPart => {
+      const code = isRequest ? (OWN_FIELDS[name] ?? PART.REQUEST_HEADER) : PART.RESPONSE_HEADER;
+      return part(code, style, Buffer.from(name, "latin1"), alternative, limit);
+    };
+    const [first = "", second] = token.names;
+    return fieldPart(first, second === undefined ? null : fieldPart(second, null));
+  });
 }
 
 function part(

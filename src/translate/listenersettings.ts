@@ -1,10 +1,13 @@
 // What TrafficPolicies on a Gateway ask of a listener as such, as settings of its HTTP connection manager: who the client is, request ids. Pure.
 import type { Gateway, GatewayListener } from "../api/api.ts";
 import {
+  FileAccessLogSchema,
   HeaderMutationSchema,
   type HttpConnectionManager,
   type HttpConnectionManagerSchema,
   HttpProtocolOptions_HeadersWithUnderscoresAction,
+  type LogJson,
+  logFormatProblems,
   type MessageInitShape,
   pack,
 } from "../xds/types.ts";
@@ -18,8 +21,9 @@ export type ListenerSettings = Exclude<
 >;
 
 /** Sections that hold for a whole port. */
-const SECTIONS = ["clientAddress"] as const;
+const SECTIONS = ["clientAddress", "accessLog", "tracing"] as const;
 const MAX_TRUSTED_HOPS = 32;
+const DEFAULT_LOG = "/dev/stdout";
 /** Where a client could claim another address, besides X-Forwarded-Proto, which is never believed. */
 const CLAIMS = ["x-forwarded-for", "x-forwarded-host", "forwarded"];
 
@@ -40,7 +44,7 @@ export function listenerSettings(
           `spec.${section}`,
           `listeners on one port share ${section}, and the first listener's is in force`,
         );
-  return clientAddress(first, report);
+  return { ...clientAddress(first, report), ...accessLog(first, report), ...tracing(first, report) };
 }
 
 function clientAddress(applied: Applied, report: Report): ListenerSettings {
@@ -66,6 +70,73 @@ function clientAddress(applied: Applied, report: Report): ListenerSettings {
     ...(forwardedFor === "keep" ? { skipXffAppend: true } : {}),
     ...(forwardedFor === "overwrite" ? { earlyHeaderMutationExtensions: [removal(CLAIMS)] } : {}),
     ...(action ? { commonHttpProtocolOptions: { headersWithUnderscoresAction: action } } : {}),
+  };
+}
+
+function accessLog({ sections, sources }: Applied, report: Report): ListenerSettings {
+  const asked = sections.accessLog;
+  if (asked === undefined) return {};
+  const { path = DEFAULT_LOG, text, json } = asked;
+  const refuse = (field: string, words: string): ListenerSettings => {
+    report(sources.accessLog ?? "", `spec.accessLog${field}`, `${words}; nothing is logged`);
+    return {};
+  };
+  if (!/^\/(?!.*\/\.\.?(?:\/|$))./.test(path))
+    return refuse(".path", `${JSON.stringify(path)} is no absolute path`);
+  if (text !== undefined && json !== undefined) return refuse("", "text and json exclude each other");
+  // The schema takes any object, and what YAML or JSON can hold is JSON.
+  const format = json as Record<string, LogJson> | undefined;
+  const [unknown] = logFormatProblems(text ?? format ?? "");
+  if (unknown !== undefined) return refuse(text === undefined ? ".json" : ".text", unknown);
+  return {
+    accessLog: [
+      {
+        name: "envoy.access_loggers.file",
+        configType: {
+          case: "typedConfig",
+          value: pack(FileAccessLogSchema, { path, ...formatOf(text, format) }),
+        },
+      },
+    ],
+  };
+}
+
+function formatOf(
+  text: string | undefined,
+  json: Record<string, LogJson> | undefined,
+): MessageInitShape<typeof FileAccessLogSchema> {
+  if (json !== undefined)
+    return { accessLogFormat: { case: "logFormat", value: { format: { case: "jsonFormat", value: json } } } };
+  if (text === undefined) return {};
+  const source = {
+    specifier: { case: "inlineString" as const, value: text.endsWith("\n") ? text : `${text}\n` },
+  };
+  return {
+    accessLogFormat: { case: "logFormat", value: { format: { case: "textFormatSource", value: source } } },
+  };
+}
+
+function tracing({ sections, sources }: Applied, report: Report): ListenerSettings {
+  const {
+    requestId = "make",
+    requestIdInAnswer,
+    traceContext = "forward",
+    samplingPercent,
+  } = sections.tracing ?? {};
+  const wrong = (field: string, words: string): void =>
+    report(sources.tracing ?? "", `spec.tracing.${field}`, `${words}; it is left out`);
+  if (!["make", "keep", "off"].includes(requestId))
+    wrong("requestId", `${JSON.stringify(requestId)} is not make, keep or off`);
+  if (!["forward", "make"].includes(traceContext))
+    wrong("traceContext", `${JSON.stringify(traceContext)} is not forward or make`);
+  const percent = samplingPercent ?? 100;
+  const isShare = percent >= 0 && percent <= 100;
+  if (!isShare) wrong("samplingPercent", `${percent} is not between 0 and 100`);
+  return {
+    ...(requestId === "off" ? { generateRequestId: false } : {}),
+    ...(requestId === "keep" ? { preserveExternalRequestId: true } : {}),
+    ...(requestIdInAnswer ? { alwaysSetRequestIdInResponse: true } : {}),
+    ...(traceContext === "make" ? { tracing: { randomSampling: { value: isShare ? percent : 100 } } } : {}),
   };
 }
 

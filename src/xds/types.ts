@@ -105,6 +105,8 @@ export { RegexMatcherSchema, StringMatcherSchema } from "./gen/envoy/type/matche
 export type { FractionalPercent } from "./gen/envoy/type/v3/type_pb.ts";
 export { FractionalPercent_DenominatorType, FractionalPercentSchema } from "./gen/envoy/type/v3/type_pb.ts";
 
+export type { LogCommand, LogJson, LogToken } from "./logcommands.ts";
+export { LOG_COMMANDS, logFormatProblems, logTokens } from "./logcommands.ts";
 export type { ResourceKind, ResourceMessages, XdsSnapshot } from "./messages.ts";
 export {
   durationMs,

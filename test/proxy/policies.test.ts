@@ -1,17 +1,25 @@
 // From a TrafficPolicy on a Gateway to what the proxy does with a request.
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { type Test, test } from "tap";
 import type { TrafficPolicy } from "../../src/api/api.ts";
+import type { ProxyServer } from "../../src/proxy/server.ts";
 import { bootstrapFor } from "../support/translated.ts";
 import { httpRoute, input, slice } from "../translate/support.ts";
 import { type Origin, recordingOrigin, startBootstrap, talk } from "./support.ts";
 
 const ANSWERED = { until: /\r\n\r\n[\s\S]*$/ };
 
+interface Behind {
+  readonly origin: Origin;
+  readonly proxy: ProxyServer;
+  /** Sends a request with those field lines and gives the answer. */
+  readonly ask: (...lines: string[]) => Promise<string>;
+}
+
 /** A proxy for the Gateway `edge` under that policy, with one route to an origin. */
-async function behind(
-  t: Test,
-  sections: Omit<TrafficPolicy["spec"], "targetRefs">,
-): Promise<{ readonly origin: Origin; readonly ask: (...lines: string[]) => Promise<string> }> {
+async function behind(t: Test, sections: Omit<TrafficPolicy["spec"], "targetRefs">): Promise<Behind> {
   const origin = await recordingOrigin(t);
   const pods = slice(origin.port, ["a"]);
   const endpoints = (pods.endpoints ?? []).map((endpoint) => ({ ...endpoint, addresses: ["127.0.0.1"] }));
@@ -29,10 +37,10 @@ async function behind(
       ],
     }),
   );
-  const { port } = await startBootstrap(t, bootstrap, "shop/edge:8000");
+  const { port, proxy } = await startBootstrap(t, bootstrap, "shop/edge:8000");
   const ask = async (...lines: string[]): Promise<string> =>
     (await talk(port, ["GET / HTTP/1.1", "Host: a", ...lines, "", ""].join("\r\n"), ANSWERED)).text;
-  return { origin, ask };
+  return { origin, proxy, ask };
 }
 
 test("policy: clientAddress.trustedHops lets the hop in front say who the client is", async (t) => {
@@ -60,4 +68,29 @@ test("policy: clientAddress.underscores refuses or drops ambiguous names", async
   const drop = await behind(t, { clientAddress: { underscores: "drop" } });
   t.match(await drop.ask("x_user: 1"), /^HTTP\/1\.1 200 /);
   t.equal(drop.origin.seen[0]?.headers.x_user, undefined);
+});
+
+test("policy: accessLog writes a line per request to its file", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "weir-policy-"));
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  const path = join(folder, "access.json");
+  const json = { path: "%REQ(:PATH)%", status: "%RESPONSE_CODE%", version: "%UPSTREAM_CLUSTER%" };
+  const { ask, proxy } = await behind(t, { accessLog: { path, json } });
+  await ask();
+  await proxy.stop();
+  t.strictSame(JSON.parse(await readFile(path, "utf8")), { path: "/", status: 200, version: "shop/web:80" });
+});
+
+test("policy: tracing makes or keeps ids, states them, and begins traces", async (t) => {
+  const { ask, origin } = await behind(t, {
+    tracing: { requestId: "keep", requestIdInAnswer: true, traceContext: "make", samplingPercent: 0 },
+  });
+  t.match(await ask("X-Request-Id: mine"), /\r\nx-request-id: mine\r\n/);
+  t.match(origin.seen[0]?.headers, {
+    "x-request-id": "mine",
+    traceparent: /^00-[0-9a-f]{32}-[0-9a-f]{16}-00$/,
+  });
+  const off = await behind(t, { tracing: { requestId: "off" } });
+  await off.ask("X-Request-Id: mine");
+  t.equal(off.origin.seen[0]?.headers["x-request-id"], undefined);
 });

@@ -3,6 +3,7 @@ import { test } from "tap";
 import type { TrafficPolicy } from "../../src/api/api.ts";
 import { translateGateway } from "../../src/translate/translate.ts";
 import {
+  FileAccessLogSchema,
   HeaderMutationSchema,
   type HttpConnectionManager,
   HttpConnectionManagerSchema,
@@ -53,6 +54,52 @@ test("listeners: clientAddress reaches the connection manager, in words that the
     unpack(HeaderMutationSchema, early?.typedConfig)?.mutations.map(({ action }) => action.value),
     ["x-forwarded-for", "x-forwarded-host", "forwarded"],
   );
+  t.end();
+});
+
+test("listeners: accessLog and tracing reach the connection manager, in words that the proxy takes", (t) => {
+  const of = (sections: Sections): HttpConnectionManager => {
+    const made = managerOf([policy("seen", sections)]);
+    t.strictSame([made.problems, made.unsupported], [[], []]);
+    return made.manager;
+  };
+  const log = (accessLog: NonNullable<Sections["accessLog"]>) =>
+    unpack(FileAccessLogSchema, of({ accessLog }).accessLog[0]?.configType.value);
+  t.match(log({}), { path: "/dev/stdout", accessLogFormat: { case: undefined } });
+  t.match(log({ path: "/var/log/a.log", text: "%RESPONSE_CODE%" })?.accessLogFormat.value, {
+    format: { case: "textFormatSource", value: { specifier: { value: "%RESPONSE_CODE%\n" } } },
+  });
+  t.match(log({ json: { code: "%RESPONSE_CODE%" } })?.accessLogFormat.value, {
+    format: { case: "jsonFormat", value: { code: "%RESPONSE_CODE%" } },
+  });
+  t.match(of({ tracing: { requestId: "keep", requestIdInAnswer: true } }), {
+    preserveExternalRequestId: true,
+    alwaysSetRequestIdInResponse: true,
+    tracing: undefined,
+  });
+  t.equal(of({ tracing: { requestId: "off" } }).generateRequestId, false);
+  t.equal(of({ tracing: { traceContext: "make", samplingPercent: 5 } }).tracing?.randomSampling?.value, 5);
+  t.end();
+});
+
+test("listeners: what accessLog and tracing cannot mean is reported, and nothing else is lost", (t) => {
+  const told = (sections: Sections): string[] =>
+    managerOf([policy("seen", sections)]).problems.map(({ field, message }) => `${field}: ${message}`);
+  t.strictSame(told({ accessLog: { text: "%WHO%" } }), [
+    "spec.accessLog.text: has %WHO%, which this proxy does not know; nothing is logged",
+  ]);
+  t.strictSame(told({ accessLog: { json: { a: [{ b: "%REQ(:nope)%" }] } } }), [
+    "spec.accessLog.json: has %REQ(:nope)%, which this proxy does not know; nothing is logged",
+  ]);
+  t.strictSame(told({ accessLog: { path: "/var/../etc/x" } }), [
+    'spec.accessLog.path: "/var/../etc/x" is no absolute path; nothing is logged',
+  ]);
+  t.match(told({ accessLog: { text: "a", json: {} } }), [/exclude each other/]);
+  t.match(told({ tracing: { requestId: "yes", traceContext: "b3", samplingPercent: 101 } }), [
+    /^spec\.tracing\.requestId/,
+    /^spec\.tracing\.traceContext/,
+    /^spec\.tracing\.samplingPercent/,
+  ]);
   t.end();
 });
 
