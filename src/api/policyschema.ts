@@ -58,6 +58,8 @@ const mirrors = open({
 });
 
 const mirrorBounds = open({
+  /** Copies under way at a time; beyond, requests are not copied. Default 100. */
+  concurrent: int32.optional(),
   /** Bytes of one copy that may wait while the mirror does not take them; beyond, the copy is given up. Default 1 MiB. */
   bufferedBytes: int32.optional(),
 });

@@ -5,6 +5,7 @@
 import type { EndpointSlice, Service, TrafficIntent, VersionWeight } from "../api/api.ts";
 import {
   ApiVersion,
+  CircuitBreakersSchema,
   type Cluster,
   Cluster_DiscoveryType,
   Cluster_LbPolicy,
@@ -19,6 +20,8 @@ import { type Memo, textOf } from "./memo.ts";
 import { type Applied, durationFor, NO_POLICY, type PolicyBook } from "./policies.ts";
 
 const CONNECT_TIMEOUT_MS = 5_000;
+/** Copies to a mirror at a time, unless a policy says otherwise: few enough that a mirror that hangs costs little. */
+const MAX_COPIES = 100;
 
 /** A cluster that a destination leads to. */
 export interface Target {
@@ -188,7 +191,8 @@ function policyOf(input: TranslateInput, { destinations }: ClusterPlan, policies
 }
 
 /** What TrafficPolicies can set of a cluster. */
-type ClusterPart = Pick<Cluster, "connectTimeout"> & Partial<Pick<Cluster, "perConnectionBufferLimitBytes">>;
+type ClusterPart = Pick<Cluster, "connectTimeout"> &
+  Partial<Pick<Cluster, "perConnectionBufferLimitBytes" | "circuitBreakers">>;
 
 function clusterOf(plan: ClusterPlan, applied: Applied, memo: Memo, report: Report): Cluster {
   const part = partOf(plan, applied, report);
@@ -197,10 +201,15 @@ function clusterOf(plan: ClusterPlan, applied: Applied, memo: Memo, report: Repo
 
 function partOf(plan: ClusterPlan, applied: Applied, report: Report): ClusterPart {
   const connectMs = durationFor(applied, "connection", "timeout", report) ?? CONNECT_TIMEOUT_MS;
-  const waitingBytes = plan.isMirror ? applied.sections.mirrorBounds?.bufferedBytes : undefined;
+  return { connectTimeout: durationOf(connectMs), ...(plan.isMirror && mirrorPart(applied)) };
+}
+
+/** The bounds of copies: how many at a time, and what each may hold. */
+function mirrorPart({ sections: { mirrorBounds = {} } }: Applied): Partial<ClusterPart> {
+  const { concurrent = MAX_COPIES, bufferedBytes } = mirrorBounds;
   return {
-    connectTimeout: durationOf(connectMs),
-    ...(waitingBytes !== undefined && { perConnectionBufferLimitBytes: waitingBytes }),
+    circuitBreakers: create(CircuitBreakersSchema, { thresholds: [{ maxRequests: concurrent }] }),
+    ...(bufferedBytes !== undefined && { perConnectionBufferLimitBytes: bufferedBytes }),
   };
 }
 

@@ -1,5 +1,6 @@
 // One case for each feature of docs/reference/policy.md: manifests as a user writes them, requests, and what must be seen. `HOST` stands for the
-// case's host, `PORT` for the gateway's port. Backends `one` and `two` tell what they got (test/support/echo.ts).
+// case's host, `PORT` for the gateway's port. Backends `one` and `two` tell what they got (test/support/echo.ts); `slow` and `stuck` are
+// Services of a backend that takes connections and never reads from them.
 
 /** An answer, with the JSON that the echo wrote into it, if one did. */
 export interface Answer {
@@ -30,6 +31,8 @@ export interface Tools {
   ask(path: string, options?: AskOptions): Promise<Answer>;
   /** What a backend got so far under the case's host (copies for it included). */
   seen(backend: "one" | "two"): Promise<readonly Echoed[]>;
+  /** A figure of the gateway's /metrics: the sum over the lines that carry these labels. */
+  metric(name: string, labels: Readonly<Record<string, string>>): Promise<number>;
   /** Waits until `look` gives something. */
   until<Found>(words: string, look: () => Promise<Found | undefined>): Promise<Found>;
   equal(found: unknown, wanted: unknown, words?: string): void;
@@ -103,6 +106,47 @@ export const CASES: readonly Case[] = [
       );
       equal(copy.headers.host?.includes("-shadow"), false);
       equal(copy.headers["x-weir-shadow"], "1");
+    },
+  },
+  {
+    feature: "copies under way at a time",
+    rules: `
+    - filters:
+        - { type: RequestMirror, requestMirror: { backendRef: { name: slow, port: 80 } } }
+      ${TO_ONE}`,
+    policies: [
+      `  targetRefs: [{ kind: Service, name: slow }]
+  mirrorBounds: { concurrent: 2 }`,
+    ],
+    async check({ ask, metric, until, equal }) {
+      const times = await Promise.all(
+        Array.from({ length: 8 }, async () => {
+          const startMs = performance.now();
+          equal((await ask("/?delay=0")).status, 200);
+          return performance.now() - startMs;
+        }),
+      );
+      equal(Math.max(...times) < 2_000, true, "nobody waits for a mirror that hangs");
+      const skipped = () =>
+        metric("weir_proxy_failures_total", { cluster: "default/slow:80/mirror", kind: "overflow" });
+      await until("six copies are skipped", async () => ((await skipped()) === 6 ? true : undefined));
+    },
+  },
+  {
+    feature: "bytes of a copy that may wait",
+    rules: `
+    - filters:
+        - { type: RequestMirror, requestMirror: { backendRef: { name: stuck, port: 80 } } }
+      ${TO_ONE}`,
+    policies: [`  targetRefs: [{ kind: Service, name: stuck }]\n  mirrorBounds: { bufferedBytes: 1000 }`],
+    async check({ ask, metric, until, equal }) {
+      // More than the sockets on the way take.
+      const { status, echoed } = await ask("/", { method: "POST", body: "b".repeat(16_000_000) });
+      equal([status, echoed?.body.length], [200, 16_000_000]);
+      await until("the copy is given up", async () => {
+        const given = await metric("weir_proxy_mirrors_behind_total", { cluster: "default/stuck:80/mirror" });
+        return given === 1 ? true : undefined;
+      });
     },
   },
 ];

@@ -3,8 +3,10 @@
 import { readFile } from "node:fs/promises";
 import { request as send } from "node:http";
 import { type Test, test } from "tap";
+import { RESOURCES } from "../../src/api/api.ts";
+import { connectCluster } from "../../src/cluster/client.ts";
 import { freePort } from "../support/typed.ts";
-import { startUp, stateFolder } from "../support/up.ts";
+import { type RunningUp, startUp, stateFolder } from "../support/up.ts";
 import { until } from "../support/web.ts";
 import { type Answer, type AskOptions, CASES, type Case, type Echoed, type Tools } from "./policy.cases.ts";
 
@@ -48,7 +50,31 @@ spec:
   rules: [{ backendRefs: [{ name: ${name}, port: 80 }] }]
 `,
     ),
+    STUCK,
   ].join("---\n");
+
+/** Two Services of one backend that never reads. */
+const STUCK = `apiVersion: v1
+kind: Pod
+metadata: { name: stuck, labels: { app: stuck } }
+spec:
+  containers:
+    - name: echo
+      image: echo
+      command: [${JSON.stringify(process.execPath)}, ${JSON.stringify(`${process.cwd()}/test/support/echo.ts`)}, stuck]
+      ports: [{ containerPort: 8080 }]
+---
+${["slow", "stuck"]
+  .map(
+    (name) => `apiVersion: v1
+kind: Service
+metadata: { name: ${name} }
+spec:
+  selector: { app: stuck }
+  ports: [{ name: http, port: 80, targetPort: 8080 }]
+`,
+  )
+  .join("---\n")}`;
 
 const hostOf = (index: number): string => `case-${index}.test`;
 
@@ -107,7 +133,31 @@ function askOver(port: number, host: string, path: string, options: AskOptions =
   });
 }
 
-function toolsOf(t: Test, port: number, host: string): Tools {
+/** Adds up a figure of the admin port's /metrics. */
+async function metricAt(
+  adminPort: number,
+  name: string,
+  labels: Readonly<Record<string, string>>,
+): Promise<number> {
+  const text = await (await fetch(`http://127.0.0.1:${adminPort}/metrics`)).text();
+  const wanted = Object.entries(labels).map(([key, value]) => `${key}="${value}"`);
+  const lines = text
+    .split("\n")
+    .filter((line) => line.startsWith(`${name}{`) && wanted.every((label) => line.includes(label)));
+  return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" "))), 0);
+}
+
+async function adminPortOf(t: Test, up: RunningUp): Promise<number> {
+  const { client, close } = await connectCluster({ kubeconfig: up.kubeconfig, env: {} });
+  t.teardown(close);
+  const { items } = await client.list(RESOURCES.pod, {
+    namespace: "default",
+    labelSelector: "weir.dev/gateway=edge",
+  });
+  return Number(items[0]?.metadata.annotations?.["weir.dev/admin-port"]);
+}
+
+function toolsOf(t: Test, port: number, adminPort: number, host: string): Tools {
   return {
     ask: (path, options) => askOver(port, host, path, options),
     async seen(backend) {
@@ -116,6 +166,7 @@ function toolsOf(t: Test, port: number, host: string): Tools {
       const name = host.replace(".test", "");
       return all.filter(({ headers }) => headers.host?.startsWith(name));
     },
+    metric: (name, labels) => metricAt(adminPort, name, labels),
     until,
     equal: (found, wanted, words) => void t.strictSame(found, wanted, words ?? "as it should be"),
     match: (found, wanted, words) => void t.match(found, wanted, words ?? "as it should be"),
@@ -132,9 +183,10 @@ test("policy: every feature goes from manifest to behaviour", { timeout: 170_000
       const answer = await askOver(port, `${name}.plain.test`, "/seen").catch(() => undefined);
       return answer?.status === 200 ? true : undefined;
     });
+  const adminPort = await adminPortOf(t, up);
   for (const [index, one] of CASES.entries())
     await t.test(one.feature, async (t) => {
-      await one.check(toolsOf(t, port, hostOf(index)));
+      await one.check(toolsOf(t, port, adminPort, hostOf(index)));
     });
 });
 

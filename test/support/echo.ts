@@ -2,6 +2,7 @@
 // JSON {backend, method, url, headers, body}; `GET /seen` gives all requests so far that were not for /seen. Words in the query change the
 // answer: `status=503` its status, `delay=200` when it comes (milliseconds), `first=2` applies both to that many first requests of the path only.
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer as createNetServer } from "node:net";
 
 interface Echoed {
   readonly backend: string;
@@ -25,8 +26,10 @@ const server = createServer((request, response) => {
     answer({ backend, method, url, headers, body }, response);
   });
 });
-server.listen(Number(process.env.PORT), "127.0.0.1");
-process.once("SIGTERM", () => server.close());
+/** With the name `stuck`: connections are taken and never read from. */
+const stuck = createNetServer({ pauseOnConnect: true });
+(backend === "stuck" ? stuck : server).listen(Number(process.env.PORT), "127.0.0.1");
+process.once("SIGTERM", () => process.exit(0));
 
 function answer(echoed: Echoed, response: ServerResponse): void {
   const { pathname, searchParams } = new URL(echoed.url, "http://echo");
