@@ -137,7 +137,7 @@ function saltOf(
   if (salt === undefined) return { saltLow: 0, saltHigh: 0 };
   if (typeof salt !== "string")
     problems.add(`${at}.metadata.filter_metadata["${METADATA_KEY}"].salt`, "is no string");
-  const bytes = Buffer.from(String(salt), "utf8");
+  const bytes = Buffer.from(typeof salt === "string" ? salt : "", "utf8");
   const hash = new KeyHash();
   hash.of(bytes, 0, bytes.length);
   return { saltLow: hash.low, saltHigh: hash.high };

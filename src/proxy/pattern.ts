@@ -73,7 +73,7 @@ const ESCAPED_TEXT = /^[!-/:-@[-^`{-~]$/;
 
 /** The text that a pattern without alternatives at its top begins with, and what follows it. */
 function literalPrefix(regex: string): { readonly text: string; readonly rest: string } {
-  const chars = [...regex];
+  const chars = Array.from(regex);
   const literals: string[] = [];
   let at = 0;
   // Where the last literal begins: a quantifier behind it takes it back.

@@ -6,7 +6,7 @@ import { findRoute } from "../../src/proxy/match.ts";
 import { HeadParser, KIND } from "../../src/proxy/parse.ts";
 import { fromJson, RouteConfigurationSchema } from "../../src/xds/types.ts";
 
-const RUNS = Number(process.env["WEIR_PROPERTY_RUNS"] ?? 150);
+const RUNS = Number(process.env.WEIR_PROPERTY_RUNS ?? 150);
 
 type TextRule =
   | { readonly exact: string }
