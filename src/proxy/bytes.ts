@@ -79,6 +79,13 @@ export function writeDecimal(buf: Uint8Array, at: number, value: number): number
   return at + digits;
 }
 
+/** Where the colon before the port stands in a valid authority; its end when there is none. */
+export function portColon(buf: Uint8Array, start: number, end: number): number {
+  let at = end;
+  while (at > start && buf[at - 1]! >= 48 && buf[at - 1]! <= 57) at--;
+  return at > start && buf[at - 1] === COLON ? at - 1 : end;
+}
+
 /** Tells whether bytes[start, end) are a valid `uri-host [":" port]` with a non-empty host (RFC 9110 7.2). */
 export function isAuthority(buf: Uint8Array, start: number, end: number): boolean {
   let at = start;

@@ -22,6 +22,7 @@ import { compileClientRules } from "./compileclient.ts";
 import { compileOptions } from "./compilecluster.ts";
 import { compileAccessLog } from "./compilelog.ts";
 import { compileHosts } from "./compileroutes.ts";
+import { compileSpelling } from "./compilespelling.ts";
 import type { CellOf } from "./compilesplit.ts";
 import type { ListenerOptions } from "./listener.ts";
 import { Problems } from "./problems.ts";
@@ -70,6 +71,7 @@ export function compileListener(listener: Listener): CompiledListener {
   const streamIdleMs = durationMs(hcm.streamIdleTimeout);
   const accessLog = compileAccessLog(hcm, at, problems);
   const clientRules = compileClientRules(hcm, at, problems);
+  const spelling = compileSpelling(hcm, at, problems);
   problems.throwIfAny();
   return {
     options: {
@@ -77,6 +79,7 @@ export function compileListener(listener: Listener): CompiledListener {
       address: address?.address ?? "",
       port: address?.port ?? 0,
       clientRules,
+      spelling,
       ...(accessLog === undefined ? {} : { accessLog }),
       // In Envoy 0 turns a timeout off, and so it does here.
       ...(headTimeoutMs === undefined ? {} : { headTimeoutMs }),

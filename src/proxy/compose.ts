@@ -70,17 +70,18 @@ export function composeRequest(
 ): void {
   const { bytes, base } = head;
   const { drops } = client;
-  const isRewritten = head.isAbsolute || head.minor === 0;
+  const hasNewHost = head.isAbsolute || head.isRespelt;
+  const isRewritten = hasNewHost || head.minor === 0;
   if (isRewritten) requestLine(out, head);
   const hasCounter =
     head.maxForwards >= 0 && (head.method === METHOD.OPTIONS || head.method === METHOD.TRACE);
   let from = isRewritten ? head.lineEnd : head.lineStart;
-  if (head.hasSpecial || head.isAbsolute) {
+  if (head.hasSpecial || hasNewHost) {
     for (let i = 0; i < head.fieldCount; i++) {
       const kind = head.kinds[i]!;
       const isDropped =
         drops[kind] === 1 ||
-        (kind === FIELD.HOST && head.isAbsolute) ||
+        (kind === FIELD.HOST && hasNewHost) ||
         (kind === FIELD.MAX_FORWARDS && hasCounter);
       if (!isDropped) continue;
       const line = head.lineOf(i);
@@ -110,7 +111,7 @@ function requestLine(out: ByteStore, head: Head): void {
   if (head.pathStart === head.pathEnd) out.text(head.method === METHOD.OPTIONS ? ASTERISK : SLASH_PATH);
   out.append(bytes, base + head.pathStart, base + head.targetEnd);
   out.text(REQUEST_VERSION);
-  if (!head.isAbsolute && head.hosts > 0) return;
+  if (!head.isAbsolute && !head.isRespelt && head.hosts > 0) return;
   out.text(HOST);
   if (head.authorityEnd > head.authorityStart)
     out.append(bytes, base + head.authorityStart, base + head.authorityEnd);

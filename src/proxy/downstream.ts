@@ -12,6 +12,7 @@ import type { DeadlineOwner } from "./deadlines.ts";
 import { type ClientSide, Exchange } from "./exchange.ts";
 import { ClientFacts, type ClientRules } from "./forwarded.ts";
 import { type Head, METHOD } from "./head.ts";
+import { respell, type Spelling } from "./normalise.ts";
 import { type HeadParser, KIND, PARSED, type Refusal } from "./parse.ts";
 import { composeReply, REPLY, type Reply } from "./reply.ts";
 import type { HostTable } from "./table.ts";
@@ -30,6 +31,9 @@ export interface ListenerView {
   readonly clientRules: ClientRules;
   /** Null: requests are not logged. */
   readonly accessLog: AccessLog | null;
+  readonly spelling: Spelling;
+  /** Where it listens. */
+  readonly port: number;
   /** True once connections are to end with their next answer. */
   readonly isDraining: boolean;
   onGone(connection: Downstream): void;
@@ -249,9 +253,10 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
     const isFresh = parser.isFresh;
     const result = parser.run(buf, start, end);
     if (result === PARSED.DONE) {
+      const { length } = parser.head;
       this.#onHead(parser.head);
       this.#giveParser();
-      return start + parser.head.length;
+      return start + length;
     }
     if (result === PARSED.REFUSED) {
       this.#core.counts.refused += 1;
@@ -274,7 +279,11 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
     if (head.isChunked) kind = BODY.CHUNKED;
     else if (head.contentLength > 0) kind = BODY.LENGTH;
     this.#body.reset(kind, head.contentLength);
-    const refused = this.#facts.admit(head, this.#listener.clientRules);
+    const listener = this.#listener;
+    const isConnect = head.method === METHOD.CONNECT;
+    const refused =
+      this.#facts.admit(head, listener.clientRules) ??
+      (isConnect ? null : respell(head, listener.spelling, listener));
     if (refused !== null) {
       this.#core.counts.refused += 1;
       this.#beginLog(head);
@@ -282,7 +291,7 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
       return;
     }
     this.#beginLog(head);
-    if (head.method === METHOD.CONNECT) {
+    if (isConnect) {
       this.#refuse(REPLY.notConnect);
       return;
     }

@@ -81,6 +81,8 @@ export class Head {
   authorityStart = 0;
   authorityEnd = 0;
   isAbsolute = false;
+  /** Path or authority are no longer as they arrived (normalise.ts): request line and Host are written anew. */
+  isRespelt = false;
   status = 0;
   /** False when the status line has no space behind the status. */
   hasReason = true;
@@ -115,6 +117,7 @@ export class Head {
     this.authorityStart = 0;
     this.authorityEnd = 0;
     this.isAbsolute = false;
+    this.isRespelt = false;
     this.status = 0;
     this.hasReason = true;
     this.fieldCount = 0;

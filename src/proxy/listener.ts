@@ -8,6 +8,7 @@ import { Downstream, type ListenerView } from "./downstream.ts";
 import { type ClientRules, DEFAULT_CLIENT_RULES } from "./forwarded.ts";
 import type { LogFormat } from "./logformat.ts";
 import { acceptWire } from "./netwire.ts";
+import { AS_SPELT, type Spelling } from "./normalise.ts";
 import { EMPTY_HOSTS, type HostTable } from "./table.ts";
 import type { Wire } from "./wire.ts";
 
@@ -28,6 +29,8 @@ export interface ListenerOptions {
   readonly clientRules?: ClientRules;
   /** Default: none. */
   readonly accessLog?: AccessLogOptions;
+  /** Default: AS_SPELT. */
+  readonly spelling?: Spelling;
 }
 
 /** Where and how requests are logged. */
@@ -45,6 +48,7 @@ export class Listener implements ListenerView {
   streamIdleMs = 0;
   clientRules: ClientRules = DEFAULT_CLIENT_RULES;
   accessLog: AccessLog | null = null;
+  spelling: Spelling = AS_SPELT;
   #options: ListenerOptions;
   readonly #core: Core;
   readonly #connections = new Set<Downstream>();
@@ -84,6 +88,7 @@ export class Listener implements ListenerView {
     this.headTimeoutMs = options.headTimeoutMs ?? this.#core.limits.headTimeoutMs;
     this.idleTimeoutMs = options.idleTimeoutMs ?? this.#core.limits.idleTimeoutMs;
     this.clientRules = options.clientRules ?? DEFAULT_CLIENT_RULES;
+    this.spelling = options.spelling ?? AS_SPELT;
     this.streamIdleMs = options.streamIdleMs ?? this.#core.limits.streamIdleMs;
   }
 

@@ -1,7 +1,7 @@
 // [hot] Phase "match": request head → route. Virtual host first (exact, then the longest suffix wildcard, the longest prefix wildcard, then
 // `*`; a port in Host counts unless the table ignores it), then the first of its routes that matches, by index where there are many.
 import { HASH_START, hashFolded, hashStep } from "./bytemap.ts";
-import { COLON, LOWER } from "./bytes.ts";
+import { LOWER, portColon } from "./bytes.ts";
 import { Facts } from "./facts.ts";
 import type { Head } from "./head.ts";
 import { isMatch } from "./rules.ts";
@@ -28,7 +28,7 @@ export function findRoute(table: HostTable, head: Head): Route | null {
 export function findHost(table: HostTable, buf: Uint8Array, start: number, end: number): VirtualHost | null {
   const { exact, suffixes, prefixes } = table;
   if (exact.size + suffixes.size + prefixes.size === 0) return table.any;
-  const stop = table.isPortIgnored ? hostEnd(buf, start, end) : end;
+  const stop = table.isPortIgnored ? portColon(buf, start, end) : end;
   const found =
     exact.size === 0 ? undefined : exact.getFolded(hashFolded(buf, start, stop), buf, start, stop);
   if (found !== undefined) return found;
@@ -66,11 +66,4 @@ function longestPrefix(
     if (lengths[at - start] === 1) found = prefixes.getFolded(hash, buf, start, at) ?? found;
   }
   return found;
-}
-
-/** End of the host in a valid authority: before the port's colon, if there is one. */
-function hostEnd(buf: Uint8Array, start: number, end: number): number {
-  let at = end;
-  while (at > start && buf[at - 1]! >= 0x30 && buf[at - 1]! <= 0x39) at--;
-  return at > start && buf[at - 1] === COLON ? at - 1 : end;
 }

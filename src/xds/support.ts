@@ -52,15 +52,13 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
   [`${LISTENER}Filter`]: { supported: "typed_config", harmless: "name" },
   [`${HCM}HttpConnectionManager`]: {
     supported:
-      "rds route_config http_filters codec_type stream_idle_timeout request_headers_timeout common_http_protocol_options use_remote_address normalize_path merge_slashes xff_num_trusted_hops skip_xff_append generate_request_id preserve_external_request_id always_set_request_id_in_response early_header_mutation_extensions access_log tracing",
+      "rds route_config http_filters codec_type stream_idle_timeout request_headers_timeout common_http_protocol_options use_remote_address normalize_path merge_slashes path_with_escaped_slashes_action strip_matching_host_port strip_any_host_port strip_trailing_host_dot xff_num_trusted_hops skip_xff_append generate_request_id preserve_external_request_id always_set_request_id_in_response early_header_mutation_extensions access_log tracing",
     harmless:
       "stat_prefix server_name server_header_transformation via drain_timeout delayed_close_timeout stream_error_on_invalid_http_message http2_protocol_options upgrade_configs",
-    refused:
-      "add_user_agent http_protocol_options request_timeout max_request_headers_kb strip_matching_host_port strip_any_host_port strip_trailing_host_dot path_with_escaped_slashes_action",
+    refused: "add_user_agent http_protocol_options request_timeout max_request_headers_kb",
     only: {
       codec_type: [0, 1],
-      normalize_path: [false],
-      merge_slashes: [false],
+      path_with_escaped_slashes_action: [0, 1, 2, 4],
     },
   },
   [`${HCM}HttpConnectionManager.Tracing`]: {
