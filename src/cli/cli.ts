@@ -23,6 +23,8 @@ export interface CliIo {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Aborts on Ctrl-C and SIGTERM. */
   readonly signal: AbortSignal;
+  /** Aborts on a further SIGTERM: who asks again does not want to wait. */
+  readonly hurry?: AbortSignal;
   /** The terminal behind standard output; undefined when it is a pipe or file. */
   readonly terminal?: { readonly columns: number; readonly rows: number };
   /** Raw text to standard output, for what is drawn in place. */

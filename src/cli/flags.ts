@@ -1,5 +1,6 @@
 // Parsers of flag values, with words for those that do not fit.
 import { InvalidArgumentError } from "commander";
+import { parseDuration } from "../lib/duration.ts";
 import { createLogger, type Logger, type LogLevel } from "../lib/log.ts";
 import type { Cli } from "./cli.ts";
 
@@ -8,6 +9,13 @@ export function portFlag(text: string): number {
   const port = Number(text);
   if (/^\d+$/.test(text) && port <= 65_535) return port;
   throw new InvalidArgumentError("a port is a number from 0 to 65535.");
+}
+
+/** A duration of 0 or more, in milliseconds. */
+export function durationFlag(text: string): number {
+  const durationMs = parseDuration(text);
+  if (durationMs !== undefined && durationMs >= 0) return durationMs;
+  throw new InvalidArgumentError("a duration looks like 90s, 5m or 250ms.");
 }
 
 /** A log level. */

@@ -12,16 +12,18 @@ export interface Outside {
   readonly release: () => void;
 }
 
-/** Takes over the signals and streams of the process. A second SIGINT ends it at once. */
+/** Takes over the signals and streams of the process. A second SIGINT ends it at once, a second SIGTERM tells it to hurry. */
 export function processOutside(): Outside {
   const stopping = new AbortController();
+  const hurrying = new AbortController();
   let stoppedAtMs = 0;
   const stop = (signal: NodeJS.Signals): void => {
     if (!stopping.signal.aborted) {
       stoppedAtMs = performance.now();
       stopping.abort();
-    } else if (signal === "SIGINT" && performance.now() > stoppedAtMs + ONE_SIGNAL_MS) {
-      process.exit(INTERRUPTED);
+    } else if (performance.now() > stoppedAtMs + ONE_SIGNAL_MS) {
+      if (signal === "SIGINT") process.exit(INTERRUPTED);
+      if (signal === "SIGTERM") hurrying.abort();
     }
   };
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
@@ -43,6 +45,7 @@ export function processOutside(): Outside {
     write: (text) => void stdout.write(text),
     env: process.env,
     signal: stopping.signal,
+    hurry: hurrying.signal,
     ...(stdout.isTTY && {
       terminal: {
         get columns() {

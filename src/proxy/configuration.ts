@@ -58,6 +58,7 @@ export class Configuration {
   /** Addresses that could not be had at the last try: the control plane offers their listeners again, so that no other change need wait. */
   readonly #taken = new Set<string>();
   #hasBeenComplete = false;
+  #isLast = false;
   #isClosed = false;
 
   /** Throws CONFIG_REJECTED when the static resources cannot be carried out. */
@@ -116,6 +117,12 @@ export class Configuration {
     const { versions } = update;
     if (versions.listeners !== "" && versions.clusters !== "") this.#awaited = "";
     this.#swap(opened, compiled);
+  }
+
+  /** From now on each connection ends with its next answer; new ones are still taken, and configurations too. */
+  sayLast(): void {
+    this.#isLast = true;
+    for (const listener of this.#listeners.values()) listener.isDraining = true;
   }
 
   /** Stops accepting; resolves when all connections are gone. */
@@ -202,6 +209,7 @@ export class Configuration {
       const listener = new Listener(this.#core, options);
       // It may serve before the swap: then with the routes that come with it.
       listener.hosts = table;
+      listener.isDraining = this.#isLast;
       try {
         await listener.open();
         this.#taken.delete(address);

@@ -35,7 +35,9 @@ export interface Limits {
   readonly heldBytes: number;
   /** Request bodies kept for a second try and bytes that mirrors have not taken yet, all together. */
   readonly copyBytes: number;
-  /** From the begin of a drain to the end of everything. */
+  /** While draining: how long new connections are still taken, since others need time to learn that this proxy is not ready. */
+  readonly drainDelayMs: number;
+  /** From then to the end of everything. */
   readonly drainMs: number;
 }
 
@@ -50,6 +52,7 @@ export const DEFAULT_LIMITS: Limits = {
   lingerBytes: 1024 * 1024,
   heldBytes: 16 * 1024,
   copyBytes: 32 * 1024 * 1024,
+  drainDelayMs: 0,
   drainMs: 5_000,
 };
 

@@ -54,7 +54,7 @@ export class Listener implements ListenerView {
   readonly #connections = new Set<Downstream>();
   #server: Server | null = null;
   #onEmpty: (() => void) | null = null;
-  /** True once it stopped accepting: each connection ends with its next answer. */
+  /** True once each connection is to end with its next answer. */
   isDraining = false;
 
   constructor(core: Core, options: ListenerOptions) {

@@ -1,5 +1,5 @@
-// The door of the data plane: a proxy from an Envoy v3 bootstrap. Start: static resources, admin port, control plane. Stop: not ready, no new
-// connections, answers say `Connection: close`, what is in flight finishes until the drain deadline, then everything is closed.
+// The door of the data plane: a proxy from an Envoy v3 bootstrap. Start: static resources, admin port, control plane. Stop: not ready, answers
+// say `Connection: close`, after a while no new connections (drain.ts), what is in flight finishes until the deadline, then everything is closed.
 // The request's way: listener.ts (accept) -> downstream.ts (frame) -> match.ts -> split.ts -> exchange.ts (forward) -> pool.ts -> upstream.ts.
 import { randomBytes } from "node:crypto";
 import { releaseStartupMemory } from "../lib/memory.ts";
@@ -15,10 +15,11 @@ import { type Bootstrap, create, NodeSchema } from "../xds/types.ts";
 import { type Admin, openAdmin } from "./admin.ts";
 import { Configuration, type StaticResources } from "./configuration.ts";
 import { Core, type CoreDeps } from "./core.ts";
+import { Drain } from "./drain.ts";
 import { loadSamples } from "./loads.ts";
 import { type CellSnapshot, snapshotStats } from "./stats.ts";
 
-export type { CoreDeps as ProxyDeps, Limits } from "./core.ts";
+export { type CoreDeps as ProxyDeps, DEFAULT_LIMITS, type Limits } from "./core.ts";
 export { LISTEN_FAILED } from "./listener.ts";
 export { CONFIG_REJECTED } from "./problems.ts";
 export { bucketName, type CellSnapshot, COUNTERS, LATENCY_BOUNDS_MS } from "./stats.ts";
@@ -29,6 +30,8 @@ export interface ProxyServer {
   start(): Promise<void>;
   /** Drains and closes. Idempotent. */
   stop(): Promise<void>;
+  /** Ends a drain, or all waits of one to come, at once. */
+  hurry(): void;
   /** Opens the files of access logs anew, after they were moved away. */
   reopenLogs(): void;
   /** Port of the admin listener; 0 when there is none. */
@@ -53,10 +56,11 @@ export function createProxy(bootstrap: Bootstrap, deps: CoreDeps): ProxyServer {
     controlPlane !== undefined,
   );
   const client = controlPlane && createClient(bootstrap, controlPlane, configuration, core);
+  const drain = new Drain(core, configuration);
   let admin: Admin | undefined;
   let stopping: Promise<void> | undefined;
   const unreadyReason = (): string => {
-    if (core.isDraining) return "draining";
+    if (drain.isBegun) return "draining";
     return configuration.isReady ? "" : configuration.missing;
   };
 
@@ -67,7 +71,7 @@ export function createProxy(bootstrap: Bootstrap, deps: CoreDeps): ProxyServer {
       const { address: host, portSpecifier } = address.value;
       const controlPlaneStatus = (): XdsClientStatus | undefined => client?.status();
       admin = await openAdmin(
-        { core, configuration, unreadyReason, controlPlaneStatus, drain },
+        { core, configuration, unreadyReason, controlPlaneStatus, drain: drainOnly },
         host,
         portSpecifier.value,
       );
@@ -76,19 +80,14 @@ export function createProxy(bootstrap: Bootstrap, deps: CoreDeps): ProxyServer {
     client?.start();
   };
 
-  const drain = (): void => {
-    if (core.isDraining) return;
-    core.isDraining = true;
+  const drainOnly = (): void => {
+    if (drain.isBegun) return;
     core.log.info("draining", { asked: "by the admin port" });
-    void configuration.drain();
+    void drain.begin();
   };
 
   const drainAndClose = async (): Promise<void> => {
-    core.isDraining = true;
-    const deadline = new Promise<void>((resolve) => {
-      core.clock.after(core.limits.drainMs, () => resolve());
-    });
-    await Promise.race([configuration.drain(), deadline]);
+    await drain.end();
     configuration.close();
     client?.close();
     core.deadlines.stop();
@@ -102,6 +101,7 @@ export function createProxy(bootstrap: Bootstrap, deps: CoreDeps): ProxyServer {
       stopping ??= drainAndClose();
       return stopping;
     },
+    hurry: () => drain.hurry(),
     reopenLogs: () => core.logs.reopen(),
     get adminPort() {
       return admin?.port ?? 0;
@@ -153,8 +153,19 @@ function createClient(
   });
 }
 
+/** How `runProxy` runs a proxy. */
+export interface RunOptions {
+  /** Aborts when what is left of the drain is to be skipped. */
+  readonly hurry?: AbortSignal;
+}
+
 /** Runs a proxy until `signal` aborts, then drains it: the whole life of `weir proxy`. */
-export async function runProxy(bootstrap: Bootstrap, deps: CoreDeps, signal: AbortSignal): Promise<void> {
+export async function runProxy(
+  bootstrap: Bootstrap,
+  deps: CoreDeps,
+  signal: AbortSignal,
+  { hurry }: RunOptions = {},
+): Promise<void> {
   const proxy = createProxy(bootstrap, deps);
   await proxy.start();
   const reopen = (): void => proxy.reopenLogs();
@@ -172,6 +183,8 @@ export async function runProxy(bootstrap: Bootstrap, deps: CoreDeps, signal: Abo
     });
   }
   deps.log.info("draining");
+  if (hurry?.aborted) proxy.hurry();
+  hurry?.addEventListener("abort", () => proxy.hurry());
   await proxy.stop();
   process.off("SIGUSR1", reopen);
 }

@@ -39,9 +39,13 @@ async function started(t: Test, folder: string): Promise<Started> {
   const port = await freePort();
   const config = join(folder, "proxy.json");
   await writeFile(config, JSON.stringify(bootstrap(port)));
-  const weir = [process.execPath, "src/weir.js", "proxy", "--log-level", "error", "--config", config];
+  const weir = [process.execPath, "src/weir.js", "proxy", "--log-level", "error"];
+  const flags = ["--drain-delay", "0s", "--config", config];
   const env = { ...process.env, NODE_COMPILE_CACHE: join(folder, "cache") };
-  const child = spawn("env", [...AS_USER, ...weir], { stdio: ["ignore", "inherit", "inherit"], env });
+  const child = spawn("env", [...AS_USER, ...weir, ...flags], {
+    stdio: ["ignore", "inherit", "inherit"],
+    env,
+  });
   t.teardown(() => child.kill("SIGKILL"));
   await until("the proxy is ready", async () => {
     const response = await fetch(`http://127.0.0.1:${port}/ready`).catch(() => undefined);

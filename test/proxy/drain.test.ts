@@ -80,6 +80,46 @@ test("drain: 0 requests fail under load from clients that try again when refused
   t.equal(proxy.stats()[0]?.values.get("error"), undefined);
 });
 
+test("drain: for a while new connections are still taken, answers say close, and upstream connections are kept", async (t) => {
+  const clock = createManualClock();
+  const origin = await recordingOrigin(t, (_seen, response) => response.end("ok"));
+  const { port, proxy } = await startProxy(t, {
+    clusters: { a: [origin.port] },
+    clock,
+    limits: { drainDelayMs: 5_000, drainMs: 1_000 },
+  });
+  const stopped = proxy.stop();
+  t.equal(proxy.unreadyReason(), "draining");
+  for (let turn = 0; turn < 3; turn++) {
+    const { text, end } = await talk(port, GET);
+    t.match(text, /^HTTP\/1\.1 200 OK\r\n[\s\S]*connection: close\r\n/);
+    t.equal(end, "fin");
+  }
+  t.equal(new Set(origin.seen.map(({ peerPort }) => peerPort)).size, 1, "one upstream connection");
+  await clock.advance(4_900);
+  t.match((await talk(port, GET)).text, /^HTTP\/1\.1 200 OK/);
+  await clock.advance(200);
+  await stopped;
+  t.equal((await talk(port, GET)).end, "reset", "refused");
+});
+
+test("drain: who is in a hurry skips what is left of it", async (t) => {
+  const clock = createManualClock();
+  const origin = await rawOrigin(t, scripted(["HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\npart"]));
+  const { port, proxy } = await startProxy(t, {
+    clusters: { a: [origin.port] },
+    clock,
+    limits: { drainDelayMs: 5_000, drainMs: 60_000 },
+  });
+  const busy = talk(port, GET);
+  await eventually(() => origin.connections() === 1, "in flight");
+  const stopped = proxy.stop();
+  proxy.hurry();
+  await stopped;
+  t.match(await busy, { end: "reset" });
+  t.equal((await talk(port, GET)).end, "reset", "refused");
+});
+
 test("drain: at the deadline everything is closed: idle clean, in flight by reset", async (t) => {
   const clock = createManualClock();
   const origin = await rawOrigin(t, scripted(["HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\npart"]));

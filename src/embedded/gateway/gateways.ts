@@ -32,7 +32,12 @@ const ADMIN_PORT_ANNOTATION = "weir.dev/admin-port";
 const CLASS = "weir";
 /** When a replacement that waits for its turn looks again, although nothing was heard. */
 const TURN_LOOK_MS = 5_000;
-const DRAIN_SECONDS = 30;
+/** What is in flight when a proxy is replaced may take so long. */
+const DRAIN_SECONDS = 5;
+/** Until it is killed: longer than the drain. */
+const GRACE_SECONDS = 30;
+/** Nobody routes around the one proxy of a Gateway, so that there is nobody to wait for. */
+const DRAIN_FLAGS = ["--drain-delay", "0s", "--drain-timeout", `${DRAIN_SECONDS}s`];
 /** Ports tried for one admin server. */
 const PORT_TRIES = 1000;
 /** Code of an admin server that finds no free port. */
@@ -159,7 +164,7 @@ function wantedOf(
     xdsAddress,
   };
   const bootstrap = JSON.stringify(gatewayBootstrap(options), undefined, 2);
-  const text = JSON.stringify([bootstrap, command]);
+  const text = JSON.stringify([bootstrap, command, DRAIN_FLAGS]);
   return { bootstrap, hash: createHash("sha256").update(text).digest("hex").slice(0, 16) };
 }
 
@@ -235,12 +240,12 @@ function podOf(
       ownerReferences: [{ ...owner, controller: true, blockOwnerDeletion: true }],
     },
     spec: {
-      terminationGracePeriodSeconds: DRAIN_SECONDS,
+      terminationGracePeriodSeconds: GRACE_SECONDS,
       containers: [
         {
           name: "proxy",
           image: "weir",
-          command: [...command, "--config", file],
+          command: [...command, ...DRAIN_FLAGS, "--config", file],
           readinessProbe: { httpGet: { path: "/ready", port: adminPort }, periodSeconds: 1 },
         },
       ],

@@ -1,0 +1,50 @@
+// The end of a proxy in steps. At once: not ready, and each connection ends with its next answer, while new ones are still taken, for whoever
+// routes around this proxy needs a moment to learn of it (`drainDelayMs`). Then: no new connections. At the deadline (`drainMs` after that), or
+// when the last connection is gone: the end. Who is in a hurry skips what is left of both waits.
+import { sleep } from "../lib/clock.ts";
+import type { Configuration } from "./configuration.ts";
+import type { Core } from "./core.ts";
+
+/** The one drain of a proxy. */
+export class Drain {
+  readonly #core: Core;
+  readonly #configuration: Configuration;
+  readonly #hurry = new AbortController();
+  #emptied: Promise<void> | undefined;
+
+  constructor(core: Core, configuration: Configuration) {
+    this.#core = core;
+    this.#configuration = configuration;
+  }
+
+  /** True from the moment in which it was asked for. */
+  get isBegun(): boolean {
+    return this.#emptied !== undefined;
+  }
+
+  /** Begins; resolves when all client connections are gone, however long that takes. Idempotent. */
+  begin(): Promise<void> {
+    this.#emptied ??= this.#empty();
+    return this.#emptied;
+  }
+
+  /** Begins, unless that was done, and resolves when all connections are gone or the deadline has passed. */
+  async end(): Promise<void> {
+    const { clock, limits } = this.#core;
+    const deadline = sleep(clock, limits.drainDelayMs + limits.drainMs, this.#hurry.signal);
+    await Promise.race([this.begin(), deadline]);
+  }
+
+  /** Lets nobody wait any longer. */
+  hurry(): void {
+    this.#hurry.abort();
+  }
+
+  async #empty(): Promise<void> {
+    const { clock, limits } = this.#core;
+    this.#configuration.sayLast();
+    if (limits.drainDelayMs > 0) await sleep(clock, limits.drainDelayMs, this.#hurry.signal);
+    this.#core.isDraining = true;
+    await this.#configuration.drain();
+  }
+}
