@@ -107,7 +107,8 @@ export class AccessLog {
       case PART.START_TIME:
         return this.#time(bytes, at, part, record.startMs);
       case PART.FLAGS:
-        return putName(bytes, at, part, this.#name(record.flags, part.style));
+        // As in Envoy, never null.
+        return putName(bytes, at, part, record.flags === "" ? DASH : this.#name(record.flags, part.style));
       case PART.DETAILS:
         return putName(bytes, at, part, this.#name(record.details, part.style));
       case PART.ROUTE:

@@ -7,6 +7,7 @@
 // | /metrics, /stats/prometheus, /stats?format=prometheus | Prometheus text (exposition.ts) |
 // | /stats, /stats?format=json | all counters and latency buckets, as lines or JSON (adminstats.ts) |
 // | /config_dump | listeners, routes, clusters and endpoints in force, as JSON without secrets (configdump.ts) |
+// | POST /reopen_logs | opens the files of access logs anew, as SIGUSR1 does |
 // | POST /drain_listeners | stops accepting; connections end with their next answer |
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
@@ -21,8 +22,8 @@ import { LISTEN_FAILED } from "./listener.ts";
 const PROMETHEUS = "text/plain; version=0.0.4";
 const JSON_TYPE = "application/json";
 /** Paths that change something: POST only. */
-const CHANGES = new Set(["/drain_listeners"]);
-const PATHS = "/ready /metrics /stats /config_dump, POST /drain_listeners";
+const CHANGES = new Set(["/drain_listeners", "/reopen_logs"]);
+const PATHS = "/ready /metrics /stats /config_dump, POST /drain_listeners /reopen_logs";
 /** A reader that takes nothing for so long is given up. */
 const STALLED_READER_MS = 10_000;
 
@@ -71,6 +72,8 @@ async function answer(deps: AdminDeps, request: IncomingMessage, response: Serve
   const mayRead = request.method === "GET" || request.method === "HEAD";
   if (CHANGES.has(path) ? request.method !== "POST" : !mayRead)
     return send(405, `${path} takes ${CHANGES.has(path) ? "POST" : "GET"}\n`);
+  if (CHANGES.has(path) && !isOwn(request))
+    return send(403, "only a program on this machine may change something\n");
   const isReady = deps.unreadyReason() === "";
   switch (path) {
     case "/ready":
@@ -92,9 +95,11 @@ async function answer(deps: AdminDeps, request: IncomingMessage, response: Serve
     case "/config_dump":
       return sendSlices(response, JSON_TYPE, configDump(deps));
     case "/drain_listeners":
-      if (!isOwn(request)) return send(403, "only a program on this machine may drain\n");
       deps.drain();
       return send(200, "draining\n");
+    case "/reopen_logs":
+      core.logs.reopen();
+      return send(200, "reopened\n");
     default:
       return send(404, `paths: ${PATHS}\n`);
   }

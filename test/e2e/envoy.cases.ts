@@ -212,7 +212,95 @@ const MESSAGES = `${LISTENER}
   clusters:${PLAIN}
 `;
 
+const TO_A = `
+                route_config:
+                  name: local
+                  virtual_hosts: [{ name: all, domains: ["*"], routes: [{ match: { prefix: / }, route: { cluster: a } }] }]
+  clusters:${PLAIN}
+`;
+
+/** Behind a proxy that is trusted. */
+const TRUSTING = `${LISTENER}
+                xff_num_trusted_hops: 1
+                common_http_protocol_options: { headers_with_underscores_action: DROP_HEADER }
+                early_header_mutation_extensions:
+                  - name: remove
+                    typed_config:
+                      "@type": type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation
+                      mutations: [{ remove: x-inner }, { remove: X-Debug }]${TO_A}`;
+
+/** Passes on what came. */
+const KEEPING = `${LISTENER}
+                skip_xff_append: true
+                common_http_protocol_options: { headers_with_underscores_action: REJECT_REQUEST }${TO_A}`;
+
+const CLIENT_LINES: readonly (readonly string[])[] = [
+  [],
+  ["x-forwarded-for: 10.1.2.3"],
+  ["x-forwarded-for: 10.1.2.3, 10.4.5.6", "x-forwarded-for: 10.7.8.9"],
+  ["x-forwarded-for: junk"],
+  ["x-forwarded-proto: https"],
+  ["x-forwarded-host: other.example"],
+  ["x-inner: 1", "X-INNER: 2", "x-debug: 3", "x-other: 4"],
+  ["traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate: a=1"],
+];
+const clientRequests = (lines: readonly (readonly string[])[]): readonly Request[] =>
+  lines.map((headers) => ({ line: "/", headers }));
+
+/** Lines of an access log at `{log}`. */
+export const LOGGED = `${LISTENER}
+                preserve_external_request_id: true
+                access_log:
+                  - name: file
+                    typed_config:
+                      "@type": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog
+                      path: {log}
+                      log_format:
+                        json_format:
+                          request: "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%"
+                          host: "%REQ(:AUTHORITY)%"
+                          agent: "%REQ(X-None?User-Agent):3%"
+                          id: "%REQ(X-REQUEST-ID)%"
+                          none: "%REQ(X-None)%"
+                          code: "%RESPONSE_CODE%"
+                          flags: "%RESPONSE_FLAGS%"
+                          received: "%BYTES_RECEIVED%"
+                          backend: "%RESP(X-Backend)%"
+                          cluster: "%UPSTREAM_CLUSTER%"
+                          endpoint: "%UPSTREAM_HOST%"
+                          route: "%ROUTE_NAME%"
+                          percent: "100%%"
+                route_config:
+                  name: local
+                  validate_clusters: false
+                  virtual_hosts:
+                    - name: all
+                      domains: ["*"]
+                      routes:
+                        - { name: slow, match: { prefix: /slow }, route: { cluster: slow, timeout: 0.3s } }
+                        - { name: missing, match: { prefix: /missing }, route: { cluster: missing } }
+                        - { name: empty, match: { prefix: /empty }, route: { cluster: empty } }
+                        - { name: dead, match: { prefix: /dead }, route: { cluster: dead } }
+                        - { name: all, match: { prefix: /all }, route: { cluster: a } }
+  clusters:${["slow", "dead"].map((name) => cluster(name, [endpoint(name)])).join("")}${cluster("empty", [])}${PLAIN}
+`;
+
 export const CASES: readonly Case[] = [
+  {
+    name: "what a trusted proxy says of clients",
+    bootstrap: TRUSTING,
+    requests: clientRequests([...CLIENT_LINES, ["x_user: 1", "x-user: 2"]]),
+  },
+  {
+    name: "what clients say of themselves",
+    bootstrap: KEEPING,
+    // Envoy makes one field of two X-Forwarded-For, weir leaves them as they came.
+    requests: clientRequests([
+      ...CLIENT_LINES.filter((lines) => lines.filter((one) => one.startsWith("x-forwarded-for")).length < 2),
+      ["x_user: 1"],
+      ["x-user: 2"],
+    ]),
+  },
   {
     name: "hosts and paths",
     bootstrap: HOSTS,

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { type Test, test } from "tap";
 import { requireEnvoy, startEnvoy } from "../support/envoy.ts";
 import { run } from "../support/up.ts";
-import { CASES, MIRRORED, type Request, WEIGHTED } from "./envoy.cases.ts";
+import { CASES, LOGGED, MIRRORED, type Request, WEIGHTED } from "./envoy.cases.ts";
 
 const TALK_MS = 8_000;
 const START_MS = 30_000;
@@ -322,6 +322,39 @@ test("bootstrap: weir and Envoy send the same copies to mirrors", { timeout: 120
   ]);
   // Envoy puts the suffix behind an IPv6 address too, which makes it no address.
   t.strictSame(weir, (await copiesOf(program)).map((copy) => copy.replace("[::1]-shadow", "[::1]")).sort());
+});
+
+test("bootstrap: weir and Envoy write the same access log", { timeout: 120_000 }, async (t) => {
+  const program = await requireEnvoy(t);
+  if (program === undefined) return;
+  const ports = await backends(t);
+  const folder = await mkdtemp(join(tmpdir(), "weir-log-"));
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  const linesOf = async (who: string, name: string): Promise<readonly unknown[]> => {
+    const path = join(folder, name);
+    const text = filled(LOGGED, ports).replace("{log}", path);
+    return served(t, who, text, ports, async () => {
+      const paths = ["/all?q=1", "/all/\\", "/slow", "/missing", "/empty", "/dead", "/none"];
+      for (const line of paths)
+        await ask(ports.port ?? 0, { line, headers: ["user-agent: me/1", "x-request-id: q1"] });
+      await ask(ports.port ?? 0, {
+        line: "POST /all",
+        headers: ["x-request-id: q2", "content-length: 5"],
+        body: "hello",
+      });
+      await fetch(`http://127.0.0.1:${ports.admin}/reopen_logs`, { method: "POST" });
+      let lines: string[] = [];
+      for (const untilMs = Date.now() + TALK_MS; lines.length <= paths.length && Date.now() < untilMs; ) {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        lines = (await readFile(path, "utf8")).trimEnd().split("\n");
+      }
+      return lines.map((line) => Object.entries(JSON.parse(line) as object).sort());
+    });
+  };
+  const [weir, envoy] = [await linesOf("weir", "weir.log"), await linesOf(program, "envoy.log")];
+  t.equal(weir.length, 8);
+  // Where a route names a cluster that is not there, weir says which.
+  t.strictSame(JSON.parse(JSON.stringify(weir).replace('["cluster","missing"]', '["cluster",null]')), envoy);
 });
 
 test("bootstrap: every deliberate difference stands in the reference", async (t) => {
