@@ -7,6 +7,7 @@ import type {
 import { durationMs } from "../xds/types.ts";
 import { ByteMap } from "./bytemap.ts";
 import { lowerBytes } from "./bytes.ts";
+import { compileOwnAnswer, type Scope, scopeOf } from "./compileanswer.ts";
 import { compileMatch } from "./compilematch.ts";
 import { compileMirrors, innermost, type MirrorPolicies } from "./compilemirrors.ts";
 import { compileRetry } from "./compileretry.ts";
@@ -41,8 +42,9 @@ export function compileHosts(
     const label = message.name === "" ? at : message.name;
     const mirrors = innermost(mirrorsOf(message, `${at}.`), mirrorsOf(config, ""));
     const retry = compileRetry(message.retryPolicy, `${at}.retry_policy`, problems);
+    const scope = scopeOf(config, message, at, problems);
     const routes = message.routes.map((route, r) =>
-      compileRoute(route, label, mirrors, `${at}.routes[${r}]`, cellOf, retry, problems),
+      compileRoute(route, label, scope, mirrors, `${at}.routes[${r}]`, cellOf, retry, problems),
     );
     const host: VirtualHost = {
       name: message.name,
@@ -86,6 +88,7 @@ function mirrorsOf(
 function compileRoute(
   message: RouteMessage,
   host: string,
+  scope: Scope,
   outerMirrors: MirrorPolicies,
   at: string,
   cellOf: CellOf,
@@ -94,12 +97,15 @@ function compileRoute(
 ): Route {
   const name = message.name === "" ? host : message.name;
   const action = message.action.case === "route" ? message.action.value : undefined;
-  if (action === undefined) problems.add(at, "has no route action");
+  const answer = compileOwnAnswer(message, name, at, scope, problems);
+  if (action === undefined && answer === null)
+    problems.add(at, "has no route action, redirect or direct response");
   return {
     name,
     match: compileMatch(message.match, `${at}.match`, problems),
-    split: compileSplit(message, name, at, cellOf, problems),
     hash: compileHash(action, `${at}.route`, problems),
+    split: compileSplit(message, name, at, scope, cellOf, problems),
+    answer,
     // A route's own policy replaces the host's, whatever it says.
     retry:
       action?.retryPolicy === undefined

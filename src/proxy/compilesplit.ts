@@ -1,9 +1,21 @@
 // RouteAction → Split: clusters by weight, and what keeps a client with its version (`use_hash_policy`). Pure; problems are collected.
-import type { RouteAction, RouteAction_HashPolicy, Route as RouteMessage } from "../xds/types.ts";
+import type {
+  RouteAction,
+  RouteAction_HashPolicy,
+  Route as RouteMessage,
+  WeightedCluster_ClusterWeight,
+} from "../xds/types.ts";
 import { durationMs } from "../xds/types.ts";
 import { IS_TOKEN, lowerBytes } from "./bytes.ts";
+import {
+  compileAnswerEdits,
+  compileRewrite,
+  mutationsOf,
+  type Scope,
+  type VersionChanges,
+} from "./compileanswer.ts";
 import type { Problems } from "./problems.ts";
-import type { Split, Sticky, StickyKey } from "./table.ts";
+import type { Split, Sticky, StickyKey, Target } from "./table.ts";
 import { KeyHash } from "./xxhash.ts";
 
 /** Position of the statistics of (route, cluster). */
@@ -22,30 +34,43 @@ export function compileSplit(
   message: RouteMessage,
   name: string,
   at: string,
+  scope: Scope,
   cellOf: CellOf,
   problems: Problems,
 ): Split {
   const action = message.action.case === "route" ? message.action.value : undefined;
-  const specifier = action?.clusterSpecifier;
-  if (action === undefined || specifier?.case === undefined || specifier.case === "clusterHeader") {
-    if (action !== undefined) problems.add(`${at}.route`, "names no cluster");
-    return splitOf([], name, cellOf, null);
-  }
+  if (action === undefined) return splitOf([], null);
   // Also where nothing is split, so that a mistake is told at once and not with the first weight.
   const keys = compileKeys(action, `${at}.route`, problems);
-  if (specifier.case === "cluster")
-    return splitOf([{ name: specifier.value, weight: 1 }], name, cellOf, null);
+  const route = mutationsOf(message, `${at}.`);
+  const target = (cluster: string, weight: number, version?: VersionChanges): Target => {
+    const facts = { cluster, route: name };
+    return {
+      cluster,
+      weight,
+      cell: cellOf(name, cluster),
+      rewrite: compileRewrite(message, at, scope, version, facts, problems),
+      answerEdits: compileAnswerEdits(route, scope, version, facts, problems),
+    };
+  };
+  const specifier = action.clusterSpecifier;
+  if (specifier.case === "cluster") return splitOf([target(specifier.value, 1)], null);
+  if (specifier.case !== "weightedClusters") {
+    problems.add(`${at}.route`, "names no cluster");
+    return splitOf([], null);
+  }
   const path = `${at}.route.weighted_clusters`;
   const { clusters, totalWeight, randomValueSpecifier } = specifier.value;
-  const weights = clusters.map((cluster) => ({ name: cluster.name, weight: cluster.weight ?? 0 }));
-  const sum = weights.reduce((total, { weight }) => total + weight, 0);
+  const targets = clusters.map((cluster, index) =>
+    target(cluster.name, cluster.weight ?? 0, versionOf(cluster, `${path}.clusters[${index}]`)),
+  );
+  const sum = targets.reduce((total, { weight }) => total + weight, 0);
   if (sum < 1 || sum > MAX_TOTAL_WEIGHT)
     problems.add(path, `has weights that add up to ${sum}, not to 1 or more`);
   if (totalWeight !== undefined && totalWeight !== sum)
     problems.add(`${path}.total_weight`, `is ${totalWeight}, but the weights add up to ${sum}`);
   const isSticky = randomValueSpecifier.case === "useHashPolicy" && randomValueSpecifier.value.value;
-  const sticky = isSticky && keys.length > 0 ? { keys, ...saltOf(message, at, problems) } : null;
-  return splitOf(weights, name, cellOf, sticky);
+  return splitOf(targets, isSticky && keys.length > 0 ? { keys, ...saltOf(message, at, problems) } : null);
 }
 
 /** What endpoints are chosen by in clusters that hash: without a salt, as in Envoy. */
@@ -54,18 +79,18 @@ export function compileHash(action: RouteAction | undefined, at: string, problem
   return keys.length === 0 ? null : { keys, saltLow: 0, saltHigh: 0 };
 }
 
-function splitOf(
-  weights: readonly { readonly name: string; readonly weight: number }[],
-  route: string,
-  cellOf: CellOf,
-  sticky: Sticky | null,
-): Split {
+function versionOf(cluster: WeightedCluster_ClusterWeight, at: string): VersionChanges {
+  const { hostRewriteSpecifier } = cluster;
+  const host = hostRewriteSpecifier.case === "hostRewriteLiteral" ? hostRewriteSpecifier.value : "";
+  return { mutations: mutationsOf(cluster, `${at}.`), host, at };
+}
+
+function splitOf(targets: readonly Target[], sticky: Sticky | null): Split {
   let total = 0;
-  const bounds = Float64Array.from(weights, ({ weight }) => {
+  const bounds = Float64Array.from(targets, ({ weight }) => {
     total += weight;
     return total;
   });
-  const targets = weights.map(({ name, weight }) => ({ cluster: name, weight, cell: cellOf(route, name) }));
   return { targets, bounds, total, sticky };
 }
 

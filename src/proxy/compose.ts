@@ -3,6 +3,7 @@
 import { BODY } from "./body.ts";
 import { isSameName } from "./bytes.ts";
 import type { ByteStore } from "./bytestore.ts";
+import { type AnswerChanges, writeEdited } from "./edits.ts";
 import type { ClientFacts } from "./forwarded.ts";
 import { FIELD, type Head, METHOD } from "./head.ts";
 import type { Outbox } from "./outbox.ts";
@@ -90,6 +91,13 @@ export function composeRequest(
     }
   }
   if (head.length - 2 > from) out.append(bytes, base + from, base + head.length - 2);
+  requestEnd(out, head, client, hasChunkedBody);
+}
+
+/** Appends what ends a request head: framing, the counter of hops, what is said about the client. */
+export function requestEnd(out: ByteStore, head: Head, client: ClientFacts, hasChunkedBody: boolean): void {
+  const hasCounter =
+    head.maxForwards >= 0 && (head.method === METHOD.OPTIONS || head.method === METHOD.TRACE);
   if (head.contentLength >= 0) {
     out.text(CONTENT_LENGTH);
     out.decimal(head.contentLength);
@@ -124,7 +132,7 @@ export const CONNECTION = { SILENT: 0, CLOSE: 1, KEEP: 2 } as const;
 
 /**
  * Appends a response head for the client. `body` is the BODY as sent to the client; `length` a Content-Length to state, or -1;
- * `connection` one of CONNECTION; `requestId` is stated unless it is empty; `added` are whole lines to put behind the others, or null.
+ * `connection` one of CONNECTION; `requestId` is stated unless it is empty; `changes` are the route's, or null.
  */
 export function composeResponse(
   out: Outbox,
@@ -133,7 +141,7 @@ export function composeResponse(
   length: number,
   connection: number,
   requestId: Buffer = NO_ID,
-  added: Buffer | null = null,
+  changes: AnswerChanges | null = null,
 ): void {
   const { bytes, base } = head;
   const drops = requestId.length > 0 ? ANSWER_ID_DROPS : RESPONSE_DROPS;
@@ -145,7 +153,10 @@ export function composeResponse(
     out.text(CRLF);
   }
   const from = isRewritten ? head.lineEnd : head.lineStart;
-  if (head.hasOddLine) {
+  if (changes !== null && changes.edits !== null) {
+    if (!isRewritten) out.bytes(bytes, base + head.lineStart, base + head.lineEnd);
+    writeEdited(out, head, drops, changes.edits, changes.address);
+  } else if (head.hasOddLine) {
     if (!isRewritten) out.bytes(bytes, base + head.lineStart, base + head.lineEnd);
     writtenLines(out, head, drops);
   } else if (head.hasSpecial) keptLines(out, head, from, drops);
@@ -162,7 +173,7 @@ export function composeResponse(
     out.text(requestId);
     out.text(CRLF);
   }
-  if (added !== null) out.text(added);
+  if (changes !== null && changes.added !== null) out.text(changes.added);
   out.text(CRLF);
 }
 

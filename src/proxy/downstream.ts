@@ -9,13 +9,14 @@ import { ByteStore } from "./bytestore.ts";
 import { CONNECTION, composeResponse, composeTrailers } from "./compose.ts";
 import type { Core } from "./core.ts";
 import type { DeadlineOwner } from "./deadlines.ts";
+import type { AnswerChanges } from "./edits.ts";
 import { type ClientSide, Exchange } from "./exchange.ts";
 import { ClientFacts, type ClientRules } from "./forwarded.ts";
 import { type Head, METHOD } from "./head.ts";
 import { respell, type Spelling } from "./normalise.ts";
 import { type HeadParser, KIND, PARSED, type Refusal } from "./parse.ts";
-import { composeReply, REPLY, type Reply } from "./reply.ts";
-import type { HostTable } from "./table.ts";
+import { composeAnswer, composeReply, REPLY, type Reply, type ReplyOptions } from "./reply.ts";
+import type { HostTable, OwnAnswer } from "./table.ts";
 import { TALLIES } from "./tallies.ts";
 import type { Wire, WireOwner } from "./wire.ts";
 
@@ -355,7 +356,7 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
     composeResponse(outbox, head, BODY.NONE, -1, CONNECTION.SILENT);
   }
 
-  sendHead(head: Head, body: number, length: number, added: Buffer | null): void {
+  sendHead(head: Head, body: number, length: number, changes: AnswerChanges | null): void {
     const { outbox } = this.#core;
     let sending = body;
     // A client of HTTP/1.0 knows no chunks: the end of the connection is the end of the body.
@@ -369,7 +370,7 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
     const kept = this.#isOldClient ? CONNECTION.KEEP : CONNECTION.SILENT;
     outbox.to(this.#wire);
     const connection = this.#isLast ? CONNECTION.CLOSE : kept;
-    composeResponse(outbox, head, sending, length, connection, this.#facts.answerId, added);
+    composeResponse(outbox, head, sending, length, connection, this.#facts.answerId, changes);
   }
 
   sendBody(buf: Buffer, start: number, end: number): void {
@@ -402,20 +403,31 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
     outbox.text(CHUNK_END);
   }
 
-  sendReply(reply: Reply | Refusal): void {
+  sendReply(reply: Reply | Refusal, changes: AnswerChanges | null = null): void {
+    this.#facts.record?.reply(reply, this.#isHeadRequest);
+    composeReply(this.#core.outbox, reply, this.#beginReply(reply, changes));
+  }
+
+  sendAnswer(answer: OwnAnswer, location: string | null, changes: AnswerChanges): void {
+    this.#facts.record?.reply(answer, this.#isHeadRequest, answer.body.length);
+    composeAnswer(this.#core.outbox, answer, location, this.#beginReply(answer, changes));
+  }
+
+  /** The next bytes are a whole answer of the proxy's own. */
+  #beginReply({ status, reason }: Reply | Refusal, changes: AnswerChanges | null): ReplyOptions {
     const { outbox, clock, tallies } = this.#core;
-    tallies.add(tallies.place(TALLIES.ownAnswers, `${reply.status}`, reply.reason), 1);
+    tallies.add(tallies.place(TALLIES.ownAnswers, `${status}`, reason), 1);
     if (!this.#body.isDone) this.#isLast = true;
     this.#hasSentHead = true;
-    this.#facts.record?.reply(reply, this.#isHeadRequest);
     outbox.to(this.#wire);
-    composeReply(outbox, reply, {
+    return {
       isHead: this.#isHeadRequest,
       isLast: this.#isLast,
       isOldClient: this.#isOldClient,
       nowMs: clock.nowMs(),
       requestId: this.#facts.answerId,
-    });
+      changes,
+    };
   }
 
   cut(): void {

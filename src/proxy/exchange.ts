@@ -13,30 +13,42 @@ import { ByteStore } from "./bytestore.ts";
 import { composeRequest } from "./compose.ts";
 import type { Core } from "./core.ts";
 import { type DeadlineOwner, SWEEP_MS } from "./deadlines.ts";
+import { type AnswerChanges, Changes } from "./edits.ts";
 import type { ClientFacts } from "./forwarded.ts";
 import { type Head, METHOD } from "./head.ts";
 import type { LogRecord } from "./logrecord.ts";
 import { findRoute } from "./match.ts";
 import { type Mirror, startMirrors } from "./mirror.ts";
 import type { Cluster } from "./pool.ts";
+import { locationOf } from "./redirect.ts";
 import { Replay } from "./replay.ts";
 import { REPLY, type Reply } from "./reply.ts";
 import { isHarmless, RetryState } from "./retry.ts";
+import { composeRewritten } from "./rewrite.ts";
 import { pickTarget } from "./split.ts";
 import { COUNTER } from "./stats.ts";
-import { type HostTable, LISTENER_IDLE, type Route, type Split, type Target } from "./table.ts";
+import {
+  type HostTable,
+  LISTENER_IDLE,
+  type OwnAnswer,
+  type Route,
+  type Split,
+  type Target,
+} from "./table.ts";
 
 /** The side of an exchange that faces the client. */
 export interface ClientSide {
   /** A 1xx answer; the exchange goes on. */
   sendInterim(head: Head): void;
-  /** `body` is the BODY of the answer as it arrived, `length` its Content-Length or -1; `added` are lines that the proxy adds, or null. */
-  sendHead(head: Head, body: number, length: number, added: Buffer | null): void;
+  /** `body` is the BODY of the answer as it arrived, `length` its Content-Length or -1; `changes` are the route's, or null. */
+  sendHead(head: Head, body: number, length: number, changes: AnswerChanges | null): void;
   sendBody(buf: Buffer, start: number, end: number): void;
   sendTrailers(head: Head): void;
   sendEnd(): void;
   /** A whole answer of the proxy's own; only before sendHead. */
-  sendReply(reply: Reply): void;
+  sendReply(reply: Reply, changes: AnswerChanges | null): void;
+  /** The same for a route's own answer; `location` is where a redirect leads. */
+  sendAnswer(answer: OwnAnswer, location: string | null, changes: AnswerChanges): void;
   /** The answer cannot be completed: the client must not take it for whole. */
   cut(): void;
   /** The upstream takes body bytes from now on. */
@@ -86,8 +98,8 @@ export class Exchange implements AttemptUser, DeadlineOwner {
   #isRetry = false;
   /** Copies that still wait for parts of the request. */
   #mirrors: Mirror[] | null = null;
-  /** The sticky cookie that the answer brings. */
-  #setCookie: Buffer | null = null;
+  /** What the route changes about the answer: its edits, the sticky cookie. */
+  readonly #changes = new Changes();
 
   constructor(core: Core, client: ClientSide) {
     this.#core = core;
@@ -130,7 +142,11 @@ export class Exchange implements AttemptUser, DeadlineOwner {
     const route = findRoute(hosts, head);
     if (route === null) {
       core.counts.noRoute += 1;
-      this.#client.sendReply(REPLY.noRoute);
+      this.#client.sendReply(REPLY.noRoute, null);
+      return;
+    }
+    if (route.answer !== null) {
+      this.#answer(route, route.answer, head, client);
       return;
     }
     const target = this.#pick(route.split, head, client);
@@ -163,8 +179,9 @@ export class Exchange implements AttemptUser, DeadlineOwner {
     this.#cluster = cluster;
     cluster.active += 1;
     this.#head.clear();
-    composeRequest(this.#head, head, client, body === BODY.CHUNKED);
     if (cluster.isHashed) this.#hash(route, head, client);
+    if (target.rewrite === null) composeRequest(this.#head, head, client, body === BODY.CHUNKED);
+    else composeRewritten(this.#head, head, client, body === BODY.CHUNKED, target.rewrite);
     if (route.retry !== null && body !== BODY.NONE)
       this.#replay = new Replay(core.budget, cluster.options.bufferBytes);
     if (this.#isRequestDone) this.#startTimeout();
@@ -302,7 +319,7 @@ export class Exchange implements AttemptUser, DeadlineOwner {
     this.#hasAnswer = true;
     this.#status = status;
     if (this.#tryAtMs !== NEVER) this.#arm(NEVER);
-    this.#client.sendHead(head, body, length, this.#setCookie);
+    this.#client.sendHead(head, body, length, this.#changes.orNull());
   }
 
   onBody(buf: Buffer, start: number, end: number): void {
@@ -331,10 +348,9 @@ export class Exchange implements AttemptUser, DeadlineOwner {
 
   #pick(split: Split, head: Head, client: ClientFacts): Target {
     const { dice, sticky } = this.#core;
-    this.#setCookie = null;
-    if (split.sticky === null) return pickTarget(split, dice);
-    const target = sticky.pick(split, split.sticky, head, client);
-    this.#setCookie = sticky.issued;
+    const isSticky = split.sticky !== null;
+    const target = isSticky ? sticky.pick(split, split.sticky, head, client) : pickTarget(split, dice);
+    this.#changes.set(target.answerEdits, isSticky ? sticky.issued : null, client.address);
     return target;
   }
 
@@ -343,9 +359,17 @@ export class Exchange implements AttemptUser, DeadlineOwner {
     const { sticky } = this.#core;
     if (split.sticky === null && hash !== null) {
       sticky.hashFor(hash, head, client);
-      this.#setCookie = sticky.issued;
+      this.#changes.added = sticky.issued;
     }
     this.hash = split.sticky === null && hash === null ? NO_HASH : sticky.hash;
+  }
+
+  /** Answers in the name of the route. */
+  #answer({ name }: Route, answer: OwnAnswer, head: Head, client: ClientFacts): void {
+    if (client.record !== null) client.record.begin(name, "", this.#core.monotonicMs());
+    const location = answer.location === null ? null : locationOf(answer.location, head, client);
+    this.#changes.set(answer.edits, null, client.address);
+    this.#client.sendAnswer(answer, location, this.#changes);
   }
 
   /** A try: over a pooled connection at once, over a new one when it stands. */
@@ -441,7 +465,7 @@ export class Exchange implements AttemptUser, DeadlineOwner {
     this.#count(status, !hasAnswer);
     this.#release(false);
     if (hasAnswer) this.#client.cut();
-    else this.#client.sendReply(reply);
+    else this.#client.sendReply(reply, this.#changes.orNull());
     this.#client.onExchangeEnd();
   }
 

@@ -58,6 +58,7 @@ const FORWARDED_FOR = text("x-forwarded-for: ");
 const PROTO_HTTP = text("x-forwarded-proto: http\r\n");
 const PROTO_HTTPS = text("x-forwarded-proto: https\r\n");
 const REQUEST_ID = text("x-request-id: ");
+const HTTPS = text("https");
 const UNDERSCORE_BYTE = 0x5f;
 const NO_BYTES = Buffer.alloc(0);
 
@@ -130,6 +131,16 @@ export class ClientFacts {
   /** The id that the answer states; empty: none. */
   get answerId(): Buffer {
     return this.#rules.isIdInAnswer ? this.requestId : NO_BYTES;
+  }
+
+  /** Whether the request came by https, as far as is known: from the hop in front, where that is believed, else by its own connection. */
+  isSecureFor(head: Head): boolean {
+    if (!this.#isProtoKept) return this.isSecure;
+    const { bytes, base, fields, kinds } = head;
+    for (let i = 0; i < head.fieldCount; i++)
+      if (kinds[i] === FIELD.X_FORWARDED_PROTO)
+        return isSameName(bytes, base + fields[i * 4 + 2]!, base + fields[i * 4 + 3]!, HTTPS);
+    return this.isSecure;
   }
 
   /** A request that was refused before it could be admitted. */

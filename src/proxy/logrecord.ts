@@ -93,9 +93,9 @@ export class LogRecord {
   }
 
   /** An answer of the proxy's own. */
-  reply({ status, reason, flag }: Reply, isHeadRequest: boolean): void {
+  reply({ status, reason, flag }: Reply, isHeadRequest: boolean, bodyBytes = reason.length + 1): void {
     this.status = status;
-    this.bytesSent = isHeadRequest ? 0 : reason.length + 1;
+    this.bytesSent = isHeadRequest ? 0 : bodyBytes;
     this.flags ||= flag ?? "";
     this.details = reason;
   }

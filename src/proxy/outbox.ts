@@ -49,6 +49,11 @@ export class Outbox {
     this.#length = at + count;
   }
 
+  /** The same, by the name that a ByteStore has for it. */
+  append(buf: Uint8Array, start: number, end: number): void {
+    this.copied(buf, start, end);
+  }
+
   /** Appends a constant. */
   text(text: Uint8Array): void {
     this.copied(text, 0, text.length);

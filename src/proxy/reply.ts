@@ -1,7 +1,10 @@
 // Phase "reply": answers that the proxy gives itself. Short text bodies in words that a user can act on, the same words in one
 // `x-weir-reason` field, and nothing that names a product or version.
+import { STATUS_CODES } from "node:http";
+import { type AnswerChanges, writeEdited } from "./edits.ts";
 import type { Outbox } from "./outbox.ts";
-import type { Refusal } from "./parse.ts";
+import { HeadParser, KIND, type Refusal } from "./parse.ts";
+import type { FieldEdits, OwnAnswer } from "./table.ts";
 
 /** An answer without an upstream. */
 export interface Reply {
@@ -30,44 +33,64 @@ export const REPLY = {
   internal: reply(500, "internal error", "LR"),
 } as const satisfies Record<string, Reply>;
 
-const PHRASES: Readonly<Record<number, string>> = {
-  200: "OK",
-  400: "Bad Request",
-  404: "Not Found",
-  405: "Method Not Allowed",
-  408: "Request Timeout",
-  414: "URI Too Long",
-  431: "Request Header Fields Too Large",
-  500: "Internal Server Error",
-  502: "Bad Gateway",
-  503: "Service Unavailable",
-  504: "Gateway Timeout",
-  505: "HTTP Version Not Supported",
-};
+/** What an answer of the proxy's own depends on besides. */
+export interface ReplyOptions {
+  readonly isHead: boolean;
+  readonly isLast: boolean;
+  readonly isOldClient: boolean;
+  readonly nowMs: number;
+  /** Stated unless it is empty. */
+  readonly requestId: Buffer;
+  /** The route's, or null. */
+  readonly changes: AnswerChanges | null;
+}
+
+const NO_DROPS = new Uint8Array(32);
 
 /** Appends a whole answer. */
-export function composeReply(
-  out: Outbox,
-  { status, reason }: Reply | Refusal,
-  options: {
-    readonly isHead: boolean;
-    readonly isLast: boolean;
-    readonly isOldClient: boolean;
-    readonly nowMs: number;
-    /** Stated unless it is empty. */
-    readonly requestId: Buffer;
-  },
-): void {
-  const body = `${reason}\n`;
-  const connection = options.isLast
-    ? "connection: close\r\n"
-    : options.isOldClient
-      ? "connection: keep-alive\r\n"
-      : "";
+export function composeReply(out: Outbox, { status, reason }: Reply | Refusal, options: ReplyOptions): void {
+  const body = Buffer.from(`${reason}\n`, "latin1");
   const allow = status === 405 ? "allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n" : "";
+  const fields = `content-type: text/plain\r\ncontent-length: ${body.length}\r\nx-weir-reason: ${reason}\r\n${allow}`;
+  compose(out, status, fields, body, options);
+}
+
+/** Appends a route's own answer; `location` is where a redirect leads. */
+export function composeAnswer(
+  out: Outbox,
+  { status, body }: OwnAnswer,
+  location: string | null,
+  options: ReplyOptions,
+): void {
+  const type = body.length > 0 ? "content-type: text/plain\r\n" : "";
+  const hasLength = status !== 204 && status !== 304;
+  const length = hasLength ? `content-length: ${body.length}\r\n` : "";
+  const where = location === null ? "" : `location: ${location}\r\n`;
+  compose(out, status, `${type}${length}${where}`, body, options);
+}
+
+function compose(out: Outbox, status: number, fields: string, body: Buffer, options: ReplyOptions): void {
+  const kept = options.isOldClient ? "connection: keep-alive\r\n" : "";
+  const connection = options.isLast ? "connection: close\r\n" : kept;
   const id = options.requestId.length > 0 ? `x-request-id: ${options.requestId.toString("latin1")}\r\n` : "";
-  const head =
-    `HTTP/1.1 ${status} ${PHRASES[status] ?? "Error"}\r\ndate: ${new Date(options.nowMs).toUTCString()}\r\n` +
-    `content-type: text/plain\r\ncontent-length: ${body.length}\r\nx-weir-reason: ${reason}\r\n${allow}${connection}${id}\r\n`;
-  out.text(Buffer.from(options.isHead ? head : head + body, "latin1"));
+  const head = Buffer.from(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Other"}\r\ndate: ${new Date(options.nowMs).toUTCString()}\r\n` +
+      `${fields}${connection}${id}\r\n`,
+    "latin1",
+  );
+  const { changes } = options;
+  if (changes === null || changes.edits === null) out.text(head);
+  else writeHeadEdited(out, head, changes.edits, changes.address);
+  if (!options.isHead && body.length > 0) out.bytes(body, 0, body.length);
+}
+
+/** Our own head, read like anyone's, so that edits have one meaning. Such answers are rare enough. */
+function writeHeadEdited(out: Outbox, bytes: Buffer, edits: FieldEdits, address: Uint8Array): void {
+  const parser = new HeadParser();
+  parser.reset(KIND.RESPONSE);
+  parser.run(bytes, 0, bytes.length);
+  const { head } = parser;
+  out.append(bytes, 0, head.lineEnd);
+  writeEdited(out, head, NO_DROPS, edits, address);
+  out.append(bytes, bytes.length - 2, bytes.length);
 }

@@ -58,6 +58,8 @@ export interface Route {
   readonly split: Split;
   /** What a ring chooses an endpoint by; null: by chance. */
   readonly hash: Sticky | null;
+  /** What the proxy answers by itself; null: requests are forwarded. */
+  readonly answer: OwnAnswer | null;
   /** Null: only what needs no policy is tried again (retry.ts). */
   readonly retry: RetryPolicy | null;
   /** From the end of the request to the end of the answer; 0: none. */
@@ -138,6 +140,62 @@ export interface Target {
   readonly weight: number;
   /** Position of the statistics of (route, cluster). */
   readonly cell: number;
+  /** What is changed about requests on their way to it; null: nothing. */
+  readonly rewrite: Rewrite | null;
+  /** What is changed about the fields of its answers, and of the proxy's own in its place; null: nothing. */
+  readonly answerEdits: FieldEdits | null;
+}
+
+/** The part of a target that changes nothing. */
+export const UNCHANGED: Pick<Target, "rewrite" | "answerEdits"> = { rewrite: null, answerEdits: null };
+
+export interface Rewrite {
+  readonly path: PathRewrite | null;
+  /** Value of Host; null: as it came. */
+  readonly host: Buffer | null;
+  readonly edits: FieldEdits | null;
+}
+
+export interface PathRewrite {
+  /** So many bytes of the path become `text`; -1: all of it. */
+  readonly prefixLength: number;
+  readonly text: Buffer;
+}
+
+/** What becomes of the fields of a head, by name. */
+export interface FieldEdits {
+  /** Lower case. */
+  readonly names: readonly Uint8Array[];
+  /** 1 where the fields of that name that came stay. */
+  readonly keeps: Uint8Array;
+  /** What is added for each name, where fields of it came and where none did. */
+  readonly whenThere: readonly Lines[];
+  readonly whenMissing: readonly Lines[];
+}
+
+/** Whole lines; null stands for the client's address. */
+export type Lines = readonly (Buffer | null)[];
+
+export interface OwnAnswer {
+  readonly status: number;
+  /** What statistics and access log call it. */
+  readonly reason: string;
+  /** Where a redirect leads; null: it is none. */
+  readonly location: Location | null;
+  readonly body: Buffer;
+  readonly edits: FieldEdits | null;
+}
+
+/** Parts of the URL that a redirect changes. */
+export interface Location {
+  /** Empty: the request's. */
+  readonly scheme: string;
+  /** Empty: the request's. */
+  readonly host: string;
+  /** 0: the request's. */
+  readonly port: number;
+  readonly path: PathRewrite | null;
+  readonly isQueryKept: boolean;
 }
 
 /** Matches every request. */

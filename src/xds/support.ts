@@ -118,23 +118,32 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
     refused: "filename inline_bytes environment_variable",
   },
   [`${ROUTE}RouteConfiguration`]: {
-    supported: "name virtual_hosts ignore_port_in_host_matching validate_clusters request_mirror_policies",
-    harmless: "metadata max_direct_response_body_size_bytes most_specific_header_mutations_wins",
-    refused:
-      "internal_only_headers response_headers_to_add response_headers_to_remove request_headers_to_add request_headers_to_remove typed_per_filter_config",
+    supported:
+      "name virtual_hosts ignore_port_in_host_matching validate_clusters request_mirror_policies request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove max_direct_response_body_size_bytes most_specific_header_mutations_wins",
+    harmless: "metadata",
+    refused: "internal_only_headers typed_per_filter_config",
   },
   [`${ROUTE}VirtualHost`]: {
-    supported: "name domains routes request_mirror_policies retry_policy",
+    supported:
+      "name domains routes request_mirror_policies retry_policy request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove",
     harmless: "metadata per_request_buffer_limit_bytes",
     refused:
-      "require_tls request_headers_to_add response_headers_to_add response_headers_to_remove request_headers_to_remove include_request_attempt_count typed_per_filter_config hedge_policy include_attempt_count_in_response",
+      "require_tls include_request_attempt_count typed_per_filter_config hedge_policy include_attempt_count_in_response",
   },
   [`${ROUTE}Route`]: {
-    supported: "name match route",
+    supported:
+      "name match route redirect direct_response request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove",
     harmless: "metadata decorator per_request_buffer_limit_bytes stat_prefix",
-    refused:
-      "redirect direct_response non_forwarding_action request_headers_to_add response_headers_to_add response_headers_to_remove request_headers_to_remove typed_per_filter_config",
+    refused: "non_forwarding_action typed_per_filter_config",
   },
+  [`${CORE}HeaderValueOption`]: { supported: "header append append_action keep_empty_value" },
+  [`${CORE}HeaderValue`]: { supported: "key value raw_value" },
+  [`${ROUTE}RedirectAction`]: {
+    supported:
+      "host_redirect response_code https_redirect scheme_redirect path_redirect prefix_rewrite strip_query port_redirect",
+    refused: "regex_rewrite",
+  },
+  [`${ROUTE}DirectResponseAction`]: { supported: "status body" },
   [`${ROUTE}RouteMatch`]: {
     supported: "prefix path path_separated_prefix safe_regex case_sensitive headers query_parameters cookies",
     refused: "connect_matcher grpc runtime_fraction tls_context",
@@ -152,10 +161,10 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
   "envoy.type.v3.Int64Range": { supported: "start end" },
   [`${ROUTE}RouteAction`]: {
     supported:
-      "cluster weighted_clusters hash_policy timeout idle_timeout retry_policy cluster_not_found_response_code request_mirror_policies",
+      "cluster weighted_clusters hash_policy timeout idle_timeout retry_policy cluster_not_found_response_code request_mirror_policies prefix_rewrite host_rewrite_literal",
     harmless: "upgrade_configs",
     refused:
-      "cluster_header metadata_match prefix_rewrite host_rewrite_literal auto_host_rewrite host_rewrite_header host_rewrite_path_regex priority hedge_policy regex_rewrite max_stream_duration append_x_forwarded_host",
+      "cluster_header metadata_match auto_host_rewrite host_rewrite_header host_rewrite_path_regex priority hedge_policy regex_rewrite max_stream_duration append_x_forwarded_host",
     only: { cluster_not_found_response_code: [0] },
   },
   [`${ROUTE}RouteAction.RequestMirrorPolicy`]: {
@@ -179,9 +188,9 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
   [`${ROUTE}RouteAction.HashPolicy.CookieAttribute`]: { supported: "name value" },
   [`${ROUTE}RouteAction.HashPolicy.ConnectionProperties`]: { supported: "source_ip" },
   [`${ROUTE}WeightedCluster.ClusterWeight`]: {
-    supported: "name weight",
-    refused:
-      "metadata_match request_headers_to_add response_headers_to_add response_headers_to_remove request_headers_to_remove typed_per_filter_config host_rewrite_literal cluster_header",
+    supported:
+      "name weight request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove host_rewrite_literal",
+    refused: "metadata_match typed_per_filter_config cluster_header",
   },
   [`${ROUTE}RetryPolicy`]: {
     supported:

@@ -57,6 +57,7 @@ export type { FilterChain, Listener } from "./gen/envoy/config/listener/v3/liste
 export { ListenerSchema } from "./gen/envoy/config/listener/v3/listener_pb.ts";
 export type {
   CookieMatcher,
+  DirectResponseAction,
   HeaderMatcher,
   QueryParameterMatcher,
   RedirectAction,

@@ -10,7 +10,7 @@ import { Core } from "../../src/proxy/core.ts";
 import { Listener } from "../../src/proxy/listener.ts";
 import { Cluster } from "../../src/proxy/pool.ts";
 import { StreamWire } from "../../src/proxy/streamwire.ts";
-import { ANY_REQUEST } from "../../src/proxy/table.ts";
+import { ANY_REQUEST, UNCHANGED } from "../../src/proxy/table.ts";
 import { ACCEPTED, type Accepted, BAD_ANSWERS, REFUSED, RELAYED } from "./framing.cases.ts";
 import {
   type Conversation,
@@ -220,12 +220,13 @@ async function startTlsProxy(t: Test, originPort: number): Promise<number> {
   cluster.update([{ address: "127.0.0.1", port: originPort, isHealthy: true }]);
   core.clusters.set("a", cluster);
   const listener = new Listener(core, { name: "tls", address: "127.0.0.1", port: 0 });
-  const target = { cluster: "a", weight: 1, cell: core.stats.cell("r", "a") };
+  const target = { cluster: "a", weight: 1, cell: core.stats.cell("r", "a"), ...UNCHANGED };
   const route = {
     name: "r",
     match: ANY_REQUEST,
     split: { targets: [target], bounds: Float64Array.of(1), total: 1, sticky: null },
     hash: null,
+    answer: null,
     retry: null,
     timeoutMs: 0,
     idleTimeoutMs: 0,

@@ -8,7 +8,7 @@ import { Core, type Limits } from "../../src/proxy/core.ts";
 import { Listener } from "../../src/proxy/listener.ts";
 import { Cluster } from "../../src/proxy/pool.ts";
 import { snapshotStats } from "../../src/proxy/stats.ts";
-import { ANY_REQUEST } from "../../src/proxy/table.ts";
+import { ANY_REQUEST, UNCHANGED } from "../../src/proxy/table.ts";
 import { eventually, rawOrigin, recordingOrigin, scripted, talk } from "./support.ts";
 
 const ANSWERED = { until: /\r\n\r\n[\s\S]+$/ };
@@ -41,12 +41,13 @@ async function startCore(
   cluster.update(ports.map((port) => ({ address: "127.0.0.1", port, isHealthy: true })));
   core.clusters.set("a", cluster);
   const listener = new Listener(core, { name: "main", address: "127.0.0.1", port: 0 });
-  const target = { cluster: "a", weight: 1, cell: core.stats.cell("r", "a") };
+  const target = { cluster: "a", weight: 1, cell: core.stats.cell("r", "a"), ...UNCHANGED };
   const route = {
     name: "r",
     match: ANY_REQUEST,
     split: { targets: [target], bounds: Float64Array.of(1), total: 1, sticky: null },
     hash: null,
+    answer: null,
     retry: null,
     timeoutMs: 0,
     idleTimeoutMs: 0,

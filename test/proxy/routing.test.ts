@@ -8,7 +8,7 @@ import { findHost } from "../../src/proxy/match.ts";
 import { HeadParser, KIND } from "../../src/proxy/parse.ts";
 import { CONFIG_REJECTED, createProxy } from "../../src/proxy/server.ts";
 import { Dice, pickTarget } from "../../src/proxy/split.ts";
-import { EMPTY_HOSTS, type VirtualHost } from "../../src/proxy/table.ts";
+import { EMPTY_HOSTS, UNCHANGED, type VirtualHost } from "../../src/proxy/table.ts";
 import { BootstrapSchema, fromJson, registry } from "../../src/xds/types.ts";
 import { bootstrapOf, type Json, recordingOrigin, startProxy, talk } from "./support.ts";
 
@@ -201,7 +201,12 @@ test("routing: weights split traffic within binomial bounds, to a ten-thousandth
       total += weight;
       return total;
     });
-    const targets = weights.map((weight, index) => ({ cluster: String(index), weight, cell: index }));
+    const targets = weights.map((weight, index) => ({
+      cluster: String(index),
+      weight,
+      cell: index,
+      ...UNCHANGED,
+    }));
     const counts = weights.map(() => 0);
     for (let draw = 0; draw < draws; draw++)
       counts[pickTarget({ targets, bounds, total, sticky: null }, dice).cell]! += 1;
@@ -319,7 +324,6 @@ const REFUSED: readonly (readonly [name: string, route: Json, message: RegExp])[
     },
     /request_mirror_policies\[0\]\.runtime_fraction\.default_value is more than all: 101\/100/,
   ],
-  ["redirect", { match: { prefix: "/" }, redirect: { host_redirect: "x" } }, /routes\[0\]\.redirect/],
   ["no action", { match: { prefix: "/" } }, /has no route action/],
   [
     "no path",

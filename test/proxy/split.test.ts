@@ -4,7 +4,7 @@ import { test } from "tap";
 import { HeadParser, KIND } from "../../src/proxy/parse.ts";
 import { Dice, pickTarget } from "../../src/proxy/split.ts";
 import { StickyPicker } from "../../src/proxy/sticky.ts";
-import type { Split, Sticky } from "../../src/proxy/table.ts";
+import { type Split, type Sticky, UNCHANGED } from "../../src/proxy/table.ts";
 import { KeyHash } from "../../src/proxy/xxhash.ts";
 import { binomialP, periodP } from "../support/binomial.ts";
 
@@ -21,7 +21,7 @@ function splitOf(weights: readonly number[], sticky: Sticky | null = null): Spli
     total += weight;
     return total;
   });
-  const targets = weights.map((weight, cell) => ({ cluster: String(cell), weight, cell }));
+  const targets = weights.map((weight, cell) => ({ cluster: String(cell), weight, cell, ...UNCHANGED }));
   return { targets, bounds, total, sticky };
 }
 

@@ -1,0 +1,68 @@
+// [hot] Phase "rewrite": the request head of a route that changes it. Routes that change nothing never come here (compose.ts).
+import type { ByteStore } from "./bytestore.ts";
+import { requestEnd } from "./compose.ts";
+import { writeEdited } from "./edits.ts";
+import type { ClientFacts } from "./forwarded.ts";
+import { FIELD, type Head, METHOD } from "./head.ts";
+import type { FieldEdits, PathRewrite, Rewrite } from "./table.ts";
+
+const text = (value: string): Buffer => Buffer.from(value, "latin1");
+const SPACE = text(" ");
+const VERSION = text(" HTTP/1.1\r\n");
+const HOST = text("host: ");
+const UNKNOWN_HOST = text("localhost");
+const CRLF = text("\r\n");
+const ROOT = text("/");
+const ASTERISK = text("*");
+const NO_EDITS: FieldEdits = { names: [], keeps: new Uint8Array(0), whenThere: [], whenMissing: [] };
+/** What is not copied of the request at hand. */
+const drops = new Uint8Array(32);
+
+/** Appends the request head for the upstream, rewritten. */
+export function composeRewritten(
+  out: ByteStore,
+  head: Head,
+  client: ClientFacts,
+  hasChunkedBody: boolean,
+  { path, host, edits }: Rewrite,
+): void {
+  const { bytes, base } = head;
+  out.append(bytes, base + head.lineStart, base + head.methodEnd);
+  out.text(SPACE);
+  if (isAsterisk(head)) out.text(ASTERISK);
+  else writePath(out, head, path);
+  out.append(bytes, base + head.pathEnd, base + head.targetEnd);
+  out.text(VERSION);
+  out.text(HOST);
+  if (host !== null) out.text(host);
+  else if (head.authorityEnd > head.authorityStart)
+    out.append(bytes, base + head.authorityStart, base + head.authorityEnd);
+  else out.text(UNKNOWN_HOST);
+  out.text(CRLF);
+  drops.set(client.drops);
+  drops[FIELD.HOST] = 1;
+  drops[FIELD.MAX_FORWARDS] = head.method === METHOD.OPTIONS || head.method === METHOD.TRACE ? 1 : 0;
+  writeEdited(out, head, drops, edits ?? NO_EDITS, client.address);
+  requestEnd(out, head, client, hasChunkedBody);
+}
+
+/** The path without its query, rewritten. */
+export function writePath(out: ByteStore, head: Head, path: PathRewrite | null): void {
+  const { bytes, base } = head;
+  const isRoot = head.pathStart === head.pathEnd;
+  const from = isRoot ? ROOT : bytes;
+  const start = isRoot ? 0 : base + head.pathStart;
+  const end = isRoot ? 1 : base + head.pathEnd;
+  if (path === null) {
+    out.append(from, start, end);
+    return;
+  }
+  out.text(path.text);
+  if (path.prefixLength >= 0) out.append(from, Math.min(start + path.prefixLength, end), end);
+}
+
+/** `OPTIONS *`, also as an absolute target without a path. */
+function isAsterisk(head: Head): boolean {
+  if (head.method !== METHOD.OPTIONS) return false;
+  return head.pathStart === head.pathEnd || head.bytes[head.base + head.pathStart] === ASTERISK[0];
+}
