@@ -125,6 +125,14 @@ const sessionPersistence = open({
   cookieConfig: open({ lifetimeType: z.string().optional() }).optional(),
 });
 
+const routeRetry = open({
+  /** Statuses that are tried again. */
+  codes: z.array(int32).optional(),
+  attempts: int32.optional(),
+  /** Least time between tries. */
+  backoff: z.string().optional(),
+});
+
 const routeRule = open({
   name: z.string().optional(),
   /** Default: one match of the path prefix `/`. */
@@ -132,7 +140,7 @@ const routeRule = open({
   filters: z.array(routeFilter).optional(),
   backendRefs: z.array(backendRef).optional(),
   timeouts: open({ request: z.string().optional(), backendRequest: z.string().optional() }).optional(),
-  retry: opaque.optional(),
+  retry: routeRetry.optional(),
   sessionPersistence: sessionPersistence.optional(),
 });
 export type HttpRouteRule = Parsed<typeof routeRule>;

@@ -1,7 +1,7 @@
 // Schema of TrafficPolicy (weir.dev/v1alpha1): what proxies do that an HTTPRoute has no field for. It is attached by `targetRefs`;
 // docs/reference/policy.md says which section goes on which target, and translate/policies.ts which of several wins.
 import { z } from "zod";
-import { durationText, int32, kindOf, opaque, open, type Parsed } from "./shapes.ts";
+import { durationText, int32, intOrString, kindOf, opaque, open, type Parsed } from "./shapes.ts";
 
 const targetRef = open({
   /** Default: `gateway.networking.k8s.io`, for a Service the core group. */
@@ -19,11 +19,97 @@ const timeouts = open({
   request: durationText.optional(),
   /** Longest silence on an exchange; `0s`: none. */
   idle: durationText.optional(),
+  /** For one try, from the end of the request to the head of its answer. The route's own `timeouts.backendRequest` goes before. */
+  perTry: durationText.optional(),
+});
+
+const retry = open({
+  /** `5xx`, `gateway-error`, `reset`, `connect-failure`, `retriable-4xx` (409). Default `connect-failure` and `reset`. */
+  on: z.array(z.string()).optional(),
+  /** Statuses that are tried again too. */
+  codes: z.array(int32).optional(),
+  /** Tries beyond the first; default 1. */
+  attempts: int32.optional(),
+  /** A random wait below `base` (default `25ms`), which doubles with each try up to `max` (default ten times the base). */
+  backoff: open({ base: durationText.optional(), max: durationText.optional() }).optional(),
 });
 
 const connection = open({
   /** For a connection to an endpoint to be made. */
   timeout: durationText.optional(),
+});
+
+const loadBalancer = open({
+  /** `RoundRobin` (default), `LeastRequest` or `RingHash` (by the key of the route's `sticky`). */
+  policy: z.string().optional(),
+  /** Of LeastRequest: endpoints that are drawn, default 2. */
+  choices: int32.optional(),
+  /** Of RingHash: points on the ring, default 1024. */
+  ringSize: int32.optional(),
+  /** New endpoints get their share bit by bit, over `window`. Not with RingHash. */
+  slowStart: open({
+    window: durationText,
+    /** Default 1: in proportion to time; above: more at the begin. */
+    aggression: z.number().optional(),
+    /** Least part of a full share, default 10. */
+    minimumPercent: z.number().optional(),
+  }).optional(),
+  /** Below so many percent of usable endpoints all of them get requests; default 50, 0: never. */
+  panicPercent: z.number().optional(),
+});
+
+const healthChecks = open({
+  /** Default `10s`. */
+  interval: durationText.optional(),
+  /** Default `1s`. */
+  timeout: durationText.optional(),
+  /** Failed checks in a row until an endpoint counts as failed; default 3. */
+  unhealthyThreshold: int32.optional(),
+  /** Good checks in a row until it counts as healthy again; default 1. */
+  healthyThreshold: int32.optional(),
+  /** Default: the endpoint's own. */
+  port: int32.optional(),
+  http: open({
+    path: z.string(),
+    /** In Host; default: the Service's name and port. */
+    host: z.string().optional(),
+    /** `GET` (default) or `HEAD`. */
+    method: z.string().optional(),
+    /** Good statuses, such as `200` or `200-299`; default `200-399`. */
+    statuses: z.array(intOrString).optional(),
+  }).optional(),
+  /** A connection is enough. */
+  tcp: open({}).optional(),
+});
+
+const outlierDetection = open({
+  /** Answers 5xx in a row (and what the proxy notices itself: no connection, resets, timeouts) that eject; default 5, 0: none do. */
+  consecutive5xx: int32.optional(),
+  /** Answers 502, 503 and 504 in a row that eject. */
+  consecutiveGatewayErrors: int32.optional(),
+  /** Failures in a row that the proxy notices itself, counted apart from answers. */
+  consecutiveLocalFailures: int32.optional(),
+  /** Eject whose rate of successes is so many standard deviations below the mean, such as 1.9. */
+  successRateDeviations: z.number().optional(),
+  /** Default `10s`. */
+  interval: durationText.optional(),
+  /** Times the number of ejections; default `30s`. */
+  baseEjectionTime: durationText.optional(),
+  /** Default `300s`. */
+  maxEjectionTime: durationText.optional(),
+  /** Default 10; one endpoint may always be out. */
+  maxEjectionPercent: int32.optional(),
+});
+
+const circuitBreaker = open({
+  /** Default 1024 each. */
+  maxConnections: int32.optional(),
+  maxPendingRequests: int32.optional(),
+  maxRequests: int32.optional(),
+  /** Retries in progress: a share of the requests in progress, but always `minimum`. Default 20 and 3. */
+  retryBudget: open({ percent: z.number().optional(), minimum: int32.optional() }).optional(),
+  /** In place of the budget: so many retries in progress. */
+  maxRetries: int32.optional(),
 });
 
 const clientAddress = open({
@@ -88,7 +174,12 @@ export const trafficPolicySchema = kindOf({
   spec: open({
     targetRefs: z.array(targetRef),
     timeouts: timeouts.optional(),
+    retry: retry.optional(),
     connection: connection.optional(),
+    loadBalancer: loadBalancer.optional(),
+    healthChecks: healthChecks.optional(),
+    outlierDetection: outlierDetection.optional(),
+    circuitBreaker: circuitBreaker.optional(),
     clientAddress: clientAddress.optional(),
     accessLog: accessLog.optional(),
     tracing: tracing.optional(),
@@ -107,7 +198,12 @@ export const POLICY_TARGETS: Readonly<
   Record<PolicySection, readonly ("Gateway" | "HTTPRoute" | "Service")[]>
 > = {
   timeouts: ["Gateway", "HTTPRoute"],
+  retry: ["Gateway", "HTTPRoute"],
   connection: ["Service"],
+  loadBalancer: ["Service"],
+  healthChecks: ["Service"],
+  outlierDetection: ["Service"],
+  circuitBreaker: ["Service"],
   clientAddress: ["Gateway"],
   accessLog: ["Gateway"],
   tracing: ["Gateway"],

@@ -38,15 +38,17 @@ export function compileRetry(
   if (maxMs < baseMs) problems.add(`${at}.retry_back_off.max_interval`, "is below base_interval");
   const isOnReset = words.some((word) => RESET_WORDS.includes(word));
   const isOnConnectFailure = words.some((word) => CONNECT_WORDS.includes(word));
-  if (retries === 0 || !(isOnReset || isOnConnectFailure || statuses.includes(1))) return null;
+  const perTryMs = durationMs(message.perTryTimeout) ?? 0;
+  const isRetrying = retries > 0 && (isOnReset || isOnConnectFailure || statuses.includes(1));
+  if (!isRetrying && perTryMs === 0) return null;
   message.retryHostPredicate.forEach(({ configType }, index) => {
     const config = configType.case === "typedConfig" ? configType.value : undefined;
     if (config === undefined || unpack(PreviousHostsPredicateSchema, config) === undefined)
       problems.add(`${at}.retry_host_predicate[${index}].typed_config`, "is no PreviousHostsPredicate");
   });
   return {
-    retries,
-    perTryMs: durationMs(message.perTryTimeout) ?? 0,
+    retries: isRetrying ? retries : 0,
+    perTryMs,
     baseMs,
     maxMs,
     statuses,

@@ -182,7 +182,7 @@ export class Exchange implements AttemptUser, DeadlineOwner {
     if (cluster.isHashed) this.#hash(route, head, client);
     if (target.rewrite === null) composeRequest(this.#head, head, client, body === BODY.CHUNKED);
     else composeRewritten(this.#head, head, client, body === BODY.CHUNKED, target.rewrite);
-    if (route.retry !== null && body !== BODY.NONE)
+    if (route.retry !== null && route.retry.retries > 0 && body !== BODY.NONE)
       this.#replay = new Replay(core.budget, cluster.options.bufferBytes);
     if (this.#isRequestDone) this.#startTimeout();
     this.#start(cluster, true);

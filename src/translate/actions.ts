@@ -9,6 +9,7 @@ import { forward, type RouteActionInit } from "./forward.ts";
 import type { Report } from "./input.ts";
 import { mirrorsOf } from "./mirrors.ts";
 import { type Applied, durationFor } from "./policies.ts";
+import { type Retries, retriesOf } from "./retries.ts";
 import { keysOf } from "./sticky.ts";
 
 /** The parts of a route that its rule decides; the match is the other one. */
@@ -38,18 +39,16 @@ export function actionOf(context: RuleContext): RouteInit | undefined {
   for (const [index, { type }] of (rule.filters ?? []).entries())
     if (type !== "RequestMirror")
       return void refuse(`.filters[${index}]`, `filter ${type} is not carried out yet`);
-  if (rule.retry !== undefined) return void refuse(".retry", "retry settings are not carried out yet");
-  if (rule.timeouts?.backendRequest !== undefined) {
-    return void refuse(".timeouts.backendRequest", "a timeout per try is not carried out yet");
-  }
   const timeouts = timeoutsOf(rule, applied, refuse, report);
+  const retries = retriesOf(rule, applied, refuse, report);
   const keys = keysOf(rule, applied, refuse, report);
   const requestMirrorPolicies = mirrorsOf(context);
-  if (timeouts === undefined || keys === undefined || requestMirrorPolicies === undefined) return undefined;
+  if (timeouts === undefined || retries === undefined || keys === undefined) return undefined;
+  if (requestMirrorPolicies === undefined) return undefined;
   const backends = backendsOf(httpRoute, rule, book, refuse);
   if (backends === undefined) return undefined;
   const salt = backends.salt ?? `${httpRoute.metadata.namespace}/${httpRoute.metadata.name}`;
-  const action = { ...forward(backends, keys), requestMirrorPolicies };
+  const action = { ...forward(backends, keys), ...policyIn(retries), requestMirrorPolicies };
   return routeOf(action, timeouts, keys.length > 0 ? salt : undefined);
 }
 
@@ -58,7 +57,13 @@ export function defaultActionOf(split: Split, applied: Applied, report: Report):
   const keys = keysOf(undefined, applied, () => undefined, report) ?? [];
   const timeouts = timeoutsOf(undefined, applied, () => undefined, report) ?? { requestMs: 0 };
   const salt = keys.length > 0 ? split.salt : undefined;
-  return routeOf(forward(combined([{ split, weight: 1 }]), keys), timeouts, salt);
+  const retries = retriesOf(undefined, applied, () => undefined, report) ?? { kind: "none" };
+  const action = { ...forward(combined([{ split, weight: 1 }]), keys), ...policyIn(retries) };
+  return routeOf(action, timeouts, salt);
+}
+
+function policyIn(retries: Retries): Pick<RouteActionInit, "retryPolicy"> {
+  return retries.kind === "none" ? {} : { retryPolicy: retries.policy };
 }
 
 /** The timeout is always explicit: its absence would mean 15 s (0 = none; idle timeouts guard). */

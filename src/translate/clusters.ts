@@ -5,23 +5,17 @@
 import type { EndpointSlice, Service, TrafficIntent, VersionWeight } from "../api/api.ts";
 import {
   ApiVersion,
-  CircuitBreakersSchema,
   type Cluster,
   Cluster_DiscoveryType,
-  Cluster_LbPolicy,
   type ClusterLoadAssignment,
   ClusterLoadAssignmentSchema,
   ClusterSchema,
   create,
-  durationOf,
 } from "../xds/types.ts";
 import type { Destination, Report, TranslateInput } from "./input.ts";
 import { type Memo, textOf } from "./memo.ts";
-import { type Applied, durationFor, NO_POLICY, type PolicyBook } from "./policies.ts";
-
-const CONNECT_TIMEOUT_MS = 5_000;
-/** Copies to a mirror at a time, unless a policy says otherwise: few enough that a mirror that hangs costs little. */
-const MAX_COPIES = 100;
+import { type Applied, NO_POLICY, type PolicyBook } from "./policies.ts";
+import { type ClusterInit, clusterPart } from "./upstreams.ts";
 
 /** A cluster that a destination leads to. */
 export interface Target {
@@ -190,30 +184,12 @@ function policyOf(input: TranslateInput, { destinations }: ClusterPlan, policies
   return applied.find(({ sections }) => Object.keys(sections).length > 0) ?? NO_POLICY;
 }
 
-/** What TrafficPolicies can set of a cluster. */
-type ClusterPart = Pick<Cluster, "connectTimeout"> &
-  Partial<Pick<Cluster, "perConnectionBufferLimitBytes" | "circuitBreakers">>;
-
 function clusterOf(plan: ClusterPlan, applied: Applied, memo: Memo, report: Report): Cluster {
-  const part = partOf(plan, applied, report);
+  const part = clusterPart(applied, plan.isMirror ?? false, report);
   return memo.clusters.keep(plan.name, [textOf(part)], () => clusterMessage(plan.name, part));
 }
 
-function partOf(plan: ClusterPlan, applied: Applied, report: Report): ClusterPart {
-  const connectMs = durationFor(applied, "connection", "timeout", report) ?? CONNECT_TIMEOUT_MS;
-  return { connectTimeout: durationOf(connectMs), ...(plan.isMirror && mirrorPart(applied)) };
-}
-
-/** The bounds of copies: how many at a time, and what each may hold. */
-function mirrorPart({ sections: { mirrorBounds = {} } }: Applied): Partial<ClusterPart> {
-  const { concurrent = MAX_COPIES, bufferedBytes } = mirrorBounds;
-  return {
-    circuitBreakers: create(CircuitBreakersSchema, { thresholds: [{ maxRequests: concurrent }] }),
-    ...(bufferedBytes !== undefined && { perConnectionBufferLimitBytes: bufferedBytes }),
-  };
-}
-
-function clusterMessage(name: string, part: ClusterPart): Cluster {
+function clusterMessage(name: string, part: ClusterInit): Cluster {
   return create(ClusterSchema, {
     name,
     clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.EDS },
@@ -224,7 +200,6 @@ function clusterMessage(name: string, part: ClusterPart): Cluster {
       },
     },
     ...part,
-    lbPolicy: Cluster_LbPolicy.ROUND_ROBIN,
     lrsServer: { configSourceSpecifier: { case: "self", value: {} }, resourceApiVersion: ApiVersion.V3 },
   });
 }

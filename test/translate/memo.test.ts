@@ -75,7 +75,7 @@ test("memo: what is made of changed endpoints, and of what came back, is made an
 
 test("memo: what is not carried out is reported in every translation", async (t) => {
   const memo = createMemo();
-  const rules = [{ backendRefs: [{ name: "web-stable", port: 80 }], retry: {} }];
+  const rules = [{ backendRefs: [{ name: "web-stable", port: 80 }], retry: { attempts: -1 } }];
   const asked = { ...twoRollouts(10, { httpRoutes: [httpRoute({ rules })] }), memo };
   const { problems } = translateGateway(asked);
   t.equal(problems.length, 1);
