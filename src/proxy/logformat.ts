@@ -39,7 +39,7 @@ export interface LogPart {
   /** STYLE */
   readonly style: number;
   /** Literal text as it is written, or the name of a field in lower case. */
-  readonly text: Uint8Array;
+  readonly text: Buffer;
   /** What is taken when the first has nothing: null for none. */
   readonly alternative: LogPart | null;
   /** Most bytes of the value. */
@@ -161,7 +161,7 @@ function partsOf(format: string, style: number, refuse: (why: string) => void): 
 function part(
   code: number,
   style: number,
-  text: Uint8Array,
+  text: Buffer,
   alternative: LogPart | null,
   limit: number,
 ): LogPart {

@@ -1,7 +1,6 @@
 // [hot] What an access log knows of one request. What a line needs of the heads is copied, escaped, as they pass. Values come from strangers:
 // control bytes, quotes, backslashes and what is no ASCII are written as escapes (`\xNN` in text, `\u00NN` in JSON), so that no value
 // can end a line or a string. Records are used again and again.
-import { ByteStore } from "./bytestore.ts";
 import type { ClientFacts } from "./forwarded.ts";
 import { FIELD, type Head } from "./head.ts";
 import { type LogPart, PART, STYLE } from "./logformat.ts";
@@ -16,6 +15,11 @@ const SCHEME_HTTPS = text("https");
 const COMMA_SPACE = text(", ");
 const SLASH = text("/");
 const NO_BYTES = Buffer.alloc(0);
+/** A record begins with so many bytes for values; more than MOST_BYTES are given back after use. */
+const FIRST_BYTES = 1024;
+const MOST_BYTES = 16 * 1024;
+/** Bytes of an escape, at most. */
+const ESCAPE_BYTES = 6;
 const HEX = text("0123456789abcdef");
 const TEXT_ESCAPE = text("\\x");
 const JSON_ESCAPE = text("\\u00");
@@ -48,7 +52,8 @@ export class LogRecord {
   endpoint: LoggedEndpoint | null = null;
   attempts = 0;
   /** Captured values, one behind the other. */
-  readonly values: ByteStore = new ByteStore();
+  values: Buffer = Buffer.allocUnsafeSlow(FIRST_BYTES);
+  length = 0;
   /** Begin and end of each slot; begin -1: it has none. */
   readonly bounds: Int32Array;
 
@@ -57,6 +62,7 @@ export class LogRecord {
   }
 
   reset(): void {
+    if (this.values.length > MOST_BYTES) this.values = Buffer.allocUnsafeSlow(FIRST_BYTES);
     this.startMs = 0;
     this.endMs = 0;
     this.status = 0;
@@ -68,7 +74,7 @@ export class LogRecord {
     this.cluster = "";
     this.endpoint = null;
     this.attempts = 0;
-    this.values.clear();
+    this.length = 0;
     this.bounds.fill(-1);
   }
 
@@ -181,22 +187,21 @@ function captureForwardedFor(
   head: Head,
   client: ClientFacts,
 ): boolean {
-  const { values, bounds } = record;
-  const from = values.end;
+  const from = record.length;
   for (let i = 0; head.hasSpecial && i < head.fieldCount; i++) {
     if (head.kinds[i] !== FIELD.X_FORWARDED_FOR) continue;
     const start = head.base + head.fields[i * 4 + 2]!;
     const end = Math.min(head.base + head.fields[i * 4 + 3]!, start + part.limit);
-    if (values.end > from) values.text(COMMA_SPACE);
-    escapeInto(values, head.bytes, start, end, part.style);
+    if (record.length > from) keep(record, COMMA_SPACE, 0, COMMA_SPACE.length, part.style);
+    keep(record, head.bytes, start, end, part.style);
   }
   if (client.isPeerAppended) {
-    if (values.end > from) values.text(COMMA_SPACE);
-    values.text(client.peer);
+    if (record.length > from) keep(record, COMMA_SPACE, 0, COMMA_SPACE.length, part.style);
+    keep(record, client.peer, 0, client.peer.length, part.style);
   }
-  if (values.end === from) return false;
-  bounds[slot * 2] = from;
-  bounds[slot * 2 + 1] = values.end;
+  if (record.length === from) return false;
+  record.bounds[slot * 2] = from;
+  record.bounds[slot * 2 + 1] = record.length;
   return true;
 }
 
@@ -210,30 +215,46 @@ function capture(
   end: number,
 ): boolean {
   if (end <= start) return false;
-  const { values, bounds } = record;
-  bounds[slot * 2] = values.end;
-  escapeInto(values, bytes, start, Math.min(end, start + part.limit), part.style);
-  bounds[slot * 2 + 1] = values.end;
+  const { bounds } = record;
+  bounds[slot * 2] = record.length;
+  keep(record, bytes, start, Math.min(end, start + part.limit), part.style);
+  bounds[slot * 2 + 1] = record.length;
   return true;
 }
 
-/** Appends bytes so that none of them ends a line or a string. */
+function keep(record: LogRecord, bytes: Uint8Array, start: number, end: number, style: number): void {
+  const room = (end - start) * ESCAPE_BYTES;
+  if (record.length + room > record.values.length) {
+    const grown = Buffer.allocUnsafeSlow(2 * (record.length + room));
+    record.values.copy(grown, 0, 0, record.length);
+    record.values = grown;
+  }
+  record.length = escapeInto(record.values, record.length, bytes, start, end, style);
+}
+
+/**
+ * Writes bytes at `at` so that none of them ends a line or a string; needs room for six times as many. Returns the position behind. Byte by
+ * byte: values are short, and a call to copy costs more than it saves.
+ */
 export function escapeInto(
-  store: ByteStore,
+  out: Uint8Array,
+  at: number,
   bytes: Uint8Array,
   start: number,
   end: number,
   style: number,
-): void {
-  let from = start;
-  for (let at = start; at < end; at++) {
-    const byte = bytes[at]!;
-    if (IS_PLAIN[byte] === 1) continue;
-    if (at > from) store.append(bytes, from, at);
-    store.text(style === STYLE.TEXT ? TEXT_ESCAPE : JSON_ESCAPE);
-    store.append(HEX, byte >> 4, (byte >> 4) + 1);
-    store.append(HEX, byte & 15, (byte & 15) + 1);
-    from = at + 1;
+): number {
+  let to = at;
+  for (let i = start; i < end; i++) {
+    const byte = bytes[i]!;
+    if (IS_PLAIN[byte] === 1) {
+      out[to++] = byte;
+      continue;
+    }
+    const begin = style === STYLE.TEXT ? TEXT_ESCAPE : JSON_ESCAPE;
+    for (let e = 0; e < begin.length; e++) out[to++] = begin[e]!;
+    out[to++] = HEX[byte >> 4]!;
+    out[to++] = HEX[byte & 15]!;
   }
-  if (end > from) store.append(bytes, from, end);
+  return to;
 }

@@ -4,6 +4,7 @@ import type { Timer } from "../lib/clock.ts";
 import type { Core } from "./core.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { Cluster } from "./pool.ts";
+import { TALLIES } from "./tallies.ts";
 
 /** Compiled from a cluster's outlier_detection. Percentages are 0 to 100; `enforce…`: of the cases in which something follows. */
 export interface OutlierOptions {
@@ -169,6 +170,8 @@ export class OutlierDetector {
     const forMs = Math.min(options.baseMs * record.timesEjected, options.maxMs) + jitterMs;
     record.ejectedUntilMs = this.#core.clock.nowMs() + forMs;
     this.ejections.set(reason, (this.ejections.get(reason) ?? 0) + 1);
+    const { tallies } = this.#core;
+    tallies.add(tallies.place(TALLIES.ejections, this.#cluster.name, reason), 1);
     this.#cluster.setHealth(endpoint, { isEjected: true });
     this.#core.log.warn("endpoint ejected", {
       cluster: this.#cluster.name,

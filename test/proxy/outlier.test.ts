@@ -25,7 +25,7 @@ function clusterOf(count: number, message: Message) {
   const core = new Core({ clock, log: createLogger({ level: "error", write: () => undefined }), seed: 7 });
   const cluster = new Cluster(core, "a", optionsOf({ maxEjectionPercent: 50, ...message }));
   cluster.update(addresses(count));
-  return { clock, cluster };
+  return { clock, cluster, core };
 }
 
 function addresses(count: number) {
@@ -45,7 +45,7 @@ function answers(endpoint: Endpoint, status: number, times: number): void {
 const seconds = (count: number) => ({ seconds: BigInt(count), nanos: 0 });
 
 test("outlier: consecutive answers 5xx eject; any other answer in between begins anew", (t) => {
-  const { cluster } = clusterOf(4, { consecutive5xx: 3 });
+  const { cluster, core } = clusterOf(4, { consecutive5xx: 3 });
   answers(at(cluster, 0), 500, 2);
   answers(at(cluster, 0), 404, 1);
   answers(at(cluster, 0), 500, 2);
@@ -53,6 +53,9 @@ test("outlier: consecutive answers 5xx eject; any other answer in between begins
   answers(at(cluster, 0), 501, 1);
   t.equal(at(cluster, 0).isEjected, true);
   t.strictSame([...(cluster.detector?.ejections ?? [])], [["5xx", 1]]);
+  t.match(core.tallies.all(), [
+    { family: { name: "weir_proxy_ejections_total" }, labels: ["a", "5xx"], value: 1 },
+  ]);
   t.strictSame([1, 2, 3].map(() => cluster.pick()?.port).sort(), [2, 3, 4]);
   cluster.close();
   t.end();
