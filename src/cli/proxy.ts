@@ -12,6 +12,7 @@ interface ProxyFlags extends LogFlags {
   readonly config: string;
   readonly serviceNode?: string;
   readonly serviceCluster?: string;
+  readonly state?: string;
   readonly drainDelay?: number;
   readonly drainTimeout?: number;
 }
@@ -27,6 +28,10 @@ export function addProxy(program: Command, cli: Cli): void {
     .requiredOption("--config <file>", "the bootstrap")
     .option("--service-node <id>", "id of this proxy, instead of the bootstrap's node.id")
     .option("--service-cluster <group>", "group of this proxy, instead of the bootstrap's node.cluster")
+    .option(
+      "--state <folder>",
+      "keep the last good configuration in this folder, and begin with it while there is no control plane",
+    )
     .option(
       "--drain-delay <duration>",
       "after SIGTERM, not ready, go on taking connections for this long; 5s if absent",
@@ -46,7 +51,10 @@ export function addProxy(program: Command, cli: Cli): void {
         drainMs: flags.drainTimeout ?? DEFAULT_LIMITS.drainMs,
       };
       const deps = { clock: systemClock, log: loggerFor(cli, flags), limits };
-      await runProxy(bootstrap, deps, cli.signal, { ...(cli.hurry && { hurry: cli.hurry }) });
+      await runProxy(bootstrap, deps, cli.signal, {
+        ...(cli.hurry && { hurry: cli.hurry }),
+        ...(flags.state !== undefined && { stateDir: flags.state }),
+      });
     });
 }
 

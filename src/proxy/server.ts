@@ -11,11 +11,12 @@ import {
   type XdsClient,
   type XdsClientStatus,
 } from "../xds/client.ts";
-import { type Bootstrap, create, NodeSchema } from "../xds/types.ts";
+import { type Bootstrap, create, NodeSchema, type XdsSnapshot } from "../xds/types.ts";
 import { type Admin, openAdmin } from "./admin.ts";
 import { Configuration, type StaticResources } from "./configuration.ts";
 import { Core, type CoreDeps } from "./core.ts";
 import { Drain } from "./drain.ts";
+import { LastGood } from "./lastgood.ts";
 import { loadSamples } from "./loads.ts";
 import { type CellSnapshot, snapshotStats } from "./stats.ts";
 
@@ -46,8 +47,8 @@ export interface ProxyServer {
   readonly internalErrors: number;
 }
 
-/** Builds a proxy. Throws CONFIG_REJECTED when the static resources cannot be carried out. */
-export function createProxy(bootstrap: Bootstrap, deps: CoreDeps): ProxyServer {
+/** Builds a proxy; `stateDir` is where it keeps its last good configuration. Throws CONFIG_REJECTED when the static resources cannot be carried out. */
+export function createProxy(bootstrap: Bootstrap, deps: CoreDeps, stateDir?: string): ProxyServer {
   const core = new Core(deps);
   const controlPlane = controlPlaneOf(bootstrap);
   const configuration = new Configuration(
@@ -55,8 +56,9 @@ export function createProxy(bootstrap: Bootstrap, deps: CoreDeps): ProxyServer {
     staticResources(bootstrap, controlPlane),
     controlPlane !== undefined,
   );
-  const client = controlPlane && createClient(bootstrap, controlPlane, configuration, core);
+  const lastGood = controlPlane && stateDir !== undefined ? lastGoodOf(bootstrap, stateDir, core) : undefined;
   const drain = new Drain(core, configuration);
+  let client: XdsClient | undefined;
   let admin: Admin | undefined;
   let stopping: Promise<void> | undefined;
   const unreadyReason = (): string => {
@@ -77,7 +79,10 @@ export function createProxy(bootstrap: Bootstrap, deps: CoreDeps): ProxyServer {
       );
     }
     await configuration.openStatic();
-    client?.start();
+    if (controlPlane === undefined) return;
+    const fallback = await lastGood?.read();
+    client = createClient(bootstrap, controlPlane, configuration, core, { lastGood, fallback });
+    client.start();
   };
 
   const drainOnly = (): void => {
@@ -90,6 +95,7 @@ export function createProxy(bootstrap: Bootstrap, deps: CoreDeps): ProxyServer {
     await drain.end();
     configuration.close();
     client?.close();
+    await lastGood?.close();
     core.deadlines.stop();
     core.logs.close();
     admin?.close();
@@ -124,11 +130,19 @@ function staticResources(bootstrap: Bootstrap, controlPlane: ControlPlane | unde
   return { listeners, clusters: clusters.filter(({ name }) => !controlPlane?.clusters.includes(name)) };
 }
 
+function lastGoodOf({ node }: Bootstrap, dir: string, { clock, log }: Core): LastGood {
+  return new LastGood({ dir, nodeId: node?.id ?? "", group: node?.cluster ?? "", clock, log });
+}
+
 function createClient(
   bootstrap: Bootstrap,
   controlPlane: ControlPlane,
   configuration: Configuration,
   core: Core,
+  {
+    lastGood,
+    fallback,
+  }: { readonly lastGood: LastGood | undefined; readonly fallback: XdsSnapshot | undefined },
 ): XdsClient {
   const node = create(NodeSchema, bootstrap.node ?? {});
   // Counts are cumulative per process: the epoch tells one life of this node from the next.
@@ -143,12 +157,14 @@ function createClient(
     log: core.log,
     async onUpdate(update) {
       await configuration.apply(update);
+      if (configuration.missing === "") lastGood?.keep(update);
       if (!isStartOver && configuration.isReady) {
         isStartOver = true;
         releaseStartupMemory();
       }
       return { kind: "ok" };
     },
+    ...(fallback && { fallback }),
     ...(controlPlane.reportsLoad ? { reportLoads: () => loadSamples(core.stats) } : {}),
   });
 }
@@ -157,6 +173,8 @@ function createClient(
 export interface RunOptions {
   /** Aborts when what is left of the drain is to be skipped. */
   readonly hurry?: AbortSignal;
+  /** Folder of the last good configuration; absent: none is kept. */
+  readonly stateDir?: string;
 }
 
 /** Runs a proxy until `signal` aborts, then drains it: the whole life of `weir proxy`. */
@@ -164,9 +182,9 @@ export async function runProxy(
   bootstrap: Bootstrap,
   deps: CoreDeps,
   signal: AbortSignal,
-  { hurry }: RunOptions = {},
+  { hurry, stateDir }: RunOptions = {},
 ): Promise<void> {
-  const proxy = createProxy(bootstrap, deps);
+  const proxy = createProxy(bootstrap, deps, stateDir);
   await proxy.start();
   const reopen = (): void => proxy.reopenLogs();
   process.on("SIGUSR1", reopen);

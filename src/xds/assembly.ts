@@ -19,6 +19,9 @@ import { clustersOf, routesOf } from "./snapshot.ts";
 /** How long routes wait for the endpoints of the clusters they name; then they go in force as they are. */
 export const WARMING_MS = 15_000;
 
+/** Stands for the version of what no server has sent. */
+const FALLBACK_VERSION = "fallback";
+
 /** A whole configuration to try. Resources that did not change are the same objects as before. */
 export interface XdsUpdate extends XdsSnapshot {
   /** What the server sent now; the other kinds are as they were (but for clusters kept or let go because of it). */
@@ -79,6 +82,51 @@ export class Assembly {
   /** The words of rejections that stand. */
   get rejections(): ReadonlyMap<ResourceKind, string> {
     return this.#rejections;
+  }
+
+  /** What would be in force if, of the kinds that no server has sent yet, `fallback` were taken; undefined: there are none to take. */
+  beside(fallback: XdsSnapshot): XdsUpdate | undefined {
+    const isMissing = (kind: ResourceKind): boolean => this.#versions[kind] === "";
+    const isLackingRoutes = isMissing("routes") && this.#names("routes").length > 0;
+    if (!isMissing("listeners") && !isMissing("clusters") && !isLackingRoutes) return undefined;
+    const versions = { ...this.#versions };
+    for (const kind of RESOURCE_KINDS) if (isMissing(kind)) versions[kind] = FALLBACK_VERSION;
+    const held = this.#filled(fallback);
+    return { changed: "listeners", versions, ...viewOf(held, this.#keptWith(held)) };
+  }
+
+  /** What `beside` made is in force. Its kinds are asked for, never acknowledged, and go as servers send their own. */
+  adopt(fallback: XdsSnapshot): readonly Answer[] {
+    this.#held = this.#filled(fallback);
+    return FOLLOWING.filter((kind) => this.#names(kind).length > 0).map((kind) =>
+      this.#say(kind, this.#nonces[kind], this.#versions[kind]),
+    );
+  }
+
+  #filled(fallback: XdsSnapshot): Held {
+    const pick = <Kind extends ResourceKind>(
+      kind: Kind,
+      named: Iterable<[string, ResourceMessages[Kind]]>,
+    ) => (this.#versions[kind] === "" ? new Map(named) : this.#held[kind]);
+    // What a server has sent piece by piece stands, each kind being none or all of one origin.
+    return {
+      listeners: pick(
+        "listeners",
+        fallback.listeners.map((one) => [one.name, one]),
+      ),
+      routes: pick(
+        "routes",
+        fallback.routes.map((one) => [one.name, one]),
+      ),
+      clusters: pick(
+        "clusters",
+        fallback.clusters.map((one) => [one.name, one]),
+      ),
+      endpoints: pick(
+        "endpoints",
+        fallback.endpoints.map((one) => [one.clusterName, one]),
+      ),
+    };
   }
 
   /** A new stream: what was being sent is forgotten, what is in force is said. */

@@ -24,7 +24,7 @@ import {
   type DiscoveryResponse,
 } from "./gen/envoy/service/discovery/v3/discovery_pb.ts";
 import { type LoadSample, startLoadReports } from "./loadreporter.ts";
-import { type ResourceKind, TYPE_URLS } from "./messages.ts";
+import { type ResourceKind, TYPE_URLS, type XdsSnapshot } from "./messages.ts";
 import { DISCOVERY } from "./services.ts";
 
 export type { XdsUpdate } from "./assembly.ts";
@@ -42,6 +42,8 @@ const CONNECT_TIMEOUT_MS = 3_000;
 const KEEPALIVE = { timeMs: 4_000, timeoutMs: 4_000 };
 /** Longest rejection that is sent. */
 const MAX_WORDS = 4_000;
+/** How long servers have to send a whole configuration before the fallback is taken. */
+const FALLBACK_MS = 2_000;
 const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
 
 /** Whether a configuration is in force in all workers, or why not: then what was in force before still is. */
@@ -65,6 +67,11 @@ export interface XdsClientOptions {
    * configuration is not in `routes` yet must not open; a cluster without an assignment has no endpoints yet.
    */
   onUpdate(update: XdsUpdate): Verdict | Promise<Verdict>;
+  /**
+   * Offered to `onUpdate` when no server has been reached after a first try of all addresses, or none has sent a whole configuration within
+   * FALLBACK_MS. It is never acknowledged; each kind of it goes when a server sends that kind.
+   */
+  readonly fallback?: XdsSnapshot;
   /** What was counted so far; reported at the interval that the server asks for. Absent: nothing is reported. */
   reportLoads?(): readonly LoadSample[];
 }
@@ -105,15 +112,21 @@ class AdsClient implements XdsClient {
   #stopReports: (() => void) | undefined;
   #retryTimer: Timer | undefined;
   #warmTimer: Timer | undefined;
+  #fallback: XdsSnapshot | undefined;
+  #fallbackTimer: Timer | undefined;
+  #isFallbackDue = false;
   #isApplying = false;
   #isClosed = false;
 
   constructor(options: XdsClientOptions) {
     this.#options = options;
+    this.#fallback = options.fallback;
     this.#random = options.random ?? Math.random;
   }
 
   start(): void {
+    if (this.#fallback !== undefined)
+      this.#fallbackTimer = this.#options.clock.after(FALLBACK_MS, () => this.#fallBack());
     void this.#tryNext();
   }
 
@@ -121,6 +134,7 @@ class AdsClient implements XdsClient {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#retryTimer?.cancel();
+    this.#fallbackTimer?.cancel();
     this.#drop();
   }
 
@@ -141,7 +155,10 @@ class AdsClient implements XdsClient {
   #retryLater(): void {
     if (this.#isClosed) return;
     const delayMs = this.#untried.length > 0 ? 0 : backoffMs(this.#round, { ...RETRY, random: this.#random });
-    if (this.#untried.length === 0) this.#round += 1;
+    if (this.#untried.length === 0) {
+      this.#round += 1;
+      this.#fallBack();
+    }
     this.#retryTimer = this.#options.clock.after(delayMs, () => void this.#tryNext());
   }
 
@@ -253,6 +270,7 @@ class AdsClient implements XdsClient {
 
   async #applyAll(): Promise<void> {
     const { clock } = this.#options;
+    if (this.#isFallbackDue) await this.#adopt();
     for (;;) {
       const update = this.#assembly.candidate(clock.nowMs());
       if (update === undefined) break;
@@ -271,6 +289,28 @@ class AdsClient implements XdsClient {
     const { wakeAtMs } = this.#assembly;
     if (wakeAtMs !== undefined)
       this.#warmTimer = clock.after(Math.max(0, wakeAtMs - clock.nowMs()), () => this.#apply());
+  }
+
+  /** All servers have been tried, or had their time: from now on the fallback is better than nothing. */
+  #fallBack(): void {
+    if (this.#fallback === undefined) return;
+    this.#isFallbackDue = true;
+    this.#apply();
+  }
+
+  async #adopt(): Promise<void> {
+    const fallback = this.#fallback;
+    const update = fallback && this.#assembly.beside(fallback);
+    this.#isFallbackDue = false;
+    this.#fallback = undefined;
+    this.#fallbackTimer?.cancel();
+    if (fallback === undefined || update === undefined) return;
+    const { log } = this.#options;
+    const verdict = await this.#judge(update);
+    if (verdict.kind === "ok") {
+      log.info("no control plane: the last good configuration is in force");
+      this.#answer(this.#assembly.adopt(fallback));
+    } else log.warn("the last good configuration cannot be carried out", { why: verdict.message });
   }
 
   async #judge(update: XdsUpdate): Promise<Verdict> {

@@ -122,6 +122,7 @@ export {
   unpack,
   unpackKnown,
 } from "./messages.ts";
+export { decodeResource, decodeSnapshot, encodeResource, encodeSnapshot } from "./snapshotbytes.ts";
 export type { UnsupportedField } from "./support.ts";
 export { unsupportedFields } from "./support.ts";
 export { unknownFieldPaths } from "./unknown.ts";

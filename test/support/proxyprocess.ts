@@ -26,17 +26,19 @@ export interface ProxyProcess {
   readonly ended: Promise<number | string>;
 }
 
-/** Starts it; what still runs after the test is killed. `bootstrap` is written to a file; its admin port must be the one given. */
+/** Starts it, by way of the command `before` if given; what still runs after the test is killed. `bootstrap` is written to a file; its admin port must be the one given. */
 export async function startProxyProcess(
   t: Test,
   bootstrap: string,
   adminPort: number,
   args: readonly string[] = [],
+  before: readonly string[] = [],
 ): Promise<ProxyProcess> {
   const folder = await temporaryFolder(t);
   const file = join(folder, "bootstrap.json");
   await writeFile(file, bootstrap);
-  const child = spawn(process.execPath, ["src/weir.js", "proxy", "--config", file, ...args], {
+  const [command = "", ...words] = [...before, process.execPath, "src/weir.js", "proxy", "--config", file];
+  const child = spawn(command, [...words, ...args], {
     stdio: ["ignore", "ignore", "pipe"],
   });
   let text = "";

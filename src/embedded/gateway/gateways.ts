@@ -47,9 +47,9 @@ export interface GatewayControllerDeps {
   readonly client: ClusterClient;
   readonly clock: Clock;
   readonly log: Logger;
-  /** State folder; bootstrap files go to `proxies/` in it. */
+  /** State folder; bootstrap files and last good configurations go to `proxies/` in it. */
   readonly stateDir: string;
-  /** The program of a proxy; `--config FILE` is added. */
+  /** The program of a proxy; `--config FILE` and more flags are added. */
   readonly command: readonly string[];
   /** The control plane, as `host:port`. */
   readonly xdsAddress: string;
@@ -82,10 +82,11 @@ export function createGatewayController(deps: GatewayControllerDeps): GatewayCon
       gateway.metadata.deletionTimestamp !== undefined ||
       classOf(gateway) !== CLASS
     ) {
-      // The pod goes with its owner; only the file is left to remove.
+      // The pod goes with its owner; only the files are left to remove.
       reserved.delete(key);
       release(key);
-      return rm(fileOf(deps.stateDir, namespace, name), { force: true });
+      await rm(fileOf(deps.stateDir, namespace, name), { force: true });
+      return rm(stateOf(deps.stateDir, namespace, name), { recursive: true, force: true });
     }
     const present = pods.store.get(`${namespace}/${podName}`);
     if (present?.metadata.deletionTimestamp !== undefined) return;
@@ -114,7 +115,7 @@ export function createGatewayController(deps: GatewayControllerDeps): GatewayCon
     try {
       await client.create(
         RESOURCES.pod,
-        podOf(gateway, podName, file, deps.command, adminPort, hash),
+        podOf(gateway, podName, [...programOf(deps, namespace, name), "--config", file], adminPort, hash),
         signal,
       );
     } catch (error) {
@@ -152,7 +153,7 @@ function removePod(client: ClusterClient, { metadata }: KubeObject, signal: Abor
 
 /** The bootstrap that the proxy of a Gateway should run with, and the hash of it and the program. */
 function wantedOf(
-  { xdsAddress, command }: GatewayControllerDeps,
+  deps: GatewayControllerDeps,
   namespace: string,
   name: string,
   adminPort: number,
@@ -161,11 +162,19 @@ function wantedOf(
     nodeId: `${namespace}/gateway-${name}`,
     group: `gateway/${namespace}/${name}`,
     adminPort,
-    xdsAddress,
+    xdsAddress: deps.xdsAddress,
   };
   const bootstrap = JSON.stringify(gatewayBootstrap(options), undefined, 2);
-  const text = JSON.stringify([bootstrap, command, DRAIN_FLAGS]);
+  const text = JSON.stringify([bootstrap, programOf(deps, namespace, name)]);
   return { bootstrap, hash: createHash("sha256").update(text).digest("hex").slice(0, 16) };
+}
+
+function programOf(
+  { command, stateDir }: GatewayControllerDeps,
+  namespace: string,
+  name: string,
+): readonly string[] {
+  return [...command, ...DRAIN_FLAGS, "--state", stateOf(stateDir, namespace, name)];
 }
 
 /** Whether a gateway's pod runs the present program with the present bootstrap. */
@@ -188,6 +197,11 @@ function adminPortOf(pod: KubeObject | undefined): number | undefined {
 
 function fileOf(stateDir: string, namespace: string, name: string): string {
   return join(stateDir, "proxies", `${namespace}.${name}.json`);
+}
+
+/** Folder in which a gateway's proxy keeps its last good configuration. */
+function stateOf(stateDir: string, namespace: string, name: string): string {
+  return join(stateDir, "proxies", `${namespace}.${name}`);
 }
 
 async function writeBootstrap(
@@ -222,7 +236,6 @@ async function freePort(
 function podOf(
   gateway: KubeObject,
   name: string,
-  file: string,
   command: readonly string[],
   adminPort: number,
   hash: string,
@@ -245,7 +258,7 @@ function podOf(
         {
           name: "proxy",
           image: "weir",
-          command: [...command, ...DRAIN_FLAGS, "--config", file],
+          command: [...command],
           readinessProbe: { httpGet: { path: "/ready", port: adminPort }, periodSeconds: 1 },
         },
       ],
