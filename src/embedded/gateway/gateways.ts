@@ -85,8 +85,7 @@ export function createGatewayController(deps: GatewayControllerDeps): GatewayCon
       // The pod goes with its owner; only the files are left to remove.
       reserved.delete(key);
       release(key);
-      await rm(fileOf(deps.stateDir, namespace, name), { force: true });
-      return rm(stateOf(deps.stateDir, namespace, name), { recursive: true, force: true });
+      return removeFiles(deps.stateDir, namespace, name);
     }
     const present = pods.store.get(`${namespace}/${podName}`);
     if (present?.metadata.deletionTimestamp !== undefined) return;
@@ -202,6 +201,11 @@ function fileOf(stateDir: string, namespace: string, name: string): string {
 /** Folder in which a gateway's proxy keeps its last good configuration. */
 function stateOf(stateDir: string, namespace: string, name: string): string {
   return join(stateDir, "proxies", `${namespace}.${name}`);
+}
+
+async function removeFiles(stateDir: string, namespace: string, name: string): Promise<void> {
+  await rm(fileOf(stateDir, namespace, name), { force: true });
+  await rm(stateOf(stateDir, namespace, name), { recursive: true, force: true });
 }
 
 async function writeBootstrap(
