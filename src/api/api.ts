@@ -114,6 +114,7 @@ export type {
 } from "./podschema.ts";
 export {
   POLICY_TARGETS,
+  type PolicyCondition,
   type PolicySection,
   type PolicySections,
   type PolicyTargetRef,

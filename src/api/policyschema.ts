@@ -1,7 +1,7 @@
 // Schema of TrafficPolicy (weir.dev/v1alpha1): what proxies do that an HTTPRoute has no field for. It is attached by `targetRefs`;
 // docs/reference/policy.md says which section goes on which target, and translate/policies.ts which of several wins.
 import { z } from "zod";
-import { durationText, int32, intOrString, kindOf, opaque, open, type Parsed } from "./shapes.ts";
+import { durationText, int32, int64, intOrString, kindOf, opaque, open, type Parsed } from "./shapes.ts";
 
 const targetRef = open({
   /** Default: `gateway.networking.k8s.io`, for a Service the core group. */
@@ -121,6 +121,52 @@ const clientAddress = open({
   underscores: z.string().optional(),
 });
 
+const normalization = open({
+  /** Whether a path's escapes, backslashes, `.` and `..` are made one spelling before it is matched and sent on. Default true. */
+  path: z.boolean().optional(),
+  /** Whether `//` in a path is `/`. Default true. */
+  mergeSlashes: z.boolean().optional(),
+  /** `%2F` and `%5C` in a path: `reject` the request with 400 (default), `keep` them, or `unescape` them to `/`. */
+  escapedSlashes: z.string().optional(),
+  /** Port taken off Host: `none` (default), `matching` (the listener's own) or `any`. It never decides which host is meant. */
+  stripHostPort: z.string().optional(),
+  /** Whether the dot behind a fully qualified host is taken off. Default true. */
+  stripTrailingDot: z.boolean().optional(),
+});
+
+const conditionFields = {
+  name: z.string(),
+  exact: z.string().optional(),
+  prefix: z.string().optional(),
+  suffix: z.string().optional(),
+  contains: z.string().optional(),
+  /** RE2, about the whole value. */
+  regex: z.string().optional(),
+  /** Whether it is there at all. */
+  present: z.boolean().optional(),
+  /** Of exact, prefix, suffix, contains. */
+  ignoreCase: z.boolean().optional(),
+};
+const condition = open({
+  ...conditionFields,
+  /** Holds when the rest does not. */
+  not: z.boolean().optional(),
+});
+const headerCondition = open({
+  ...conditionFields,
+  /** A whole number, at least `from` and below `to`. */
+  range: open({ from: int64, to: int64 }).optional(),
+  not: z.boolean().optional(),
+});
+export type PolicyCondition = Parsed<typeof headerCondition>;
+
+/** Conditions on top of each match of a rule: all must hold. */
+const match = open({
+  headers: z.array(headerCondition).optional(),
+  queryParams: z.array(open(conditionFields)).optional(),
+  cookies: z.array(condition).optional(),
+});
+
 const sticky = open({
   /** Clients without the cookie are given one. */
   cookie: open({
@@ -186,6 +232,8 @@ export const trafficPolicySchema = kindOf({
     mirrors: mirrors.optional(),
     mirrorBounds: mirrorBounds.optional(),
     sticky: sticky.optional(),
+    normalization: normalization.optional(),
+    match: match.optional(),
   }),
 });
 export type TrafficPolicy = Parsed<typeof trafficPolicySchema>;
@@ -210,4 +258,6 @@ export const POLICY_TARGETS: Readonly<
   mirrors: ["Gateway", "HTTPRoute"],
   mirrorBounds: ["Service"],
   sticky: ["Gateway", "HTTPRoute"],
+  normalization: ["Gateway"],
+  match: ["HTTPRoute"],
 };

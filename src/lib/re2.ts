@@ -8,6 +8,8 @@ export interface Re2Pattern {
   readonly instructions: number;
   /** Whether the pattern matches somewhere in the text. */
   readonly matches: (text: string) => boolean;
+  /** Whether the pattern matches all of the text. */
+  readonly accepts: (text: string) => boolean;
 }
 
 /** Compiles a pattern; `problem` says in RE2's words what is wrong with it. */
@@ -19,6 +21,7 @@ export function compileRe2(pattern: string): Re2Pattern | { readonly problem: st
     return {
       instructions: compiled.programSize(),
       matches: (text) => compiled.test(text),
+      accepts: (text) => compiled.matches(text),
     };
   } catch (error) {
     // RE2 quotes the (empty) rest of a pattern here too.

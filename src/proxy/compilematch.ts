@@ -1,4 +1,6 @@
 // RouteMatch → Match: path, headers, query parameters and cookies as what is compared with bytes (rules.ts). Pure; problems are collected.
+
+import { type PatternShape, readPattern } from "../lib/pattern.ts";
 import type {
   CookieMatcher,
   HeaderMatcher,
@@ -9,7 +11,6 @@ import type {
 } from "../xds/types.ts";
 import { hashOf } from "./bytemap.ts";
 import { lowerBytes } from "./bytes.ts";
-import { type PatternShape, readPattern } from "./pattern.ts";
 import type { Problems } from "./problems.ts";
 import { ANY_REQUEST, type HeaderRule, type Match, PATH, type PairRule } from "./table.ts";
 import { ANY_VALUE, VALUE, type ValueTest } from "./valuetest.ts";

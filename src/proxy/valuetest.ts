@@ -1,6 +1,7 @@
 // [hot] What a value must be: a header's, a query parameter's, a cookie's, or a path as a whole. Compared as bytes; only a pattern needs a string.
+
+import type { Pattern } from "../lib/pattern.ts";
 import { LOWER } from "./bytes.ts";
-import type { Pattern } from "./pattern.ts";
 
 export const VALUE = {
   PRESENT: 0,

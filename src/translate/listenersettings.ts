@@ -13,6 +13,7 @@ import {
 } from "../xds/types.ts";
 import type { Report } from "./input.ts";
 import type { Applied, PolicyBook } from "./policies.ts";
+import { spellingOf } from "./spelling.ts";
 
 /** What a connection manager is made with. */
 export type ListenerSettings = Exclude<
@@ -21,7 +22,7 @@ export type ListenerSettings = Exclude<
 >;
 
 /** Sections that hold for a whole port. */
-const SECTIONS = ["clientAddress", "accessLog", "tracing"] as const;
+const SECTIONS = ["clientAddress", "accessLog", "tracing", "normalization"] as const;
 const MAX_TRUSTED_HOPS = 32;
 const DEFAULT_LOG = "/dev/stdout";
 /** Where a client could claim another address, besides X-Forwarded-Proto, which is never believed. */
@@ -44,7 +45,12 @@ export function listenerSettings(
           `spec.${section}`,
           `listeners on one port share ${section}, and the first listener's is in force`,
         );
-  return { ...clientAddress(first, report), ...accessLog(first, report), ...tracing(first, report) };
+  return {
+    ...spellingOf(first, report),
+    ...clientAddress(first, report),
+    ...accessLog(first, report),
+    ...tracing(first, report),
+  };
 }
 
 function clientAddress(applied: Applied, report: Report): ListenerSettings {

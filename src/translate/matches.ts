@@ -1,10 +1,11 @@
 // HTTPRoute rules become xDS routes: conditions of a match, their precedence, and where a matching request goes.
 // A rule that says something which weir does not carry out is left out as a whole and reported: requests never pass a filter that is not there.
 
-import type { HttpRoute, HttpRouteMatch } from "../api/api.ts";
-import { create, type Route, type RouteMatch, RouteMatchSchema, RouteSchema } from "../xds/types.ts";
-import { actionOf, defaultActionOf, type Refuse } from "./actions.ts";
+import type { HttpRoute } from "../api/api.ts";
+import { create, type Route, RouteSchema } from "../xds/types.ts";
+import { actionOf, defaultActionOf } from "./actions.ts";
 import type { ClusterBook } from "./clusters.ts";
+import { matchOf, rankOf } from "./conditions.ts";
 import type { Report } from "./input.ts";
 import { type Memo, textOf } from "./memo.ts";
 import type { Applied } from "./policies.ts";
@@ -17,11 +18,6 @@ export interface RankedRoute {
   /** Decides between equal ranks: the older HTTPRoute, then its name, then the rule's place. */
   readonly order: string;
 }
-
-type MatchInit = Exclude<Parameters<typeof create<typeof RouteMatchSchema>>[1], undefined>;
-type HeaderInit = NonNullable<MatchInit["headers"]>[number];
-
-const METHOD_HEADER = ":method";
 
 /** The routes of one HTTPRoute, for any of its hosts; `policyOf` says what TrafficPolicies ask of a rule (by its name). */
 export function routesOf(
@@ -40,14 +36,24 @@ export function routesOf(
     const action = actionOf({ httpRoute, rule, book, applied, refuse, report });
     if (action === undefined) return [];
     return (rule.matches ?? [{}]).flatMap((match, at) => {
-      const matched = matchOf(match, (path, message) => refuse(`.matches[${at}]${path}`, message));
+      const matched = matchOf(
+        match,
+        applied,
+        (path, message) => refuse(`.matches[${at}]${path}`, message),
+        (path, message) =>
+          report(
+            applied.sources.match ?? "",
+            `spec.match${path}`,
+            `${message}; rules it is put on are left out`,
+          ),
+      );
       if (matched === undefined) return [];
       const label = `${namespace}/${name}/${index}${(rule.matches ?? []).length > 1 ? `/${at}` : ""}`;
-      const content = [textOf(match), textOf(action)];
+      const content = [textOf(matched), textOf(action)];
       const make = (): Route => create(RouteSchema, { ...action, name: label, match: matched });
       const route = memo.routes.keep(label, content, make);
       const order = [creationTimestamp, `${namespace}/${name}`, ordinal(index), ordinal(at)].join(" ");
-      return [{ route, rank: rankOf(match), order }];
+      return [{ route, rank: rankOf(match, applied), order }];
     });
   });
 }
@@ -82,51 +88,4 @@ export function byPrecedence(a: RankedRoute, b: RankedRoute): number {
 
 function ordinal(index: number): string {
   return String(index).padStart(4, "0");
-}
-
-/** Exact path, longer prefix, method, more headers. Source: Gateway API, HTTPRouteRule.matches. */
-function rankOf(match: HttpRouteMatch): number[] {
-  const value = match.path?.value ?? "/";
-  const isExact = match.path?.type === "Exact";
-  return [isExact ? 1 : 0, value.length, match.method === undefined ? 0 : 1, match.headers?.length ?? 0];
-}
-
-function matchOf(match: HttpRouteMatch, refuse: Refuse): RouteMatch | undefined {
-  const path = pathOf(match, refuse);
-  if (path === undefined) return undefined;
-  if ((match.queryParams ?? []).length > 0) {
-    refuse(".queryParams", "matching query parameters is not carried out yet");
-    return undefined;
-  }
-  const headers: HeaderInit[] = [];
-  const seen = new Set<string>();
-  if (match.method !== undefined) headers.push(exactHeader(METHOD_HEADER, match.method));
-  for (const [index, header] of (match.headers ?? []).entries()) {
-    if ((header.type ?? "Exact") !== "Exact") {
-      refuse(`.headers[${index}].type`, `header match type ${header.type} is not carried out yet`);
-      return undefined;
-    }
-    const name = header.name.toLowerCase();
-    // Only the first of several entries for one header counts. Source: Gateway API, HTTPHeaderMatch.name.
-    if (!seen.has(name)) headers.push(exactHeader(name, header.value));
-    seen.add(name);
-  }
-  return create(RouteMatchSchema, { pathSpecifier: path, headers });
-}
-
-function exactHeader(name: string, value: string): HeaderInit {
-  const exact = { matchPattern: { case: "exact", value } } as const;
-  return { name, headerMatchSpecifier: { case: "stringMatch", value: exact } };
-}
-
-function pathOf(match: HttpRouteMatch, refuse: Refuse): RouteMatch["pathSpecifier"] | undefined {
-  const value = match.path?.value ?? "/";
-  const type = match.path?.type ?? "PathPrefix";
-  if (type === "Exact") return { case: "path", value };
-  if (type !== "PathPrefix") {
-    refuse(".path.type", `path match type ${type} is not carried out yet`);
-    return undefined;
-  }
-  const trimmed = value.replace(/\/+$/, "");
-  return trimmed === "" ? { case: "prefix", value: "/" } : { case: "pathSeparatedPrefix", value: trimmed };
 }

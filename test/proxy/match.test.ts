@@ -1,10 +1,10 @@
 // Which route serves: patterns, query parameters, cookies; and that the index finds what a search from first to last finds.
 import fc from "fast-check";
 import { test } from "tap";
+import { MAX_PATTERN_CHARS, type PatternShape, readPattern } from "../../src/lib/pattern.ts";
 import { compileRoutes } from "../../src/proxy/compile.ts";
 import { findRoute } from "../../src/proxy/match.ts";
 import { HeadParser, KIND } from "../../src/proxy/parse.ts";
-import { MAX_PATTERN_CHARS, type PatternShape, readPattern } from "../../src/proxy/pattern.ts";
 import { CONFIG_REJECTED } from "../../src/proxy/problems.ts";
 import { fromJson, type RouteConfiguration, RouteConfigurationSchema } from "../../src/xds/types.ts";
 import type { Json } from "./support.ts";

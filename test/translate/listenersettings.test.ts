@@ -6,6 +6,7 @@ import {
   FileAccessLogSchema,
   HeaderMutationSchema,
   type HttpConnectionManager,
+  HttpConnectionManager_PathWithEscapedSlashesAction,
   HttpConnectionManagerSchema,
   HttpProtocolOptions_HeadersWithUnderscoresAction,
   unpack,
@@ -129,5 +130,49 @@ test("listeners: those that share a port share their settings, and a policy that
   );
   t.equal(manager.xffNumTrustedHops, 1);
   t.match(problems, [{ about: "TrafficPolicy shop/b", field: "spec.clientAddress", message: /share/ }]);
+  t.end();
+});
+
+test("listeners: requests are respelt unless a policy says otherwise", (t) => {
+  const { REJECT_REQUEST, KEEP_UNCHANGED, UNESCAPE_AND_FORWARD } =
+    HttpConnectionManager_PathWithEscapedSlashesAction;
+  const plain = managerOf([]);
+  t.strictSame([plain.problems, plain.unsupported], [[], []]);
+  t.match(plain.manager, {
+    normalizePath: true,
+    mergeSlashes: true,
+    pathWithEscapedSlashesAction: REJECT_REQUEST,
+    stripTrailingHostDot: true,
+    stripMatchingHostPort: false,
+    stripPortMode: { case: undefined },
+  });
+  const of = (normalization: NonNullable<Sections["normalization"]>): HttpConnectionManager => {
+    const made = managerOf([policy("spelling", { normalization })]);
+    t.strictSame([made.problems, made.unsupported], [[], []]);
+    return made.manager;
+  };
+  t.match(of({ path: false, mergeSlashes: false, escapedSlashes: "keep", stripTrailingDot: false }), {
+    normalizePath: false,
+    mergeSlashes: false,
+    pathWithEscapedSlashesAction: KEEP_UNCHANGED,
+    stripTrailingHostDot: false,
+  });
+  t.match(of({ escapedSlashes: "unescape", stripHostPort: "any" }), {
+    normalizePath: true,
+    pathWithEscapedSlashesAction: UNESCAPE_AND_FORWARD,
+    stripPortMode: { case: "stripAnyHostPort", value: true },
+  });
+  t.match(of({ stripHostPort: "matching" }), { stripMatchingHostPort: true });
+  const wrong = managerOf([
+    policy("spelling", { normalization: { escapedSlashes: "eat", stripHostPort: "x" } }),
+  ]);
+  t.match(wrong.manager, { pathWithEscapedSlashesAction: REJECT_REQUEST, stripMatchingHostPort: false });
+  t.strictSame(
+    wrong.problems.map(({ field, message }) => `${field}: ${message}`),
+    [
+      'spec.normalization.escapedSlashes: "eat" is not reject, keep or unescape; it is left out',
+      'spec.normalization.stripHostPort: "x" is not none, matching or any; it is left out',
+    ],
+  );
   t.end();
 });

@@ -148,7 +148,7 @@ test("translate: routes come in the precedence of the Gateway API", async (t) =>
 test("translate: a rule that says what is not carried out yet is left out and reported by its field", async (t) => {
   const backendRefs = [{ name: "other", port: 80 }];
   const rules = [
-    { matches: [{ path: { type: "RegularExpression", value: "/.*" } }], backendRefs },
+    { matches: [{ path: { type: "Glob", value: "/*" } }], backendRefs },
     { filters: [{ type: "URLRewrite" }], backendRefs },
     { backendRefs: [{ name: "other" }] },
     { backendRefs: [{ name: "other", port: 80, weight: 0 }] },

@@ -1,8 +1,6 @@
-// Configured patterns, in the syntax of RE2, always about a whole string. What is plain text in them is compared as bytes; the rest runs on
-// re2js, whose time is linear in the string: no configured pattern ever runs on a backtracking engine. The engine is loaded by the first
-// pattern that needs it.
-import { createRequire } from "node:module";
-import { messageOf } from "../lib/errors.ts";
+// Patterns of routes, in the syntax of RE2, always about a whole string. What is plain text in them can be compared as it is; the rest runs on a
+// linear engine (re2.ts), which the first pattern that needs it loads: no configured pattern ever runs on a backtracking engine.
+import { compileRe2 } from "./re2.ts";
 
 /** Longest pattern and largest compiled program: the time of one match is bounded by their product with the string. */
 export const MAX_PATTERN_CHARS = 4096;
@@ -28,28 +26,11 @@ export function readPattern(regex: string): PatternShape | string {
   if (regex.length > MAX_PATTERN_CHARS) return `is longer than ${MAX_PATTERN_CHARS} characters`;
   const plain = plainShape(regex);
   if (plain !== undefined) return plain;
-  const { RE2JS } = engine();
-  try {
-    const compiled = RE2JS.compile(regex);
-    if (compiled.programSize() > MAX_PROGRAM_SIZE) return `is a pattern too large to run on every request`;
-    const pattern = { source: regex, matches: (text: string) => compiled.matches(text) };
-    return {
-      kind: "pattern",
-      text: hasAlternatives(regex) ? "" : literalPrefix(unanchored(regex)).text,
-      pattern,
-    };
-  } catch (error) {
-    return `is no pattern in RE2's syntax: ${messageOf(error)}`;
-  }
-}
-
-type Engine = typeof import("re2js");
-let loaded: Engine | undefined;
-
-function engine(): Engine {
-  // `require` types nothing; the package's own types describe what it exports.
-  loaded ??= createRequire(import.meta.url)("re2js") as Engine;
-  return loaded;
+  const compiled = compileRe2(regex);
+  if ("problem" in compiled) return `is no pattern in RE2's syntax: ${compiled.problem}`;
+  if (compiled.instructions > MAX_PROGRAM_SIZE) return "is a pattern too large to run on every request";
+  const text = hasAlternatives(regex) ? "" : literalPrefix(unanchored(regex)).text;
+  return { kind: "pattern", text, pattern: { source: regex, matches: compiled.accepts } };
 }
 
 /** A pattern of literal text, perhaps with `.*` before or behind it; undefined for others. */
