@@ -6,6 +6,7 @@
 // | /ready | 200 once the first complete configuration is in force and the proxy does not drain, else 503 and why |
 // | /metrics, /stats/prometheus, /stats?format=prometheus | Prometheus text (exposition.ts) |
 // | /stats, /stats?format=json | all counters and latency buckets, as lines or JSON (adminstats.ts) |
+// | /clusters, /clusters?format=json | clusters and endpoints with health, bounds and counts (adminclusters.ts) |
 // | /config_dump | listeners, routes, clusters and endpoints in force, as JSON without secrets (configdump.ts) |
 // | POST /reopen_logs | opens the files of access logs anew, as SIGUSR1 does |
 // | POST /drain_listeners | stops accepting; connections end with their next answer |
@@ -13,6 +14,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { messageOf, WeirError } from "../lib/errors.ts";
+import { clustersJson, clustersText } from "./adminclusters.ts";
 import { statsJson, statsText } from "./adminstats.ts";
 import { type ConfigSource, configDump } from "./configdump.ts";
 import type { Core } from "./core.ts";
@@ -23,7 +25,7 @@ const PROMETHEUS = "text/plain; version=0.0.4";
 const JSON_TYPE = "application/json";
 /** Paths that change something: POST only. */
 const CHANGES = new Set(["/drain_listeners", "/reopen_logs"]);
-const PATHS = "/ready /metrics /stats /config_dump, POST /drain_listeners /reopen_logs";
+const PATHS = "/ready /metrics /stats /clusters /config_dump, POST /drain_listeners /reopen_logs";
 /** A reader that takes nothing for so long is given up. */
 const STALLED_READER_MS = 10_000;
 
@@ -92,6 +94,12 @@ async function answer(deps: AdminDeps, request: IncomingMessage, response: Serve
         default:
           return send(400, "format is text, json or prometheus\n");
       }
+    case "/clusters": {
+      const clusters = [...core.clusters.values()];
+      return searchParams.get("format") === "json"
+        ? sendSlices(response, JSON_TYPE, clustersJson(clusters))
+        : sendSlices(response, "text/plain", clustersText(clusters));
+    }
     case "/config_dump":
       return sendSlices(response, JSON_TYPE, configDump(deps));
     case "/drain_listeners":

@@ -6,6 +6,7 @@ import type { Core } from "./core.ts";
 import { Endpoint } from "./endpoint.ts";
 import { HealthChecks } from "./health.ts";
 import { OutlierDetector } from "./outlier.ts";
+import { TALLIES } from "./tallies.ts";
 import { UpstreamConnection } from "./upstream.ts";
 
 /** Choices made for a further try before the endpoints are gone through one by one. */
@@ -172,6 +173,8 @@ export class Cluster {
         : Math.max(retryBudget.minimum, Math.floor((this.active * retryBudget.percent) / 100));
     if (this.retrying < bound) return true;
     this.retriesRefused += 1;
+    const { tallies } = this.#core;
+    tallies.add(tallies.place(TALLIES.retriesRefused, this.name), 1);
     return false;
   }
 

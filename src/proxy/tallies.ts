@@ -19,6 +19,11 @@ export const TALLIES = {
     help: "Endpoints taken out by outlier detection, by cause.",
     labels: ["cluster", "cause"],
   },
+  retriesRefused: {
+    name: "weir_proxy_retries_refused_total",
+    help: "Retries that a cluster's bounds forbade.",
+    labels: ["cluster"],
+  },
   accessLog: {
     name: "weir_proxy_access_log_lines_total",
     help: "Lines of access logs, written or dropped.",

@@ -262,3 +262,56 @@ test("stats: cells keep their counts as their number grows, and are bounded", (t
   t.equal(cells.at(-1)?.values.get("retries"), 11);
   t.end();
 });
+
+test("admin: /clusters shows bounds, health and counts, as Envoy's lines and as JSON", async (t) => {
+  const origin = await recordingOrigin(t, (seen, response) => {
+    response.statusCode = Number(seen.url.slice(1));
+    response.end("four");
+  });
+  const dead = await closedPort();
+  const { port, proxy } = await startProxy(t, {
+    clusters: { v1: [origin.port], down: [dead] },
+    clusterFields: {
+      circuit_breakers: { thresholds: [{ max_connections: 7, retry_budget: {} }] },
+      outlier_detection: { consecutive_5xx: 1, always_eject_one_host: true },
+    },
+    routes: [
+      { match: { prefix: "/dead" }, route: { cluster: "down" } },
+      { match: { prefix: "/" }, route: { cluster: "v1" } },
+    ],
+    hasAdmin: true,
+  });
+  for (const target of ["/200", "/404", "/dead"])
+    await talk(port, `GET ${target} HTTP/1.1\r\nHost: a\r\n\r\n`, ANSWERED);
+  const get = (path: string): Promise<Response> => fetch(`http://127.0.0.1:${proxy.adminPort}${path}`);
+  const text = await (await get("/clusters")).text();
+  const at = `v1::127.0.0.1:${origin.port}`;
+  for (const line of [
+    "v1::default_priority::max_connections::7",
+    "v1::default_priority::max_pending_requests::1024",
+    "v1::default_priority::retry_budget_percent::20",
+    `${at}::health_flags::healthy`,
+    `${at}::cx_active::1`,
+    `${at}::rq_total::2`,
+    `${at}::rq_success::2`,
+    `${at}::weight::1`,
+    `down::127.0.0.1:${dead}::health_flags::/failed_outlier_check`,
+    `down::127.0.0.1:${dead}::cx_connect_fail::1`,
+    "down::ejections_5xx::1",
+    "down::panic::true",
+  ])
+    t.ok(text.includes(`${line}\n`), line);
+  t.match(await (await get("/clusters?format=json")).json(), {
+    clusters: [
+      {
+        name: "v1",
+        bounds: { max_connections: 7, max_requests: 1024 },
+        panic: false,
+        endpoints: [{ address: `127.0.0.1:${origin.port}`, health_flags: "healthy", rq_success: 2 }],
+      },
+      { name: "down", endpoints: [{ health_flags: "/failed_outlier_check", times_ejected: 1 }] },
+    ],
+  });
+  const metrics = await (await get("/metrics")).text();
+  t.match(metrics, /weir_proxy_ejections_total\{cluster="down",cause="5xx"\} 1\n/);
+});

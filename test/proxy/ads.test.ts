@@ -7,7 +7,15 @@ import { systemClock } from "../../src/lib/clock.ts";
 import { silentLogger } from "../../src/lib/log.ts";
 import { createProxy, type ProxyServer } from "../../src/proxy/server.ts";
 import { createXdsServer, type LoadReport, type XdsServer } from "../../src/xds/server.ts";
-import { BootstrapSchema, fromJson, registry, type XdsSnapshot } from "../../src/xds/types.ts";
+import {
+  BootstrapSchema,
+  CircuitBreakersSchema,
+  create,
+  fromJson,
+  OutlierDetectionSchema,
+  registry,
+  type XdsSnapshot,
+} from "../../src/xds/types.ts";
 import { aListener, aSnapshot } from "../support/xds.ts";
 import { eventually, listen, portOf, recordingOrigin, talk } from "./support.ts";
 
@@ -96,6 +104,45 @@ async function answerOf(proxy: ProxyServer): Promise<string> {
 
 const isAcknowledged = (server: XdsServer, seq: number): boolean =>
   server.nodes(GROUP).some((node) => node.ackedSeq >= seq);
+
+test("ads: connections, ejections and counts of endpoints outlive every swap", async (t) => {
+  const { server, port } = await aServer(t);
+  const bad = await recordingOrigin(t, (_seen, response) => response.writeHead(500).end("<bad>"));
+  const good = await recordingOrigin(t, (_seen, response) => response.end("<good>"));
+  const later = await recordingOrigin(t, (_seen, response) => response.end("<later>"));
+  const snapshot = (ports: readonly number[], maxRequests: number): XdsSnapshot => {
+    const made = aSnapshot({ [OLD]: maxRequests }, { port: 0, ports: { [OLD]: ports } });
+    const outlierDetection = create(OutlierDetectionSchema, { consecutive5xx: 2, maxEjectionPercent: 50 });
+    const circuitBreakers = create(CircuitBreakersSchema, { thresholds: [{ maxRequests }] });
+    return {
+      ...made,
+      clusters: made.clusters.map((cluster) => ({ ...cluster, outlierDetection, circuitBreakers })),
+    };
+  };
+  const proxy = await aProxy(t, port);
+  let seq = server.setSnapshot(GROUP, snapshot([bad.port, good.port], 100));
+  await eventually(() => isAcknowledged(server, seq), "acknowledged");
+  const answers: string[] = [];
+  for (let turn = 0; turn < 6; turn++) answers.push(await answerOf(proxy));
+  t.equal(answers.filter((answer) => answer === "bad").length, 2, "then it is ejected");
+  for (let swap = 1; swap <= 10; swap++) {
+    const ports = swap % 2 === 0 ? [bad.port, good.port] : [later.port, good.port, bad.port];
+    seq = server.setSnapshot(GROUP, snapshot(ports, 100 + swap));
+    await eventually(() => isAcknowledged(server, seq), "acknowledged");
+    t.not(await answerOf(proxy), "bad");
+  }
+  const text = await (await fetch(`http://127.0.0.1:${proxy.adminPort}/clusters`)).text();
+  for (const line of [
+    `${OLD}::default_priority::max_requests::110`,
+    `${OLD}::ejections_5xx::1`,
+    `${OLD}::127.0.0.1:${bad.port}::health_flags::/failed_outlier_check`,
+    `${OLD}::127.0.0.1:${bad.port}::rq_error::2`,
+    `${OLD}::127.0.0.1:${good.port}::health_flags::healthy`,
+    `${OLD}::127.0.0.1:${good.port}::cx_total::1`,
+    `${OLD}::127.0.0.1:${good.port}::rq_success::${good.seen.length}`,
+  ])
+    t.ok(text.includes(`${line}\n`), line);
+});
 
 test("ads: an acknowledged configuration is in force, and each change swaps whole", async (t) => {
   const { server, port } = await aServer(t);
