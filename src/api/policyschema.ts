@@ -216,6 +216,21 @@ const tracing = open({
   samplingPercent: z.number().optional(),
 });
 
+const limits = open({
+  /** Connections of clients; more are closed at once. */
+  connections: int32.optional(),
+  /** The answer to so many requests ends the connection. */
+  requestsPerConnection: int32.optional(),
+  /** Age from which on a connection ends with its next answer, or when idle. */
+  connectionDuration: durationText.optional(),
+  /** From the head of a request to the end of its answer, however busy it is. */
+  streamDuration: durationText.optional(),
+  /** Size of a request head in KiB; beyond it 431. Default 60. */
+  headKilobytes: int32.optional(),
+  /** Field lines of a request head; beyond it 431. Default 100. */
+  headerCount: int32.optional(),
+});
+
 export const trafficPolicySchema = kindOf({
   spec: open({
     targetRefs: z.array(targetRef),
@@ -234,6 +249,7 @@ export const trafficPolicySchema = kindOf({
     sticky: sticky.optional(),
     normalization: normalization.optional(),
     match: match.optional(),
+    limits: limits.optional(),
   }),
 });
 export type TrafficPolicy = Parsed<typeof trafficPolicySchema>;
@@ -260,4 +276,5 @@ export const POLICY_TARGETS: Readonly<
   sticky: ["Gateway", "HTTPRoute"],
   normalization: ["Gateway"],
   match: ["HTTPRoute"],
+  limits: ["Gateway"],
 };

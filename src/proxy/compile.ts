@@ -11,6 +11,7 @@ import type {
 } from "../xds/types.ts";
 import {
   Cluster_DiscoveryType,
+  ConnectionLimitSchema,
   durationMs,
   HealthStatus,
   HttpConnectionManagerSchema,
@@ -20,6 +21,7 @@ import {
 import type { ClusterOptions, EndpointAddress } from "./clusteroptions.ts";
 import { compileClientRules } from "./compileclient.ts";
 import { compileOptions } from "./compilecluster.ts";
+import { compileLimits } from "./compilelimits.ts";
 import { compileAccessLog } from "./compilelog.ts";
 import { compileHosts } from "./compileroutes.ts";
 import { compileSpelling } from "./compilespelling.ts";
@@ -54,10 +56,17 @@ export function compileListener(listener: Listener): CompiledListener {
     socket?.case === "socketAddress" ? addressOf(socket.value, "address.socket_address", problems) : null;
   if (address === null) problems.add("address", "names no socket address");
   const filters = listener.filterChains[0]?.filters ?? [];
-  if (listener.filterChains.length !== 1 || filters.length !== 1)
-    problems.add("filter_chains", "must be one chain of one filter, the HTTP connection manager");
-  const at = "filter_chains[0].filters[0].typed_config";
-  const config = filters[0]?.configType;
+  const pathOf = (index: number): string => `filter_chains[0].filters[${index}].typed_config`;
+  const connectionLimit =
+    filters.length > 1 ? unpack(ConnectionLimitSchema, filters[0]?.configType.value) : undefined;
+  const last = connectionLimit === undefined ? 0 : 1;
+  if (listener.filterChains.length !== 1 || filters.length !== last + 1)
+    problems.add(
+      "filter_chains",
+      "must be one chain of one filter, the HTTP connection manager, with at most a connection limit before it",
+    );
+  const at = pathOf(last);
+  const config = filters[last]?.configType;
   const hcm = config?.case === "typedConfig" ? unpack(HttpConnectionManagerSchema, config.value) : undefined;
   if (hcm === undefined) throw problems.and(at, "is not an HTTP connection manager").error();
   let routes: RouteSource = { kind: "named", name: "" };
@@ -72,6 +81,7 @@ export function compileListener(listener: Listener): CompiledListener {
   const accessLog = compileAccessLog(hcm, at, problems);
   const clientRules = compileClientRules(hcm, at, problems);
   const spelling = compileSpelling(hcm, at, problems);
+  const clientLimits = compileLimits(hcm, at, connectionLimit, pathOf(0), problems);
   problems.throwIfAny();
   return {
     options: {
@@ -80,6 +90,7 @@ export function compileListener(listener: Listener): CompiledListener {
       port: address?.port ?? 0,
       clientRules,
       spelling,
+      clientLimits,
       ...(accessLog === undefined ? {} : { accessLog }),
       // In Envoy 0 turns a timeout off, and so it does here.
       ...(headTimeoutMs === undefined ? {} : { headTimeoutMs }),

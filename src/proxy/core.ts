@@ -1,13 +1,17 @@
 // What all connections of one event loop share: output, timers, statistics, buffers, clusters, bounds.
 import type { Clock, Timer } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
+import { memoryUse } from "../lib/memory.ts";
 import { ByteBudget } from "./budget.ts";
 import { ReadBuffers } from "./buffers.ts";
 import { type DeadlineOwner, Deadlines } from "./deadlines.ts";
 import { LogFiles } from "./logfile.ts";
+import type { MinRate } from "./minrate.ts";
 import { Outbox } from "./outbox.ts";
+import { DEFAULT_OVERLOAD_LIMITS, type MemoryUse, Overload, type OverloadLimits } from "./overload.ts";
 import { HeadParser } from "./parse.ts";
 import type { Cluster } from "./pool.ts";
+import { REPLY, type Reply } from "./reply.ts";
 import { RandomIds } from "./requestid.ts";
 import { Dice } from "./split.ts";
 import { Stats } from "./stats.ts";
@@ -16,8 +20,15 @@ import { Tallies } from "./tallies.ts";
 
 /** Named bounds and waits of the data plane. */
 export interface Limits {
-  /** Client connections per listener; more are closed at once. */
+  /** Client connections, of all listeners together; more are closed at once. A listener may have a bound of its own. */
   readonly maxConnections: number;
+  /** Requests in progress, copies for mirrors included; more get 503. */
+  readonly maxRequests: number;
+  /** What makes the proxy turn new requests away (overload.ts). */
+  readonly overload: OverloadLimits;
+  /** Slowest request body, and slowest reader of an answer; routes without a limit on silence are exempt. */
+  readonly uploadRate: MinRate;
+  readonly readerRate: MinRate;
   /** From the first byte of a request head to its last. */
   readonly headTimeoutMs: number;
   /** Silence on a client connection between requests. */
@@ -43,6 +54,11 @@ export interface Limits {
 
 export const DEFAULT_LIMITS: Limits = {
   maxConnections: 20_000,
+  maxRequests: 10_000,
+  overload: DEFAULT_OVERLOAD_LIMITS,
+  uploadRate: { bytesPerS: 1024, graceMs: 20_000, mostMs: 20_000 },
+  // What the kernel took in one go of a large buffer may stand for a while: a reader that took much is waited for longer.
+  readerRate: { bytesPerS: 1024, graceMs: 20_000, mostMs: 60_000 },
   headTimeoutMs: 10_000,
   idleTimeoutMs: 3_600_000,
   streamIdleMs: 300_000,
@@ -62,6 +78,8 @@ export interface CoreDeps {
   /** Monotonic milliseconds with fractions, for latencies. Default: the machine's. */
   readonly monotonicMs?: () => number;
   readonly limits?: Partial<Limits>;
+  /** Default: that of this process. */
+  readonly memory?: () => MemoryUse;
   /** Seed of the dice. Default: random. */
   readonly seed?: number;
 }
@@ -92,6 +110,9 @@ export class Core {
   /** Bytes kept for replay and for mirrors. */
   readonly budget: ByteBudget;
   readonly stats: Stats = new Stats();
+  readonly overload: Overload;
+  /** Client connections of all listeners. */
+  openConnections = 0;
   readonly tallies: Tallies = new Tallies();
   readonly dice: Dice;
   readonly ids: RandomIds = new RandomIds();
@@ -116,13 +137,26 @@ export class Core {
     this.limits = { ...DEFAULT_LIMITS, ...deps.limits };
     this.budget = new ByteBudget(this.limits.copyBytes);
     this.monotonicMs = deps.monotonicMs ?? (() => performance.now());
-    this.deadlines = new Deadlines(deps.clock, () => {
+    this.overload = new Overload({
+      log: deps.log,
+      monotonicMs: this.monotonicMs,
+      memory: deps.memory ?? memoryUse,
+      limits: this.limits.overload,
+    });
+    const afterEach = (): void => {
       this.outbox.flush();
       this.outbox.forgetKept();
-    });
+    };
+    this.deadlines = new Deadlines(deps.clock, afterEach, () => this.overload.look());
     this.logs = new LogFiles(this);
     this.dice = new Dice(deps.seed ?? Math.floor(Math.random() * 0xffffffff));
     this.sticky = new StickyPicker(this.dice);
+  }
+
+  /** Why a new request is turned away; null: it is admitted. */
+  turnAway(): Reply | null {
+    if (this.stats.inFlightOfAll >= this.limits.maxRequests) return REPLY.tooManyRequests;
+    return this.overload.share === 0 ? null : this.overload.verdict(this.dice.below(1000) / 1000);
   }
 
   /** Epoch milliseconds of an instant on the monotonic clock; true to what a clock drifts in EPOCH_EVERY_MS. */
@@ -135,10 +169,10 @@ export class Core {
     return monotonicMs + this.#epochOffsetMs;
   }
 
-  /** A parser ready for a head of that KIND; give it back with `giveParser` when the head is no longer needed. */
-  takeParser(kind: number): HeadParser {
+  /** A parser ready for a head of that KIND, and of that size; give it back with `giveParser` when the head is no longer needed. */
+  takeParser(kind: number, maxBytes?: number, maxFields?: number): HeadParser {
     const parser = this.#parsers.pop() ?? new HeadParser();
-    parser.reset(kind);
+    parser.reset(kind, maxBytes, maxFields);
     return parser;
   }
 

@@ -15,15 +15,17 @@ export class Deadlines {
   nowMs: number;
   readonly #clock: Clock;
   readonly #afterEach: () => void;
+  readonly #afterSweep: () => void;
   #at = new Float64Array(64).fill(Number.POSITIVE_INFINITY);
   readonly #owners: (DeadlineOwner | null)[] = [];
   readonly #free: number[] = [];
   #timer: Timer | null = null;
 
-  /** `afterEach` runs after every deadline that fired (it flushes what was written). */
-  constructor(clock: Clock, afterEach: () => void) {
+  /** `afterEach` runs after every deadline that fired (it flushes what was written), `afterSweep` after every sweep. */
+  constructor(clock: Clock, afterEach: () => void, afterSweep: () => void = () => undefined) {
     this.#clock = clock;
     this.#afterEach = afterEach;
+    this.#afterSweep = afterSweep;
     this.nowMs = clock.nowMs();
   }
 
@@ -79,6 +81,7 @@ export class Deadlines {
     const nowMs = this.#clock.nowMs();
     this.nowMs = nowMs;
     for (let slot = 0; slot < this.#owners.length; slot++) if (this.#at[slot]! <= nowMs) this.#fire(slot);
+    this.#afterSweep();
   }
 
   #fire(slot: number): void {

@@ -6,6 +6,7 @@
 import type { AccessLog } from "./accesslog.ts";
 import { BODY, BodyReader, type BodySink } from "./body.ts";
 import { ByteStore } from "./bytestore.ts";
+import { ClientWatch } from "./clientwatch.ts";
 import { CONNECTION, composeResponse, composeTrailers } from "./compose.ts";
 import type { Core } from "./core.ts";
 import type { DeadlineOwner } from "./deadlines.ts";
@@ -13,12 +14,13 @@ import type { AnswerChanges } from "./edits.ts";
 import { type ClientSide, Exchange } from "./exchange.ts";
 import { ClientFacts, type ClientRules } from "./forwarded.ts";
 import { type Head, METHOD } from "./head.ts";
+import type { ClientLimits } from "./limits.ts";
 import { respell, type Spelling } from "./normalise.ts";
 import { type HeadParser, KIND, PARSED, type Refusal } from "./parse.ts";
 import { composeAnswer, composeReply, REPLY, type Reply, type ReplyOptions } from "./reply.ts";
 import type { HostTable, OwnAnswer } from "./table.ts";
 import { TALLIES } from "./tallies.ts";
-import type { Wire, WireOwner } from "./wire.ts";
+import { NO_WIRE, type Wire, type WireOwner } from "./wire.ts";
 
 /** What a client connection needs of its listener. */
 export interface ListenerView {
@@ -30,6 +32,7 @@ export interface ListenerView {
   /** Longest silence within an exchange, where its route sets none. */
   readonly streamIdleMs: number;
   readonly clientRules: ClientRules;
+  readonly clientLimits: ClientLimits;
   /** Null: requests are not logged. */
   readonly accessLog: AccessLog | null;
   readonly spelling: Spelling;
@@ -44,27 +47,6 @@ const STATE = { HEAD: 0, BODY: 1, WAIT: 2, DISCARD: 3, CLOSED: 4 } as const;
 const CLIENT_GONE = "the client closed the connection";
 const CHUNK_END = Buffer.from("\r\n");
 const LAST_CHUNK = Buffer.from("0\r\n");
-const NO_WIRE: Wire = {
-  owner: {
-    deliver: () => undefined,
-    onConnect: () => undefined,
-    onEnd: () => undefined,
-    onPending: () => undefined,
-    onDrain: () => undefined,
-    onClose: () => undefined,
-    onInternalError: () => undefined,
-  },
-  peerAddress: "",
-  isPending: false,
-  isOpen: false,
-  isSecure: false,
-  write: () => true,
-  pause: () => undefined,
-  resume: () => undefined,
-  end: () => undefined,
-  destroy: () => undefined,
-  reset: () => undefined,
-};
 
 /** See the head of this file. */
 export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwner {
@@ -93,6 +75,8 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
   #hasTrailers = false;
   #hasSentHead = false;
   #discarded = 0;
+  #requests = 0;
+  readonly #watch: ClientWatch;
 
   constructor(core: Core, listener: ListenerView) {
     this.#core = core;
@@ -100,7 +84,7 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
     this.#exchange = new Exchange(core, this);
     this.#facts = new ClientFacts("", false, core.ids);
     this.#slot = core.deadlines.add(this);
-    core.deadlines.set(this.#slot, listener.idleTimeoutMs);
+    this.#watch = new ClientWatch(core, this.#slot, listener, this.#exchange);
   }
 
   /** Sets the wire, once, before anything is delivered. */
@@ -162,18 +146,20 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
   }
 
   onPending(): void {
-    if (this.#exchange.isActive) this.#exchange.pauseAnswer();
-    else this.#core.deadlines.set(this.#slot, this.#core.limits.stalledWriteMs);
+    if (this.#exchange.isActive) {
+      this.#exchange.pauseAnswer();
+      this.#watch.awaitReader(true);
+    } else this.#core.deadlines.set(this.#slot, this.#core.limits.stalledWriteMs);
   }
 
   onDrain(): void {
     if (this.#exchange.isActive) {
-      this.#touch();
+      this.#watch.awaitReader(false);
       this.#exchange.resumeAnswer();
     } else if (this.#state === STATE.DISCARD)
       this.#core.deadlines.set(this.#slot, this.#core.limits.lingerMs);
     else if (this.#state === STATE.HEAD) {
-      this.#core.deadlines.set(this.#slot, this.#listener.idleTimeoutMs);
+      this.#watch.awaitHead();
       this.#processHeld();
     }
     this.#updatePause();
@@ -203,7 +189,7 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
         this.#wire.destroy();
         return;
       default:
-        if (this.#exchange.isActive) this.#exchange.onIdle();
+        if (this.#exchange.isActive) this.#onSlow();
         else this.#wire.reset();
     }
   }
@@ -248,7 +234,8 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
     if (this.#wire.isPending) return start;
     let parser = this.#parser;
     if (parser === null) {
-      parser = this.#core.takeParser(KIND.REQUEST);
+      const { headBytes, headFields } = this.#listener.clientLimits;
+      parser = this.#core.takeParser(KIND.REQUEST, headBytes, headFields);
       this.#parser = parser;
     }
     const isFresh = parser.isFresh;
@@ -272,7 +259,8 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
   #onHead(head: Head): void {
     const isOld = head.minor === 0;
     this.#isOldClient = isOld;
-    this.#isLast = head.hasClose || (isOld && !head.hasKeepAlive) || this.#listener.isDraining;
+    const isEnough = ++this.#requests >= this.#listener.clientLimits.requestsPerConnection;
+    this.#isLast = head.hasClose || (isOld && !head.hasKeepAlive) || this.#listener.isDraining || isEnough;
     this.#isHeadRequest = head.method === METHOD.HEAD;
     this.#hasSentHead = false;
     this.#hasTrailers = false;
@@ -302,8 +290,14 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
       this.onExchangeEnd();
       return;
     }
-    this.#exchange.begin(this.#listener.hosts, head, kind, this.#facts, this.#listener.streamIdleMs);
-    if (this.#exchange.isActive) this.#touch();
+    const turnedAway = this.#core.turnAway();
+    if (turnedAway !== null) {
+      this.sendReply(turnedAway);
+      this.onExchangeEnd();
+      return;
+    }
+    this.#exchange.begin(this.#listener.hosts, head, kind, this.#facts, this.#listener);
+    if (this.#exchange.isActive) this.#watch.begin(kind !== BODY.NONE);
     else if (this.#state === STATE.WAIT || this.#state === STATE.BODY) this.onExchangeEnd();
   }
 
@@ -324,10 +318,11 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
     if (body.isDone) {
       this.#state = STATE.WAIT;
       this.#isBlocked = false;
+      this.#watch.received(0, true);
       this.#exchange.endRequest();
-    }
+    } else this.#watch.received(p - start, false);
     // The end of the request may have ended the exchange, and with it this connection and its slot.
-    if (this.#exchange.isActive) this.#touch();
+    if (this.#exchange.isActive) this.#watch.touch();
     return p;
   }
 
@@ -361,8 +356,8 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
     let sending = body;
     // A client of HTTP/1.0 knows no chunks: the end of the connection is the end of the body.
     if (body === BODY.CHUNKED && this.#isOldClient) sending = BODY.CLOSE;
-    if (sending === BODY.CLOSE || !this.#exchange.isRequestDone || this.#listener.isDraining)
-      this.#isLast = true;
+    const isOver = this.#listener.isDraining || this.#watch.isOld;
+    if (sending === BODY.CLOSE || !this.#exchange.isRequestDone || isOver) this.#isLast = true;
     this.#sending = sending;
     this.#hasSentHead = true;
     const { record } = this.#facts;
@@ -383,7 +378,7 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
       outbox.bytes(buf, start, end);
       outbox.text(CHUNK_END);
     } else outbox.bytes(buf, start, end);
-    this.#touch();
+    this.#watch.sent(end - start, this.#wire.isPending);
   }
 
   sendTrailers(head: Head): void {
@@ -436,17 +431,20 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
   }
 
   takeBody(): void {
+    this.#watch.awaitBody(true);
     this.#processHeld();
     this.#updatePause();
   }
 
   pauseRequest(): void {
     this.#isBlocked = true;
+    this.#watch.awaitBody(false);
     this.#updatePause();
   }
 
   resumeRequest(): void {
     this.#isBlocked = false;
+    this.#watch.awaitBody(true);
     this.#updatePause();
   }
 
@@ -459,7 +457,9 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
       return;
     }
     this.#state = STATE.HEAD;
-    this.#core.deadlines.set(this.#slot, this.#listener.idleTimeoutMs);
+    // A client that does not take the end of its answer is not an idle one.
+    if (this.#wire.isPending) this.#core.deadlines.set(this.#slot, this.#core.limits.stalledWriteMs);
+    else this.#watch.awaitHead();
     if (this.#held.length > 0) this.#processHeld();
     if (this.#isPaused) this.#updatePause();
   }
@@ -515,8 +515,16 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
     log.end(record);
   }
 
-  #touch(): void {
-    this.#core.deadlines.set(this.#slot, this.#exchange.idleTimeoutMs);
+  /** The exchange's silence, or the patience with its client, came to an end. */
+  #onSlow(): void {
+    const { tallies } = this.#core;
+    const side = this.#watch.slowSide();
+    if (side !== null) tallies.add(tallies.place(TALLIES.slowClients, side), 1);
+    if (side === "reader") {
+      this.#abort("SI", "the client took its answer too slowly");
+      this.cut();
+    } else if (side === "sender") this.#exchange.giveUp(REPLY.slowRate);
+    else this.#exchange.onIdle();
   }
 
   #updatePause(): void {

@@ -16,6 +16,7 @@ import { type DeadlineOwner, SWEEP_MS } from "./deadlines.ts";
 import { type AnswerChanges, Changes } from "./edits.ts";
 import type { ClientFacts } from "./forwarded.ts";
 import { type Head, METHOD } from "./head.ts";
+import type { ClientLimits } from "./limits.ts";
 import type { LogRecord } from "./logrecord.ts";
 import { findRoute } from "./match.ts";
 import { type Mirror, startMirrors } from "./mirror.ts";
@@ -57,6 +58,13 @@ export interface ClientSide {
   resumeRequest(): void;
   /** The exchange is over; a new one may begin. */
   onExchangeEnd(): void;
+}
+
+/** What a listener sets for exchanges whose route does not. */
+export interface StreamBounds {
+  /** Longest silence; 0: any. */
+  readonly streamIdleMs: number;
+  readonly clientLimits: ClientLimits;
 }
 
 const STATE = { IDLE: 0, CONNECTING: 1, OPEN: 2, PAUSING: 3 } as const;
@@ -136,8 +144,8 @@ export class Exchange implements AttemptUser, DeadlineOwner {
     return idleMs === LISTENER_IDLE ? this.#streamIdleMs : idleMs;
   }
 
-  /** Begins with a request head; `body` is the BODY that follows it. `streamIdleMs` serves routes that set no silence limit. */
-  begin(hosts: HostTable, head: Head, body: number, client: ClientFacts, streamIdleMs: number): void {
+  /** Begins with a request head; `body` is the BODY that follows it. `bounds` are those of its listener. */
+  begin(hosts: HostTable, head: Head, body: number, client: ClientFacts, bounds: StreamBounds): void {
     const core = this.#core;
     const route = findRoute(hosts, head);
     if (route === null) {
@@ -151,7 +159,7 @@ export class Exchange implements AttemptUser, DeadlineOwner {
     }
     const target = this.#pick(route.split, head, client);
     this.#route = route;
-    this.#streamIdleMs = streamIdleMs;
+    this.#streamIdleMs = bounds.streamIdleMs;
     this.#cell = target.cell;
     this.#startMs = core.monotonicMs();
     this.#method = head.method;
@@ -160,7 +168,8 @@ export class Exchange implements AttemptUser, DeadlineOwner {
     this.#hasSent = false;
     this.#hasAnswer = false;
     this.#status = 0;
-    this.#wholeAtMs = NEVER;
+    const { streamMs } = bounds.clientLimits;
+    this.#wholeAtMs = streamMs === 0 ? NEVER : core.deadlines.nowMs + streamMs + SWEEP_MS;
     this.#tryAtMs = NEVER;
     this.#retry.begin(route.retry);
     this.#record = client.record;
@@ -184,6 +193,7 @@ export class Exchange implements AttemptUser, DeadlineOwner {
     else composeRewritten(this.#head, head, client, body === BODY.CHUNKED, target.rewrite);
     if (route.retry !== null && route.retry.retries > 0 && body !== BODY.NONE)
       this.#replay = new Replay(core.budget, cluster.options.bufferBytes);
+    if (streamMs > 0) this.#arm(NEVER);
     if (this.#isRequestDone) this.#startTimeout();
     this.#start(cluster, true);
     if (route.mirrors.length > 0 && this.isActive)
@@ -227,6 +237,15 @@ export class Exchange implements AttemptUser, DeadlineOwner {
     this.#release(false);
   }
 
+  /** The client is too slow: that is not held against the upstream. */
+  giveUp(reply: Reply): void {
+    const hasAnswer = this.#hasAnswer;
+    this.abort();
+    if (hasAnswer) this.#client.cut();
+    else this.#client.sendReply(reply, this.#changes.orNull());
+    this.#client.onExchangeEnd();
+  }
+
   /** The route's silence limit passed. */
   onIdle(): void {
     this.#fail(COUNTER.TIMEOUT, this.#isRequestDone ? REPLY.upstreamTimeout : REPLY.slowBody);
@@ -253,7 +272,7 @@ export class Exchange implements AttemptUser, DeadlineOwner {
   }
 
   onTimeout(): void {
-    this.#fail(COUNTER.TIMEOUT, REPLY.upstreamTimeout);
+    this.onIdle();
   }
 
   onInternalError(error: unknown): void {
@@ -441,7 +460,7 @@ export class Exchange implements AttemptUser, DeadlineOwner {
   #startTimeout(): void {
     const timeoutMs = this.#route?.timeoutMs ?? 0;
     if (timeoutMs === 0) return;
-    this.#wholeAtMs = this.#core.deadlines.nowMs + timeoutMs + SWEEP_MS;
+    this.#wholeAtMs = Math.min(this.#wholeAtMs, this.#core.deadlines.nowMs + timeoutMs + SWEEP_MS);
     this.#arm(this.#tryAtMs);
   }
 

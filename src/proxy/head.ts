@@ -27,7 +27,7 @@ export const FIELD = {
 
 export const METHOD = { OTHER: 0, GET: 1, HEAD: 2, POST: 3, OPTIONS: 4, TRACE: 5, CONNECT: 6 } as const;
 
-/** Most field lines in one head. */
+/** Most field lines in one head, unless more are asked for. */
 export const MAX_FIELDS = 100;
 /** Most names in the Connection fields of one head. */
 export const MAX_NOMINATED = 16;
@@ -88,8 +88,8 @@ export class Head {
   hasReason = true;
   fieldCount = 0;
   /** Four positions per field: name begin and end, value begin and end. */
-  readonly fields: Int32Array = new Int32Array(4 * MAX_FIELDS);
-  readonly kinds: Uint8Array = new Uint8Array(MAX_FIELDS);
+  fields: Int32Array = new Int32Array(4 * MAX_FIELDS);
+  kinds: Uint8Array = new Uint8Array(MAX_FIELDS);
   /** True when some field is not OTHER or HOST: then fields must be looked at one by one. */
   hasSpecial = false;
   /** True when a line is not in the form `name: value` that may be copied as it is. */
@@ -105,6 +105,15 @@ export class Head {
   maxForwards = -1;
   nominatedCount = 0;
   readonly nominated: Int32Array = new Int32Array(2 * MAX_NOMINATED);
+
+  /** Makes room for more fields. */
+  grow(): void {
+    const { fields, kinds } = this;
+    this.fields = new Int32Array(2 * fields.length);
+    this.fields.set(fields);
+    this.kinds = new Uint8Array(2 * kinds.length);
+    this.kinds.set(kinds);
+  }
 
   /** Makes ready for the next head. */
   reset(): void {

@@ -6,6 +6,7 @@ import { AccessLog } from "./accesslog.ts";
 import type { Core } from "./core.ts";
 import { Downstream, type ListenerView } from "./downstream.ts";
 import { type ClientRules, DEFAULT_CLIENT_RULES } from "./forwarded.ts";
+import { type ClientLimits, DEFAULT_CLIENT_LIMITS } from "./limits.ts";
 import type { LogFormat } from "./logformat.ts";
 import { acceptWire } from "./netwire.ts";
 import { AS_SPELT, type Spelling } from "./normalise.ts";
@@ -27,6 +28,8 @@ export interface ListenerOptions {
   readonly streamIdleMs?: number;
   /** Default: DEFAULT_CLIENT_RULES. */
   readonly clientRules?: ClientRules;
+  /** Default: DEFAULT_CLIENT_LIMITS. */
+  readonly clientLimits?: ClientLimits;
   /** Default: none. */
   readonly accessLog?: AccessLogOptions;
   /** Default: AS_SPELT. */
@@ -47,6 +50,7 @@ export class Listener implements ListenerView {
   idleTimeoutMs = 0;
   streamIdleMs = 0;
   clientRules: ClientRules = DEFAULT_CLIENT_RULES;
+  clientLimits: ClientLimits = DEFAULT_CLIENT_LIMITS;
   accessLog: AccessLog | null = null;
   spelling: Spelling = AS_SPELT;
   #options: ListenerOptions;
@@ -89,6 +93,7 @@ export class Listener implements ListenerView {
     this.idleTimeoutMs = options.idleTimeoutMs ?? this.#core.limits.idleTimeoutMs;
     this.clientRules = options.clientRules ?? DEFAULT_CLIENT_RULES;
     this.spelling = options.spelling ?? AS_SPELT;
+    this.clientLimits = options.clientLimits ?? DEFAULT_CLIENT_LIMITS;
     this.streamIdleMs = options.streamIdleMs ?? this.#core.limits.streamIdleMs;
   }
 
@@ -119,6 +124,7 @@ export class Listener implements ListenerView {
   accept(makeWire: (owner: Downstream) => Wire): void {
     const connection = new Downstream(this.#core, this);
     this.#connections.add(connection);
+    this.#core.openConnections += 1;
     connection.attach(makeWire(connection));
     this.#core.counts.connections += 1;
   }
@@ -144,6 +150,7 @@ export class Listener implements ListenerView {
 
   onGone(connection: Downstream): void {
     if (!this.#connections.delete(connection)) return;
+    this.#core.openConnections -= 1;
     if (this.#connections.size === 0) this.#onEmpty?.();
   }
 
@@ -155,8 +162,10 @@ export class Listener implements ListenerView {
   }
 
   #onConnection(socket: Socket): void {
-    if (this.#connections.size >= this.#core.limits.maxConnections) {
-      this.#core.counts.connectionsRefused += 1;
+    const core = this.#core;
+    const isFull = this.#connections.size >= this.clientLimits.connections;
+    if (isFull || core.openConnections >= core.limits.maxConnections || core.overload.refusesConnections) {
+      core.counts.connectionsRefused += 1;
       socket.destroy();
       return;
     }

@@ -5,8 +5,6 @@ import { writeDecimal } from "./bytes.ts";
 import type { Wire } from "./wire.ts";
 
 const SCRATCH_BYTES = 128 * 1024;
-/** Most bytes that may be copied at once: every head is shorter. */
-export const MAX_COPY_BYTES = SCRATCH_BYTES / 2;
 /** Pieces from this size on are written without a copy. */
 const DIRECT_BYTES = 4096;
 
@@ -37,9 +35,15 @@ export class Outbox {
     this.copied(buf, start, end);
   }
 
-  /** Appends a copy of bytes [start, end) of `buf`, at most MAX_COPY_BYTES. */
+  /** Appends a copy of bytes [start, end) of `buf`. */
   copied(buf: Uint8Array, start: number, end: number): void {
     const count = end - start;
+    if (count > SCRATCH_BYTES) {
+      // Only a head that a listener allows to be that large.
+      this.copied(buf, start, start + SCRATCH_BYTES);
+      this.copied(buf, start + SCRATCH_BYTES, end);
+      return;
+    }
     if (this.#length + count > SCRATCH_BYTES) this.flush(false);
     const scratch = this.#scratch;
     const at = this.#length;

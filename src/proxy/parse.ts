@@ -53,7 +53,7 @@ export const REFUSAL = {
   chunkExtension: refusal(400, "chunk extensions too long"),
 } as const satisfies Record<string, Refusal>;
 
-/** Bytes of a whole head, start line included. */
+/** Bytes of a whole head, start line included, unless a listener says otherwise. */
 export const MAX_HEAD_BYTES = 60 * 1024;
 /** Bytes of a request target. */
 export const MAX_TARGET_BYTES = 16 * 1024;
@@ -102,9 +102,13 @@ export class HeadParser {
   #mark = 0;
   #nameEnd = 0;
   #valueStart = 0;
+  #maxBytes = MAX_HEAD_BYTES;
+  #maxFields = MAX_FIELDS;
 
-  /** Makes ready for the next head of that KIND. */
-  reset(kind: number): void {
+  /** Makes ready for the next head of that KIND, of at most so many bytes and fields. */
+  reset(kind: number, maxBytes = MAX_HEAD_BYTES, maxFields = MAX_FIELDS): void {
+    this.#maxBytes = maxBytes;
+    this.#maxFields = maxFields;
     this.#kind = kind;
     this.#state = kind === KIND.TRAILERS ? S.FIELD : kind === KIND.REQUEST ? S.START : S.STATUS_VERSION;
     this.#at = 0;
@@ -125,7 +129,7 @@ export class HeadParser {
     const head = this.head;
     head.bytes = buf;
     head.base = base;
-    const limit = Math.min(end, base + MAX_HEAD_BYTES);
+    const limit = Math.min(end, base + this.#maxBytes);
     let p = base + this.#at;
     let state = this.#state;
     while (p < limit) {
@@ -171,7 +175,7 @@ export class HeadParser {
           }
           if (buf[p] === SP || buf[p] === HTAB) return this.#refuse(REFUSAL.fold);
           if (buf[p] === LF) return this.#refuse(REFUSAL.lineEnd);
-          if (head.fieldCount === MAX_FIELDS) return this.#refuse(REFUSAL.fieldCount);
+          if (head.fieldCount >= this.#maxFields) return this.#refuse(REFUSAL.fieldCount);
           this.#mark = p - base;
           state = S.NAME;
           break;
@@ -197,7 +201,7 @@ export class HeadParser {
     }
     this.#at = p - base;
     this.#state = state;
-    if (p - base >= MAX_HEAD_BYTES) return this.#refuse(REFUSAL.headLength);
+    if (p - base >= this.#maxBytes) return this.#refuse(REFUSAL.headLength);
     return PARSED.MORE;
   }
 
@@ -334,6 +338,7 @@ export class HeadParser {
     let end = p;
     while (end > start && (buf[end - 1] === SP || buf[end - 1] === HTAB)) end--;
     const index = head.fieldCount++;
+    if (index === head.kinds.length) head.grow();
     const fields = head.fields;
     fields[index * 4] = this.#mark;
     fields[index * 4 + 1] = this.#nameEnd;

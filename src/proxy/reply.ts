@@ -3,7 +3,7 @@
 import { STATUS_CODES } from "node:http";
 import { type AnswerChanges, writeEdited } from "./edits.ts";
 import type { Outbox } from "./outbox.ts";
-import { HeadParser, KIND, type Refusal } from "./parse.ts";
+import { HeadParser, KIND } from "./parse.ts";
 import type { FieldEdits, OwnAnswer } from "./table.ts";
 
 /** An answer without an upstream. */
@@ -12,6 +12,8 @@ export interface Reply {
   readonly reason: string;
   /** What the access log says of it, in Envoy's letters; absent: nothing. */
   readonly flag?: string;
+  /** Value of Retry-After. */
+  readonly retryAfterS?: number;
 }
 
 const reply = (status: number, reason: string, flag = ""): Reply => ({ status, reason, flag });
@@ -22,6 +24,7 @@ export const REPLY = {
   options: reply(200, "Max-Forwards reached"),
   slowHead: reply(408, "request head took too long", "SI"),
   slowBody: reply(408, "request body stalled", "SI"),
+  slowRate: reply(408, "request body came too slowly", "SI"),
   unknownCluster: reply(503, "no such cluster", "NC"),
   noEndpoint: reply(503, "no healthy upstream", "UH"),
   overflow: reply(503, "upstream connection limit reached", "UO"),
@@ -30,6 +33,9 @@ export const REPLY = {
   upstreamReset: reply(502, "upstream closed the connection before it answered", "UC"),
   upstreamProtocol: reply(502, "upstream answer was malformed", "UPE"),
   upstreamTimeout: reply(504, "upstream request timeout", "UT"),
+  tooManyRequests: { ...reply(503, "too many requests in progress", "OM"), retryAfterS: 1 },
+  loopLate: { ...reply(503, "overloaded: the event loop is late", "OM"), retryAfterS: 1 },
+  memoryLow: { ...reply(503, "overloaded: memory is nearly used up", "OM"), retryAfterS: 1 },
   internal: reply(500, "internal error", "LR"),
 } as const satisfies Record<string, Reply>;
 
@@ -48,10 +54,15 @@ export interface ReplyOptions {
 const NO_DROPS = new Uint8Array(32);
 
 /** Appends a whole answer. */
-export function composeReply(out: Outbox, { status, reason }: Reply | Refusal, options: ReplyOptions): void {
+export function composeReply(
+  out: Outbox,
+  { status, reason, retryAfterS }: Reply,
+  options: ReplyOptions,
+): void {
   const body = Buffer.from(`${reason}\n`, "latin1");
   const allow = status === 405 ? "allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n" : "";
-  const fields = `content-type: text/plain\r\ncontent-length: ${body.length}\r\nx-weir-reason: ${reason}\r\n${allow}`;
+  const retry = retryAfterS === undefined ? "" : `retry-after: ${retryAfterS}\r\n`;
+  const fields = `content-type: text/plain\r\ncontent-length: ${body.length}\r\nx-weir-reason: ${reason}\r\n${allow}${retry}`;
   compose(out, status, fields, body, options);
 }
 

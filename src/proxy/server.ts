@@ -14,7 +14,7 @@ import {
 import { type Bootstrap, create, NodeSchema, type XdsSnapshot } from "../xds/types.ts";
 import { type Admin, openAdmin } from "./admin.ts";
 import { Configuration, type StaticResources } from "./configuration.ts";
-import { Core, type CoreDeps } from "./core.ts";
+import { Core, type CoreDeps, type ProxyCounts } from "./core.ts";
 import { Drain } from "./drain.ts";
 import { LastGood } from "./lastgood.ts";
 import { loadSamples } from "./loads.ts";
@@ -43,6 +43,8 @@ export interface ProxyServer {
   unreadyReason(): string;
   /** Cumulative statistics by (route, cluster). */
   stats(): readonly CellSnapshot[];
+  /** Counts that belong to no route. */
+  readonly counts: Readonly<ProxyCounts>;
   /** Bugs caught on connections so far. */
   readonly internalErrors: number;
 }
@@ -118,6 +120,7 @@ export function createProxy(bootstrap: Bootstrap, deps: CoreDeps, stateDir?: str
     },
     unreadyReason,
     stats: () => snapshotStats(core.stats),
+    counts: core.counts,
     get internalErrors() {
       return core.counts.internalErrors;
     },

@@ -120,6 +120,8 @@ export class Stats {
   /** Hot code adds to `values[cell + COUNTER.X]`; `cell` is what `cell()` returned. Read the field anew each time: it is replaced as it grows. */
   values: Float64Array = new Float64Array(16 * STRIDE);
   readonly names: CellName[] = [];
+  /** Requests in progress, of all cells. */
+  inFlightOfAll = 0;
   readonly #index = new Map<string, number>();
 
   /** The base position of (route, cluster), the same for the life of the process. */
@@ -145,11 +147,13 @@ export class Stats {
   }
 
   begin(cell: number): void {
+    this.inFlightOfAll += 1;
     this.values[cell + IN_FLIGHT]! += 1;
   }
 
   /** The client gave up. */
   abort(cell: number): void {
+    this.inFlightOfAll -= 1;
     this.values[cell + IN_FLIGHT]! -= 1;
     this.values[cell + COUNTER.ABORTED]! += 1;
   }
@@ -157,6 +161,7 @@ export class Stats {
   /** The request ended; `status` is what the client got (0: nothing), `isWhole` whether it got all of it. */
   end(cell: number, status: number, isWhole: boolean, latencyMs: number): void {
     const values = this.values;
+    this.inFlightOfAll -= 1;
     values[cell + IN_FLIGHT]! -= 1;
     values[cell + COUNTER.REQUESTS]! += 1;
     const statusClass = Math.trunc(status / 100);

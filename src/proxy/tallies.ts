@@ -24,6 +24,11 @@ export const TALLIES = {
     help: "Retries that a cluster's bounds forbade.",
     labels: ["cluster"],
   },
+  slowClients: {
+    name: "weir_proxy_slow_clients_total",
+    help: "Clients cut off because they sent a body, or took an answer, too slowly.",
+    labels: ["side"],
+  },
   accessLog: {
     name: "weir_proxy_access_log_lines_total",
     help: "Lines of access logs, written or dropped.",

@@ -42,3 +42,26 @@ export interface WireOwner {
   onClose(code: string): void;
   onInternalError(error: unknown): void;
 }
+
+/** Stands where a wire will be. */
+export const NO_WIRE: Wire = {
+  owner: {
+    deliver: () => undefined,
+    onConnect: () => undefined,
+    onEnd: () => undefined,
+    onPending: () => undefined,
+    onDrain: () => undefined,
+    onClose: () => undefined,
+    onInternalError: () => undefined,
+  },
+  peerAddress: "",
+  isPending: false,
+  isOpen: false,
+  isSecure: false,
+  write: () => true,
+  pause: () => undefined,
+  resume: () => undefined,
+  end: () => undefined,
+  destroy: () => undefined,
+  reset: () => undefined,
+};

@@ -1,4 +1,4 @@
-// What TrafficPolicies on a Gateway ask of a listener as such, as settings of its HTTP connection manager: who the client is, request ids. Pure.
+// What TrafficPolicies on a Gateway ask of a listener as such, as settings of its HTTP connection manager: who the client is, request ids, bounds. Pure.
 import type { Gateway, GatewayListener } from "../api/api.ts";
 import {
   FileAccessLogSchema,
@@ -12,17 +12,21 @@ import {
   pack,
 } from "../xds/types.ts";
 import type { Report } from "./input.ts";
+import { type CommonOptions, limitSettings, type NetworkFilter } from "./listenerlimits.ts";
 import type { Applied, PolicyBook } from "./policies.ts";
 import { spellingOf } from "./spelling.ts";
 
-/** What a connection manager is made with. */
-export type ListenerSettings = Exclude<
-  MessageInitShape<typeof HttpConnectionManagerSchema>,
-  HttpConnectionManager
->;
+/** What a listener is made with. */
+export interface ListenerSettings {
+  readonly manager: ManagerSettings;
+  /** Before the connection manager. */
+  readonly filters: readonly NetworkFilter[];
+}
+
+type ManagerSettings = Exclude<MessageInitShape<typeof HttpConnectionManagerSchema>, HttpConnectionManager>;
 
 /** Sections that hold for a whole port. */
-const SECTIONS = ["clientAddress", "accessLog", "tracing", "normalization"] as const;
+const SECTIONS = ["clientAddress", "accessLog", "tracing", "normalization", "limits"] as const;
 const MAX_TRUSTED_HOPS = 32;
 const DEFAULT_LOG = "/dev/stdout";
 /** Where a client could claim another address, besides X-Forwarded-Proto, which is never believed. */
@@ -36,7 +40,7 @@ export function listenerSettings(
   report: Report,
 ): ListenerSettings {
   const [first, ...others] = sharing.map((listener) => policies.listener(gateway, listener.name));
-  if (first === undefined) return {};
+  if (first === undefined) return { manager: {}, filters: [] };
   for (const section of SECTIONS)
     for (const { sources } of others)
       if (sources[section] !== undefined && sources[section] !== first.sources[section])
@@ -45,15 +49,18 @@ export function listenerSettings(
           `spec.${section}`,
           `listeners on one port share ${section}, and the first listener's is in force`,
         );
-  return {
+  const { common, filters, ...limits } = limitSettings(first, report);
+  const manager = {
+    ...limits,
     ...spellingOf(first, report),
-    ...clientAddress(first, report),
+    ...clientAddress(first, common, report),
     ...accessLog(first, report),
     ...tracing(first, report),
   };
+  return { manager, filters };
 }
 
-function clientAddress(applied: Applied, report: Report): ListenerSettings {
+function clientAddress(applied: Applied, common: CommonOptions, report: Report): ManagerSettings {
   const asked = applied.sections.clientAddress ?? {};
   const wrong = (field: string, words: string): void =>
     report(applied.sources.clientAddress ?? "", `spec.clientAddress.${field}`, `${words}; it is left out`);
@@ -75,15 +82,17 @@ function clientAddress(applied: Applied, report: Report): ListenerSettings {
     ...(isCount && trustedHops > 0 ? { xffNumTrustedHops: trustedHops } : {}),
     ...(forwardedFor === "keep" ? { skipXffAppend: true } : {}),
     ...(forwardedFor === "overwrite" ? { earlyHeaderMutationExtensions: [removal(CLAIMS)] } : {}),
-    ...(action ? { commonHttpProtocolOptions: { headersWithUnderscoresAction: action } } : {}),
+    ...(action || Object.keys(common).length > 0
+      ? { commonHttpProtocolOptions: { ...common, headersWithUnderscoresAction: action ?? ALLOW } }
+      : {}),
   };
 }
 
-function accessLog({ sections, sources }: Applied, report: Report): ListenerSettings {
+function accessLog({ sections, sources }: Applied, report: Report): ManagerSettings {
   const asked = sections.accessLog;
   if (asked === undefined) return {};
   const { path = DEFAULT_LOG, text, json } = asked;
-  const refuse = (field: string, words: string): ListenerSettings => {
+  const refuse = (field: string, words: string): ManagerSettings => {
     report(sources.accessLog ?? "", `spec.accessLog${field}`, `${words}; nothing is logged`);
     return {};
   };
@@ -122,7 +131,7 @@ function formatOf(
   };
 }
 
-function tracing({ sections, sources }: Applied, report: Report): ListenerSettings {
+function tracing({ sections, sources }: Applied, report: Report): ManagerSettings {
   const {
     requestId = "make",
     requestIdInAnswer,

@@ -161,7 +161,7 @@ function listenerOf(name: string, input: TranslateInput, port: number, settings:
     codecType: HttpConnectionManager_CodecType.HTTP1,
     // Other clients than our proxy tell the upstream who the client is only when asked to.
     useRemoteAddress: true,
-    ...settings,
+    ...settings.manager,
     routeSpecifier: {
       case: "rds",
       value: {
@@ -191,6 +191,7 @@ function listenerOf(name: string, input: TranslateInput, port: number, settings:
     filterChains: [
       {
         filters: [
+          ...settings.filters,
           {
             name: "envoy.filters.network.http_connection_manager",
             configType: { case: "typedConfig", value: manager },

@@ -49,13 +49,19 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
     harmless: "name metadata transport_socket_connect_timeout",
     refused: "filter_chain_match transport_socket",
   },
+  "envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit": {
+    supported: "max_connections",
+    harmless: "stat_prefix",
+    // Connections above the limit are closed at once.
+    refused: "delay",
+  },
   [`${LISTENER}Filter`]: { supported: "typed_config", harmless: "name" },
   [`${HCM}HttpConnectionManager`]: {
     supported:
-      "rds route_config http_filters codec_type stream_idle_timeout request_headers_timeout common_http_protocol_options use_remote_address normalize_path merge_slashes path_with_escaped_slashes_action strip_matching_host_port strip_any_host_port strip_trailing_host_dot xff_num_trusted_hops skip_xff_append generate_request_id preserve_external_request_id always_set_request_id_in_response early_header_mutation_extensions access_log tracing",
+      "rds route_config http_filters codec_type stream_idle_timeout request_headers_timeout max_request_headers_kb common_http_protocol_options use_remote_address normalize_path merge_slashes path_with_escaped_slashes_action strip_matching_host_port strip_any_host_port strip_trailing_host_dot xff_num_trusted_hops skip_xff_append generate_request_id preserve_external_request_id always_set_request_id_in_response early_header_mutation_extensions access_log tracing",
     harmless:
       "stat_prefix server_name server_header_transformation via drain_timeout delayed_close_timeout stream_error_on_invalid_http_message http2_protocol_options upgrade_configs",
-    refused: "add_user_agent http_protocol_options request_timeout max_request_headers_kb",
+    refused: "add_user_agent http_protocol_options request_timeout",
     only: {
       codec_type: [0, 1],
       path_with_escaped_slashes_action: [0, 1, 2, 4],
@@ -92,8 +98,8 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
     only: { protocol: [0] },
   },
   [`${CORE}HttpProtocolOptions`]: {
-    supported: "idle_timeout headers_with_underscores_action",
-    refused: "max_headers_count max_connection_duration max_stream_duration max_requests_per_connection",
+    supported:
+      "idle_timeout headers_with_underscores_action max_headers_count max_connection_duration max_stream_duration max_requests_per_connection",
     only: { headers_with_underscores_action: [0, 1, 2] },
   },
   // A typed_config must be the header mutation of Envoy; any other is refused by its type.

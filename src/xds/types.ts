@@ -92,6 +92,8 @@ export {
 } from "./gen/envoy/extensions/access_loggers/stream/v3/stream_pb.ts";
 export type { Router } from "./gen/envoy/extensions/filters/http/router/v3/router_pb.ts";
 export { RouterSchema } from "./gen/envoy/extensions/filters/http/router/v3/router_pb.ts";
+export type { ConnectionLimit } from "./gen/envoy/extensions/filters/network/connection_limit/v3/connection_limit_pb.ts";
+export { ConnectionLimitSchema } from "./gen/envoy/extensions/filters/network/connection_limit/v3/connection_limit_pb.ts";
 export type { HttpConnectionManager } from "./gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
 export {
   HttpConnectionManager_CodecType,

@@ -23,6 +23,8 @@ export interface ProxyOptions {
   readonly limits?: Partial<Limits>;
   readonly hcm?: Readonly<Record<string, Json>>;
   readonly hasAdmin?: boolean;
+  /** Connections that a filter before the connection manager allows. */
+  readonly connectionLimit?: number;
   readonly clock?: Parameters<typeof createProxy>[1]["clock"];
 }
 
@@ -45,7 +47,12 @@ export function bootstrapOf(options: ProxyOptions): Json {
           name: "main",
           address: socket(0),
           filter_chains: [
-            { filters: [{ name: "hcm", typed_config: hcmOf([...virtualHosts], options.hcm) }] },
+            {
+              filters: [
+                ...(options.connectionLimit === undefined ? [] : [connectionLimit(options.connectionLimit)]),
+                { name: "hcm", typed_config: hcmOf([...virtualHosts], options.hcm) },
+              ],
+            },
           ],
         },
       ],
@@ -277,6 +284,14 @@ export function portOf(server: Server): number {
 
 function socket(port: number): Json {
   return { socket_address: { address: "127.0.0.1", port_value: port } };
+}
+
+function connectionLimit(connections: number): Json {
+  const type = "type.googleapis.com/envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit";
+  return {
+    name: "limit",
+    typed_config: { "@type": type, stat_prefix: "main", max_connections: connections },
+  };
 }
 
 function hcmOf(virtualHosts: Json[], more: Readonly<Record<string, Json>> = {}): Json {

@@ -1,0 +1,187 @@
+// What a listener allows its clients: size of heads, connections, requests and age of a connection, length of an exchange; and what the proxy
+// allows all of them together.
+import { connect, type Socket } from "node:net";
+import { test } from "tap";
+import { createManualClock } from "../support/clock.ts";
+import { eventually, type Json, rawOrigin, recordingOrigin, scripted, startProxy, talk } from "./support.ts";
+
+const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const OK = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+const ANSWERED = { until: /\r\n\r\n[\s\S]+$/ };
+
+const common = (options: Readonly<Record<string, Json>>) => ({ common_http_protocol_options: options });
+
+/** A client that keeps its connection and what it got. */
+function client(port: number): { readonly socket: Socket; text: string; isEnded: boolean } {
+  const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+  const found = { socket, text: "", isEnded: false };
+  socket.on("data", (chunk: Buffer) => {
+    found.text += chunk.toString("latin1");
+  });
+  socket.on("end", () => {
+    found.isEnded = true;
+  });
+  socket.on("error", () => undefined);
+  return found;
+}
+
+test("limits: a listener's own bounds on heads hold, below and above the usual ones", async (t) => {
+  const origin = await recordingOrigin(t);
+  const small = await startProxy(t, {
+    clusters: { a: [origin.port] },
+    hcm: { max_request_headers_kb: 2, ...common({ max_headers_count: 5 }) },
+  });
+  const head = (bytes: number, fields: number): string =>
+    `GET / HTTP/1.1\r\nHost: a\r\n${"X: y\r\n".repeat(fields - 2)}Z: ${"z".repeat(bytes)}\r\n\r\n`;
+  t.match((await talk(small.port, head(1_900, 5), { until: /\r\n\r\n/ })).text, /^HTTP\/1\.1 200 /);
+  t.match((await talk(small.port, head(2_100, 5))).text, /^HTTP\/1\.1 431 [\s\S]*head too large\n$/);
+  t.match((await talk(small.port, head(10, 6))).text, /^HTTP\/1\.1 431 [\s\S]*too many fields\n$/);
+  // Node's own server takes 16 KiB: a raw one stands behind the large head.
+  let got = "";
+  const raw = await rawOrigin(t, (socket) => {
+    socket.on("data", (chunk: Buffer) => {
+      got += chunk.toString("latin1");
+      if (got.endsWith("\r\n\r\n")) socket.write(OK);
+    });
+  });
+  const large = await startProxy(t, {
+    clusters: { a: [raw.port] },
+    hcm: { max_request_headers_kb: 512, ...common({ max_headers_count: 400 }) },
+  });
+  t.match((await talk(large.port, head(300_000, 400), ANSWERED)).text, /^HTTP\/1\.1 200 /);
+  t.equal(got.match(/^X: y\r$/gm)?.length, 398, "every field went on");
+  t.match(got, `Z: ${"z".repeat(300_000)}\r\n`);
+  t.match((await talk(large.port, head(600_000, 3))).text, /^HTTP\/1\.1 431 /);
+});
+
+test("limits: bounds that cannot be carried out are refused with their path", async (t) => {
+  const cases: readonly (readonly [Readonly<Record<string, Json>>, RegExp])[] = [
+    [{ max_request_headers_kb: 4096 }, /max_request_headers_kb is not between 1 and 1024/],
+    [common({ max_headers_count: 0 }), /max_headers_count is not between 1 and 1000/],
+  ];
+  for (const [hcm, words] of cases) await t.rejects(startProxy(t, { clusters: { a: [1] }, hcm }), words);
+});
+
+test("limits: the last of the requests that a connection may carry is answered with close", async (t) => {
+  const origin = await recordingOrigin(t, (_seen, response) => response.end("ok"));
+  const { port } = await startProxy(t, {
+    clusters: { a: [origin.port] },
+    hcm: common({ max_requests_per_connection: 2 }),
+  });
+  const { text, end } = await talk(port, GET.repeat(3));
+  t.equal(text.match(/HTTP\/1\.1 200 OK/g)?.length, 2);
+  t.equal(text.match(/connection: close/g)?.length, 1);
+  t.match(text, /HTTP\/1\.1 200 OK(?![\s\S]*HTTP)[\s\S]*connection: close/, "the second says so");
+  t.equal(end, "fin");
+  t.equal(origin.seen.length, 2, "the third is not processed");
+});
+
+test("limits: a connection that is old enough ends when idle, or with its next answer", async (t) => {
+  const clock = createManualClock();
+  const answers: (() => void)[] = [];
+  const origin = await recordingOrigin(t, (_seen, response) => answers.push(() => response.end("ok")));
+  const { port } = await startProxy(t, {
+    clusters: { a: [origin.port] },
+    clock,
+    hcm: common({ max_connection_duration: "30s" }),
+    routes: [{ match: { prefix: "/" }, route: { cluster: "a", timeout: "0s", idle_timeout: "0s" } }],
+  });
+  const idle = client(port);
+  idle.socket.write(GET);
+  await eventually(() => answers.length === 1, "the first request arrived");
+  answers[0]?.();
+  await eventually(() => idle.text.includes("ok"), "the first answer");
+  t.notMatch(idle.text, /connection: close/);
+  const busy = client(port);
+  busy.socket.write(GET);
+  await eventually(() => answers.length === 2, "the second request arrived");
+  await clock.advance(29_000);
+  t.equal(idle.isEnded, false);
+  await clock.advance(1_500);
+  await eventually(() => idle.isEnded, "the idle one ends");
+  t.equal(busy.isEnded, false, "the busy one goes on");
+  answers[1]?.();
+  await eventually(() => busy.isEnded, "the busy one ends with its answer");
+  t.match(busy.text, /^HTTP\/1\.1 200 OK[\s\S]*connection: close/);
+  for (const { socket } of [idle, busy]) socket.destroy();
+});
+
+test("limits: an exchange ends at its longest duration, however busy it is", async (t) => {
+  const clock = createManualClock();
+  const silent = await rawOrigin(t, (socket) => socket.resume());
+  const dripping = await rawOrigin(
+    t,
+    scripted(["HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n"]),
+  );
+  const { port } = await startProxy(t, {
+    clusters: { silent: [silent.port], dripping: [dripping.port] },
+    clock,
+    hcm: common({ max_stream_duration: "4s" }),
+    routes: [
+      { match: { prefix: "/drip" }, route: { cluster: "dripping", timeout: "0s" } },
+      { match: { prefix: "/" }, route: { cluster: "silent", timeout: "0s" } },
+    ],
+  });
+  const cases = [
+    ["no answer", GET, /^HTTP\/1\.1 504 /],
+    ["body not sent", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc", /^HTTP\/1\.1 408 /],
+    ["answer not whole", GET.replace("/", "/drip"), /^HTTP\/1\.1 200 OK[\s\S]*\r\nab\r\n$/],
+  ] as const;
+  for (const [name, input, want] of cases) {
+    const before = silent.connections() + dripping.connections();
+    const one = client(port);
+    let isReset = false;
+    one.socket.on("error", () => {
+      isReset = true;
+    });
+    one.socket.write(input);
+    await eventually(
+      () => silent.connections() + dripping.connections() > before,
+      `${name}: reached the origin`,
+    );
+    if (name === "answer not whole") await eventually(() => one.text.includes("ab"), "the begin came");
+    await clock.advance(3_800);
+    t.equal(one.isEnded || isReset, false, `${name}: not before its time`);
+    await clock.advance(600);
+    await eventually(
+      () => (name === "answer not whole" ? isReset : one.text.includes("\n\n") || one.text.length > 0),
+      `${name}: ended`,
+    );
+    t.match(one.text, want, name);
+    one.socket.destroy();
+  }
+});
+
+test("limits: connections above a listener's own bound are closed at once, and counted", async (t) => {
+  const origin = await recordingOrigin(t, () => undefined);
+  const { port, proxy } = await startProxy(t, { clusters: { a: [origin.port] }, connectionLimit: 2 });
+  for (const count of [1, 2]) {
+    client(port).socket.write(GET);
+    await eventually(() => origin.seen.length === count, `connection ${count} is in use`);
+  }
+  const third = await talk(port, GET);
+  t.equal(third.text, "");
+  t.not(third.end, "open");
+  t.equal(proxy.counts.connectionsRefused, 1);
+});
+
+test("limits: requests above the proxy's own bound get 503 with retry-after and a reason, and the connection goes on", async (t) => {
+  const answers: (() => void)[] = [];
+  const origin = await recordingOrigin(t, (_seen, response) => answers.push(() => response.end("ok")));
+  const { port } = await startProxy(t, { clusters: { a: [origin.port] }, limits: { maxRequests: 1 } });
+  const first = talk(port, GET, ANSWERED);
+  await eventually(() => answers.length === 1, "one request is in progress");
+  const second = client(port);
+  second.socket.write(GET);
+  await eventually(() => second.text.endsWith("progress\n"), "the second is turned away");
+  t.match(second.text, /^HTTP\/1\.1 503 Service Unavailable\r\n[\s\S]*retry-after: 1\r\n/);
+  t.match(second.text, /x-weir-reason: too many requests in progress\r\n/);
+  t.notMatch(second.text, /connection: close/);
+  answers[0]?.();
+  t.match((await first).text, /^HTTP\/1\.1 200 /);
+  second.text = "";
+  second.socket.write(GET);
+  await eventually(() => answers.length === 2, "there is room again");
+  answers[1]?.();
+  await eventually(() => second.text.endsWith("ok"), "it is answered on the same connection");
+});
