@@ -1,5 +1,5 @@
 // Cases: create, update, delete, their preconditions, generation, the status subresource, finalizers, dry runs.
-import { RESOURCES } from "../../src/api/api.ts";
+import { type KubeObject, RESOURCES } from "../../src/api/api.ts";
 import { CLUSTER_ERRORS } from "../../src/cluster/client.ts";
 import { aConfigMap, aRollout, type Case, eventually, refused } from "./scene.ts";
 
@@ -27,6 +27,25 @@ export const WRITES: readonly Case[] = [
         code: CLUSTER_ERRORS.alreadyExists,
         httpStatus: 409,
         reason: "AlreadyExists",
+      });
+    },
+  },
+  {
+    name: "create: a built-in kind may leave apiVersion and kind to the path, a custom resource may not",
+    async run(t, { client, namespace }) {
+      const bare = (object: KubeObject): KubeObject => {
+        const { apiVersion: _version, kind: _kind, ...rest } = object;
+        // Not a whole object, on purpose: what typed clients of other languages send.
+        return rest as KubeObject;
+      };
+      const made = await client.create(RESOURCES.configMap, bare(aConfigMap(namespace, "c", { v: "1" })));
+      t.match(made, { apiVersion: "v1", kind: "ConfigMap", data: { v: "1" } });
+      const changed = await client.update(RESOURCES.configMap, bare({ ...made, data: { v: "2" } }));
+      t.match(changed, { apiVersion: "v1", kind: "ConfigMap", data: { v: "2" } });
+      await refused(t, client.create(RESOURCES.rollout, bare(aRollout(namespace, "r"))), {
+        code: CLUSTER_ERRORS.invalid,
+        httpStatus: 400,
+        reason: "BadRequest",
       });
     },
   },

@@ -114,16 +114,18 @@ export function createWriter(store: Store, remover: Remover, nowMs: () => number
 function checkShape(kind: Kind, namespace: string, body: unknown): KubeObject {
   if (!isObject(body)) throw badRequest("the body must be a JSON object");
   const apiVersion = apiVersionOf(kind.type);
-  if (body.apiVersion !== apiVersion || body.kind !== kind.type.kind)
+  // Typed clients leave both out for built-in kinds, where the path says them; custom resources must bring them.
+  const named = kind.isCustom ? body : { apiVersion, kind: kind.type.kind, ...body };
+  if (named.apiVersion !== apiVersion || named.kind !== kind.type.kind)
     throw badRequest(
-      `the object provided is ${String(body.apiVersion)}, Kind=${String(body.kind)}, but this path takes ${apiVersion}, Kind=${kind.type.kind}`,
+      `the object provided is ${String(named.apiVersion)}, Kind=${String(named.kind)}, but this path takes ${apiVersion}, Kind=${kind.type.kind}`,
     );
   if (body.metadata !== undefined && !isObject(body.metadata)) throw badRequest("metadata must be an object");
   const metadata = objectAt(body, "metadata");
   const given = metadata.namespace ?? "";
   if (given !== "" && given !== namespace)
     throw badRequest("the namespace of the provided object does not match the namespace sent on the request");
-  return asObject({ ...body, metadata });
+  return asObject({ ...named, metadata });
 }
 
 /** JSON as an object of the API: of a body after `checkShape`, or of a stored object with other fields. */
