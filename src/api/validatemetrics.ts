@@ -94,9 +94,9 @@ function validateProvider({ provider }: Metric): Complaint[] {
   return [["provider", count === 0 ? "no provider specified" : "multiple providers specified"]];
 }
 
-/** Go's words for what time.ParseDuration does not take; undefined when it does, and for an empty text. */
+/** Go's words for what time.ParseDuration does not take; undefined when it does, for an empty text, and before an argument is filled in. */
 function durationError(text: string): string | undefined {
-  if (text === "" || parseDuration(text) !== undefined) return undefined;
+  if (text === "" || text.includes("{{") || parseDuration(text) !== undefined) return undefined;
   const quoted = JSON.stringify(text);
   if (/^[+-]?\d+(?:\.\d*)?$/.test(text)) return `time: missing unit in duration ${quoted}`;
   const unit = /^[+-]?(?:[\d.]+(?:ns|us|µs|μs|ms|s|m|h))*[\d.]+([^\d.]+)/.exec(text)?.[1];

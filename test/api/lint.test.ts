@@ -170,6 +170,30 @@ test("lint: metrics of templates and runs", (t) => {
   t.end();
 });
 
+test("lint: times that an argument fills in are left to the run", (t) => {
+  const template = (interval: string) => ({
+    apiVersion: "argoproj.io/v1alpha1",
+    kind: "AnalysisTemplate",
+    metadata: { name: "x" },
+    spec: {
+      args: [{ name: "every", value: "5s" }],
+      metrics: [
+        {
+          name: "errors",
+          interval,
+          initialDelay: interval,
+          count: "{{args.count}}",
+          provider: { plugin: { "weir.dev/traffic": { measure: "errorRate" } } },
+        },
+      ],
+    },
+  });
+  const issues = (interval: string) =>
+    lint(template(interval)).filter(({ path }) => /interval|initialDelay/.test(path.join(".")));
+  t.strictSame(issues("{{args.every}}"), []);
+  t.equal(issues("often").length, 2);
+});
+
 test("lint: unknown fields are listed where they stand", (t) => {
   const object = { ...rollout({ steps: [{ setWeight: 1, wait: 5 }] }), extra: 1 };
   t.strictSame(
