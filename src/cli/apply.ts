@@ -2,8 +2,9 @@
 // does, on either server. Nothing is sent unless every manifest is right.
 import type { Command } from "commander";
 import { formatPath, lint } from "../api/api.ts";
-import { type ApplyResult, applyObject } from "../cluster/client.ts";
-import { WeirError } from "../lib/errors.ts";
+import { type ApplyResult, applyObject, statusOf } from "../cluster/client.ts";
+import { isWeirError, WeirError } from "../lib/errors.ts";
+import { isObject } from "../lib/json.ts";
 import { CLI_ERRORS, type Cli } from "./cli.ts";
 import { type ClusterFlags, type Connected, sayServer, withCluster, withClusterFlags } from "./cluster.ts";
 import { type Manifest, manifestError, readManifests } from "./manifests.ts";
@@ -50,14 +51,38 @@ export async function applyManifests(
 ): Promise<readonly ApplyResult[]> {
   sayServer(cli, connection);
   const results: ApplyResult[] = [];
-  for (const { object, type } of manifests) {
+  for (const { object, type, locate } of manifests) {
     const namespace = object.metadata.namespace ?? connection.namespace;
     const placed = type.isNamespaced ? { ...object, metadata: { ...object.metadata, namespace } } : object;
-    const result = await applyObject(connection.client, placed, { type, signal: cli.signal });
+    const result = await applyObject(connection.client, placed, { type, signal: cli.signal }).catch(
+      (error: unknown) => {
+        throw refusal(error, locate, manifests.length - results.length - 1);
+      },
+    );
     cli.out(
       `${type.singular}${type.group === "" ? "" : `.${type.group}`}/${object.metadata.name} ${result.result}`,
     );
     results.push(result);
   }
   return results;
+}
+
+/** A server's refusal, with the place of the field that it names and how much was not sent after it; other failures stay as they are. */
+function refusal(error: unknown, locate: Manifest["locate"], left: number): unknown {
+  if (!isWeirError(error) || error.source !== "user") return error;
+  const details = statusOf(error)?.details;
+  const [cause]: unknown[] = isObject(details) && Array.isArray(details.causes) ? details.causes : [];
+  const field = isObject(cause) && typeof cause.field === "string" ? cause.field : "";
+  const path = field.split(/[.[\]]+/).filter((part) => part !== "");
+  const where = locate(path.map((part) => (/^\d+$/.test(part) ? Number(part) : part)));
+  const rest = left === 0 ? "" : `\nnot applied either: ${left} after it`;
+  const { code, source, retry, context } = error;
+  return new WeirError({
+    code,
+    source,
+    retry,
+    context,
+    cause: error,
+    message: `${where}: ${error.message}${rest}`,
+  });
 }

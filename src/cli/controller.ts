@@ -4,7 +4,7 @@ import { createController, createMetrics } from "../controller/controller.ts";
 import { systemClock } from "../lib/clock.ts";
 import type { Cli } from "./cli.ts";
 import { type ClusterFlags, withCluster, withClusterFlags } from "./cluster.ts";
-import { formatFlag, type LogFlags, levelFlag, loggerFor, portFlag } from "./flags.ts";
+import { addressFlag, formatFlag, type LogFlags, levelFlag, loggerFor, portFlag } from "./flags.ts";
 import { SYSTEM_NAMESPACE } from "./local.ts";
 import { serveHealth, serveMetrics } from "./pages.ts";
 import { untilAborted } from "./up.ts";
@@ -34,7 +34,12 @@ export function addController(program: Command, cli: Cli): void {
     .option("--namespaced", "reconcile only the namespace of the context or of -n", false)
     .option("--xds-host <address>", "address that ADS and LRS listen on", "0.0.0.0")
     .option("--xds-port <port>", "port of ADS and LRS", portFlag, 18_000)
-    .option("--bind <address>", "address that gateways listen on when their Gateway names none", "0.0.0.0")
+    .option(
+      "--bind <address>",
+      "address that gateways listen on when their Gateway names none",
+      addressFlag,
+      "0.0.0.0",
+    )
     .option("--identity <name>", "name of this process in the lease; default: host name and pid")
     .option("--pages-host <address>", "address that /metrics, /healthz and /readyz are served on", "0.0.0.0")
     .option("--metrics-port <port>", "port of /metrics; default: 8090, or the next free one", portFlag)

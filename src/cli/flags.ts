@@ -1,4 +1,5 @@
 // Parsers of flag values, with words for those that do not fit.
+import { isIP } from "node:net";
 import { InvalidArgumentError } from "commander";
 import { parseDuration } from "../lib/duration.ts";
 import { createLogger, type Logger, type LogLevel } from "../lib/log.ts";
@@ -9,6 +10,12 @@ export function portFlag(text: string): number {
   const port = Number(text);
   if (/^\d+$/.test(text) && port <= 65_535) return port;
   throw new InvalidArgumentError("a port is a number from 0 to 65535.");
+}
+
+/** An IP address to listen on. */
+export function addressFlag(text: string): string {
+  if (isIP(text) !== 0) return text;
+  throw new InvalidArgumentError("an address is an IP address such as 127.0.0.1.");
 }
 
 /** A duration of 0 or more, in milliseconds. */

@@ -2,7 +2,6 @@
 // Every object remembers where it stands, so that an error can name file, line, column and field.
 import { readdir, readFile, stat } from "node:fs/promises";
 import { extname, join } from "node:path";
-import { text } from "node:stream/consumers";
 import { type Document, LineCounter, parseAllDocuments } from "yaml";
 import type { KubeObject, ResourceType } from "../api/api.ts";
 import { isWeirError, messageOf, WeirError } from "../lib/errors.ts";
@@ -10,8 +9,10 @@ import { isObject } from "../lib/json.ts";
 import { CLI_ERRORS } from "./cli.ts";
 import { kindOfManifest } from "./cluster.ts";
 
-/** Files beyond this size are refused. */
+/** Files and standard input beyond this size are refused. */
 const MAX_BYTES = 16 * 1024 * 1024;
+/** Words of the YAML parser beyond this length are cut: it quotes what it stumbled over, which in a binary file is all of it. */
+const MAX_WORDS = 200;
 const EXTENSIONS = new Set([".yaml", ".yml", ".json"]);
 
 export type FieldPath = readonly PropertyKey[];
@@ -47,32 +48,57 @@ export function parseManifests(file: string, content: string): Manifest[] {
   return documents.flatMap((document) => {
     const [problem] = document.errors;
     if (problem !== undefined) {
-      const words = `is not YAML: ${problem.message.split("\n")[0]}`;
+      const words = `is not YAML: ${printable(problem.message)}`;
       throw manifestError(
         `${position(file, lines, problem.pos[0])}: ${words} (mind indentation and brackets)`,
       );
     }
-    const value: unknown = document.toJS({ maxAliasCount: 100 });
+    const value = contentOf(file, lines, document);
     return value === null ? [] : take(file, lines, document, value, []);
   });
 }
 
-async function sources(path: string, stdin: NodeJS.ReadableStream): Promise<[string, string][]> {
-  if (path === "-") return [["standard input", await text(stdin)]];
+/** What a document says; refuses aliases that grow beyond measure. */
+function contentOf(file: string, lines: LineCounter, document: Document): unknown {
   try {
-    const facts = await stat(path);
-    if (facts.isDirectory()) {
-      const names = (await readdir(path)).filter((name) => EXTENSIONS.has(extname(name))).sort();
-      return Promise.all(
-        names.map(async (name) => [join(path, name), await readFile(join(path, name), "utf8")]),
-      );
-    }
-    if (facts.size > MAX_BYTES) throw manifestError(`${path}: larger than ${MAX_BYTES} bytes`);
-    return [[path, await readFile(path, "utf8")]];
+    return document.toJS({ maxAliasCount: 100 });
+  } catch (error) {
+    throw manifestError(`${locateIn(file, lines, document, [])}: ${printable(messageOf(error))}`);
+  }
+}
+
+/** The first line of a parser's words, bounded, and without characters that a terminal would act on. */
+function printable(words: string): string {
+  return (words.split("\n")[0] ?? "").replaceAll(/\p{Cc}/gu, "\uFFFD").slice(0, MAX_WORDS);
+}
+
+async function sources(path: string, stdin: NodeJS.ReadableStream): Promise<[string, string][]> {
+  if (path === "-") return [["standard input", await readInput(stdin)]];
+  try {
+    if (!(await stat(path)).isDirectory()) return [[path, await readBounded(path)]];
+    const names = (await readdir(path)).filter((name) => EXTENSIONS.has(extname(name))).sort();
+    return Promise.all(names.map(async (name) => [join(path, name), await readBounded(join(path, name))]));
   } catch (error) {
     if (isWeirError(error)) throw error;
     throw manifestError(`${path} cannot be read: ${messageOf(error)}`);
   }
+}
+
+async function readBounded(file: string): Promise<string> {
+  if ((await stat(file)).size > MAX_BYTES) throw manifestError(`${file}: larger than ${MAX_BYTES} bytes`);
+  return readFile(file, "utf8");
+}
+
+async function readInput(stdin: NodeJS.ReadableStream): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of stdin) {
+    const part = Buffer.from(chunk);
+    bytes += part.length;
+    if (bytes > MAX_BYTES) throw manifestError(`standard input: larger than ${MAX_BYTES} bytes`);
+    chunks.push(part);
+  }
+  return Buffer.concat(chunks).toString("utf8");
 }
 
 function take(

@@ -3,7 +3,7 @@ import { join, resolve } from "node:path";
 import type { Command } from "commander";
 import { systemClock } from "../lib/clock.ts";
 import type { Cli } from "./cli.ts";
-import { formatFlag, type LogFlags, levelFlag, loggerFor, portFlag } from "./flags.ts";
+import { addressFlag, formatFlag, type LogFlags, levelFlag, loggerFor, portFlag } from "./flags.ts";
 import { startLocal } from "./local.ts";
 
 interface UpFlags extends LogFlags {
@@ -31,7 +31,7 @@ export function addUp(program: Command, cli: Cli): void {
     .option("--xds-port <port>", "port of ADS and LRS; default 18000 or the next free one", portFlag)
     .option("--metrics-port <port>", "port of /metrics; default 8090 or the next free one", portFlag)
     .option("--images <file>", "which local commands stand for which images")
-    .option("--bind <address>", "address that gateways listen on", "127.0.0.1")
+    .option("--bind <address>", "address that gateways listen on", addressFlag, "127.0.0.1")
     .option("--log-level <level>", "error, warn, info or debug", levelFlag, "info")
     .option("--log-format <format>", "text or json", formatFlag, "text")
     .action(async (flags: UpFlags) => {

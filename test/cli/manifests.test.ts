@@ -61,3 +61,32 @@ test("manifests: files, folders and standard input are read; a path that is not 
     message: /a manifest is an object/,
   });
 });
+
+test("manifests: what grows beyond measure or is binary is refused in a few plain words", async (t) => {
+  const grown = ["b", "c", "d"].map((key, index) => `${key}: [${`*${"abc"[index]}, `.repeat(20)}]`);
+  const anchored = grown.map((line) => line.replace(/^(.): /, "$1: &$1 "));
+  const bomb = `apiVersion: v1\nkind: ConfigMap\na: &a [x]\n${anchored.join("\n")}\n`;
+  t.throws(() => parseManifests("m.yaml", bomb), {
+    code: "WEIR_ERR_CLI_MANIFEST",
+    message: /^m\.yaml:1:1: Excessive alias count/,
+  });
+  // The parser quotes a whole block header, C1 control characters as they are.
+  const noise = "\u009b31m".repeat(2000);
+  const refused = await t.rejects(async () => parseManifests("m.yaml", `--- |${noise}\n`), {
+    code: "WEIR_ERR_CLI_MANIFEST",
+  });
+  const { message } = refused instanceof Error ? refused : new Error("nothing was thrown");
+  t.ok(message.length < 300, `${message.length} characters`);
+  t.notMatch(message, /\p{Cc}/u);
+});
+
+test("manifests: files in folders and standard input have the same bound as files", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "weir-manifests-"));
+  t.teardown(() => rm(folder, { recursive: true }));
+  const large = `# ${"x".repeat(17 * 1024 * 1024)}\n${SERVICE}`;
+  await writeFile(join(folder, "large.yaml"), large);
+  const words = { message: /larger than 16777216 bytes/ };
+  await t.rejects(readManifests([folder], none), words);
+  await t.rejects(readManifests([join(folder, "large.yaml")], none), words);
+  await t.rejects(readManifests(["-"], Readable.from([large])), words);
+});

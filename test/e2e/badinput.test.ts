@@ -58,6 +58,22 @@ test("bad input: a wrong manifest is refused with file, line, column and field, 
   t.match(await up.weir(["status", "web", "--no-watch"]), { code: 0, stdout: "Healthy\n" });
 });
 
+test("bad input: what only the server refuses is placed too, and what was not sent is counted", {
+  timeout: TIMEOUT_MS,
+}, async (t) => {
+  const { up } = await running(t);
+  const map = (name: string): string => `apiVersion: v1\nkind: ConfigMap\nmetadata: { name: ${name} }\n`;
+  const service =
+    "apiVersion: v1\nkind: Service\nmetadata: { name: s }\nspec: { ports: [{ port: 99999 }] }\n";
+  const refused = await up.weir(["apply", "-f", "-"], [map("one"), service, map("two")].join("---\n"));
+  t.match(refused, {
+    code: 1,
+    stdout: /^configmap\/one created\n$/,
+    stderr:
+      /standard input:8:25: .*spec\.ports\[0\]\.port: Invalid value: 99999.*\nnot applied either: 1 after it\n/,
+  });
+});
+
 test("bad input: a version that cannot run says why, and the release serves on until a good one comes", {
   timeout: TIMEOUT_MS,
 }, async (t) => {
@@ -131,6 +147,7 @@ test("bad input: wrong words on the command line end with 2, files that cannot b
     [["get", "rollout"], 2, /missing required argument 'name'/],
     [["apply", "--state", folder], 2, /say what to apply: `weir apply -f FILE`/],
     [["up", "--api-port", "many"], 2, /a port is a number from 0 to 65535/],
+    [["up", "--bind", "nowhere"], 2, /an address is an IP address such as 127\.0\.0\.1/],
     [
       ["list", "rollouts", "--state", folder],
       2,
