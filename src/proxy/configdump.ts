@@ -57,6 +57,7 @@ function dumpListener(listener: Listener): unknown {
     port: listener.port,
     routes: listener.hosts.name,
     connections: listener.connectionCount,
+    accessLog: listener.accessLog?.file.path ?? null,
     client: {
       ...listener.clientRules,
       removed: listener.clientRules.removed.map((name) => Buffer.from(name).toString("latin1")),

@@ -1,16 +1,23 @@
 // `weir proxy` as a process: how it ends when it is told to, under load and twice.
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rename, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { type Test, test } from "tap";
 import { type ProxyProcess, startProxyProcess, until } from "../support/proxyprocess.ts";
-import { bootstrapOf, closedPort, recordingOrigin, talk } from "./support.ts";
+import { bootstrapOf, closedPort, type Json, recordingOrigin, talk } from "./support.ts";
 
 const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const ANSWERED = { until: /\r\n\r\n[\s\S]+$/ };
 
-async function started(t: Test, originPort: number, args: readonly string[]): Promise<ProxyProcess> {
+async function started(
+  t: Test,
+  originPort: number,
+  args: readonly string[],
+  hcm: Readonly<Record<string, Json>> = {},
+): Promise<ProxyProcess> {
   const adminPort = await closedPort();
   const admin = { address: { socket_address: { address: "127.0.0.1", port_value: adminPort } } };
-  const json = Object.assign({}, bootstrapOf({ clusters: { a: [originPort] } }), { admin });
+  const json = Object.assign({}, bootstrapOf({ clusters: { a: [originPort] }, hcm }), { admin });
   const proxy = await startProxyProcess(t, JSON.stringify(json), adminPort, args);
   await until(async () => (await proxy.ready()) === "ready\n", "ready");
   return proxy;
@@ -71,4 +78,31 @@ test("process: the example gateway for Kubernetes gives its proxies longer than 
   const seconds = (pattern: RegExp): number => Number(pattern.exec(text)?.[1]);
   const drainS = seconds(/--drain-delay=(\d+)s/) + seconds(/--drain-timeout=(\d+)s/);
   t.ok(seconds(/terminationGracePeriodSeconds: (\d+)/) > drainS, `${drainS} s`);
+});
+
+test("process: SIGUSR1 opens the access log anew, and nothing of it is lost", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "weir-log-"));
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  const path = join(folder, "access.log");
+  const origin = await recordingOrigin(t);
+  const typed_config = {
+    "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
+    path,
+    log_format: { text_format_source: { inline_string: "%REQ(:PATH)%" } },
+  };
+  const proxy = await started(t, origin.port, ["--drain-delay", "0s", "--drain-timeout", "1s"], {
+    access_log: [{ name: "file", typed_config }],
+  });
+  const port = await proxy.listenerPort("main");
+  const get = (target: string): Promise<unknown> =>
+    talk(port, `GET ${target} HTTP/1.1\r\nHost: a\r\n\r\n`, ANSWERED);
+  const text = (file: string): Promise<string> => readFile(file, "utf8").catch(() => "");
+  await get("/1");
+  await rename(path, `${path}.1`);
+  proxy.child.kill("SIGUSR1");
+  await until(async () => (await text(`${path}.1`)) === "/1\n", "the old file is written");
+  await get("/2");
+  proxy.child.kill("SIGTERM");
+  t.equal(await proxy.ended, 0);
+  t.equal(await text(path), "/2\n");
 });
