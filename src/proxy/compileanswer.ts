@@ -125,7 +125,8 @@ export function compileRewrite(
     hostOf(version?.host ?? "", `${version?.at}.host_rewrite_literal`, problems);
   const levels = levelsOf("request", mutationsOf(message, `${at}.`), scope, version);
   const edits = compileEdits(levels, facts, problems);
-  return path === null && host === null && edits === null ? null : { path, host, edits };
+  const isHostForwarded = action?.appendXForwardedHost ?? false;
+  return path === null && host === null && edits === null ? null : { path, host, isHostForwarded, edits };
 }
 
 /** The answer that a route gives by itself; null: its requests are forwarded. */

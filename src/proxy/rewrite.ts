@@ -11,6 +11,9 @@ const SPACE = text(" ");
 const VERSION = text(" HTTP/1.1\r\n");
 const HOST = text("host: ");
 const UNKNOWN_HOST = text("localhost");
+const X_FORWARDED_HOST = text("x-forwarded-host");
+const COMMA_SPACE = text(", ");
+const FORWARDED_HOST = text("x-forwarded-host: ");
 const CRLF = text("\r\n");
 const ROOT = text("/");
 const ASTERISK = text("*");
@@ -24,7 +27,7 @@ export function composeRewritten(
   head: Head,
   client: ClientFacts,
   hasChunkedBody: boolean,
-  { path, host, edits }: Rewrite,
+  { path, host, isHostForwarded, edits }: Rewrite,
 ): void {
   const { bytes, base } = head;
   out.append(bytes, base + head.lineStart, base + head.methodEnd);
@@ -42,8 +45,27 @@ export function composeRewritten(
   drops.set(client.drops);
   drops[FIELD.HOST] = 1;
   drops[FIELD.MAX_FORWARDS] = head.method === METHOD.OPTIONS || head.method === METHOD.TRACE ? 1 : 0;
+  if (host !== null && isHostForwarded) writeForwardedHost(out, head);
   writeEdited(out, head, drops, edits ?? NO_EDITS, client.address);
   requestEnd(out, head, client, hasChunkedBody);
+}
+
+/** The host that came, as the last entry of X-Forwarded-Host, which becomes one field. */
+function writeForwardedHost(out: ByteStore, head: Head): void {
+  const { bytes, base, fields } = head;
+  if (head.authorityEnd === head.authorityStart) return;
+  out.text(FORWARDED_HOST);
+  for (let at = head.indexOf(X_FORWARDED_HOST, 0); at >= 0; at = head.indexOf(X_FORWARDED_HOST, at + 1)) {
+    const start = base + fields[at * 4 + 2]!;
+    const end = base + fields[at * 4 + 3]!;
+    if (end > start) {
+      out.append(bytes, start, end);
+      out.text(COMMA_SPACE);
+    }
+    head.kinds[at] = FIELD.DROPPED;
+  }
+  out.append(bytes, base + head.authorityStart, base + head.authorityEnd);
+  out.text(CRLF);
 }
 
 /** The path without its query, rewritten. */

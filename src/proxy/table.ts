@@ -153,6 +153,8 @@ export interface Rewrite {
   readonly path: PathRewrite | null;
   /** Value of Host; null: as it came. */
   readonly host: Buffer | null;
+  /** Whether the host that came is appended to X-Forwarded-Host where another takes its place. */
+  readonly isHostForwarded: boolean;
   readonly edits: FieldEdits | null;
 }
 

@@ -167,10 +167,10 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
   "envoy.type.v3.Int64Range": { supported: "start end" },
   [`${ROUTE}RouteAction`]: {
     supported:
-      "cluster weighted_clusters hash_policy timeout idle_timeout retry_policy cluster_not_found_response_code request_mirror_policies prefix_rewrite host_rewrite_literal",
+      "cluster weighted_clusters hash_policy timeout idle_timeout retry_policy cluster_not_found_response_code request_mirror_policies prefix_rewrite host_rewrite_literal append_x_forwarded_host",
     harmless: "upgrade_configs",
     refused:
-      "cluster_header metadata_match auto_host_rewrite host_rewrite_header host_rewrite_path_regex priority hedge_policy regex_rewrite max_stream_duration append_x_forwarded_host",
+      "cluster_header metadata_match auto_host_rewrite host_rewrite_header host_rewrite_path_regex priority hedge_policy regex_rewrite max_stream_duration",
     only: { cluster_not_found_response_code: [0] },
   },
   [`${ROUTE}RouteAction.RequestMirrorPolicy`]: {

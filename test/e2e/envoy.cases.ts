@@ -285,7 +285,29 @@ export const LOGGED = `${LISTENER}
   clusters:${["slow", "dead"].map((name) => cluster(name, [endpoint(name)])).join("")}${cluster("empty", [])}${PLAIN}
 `;
 
+/** Tells the upstream which host was asked for. */
+const FORWARDING = `${LISTENER}
+                route_config:
+                  name: local
+                  virtual_hosts:
+                    - name: all
+                      domains: ["*"]
+                      routes:
+                        - { match: { prefix: / }, route: { cluster: a, host_rewrite_literal: inner.example, append_x_forwarded_host: true } }
+  clusters:${PLAIN}
+`;
+
 export const CASES: readonly Case[] = [
+  {
+    name: "the host that was asked for",
+    bootstrap: FORWARDING,
+    requests: clientRequests([
+      [],
+      ["x-forwarded-host: edge.example"],
+      ["x-forwarded-host: edge.example, shop.example"],
+      ["x-forwarded-host: shop.example", "x-forwarded-host: b.example"],
+    ]),
+  },
   {
     name: "what a trusted proxy says of clients",
     bootstrap: TRUSTING,

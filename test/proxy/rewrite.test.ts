@@ -258,6 +258,29 @@ test("rewrite: host and path may change together; bodies, HTTP/1.0 and hop-by-ho
   t.match(origin.seen.at(-1), { body: "abc", url: "/in/a" });
 });
 
+test("rewrite: where the host changes, X-Forwarded-Host can tell the one that came", async (t) => {
+  const { origin, ask } = await setup(t, [
+    to({}, { host_rewrite_literal: "inner.test", append_x_forwarded_host: true }),
+  ]);
+  const told = async (...lines: string[]): Promise<unknown> => {
+    await ask("GET /", ...lines);
+    const seen = origin.seen.at(-1);
+    t.equal(seen?.headers.host, "inner.test");
+    return seen?.headers["x-forwarded-host"];
+  };
+  t.equal(await told(), "shop.test:81");
+  t.equal(await told("X-Forwarded-Host: edge.test"), "edge.test, shop.test:81");
+  t.equal(await told("X-Forwarded-Host: "), "shop.test:81");
+  t.equal(
+    await told("X-Forwarded-Host: shop.test:81", "x-forwarded-host: b"),
+    "shop.test:81, b, shop.test:81",
+  );
+  t.equal(origin.seen.at(-1)?.rawHeaders.filter((name) => /^x-forwarded-host$/i.test(name)).length, 1);
+  const kept = await setup(t, [to({}, { prefix_rewrite: "/in/", append_x_forwarded_host: true })]);
+  await kept.ask("GET /");
+  t.equal(kept.origin.seen.at(-1)?.headers["x-forwarded-host"], undefined, "the host is as it came");
+});
+
 test("rewrite: the proxy's own answers in a route's place carry its edits", async (t) => {
   const { port } = await startProxy(t, {
     clusters: { dead: [] },
