@@ -300,9 +300,10 @@ export class Exchange implements AttemptUser, DeadlineOwner {
     else this.#fail(counter, counter === COUNTER.TIMEOUT ? REPLY.connectTimeout : REPLY.connectFailed);
   }
 
-  onLost(isUnanswered: boolean, isReused: boolean): void {
-    const isStale = isUnanswered && isReused && this.#body === BODY.NONE && isHarmless(this.#method);
-    if (isStale && this.#retry.takeFree()) {
+  onLost(isUnanswered: boolean, isReused: boolean, isUnsent: boolean): void {
+    const isThere = this.#body === BODY.NONE || this.#replay?.isWhole === true;
+    const isSafe = isUnsent ? isThere : this.#body === BODY.NONE && isHarmless(this.#method);
+    if (isUnanswered && isReused && isSafe && this.#retry.takeFree()) {
       this.#attempt.leave();
       this.#countRetry(COUNTER.RESET);
       this.#restart(false);

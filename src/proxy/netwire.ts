@@ -37,6 +37,7 @@ export function connectWire(context: WireContext, host: string, port: number, ow
 class NetWire implements Wire {
   owner: WireOwner;
   isPending = false;
+  hasWritten = false;
   readonly isSecure = false;
   readonly onread: OnReadOpts;
   readonly #context: WireContext;
@@ -81,6 +82,8 @@ class NetWire implements Wire {
     const socket = this.#socket;
     if (socket === null || socket.destroyed || socket.writableEnded) return true;
     socket.write(view);
+    // A write that fails at once has sent nothing.
+    if (socket.errored === null) this.hasWritten = true;
     if (socket.writableLength === 0 || socket.destroyed) return true;
     if (!this.isPending) {
       this.isPending = true;

@@ -1,8 +1,9 @@
 // When a request is tried again: the policy of a route, and what one request has used of it. The exchange tells what happened and asks; it alone
 // acts. Bounds on retries in progress are the cluster's (pool.ts).
 //
-// Beyond any policy, two things are tried again once, at once: a refused connection, on another endpoint, and a request without body by GET or HEAD
-// on a pooled connection that closed before any answer. Of the first nothing was sent, of the second nothing can have been changed.
+// Beyond any policy, this is tried again once, at once: a refused connection, on another endpoint; a request of which the kernel took nothing,
+// because its pooled connection had been reset, if its body is still there; and a request without body by GET or HEAD on a pooled
+// connection that closed before any answer. Of the first two nothing was sent, the third cannot have changed anything.
 import type { Endpoint } from "./endpoint.ts";
 import { METHOD } from "./head.ts";
 import type { Dice } from "./split.ts";

@@ -10,6 +10,7 @@ const EMPTY = Buffer.alloc(0);
 export class StreamWire implements Wire {
   owner: WireOwner;
   isPending = false;
+  hasWritten = false;
   readonly isSecure: boolean;
   readonly #outbox: Outbox;
   #socket: Socket | null;
@@ -46,6 +47,7 @@ export class StreamWire implements Wire {
     if (socket === null || socket.destroyed || socket.writableEnded) return true;
     // A TLS layer may take the bytes later, even when nothing seems pending: it gets a copy.
     socket.write(Uint8Array.from(view));
+    this.hasWritten = true;
     if (socket.writableLength === 0 || socket.destroyed) return true;
     if (!this.isPending) {
       this.isPending = true;

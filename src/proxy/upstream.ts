@@ -7,6 +7,7 @@ import type { Core } from "./core.ts";
 import type { DeadlineOwner } from "./deadlines.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { Head } from "./head.ts";
+import { keptForMs } from "./keepalive.ts";
 import { connectWire } from "./netwire.ts";
 import { type HeadParser, KIND, MAX_HEAD_BYTES, PARSED } from "./parse.ts";
 import { COUNTER } from "./stats.ts";
@@ -27,9 +28,9 @@ export interface UpstreamUser {
   onConnectFailed(counter: number): void;
   /**
    * The connection was lost before the answer was whole. `isUnanswered`: nothing of an answer arrived; `isReused`: the connection had served
-   * before, so that the upstream may have closed it just as the request was sent.
+   * before, so that the upstream may have closed it just as the request was sent; `isUnsent`: not one byte of the request left this machine.
    */
-  onLost(isUnanswered: boolean, isReused: boolean): void;
+  onLost(isUnanswered: boolean, isReused: boolean, isUnsent: boolean): void;
   /** The answer breaks its framing. The connection is still held: abandon it. */
   onMalformed(): void;
   /** The time given by `setTimeout` has passed. The connection is still held: abandon it. */
@@ -62,6 +63,8 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
   #requestBody = 0;
   #isHeadRequest = false;
   #hasServed = false;
+  /** How long it may be unused. */
+  #idleMs: number;
   #hasBytes = false;
   #isReusable = false;
   #isPaused = false;
@@ -73,6 +76,7 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
   constructor(core: Core, endpoint: Endpoint) {
     this.#core = core;
     this.#endpoint = endpoint;
+    this.#idleMs = core.limits.poolIdleMs;
     endpoint.onOpened();
     this.#slot = core.deadlines.add(this);
     core.deadlines.set(this.#slot, endpoint.cluster.options.connectTimeoutMs);
@@ -93,6 +97,7 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
     this.#hasBytes = false;
     this.#hasTrailers = false;
     this.#interimBytes = 0;
+    this.#wire.hasWritten = false;
     this.#core.outbox.to(this.#wire);
     this.#core.outbox.copied(buf, start, end);
   }
@@ -151,7 +156,7 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
     }
     this.#state = STATE.IDLE;
     this.#hasServed = true;
-    this.#core.deadlines.set(this.#slot, this.#core.limits.poolIdleMs);
+    this.#core.deadlines.set(this.#slot, this.#idleMs);
     this.#endpoint.giveIdle(this);
   }
 
@@ -334,7 +339,10 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
     if (hasNoBody) kind = BODY.NONE;
     else if (head.isChunked) kind = BODY.CHUNKED;
     else if (head.contentLength >= 0) kind = BODY.LENGTH;
-    this.#isReusable = kind !== BODY.CLOSE && !head.hasClose && (head.minor === 1 || head.hasKeepAlive);
+    const keptMs = keptForMs(head);
+    if (keptMs >= 0) this.#idleMs = keptMs;
+    this.#isReusable =
+      keptMs !== 0 && kind !== BODY.CLOSE && !head.hasClose && (head.minor === 1 || head.hasKeepAlive);
     this.#body.reset(kind, head.contentLength);
     this.#state = STATE.BODY;
     user.onHead(head, kind, status === 204 ? -1 : head.contentLength);
@@ -355,10 +363,11 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
   #lost(): void {
     const user = this.#user;
     const isUnanswered = !this.#hasBytes;
+    const isUnsent = !this.#wire.hasWritten;
     this.#user = null;
     this.#shut();
     this.#wire.destroy();
-    user?.onLost(isUnanswered, this.#hasServed);
+    user?.onLost(isUnanswered, this.#hasServed, isUnsent);
   }
 
   #connectFailed(counter: number): void {

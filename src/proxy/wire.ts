@@ -5,6 +5,8 @@
 export interface Wire {
   /** Receives what happens. Set before the first event. */
   owner: WireOwner;
+  /** The kernel took some bytes since this was last set to false. */
+  hasWritten: boolean;
   /** Address of the peer, without port; empty when it is gone already. */
   readonly peerAddress: string;
   /** True while bytes given to `write` have not been taken by the kernel. */
@@ -54,6 +56,7 @@ export const NO_WIRE: Wire = {
     onClose: () => undefined,
     onInternalError: () => undefined,
   },
+  hasWritten: false,
   peerAddress: "",
   isPending: false,
   isOpen: false,

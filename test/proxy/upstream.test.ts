@@ -79,6 +79,80 @@ test("upstream: a POST that meets a stale connection is never sent twice", async
   t.equal(proxy.stats()[0]?.values.get("reset"), 1);
 });
 
+test("upstream: a POST that finds its pooled connection reset, and none of it sent, is sent on another one", async (t) => {
+  const sockets: Socket[] = [];
+  const requests: string[] = [];
+  const origin = await rawOrigin(t, (socket) => {
+    sockets.push(socket);
+    socket.on("data", (chunk: Buffer) => {
+      requests.push(chunk.toString().slice(0, 6));
+      socket.write(OK);
+    });
+  });
+  const policy = { retry_on: "retriable-4xx" };
+  const { port, proxy } = await startProxy(t, {
+    clusters: { a: [origin.port] },
+    routes: [
+      { match: { prefix: "/kept" }, route: { cluster: "a", retry_policy: policy } },
+      { match: { prefix: "/" }, route: { cluster: "a" } },
+    ],
+  });
+  const client = connect({ port, host: "127.0.0.1", noDelay: true });
+  await once(client, "connect");
+  // In one turn: the client's request is there first, and when the proxy writes, its connection is gone already.
+  const race = async (request: string): Promise<string> => {
+    await talk(port, GET, ANSWERED);
+    const answered = once(client, "data");
+    client.write(request);
+    sockets.at(-1)?.resetAndDestroy();
+    return String((await answered)[0]);
+  };
+  t.match(await race("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"), /^HTTP\/1\.1 200 /);
+  t.match(await race(POST.replace("/", "/kept")), /^HTTP\/1\.1 200 /, "with a body, where a policy keeps it");
+  t.strictSame(requests, ["GET / ", "POST /", "GET / ", "POST /"]);
+  t.equal(
+    proxy.stats().reduce((sum, { values }) => sum + (values.get("retries") ?? 0), 0),
+    2,
+  );
+  client.destroy();
+});
+
+test("upstream: a pooled connection is closed before the time that its upstream names", async (t) => {
+  const clock = createManualClock();
+  const closed: string[] = [];
+  const kept =
+    (line: string): ((socket: Socket) => void) =>
+    (socket) => {
+      socket.on("end", () => closed.push(line));
+      socket.on("data", () => socket.write(`HTTP/1.1 200 OK\r\n${line}\r\nContent-Length: 2\r\n\r\nok`));
+    };
+  const lines = [
+    "Keep-Alive: timeout=60, max=100",
+    "keep-alive: max=5,timeout=2",
+    "Keep-Alive: timeout=x",
+    "X: y",
+  ];
+  const origins = await Promise.all(lines.map((line) => rawOrigin(t, kept(line))));
+  const { port } = await startProxy(t, { clusters: { a: origins.map((origin) => origin.port) }, clock });
+  for (const _line of lines) await talk(port, GET, ANSWERED);
+  const after = async (ms: number, count: number): Promise<string[]> => {
+    await clock.advance(ms);
+    if (count > 0) await eventually(() => closed.length === count, `${count} are closed`);
+    return closed.splice(0).sort();
+  };
+  t.strictSame(await after(900, 0), []);
+  t.strictSame(await after(400, 1), [lines[1]]);
+  t.strictSame(await after(2_500, 0), []);
+  t.strictSame(await after(500, 2), [lines[2], lines[3]]);
+  t.strictSame(await after(54_500, 0), []);
+  t.strictSame(await after(600, 1), [lines[0]]);
+  const never = await rawOrigin(t, kept("Keep-Alive: timeout=0"));
+  const second = await startProxy(t, { clusters: { a: [never.port] } });
+  await talk(second.port, GET, ANSWERED);
+  await talk(second.port, GET, ANSWERED);
+  t.equal(never.connections(), 2, "0 seconds are none");
+});
+
 test("upstream: a connection that closes while pooled is not used", async (t) => {
   const sockets: Socket[] = [];
   const origin = await rawOrigin(t, (socket) => {
