@@ -106,7 +106,7 @@ export class ClientFacts {
       const { kinds } = head;
       for (let i = 0; i < head.fieldCount; i++) {
         if (kinds[i] === FIELD.X_WEIR && !isTrusted) kinds[i] = FIELD.DROPPED;
-        else if (kinds[i] === FIELD.X_REQUEST_ID && id < 0) id = i;
+        else if (kinds[i] === FIELD.X_REQUEST_ID && id < 0 && !isEmpty(head, i)) id = i;
         else if (kinds[i] === FIELD.X_FORWARDED_PROTO && isTrusted) this.#isProtoKept = true;
       }
       if (isTrusted) this.address = trustedAddress(head, rules) ?? this.peer;
@@ -257,6 +257,10 @@ function removeFields(head: Head, names: readonly Uint8Array[]): void {
     for (let n = 0; n < names.length; n++)
       if (isSameName(bytes, base + fields[i * 4]!, base + fields[i * 4 + 1]!, names[n]!)) drop(head, i);
   }
+}
+
+function isEmpty({ fields }: Head, index: number): boolean {
+  return fields[index * 4 + 2] === fields[index * 4 + 3];
 }
 
 function drop(head: Head, index: number): void {

@@ -1,5 +1,7 @@
 // Who the client is: what of a request's own account is believed, what is added to it, and what the upstream gets.
 import { type Test, test } from "tap";
+import { ClientFacts, type ClientRules, DEFAULT_CLIENT_RULES } from "../../src/proxy/forwarded.ts";
+import { HeadParser, KIND, PARSED } from "../../src/proxy/parse.ts";
 import { RandomIds } from "../../src/proxy/requestid.ts";
 import { type Json, recordingOrigin, startProxy, talk } from "./support.ts";
 
@@ -48,6 +50,34 @@ test("client: behind trusted hops X-Forwarded-Proto and the request id hold", as
   const silent = await ask();
   t.equal(silent.got?.["x-forwarded-proto"], "http");
   t.match(silent.got?.["x-request-id"], UUID);
+});
+
+test("client: the believed address is the entry of the outermost trusted hop, else the peer's", (t) => {
+  const addressOf = (rules: Partial<ClientRules>, ...entries: string[]): string => {
+    const lines = entries.map((entry) => `X-Forwarded-For: ${entry}\r\n`).join("");
+    const bytes = Buffer.from(`GET / HTTP/1.1\r\nHost: a\r\n${lines}\r\n`);
+    const parser = new HeadParser();
+    parser.reset(KIND.REQUEST);
+    t.equal(parser.run(bytes, 0, bytes.length), PARSED.DONE);
+    const facts = new ClientFacts("192.0.2.1", false, new RandomIds());
+    facts.admit(parser.head, { ...DEFAULT_CLIENT_RULES, ...rules });
+    return facts.address.toString();
+  };
+  const one = { trustedHops: 1 };
+  const two = { trustedHops: 2 };
+  t.equal(addressOf({}, "1.1.1.1"), "192.0.2.1", "a stranger's word");
+  t.equal(addressOf(one), "192.0.2.1", "no entry");
+  t.equal(addressOf(one, "1.1.1.1"), "1.1.1.1");
+  t.equal(addressOf(one, "1.1.1.1, 2.2.2.2"), "2.2.2.2");
+  t.equal(addressOf(two, "1.1.1.1, 2.2.2.2"), "1.1.1.1");
+  t.equal(addressOf(two, "0.0.0.0,1.1.1.1", " 2.2.2.2 "), "1.1.1.1", "over several fields");
+  t.equal(addressOf(two, "2.2.2.2"), "192.0.2.1", "too few entries");
+  t.equal(addressOf(one, "1.1.1.1, junk"), "192.0.2.1", "no address");
+  t.equal(addressOf(one, "1.1.1.1, "), "192.0.2.1", "an empty entry");
+  t.equal(addressOf(one, "2001:db8::1"), "2001:db8::1");
+  t.equal(addressOf({ isEdge: false }, "1.1.1.1, 2.2.2.2"), "2.2.2.2", "the peer is a proxy itself");
+  t.equal(addressOf({ isEdge: false, trustedHops: 1 }, "1.1.1.1, 2.2.2.2"), "1.1.1.1");
+  t.end();
 });
 
 test("client: X-Forwarded-For can be kept as it came, or overwritten", async (t) => {
