@@ -42,6 +42,8 @@ export type {
   Gateway,
   GatewayListener,
   HttpBackendRef,
+  HttpHeaderModifier,
+  HttpPathModifier,
   HttpRequestMirror,
   HttpRoute,
   HttpRouteFilter,

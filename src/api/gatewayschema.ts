@@ -87,14 +87,41 @@ const requestMirror = open({
 });
 export type HttpRequestMirror = Parsed<typeof requestMirror>;
 
+const header = open({ name: z.string(), value: z.string() });
+const headerModifier = open({
+  set: z.array(header).optional(),
+  add: z.array(header).optional(),
+  remove: strings.optional(),
+});
+export type HttpHeaderModifier = Parsed<typeof headerModifier>;
+
+const pathModifier = open({
+  /** `ReplaceFullPath` or `ReplacePrefixMatch`. */
+  type: z.string(),
+  replaceFullPath: z.string().optional(),
+  replacePrefixMatch: z.string().optional(),
+});
+export type HttpPathModifier = Parsed<typeof pathModifier>;
+
+const urlRewrite = open({ hostname: z.string().optional(), path: pathModifier.optional() });
+
+const requestRedirect = open({
+  scheme: z.string().optional(),
+  hostname: z.string().optional(),
+  path: pathModifier.optional(),
+  port: int32.optional(),
+  /** Default 302. */
+  statusCode: int32.optional(),
+});
+
 /** A filter: the tag, and the settings beside it as they are written. */
 const routeFilter = open({
   type: z.string(),
-  requestHeaderModifier: opaque.optional(),
-  responseHeaderModifier: opaque.optional(),
+  requestHeaderModifier: headerModifier.optional(),
+  responseHeaderModifier: headerModifier.optional(),
   requestMirror: requestMirror.optional(),
-  requestRedirect: opaque.optional(),
-  urlRewrite: opaque.optional(),
+  requestRedirect: requestRedirect.optional(),
+  urlRewrite: urlRewrite.optional(),
   cors: opaque.optional(),
   extensionRef: opaque.optional(),
 });

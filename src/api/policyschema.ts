@@ -184,6 +184,15 @@ const sticky = open({
   clientAddress: z.boolean().optional(),
 });
 
+const directResponse = open({
+  /** 200 to 599. */
+  status: int32,
+  /** At most 4096 bytes. */
+  body: z.string().optional(),
+  /** Default `text/plain`. */
+  contentType: z.string().optional(),
+});
+
 const mirrors = open({
   /** Whether copies carry `-shadow` behind their host's name. Default true. */
   hostSuffix: z.boolean().optional(),
@@ -250,6 +259,7 @@ export const trafficPolicySchema = kindOf({
     normalization: normalization.optional(),
     match: match.optional(),
     limits: limits.optional(),
+    directResponse: directResponse.optional(),
   }),
 });
 export type TrafficPolicy = Parsed<typeof trafficPolicySchema>;
@@ -277,4 +287,5 @@ export const POLICY_TARGETS: Readonly<
   normalization: ["Gateway"],
   match: ["HTTPRoute"],
   limits: ["Gateway"],
+  directResponse: ["HTTPRoute"],
 };

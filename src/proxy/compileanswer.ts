@@ -1,5 +1,6 @@
 // What a route changes, or answers by itself: RedirectAction, DirectResponseAction, prefix and host rewrites, header mutations with those of
 // the levels around it. Pure; problems are collected, not thrown.
+import { MAX_ADDED_BYTES } from "../lib/fields.ts";
 import type {
   DirectResponseAction,
   HeaderValueOption,
@@ -11,7 +12,7 @@ import type {
 } from "../xds/types.ts";
 import { RedirectAction_RedirectResponseCode as Code } from "../xds/types.ts";
 import { IS_TARGET, isAuthority } from "./bytes.ts";
-import { compileEdits, type EditFacts, type EditLevel, MAX_ADDED_BYTES } from "./compileedits.ts";
+import { compileEdits, type EditFacts, type EditLevel } from "./compileedits.ts";
 import type { Problems } from "./problems.ts";
 import type { FieldEdits, Location, OwnAnswer, PathRewrite, Rewrite } from "./table.ts";
 

@@ -1,10 +1,10 @@
 // Header mutations of xDS → FieldEdits. The levels (version, route, virtual host, route configuration) apply one after another, within a level
 // first what is removed, then what is overwritten, then what is added, as in Envoy; what comes of it is worked out here for every
 // name, so that a request pays for the outcome alone. Pure; problems are collected, not thrown.
+import { isEditable, isFieldName, MAX_ADDED_BYTES, MAX_EDITED_NAMES } from "../lib/fields.ts";
 import type { HeaderValueOption } from "../xds/types.ts";
 import { HeaderValueOption_HeaderAppendAction as Action } from "../xds/types.ts";
-import { IS_TOKEN, IS_VALUE, lowerBytes } from "./bytes.ts";
-import { MAX_EDITED_NAMES } from "./edits.ts";
+import { IS_VALUE, lowerBytes } from "./bytes.ts";
 import type { Problems } from "./problems.ts";
 import type { FieldEdits, Lines } from "./table.ts";
 
@@ -22,24 +22,6 @@ export interface EditFacts {
   readonly route: string;
 }
 
-/** Most bytes that edits may add to one head. */
-export const MAX_ADDED_BYTES = 16 * 1024;
-
-/** Framing and hop-by-hop fields, Host (`host_rewrite_literal` is for it), and what the proxy writes about the client itself. */
-const UNTOUCHABLE: ReadonlySet<string> = new Set([
-  "connection",
-  "content-length",
-  "host",
-  "keep-alive",
-  "max-forwards",
-  "proxy-connection",
-  "te",
-  "transfer-encoding",
-  "upgrade",
-  "x-forwarded-for",
-  "x-forwarded-proto",
-  "x-request-id",
-]);
 const CLIENT_ADDRESS = "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT";
 
 /** What becomes of a name: whether the fields that came stay, and the lines that follow. */
@@ -170,9 +152,7 @@ function substituted(text: string, at: string, facts: EditFacts, problems: Probl
 }
 
 function nameOf(spelt: string, at: string, problems: Problems): string {
-  const name = spelt.toLowerCase();
-  if (name === "" || ![...Buffer.from(name, "utf8")].every((byte) => IS_TOKEN[byte] === 1))
-    problems.add(at, `is no name of a field: ${JSON.stringify(spelt)}`);
-  else if (UNTOUCHABLE.has(name)) problems.add(at, `is ${name}, which may not be edited`);
-  return name;
+  if (!isFieldName(spelt)) problems.add(at, `is no name of a field: ${JSON.stringify(spelt)}`);
+  else if (!isEditable(spelt)) problems.add(at, `is ${spelt.toLowerCase()}, which may not be edited`);
+  return spelt.toLowerCase();
 }

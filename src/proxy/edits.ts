@@ -1,11 +1,9 @@
 // [hot] Phase "rewrite", fields: adds, overwrites and removes header fields of a head on its way. What becomes of each name was worked out
 // when the configuration was compiled (compileedits.ts), for both cases: fields of that name came, or none did.
+import { MAX_EDITED_NAMES } from "../lib/fields.ts";
 import { isSameName } from "./bytes.ts";
 import type { Head } from "./head.ts";
 import type { FieldEdits, Lines } from "./table.ts";
-
-/** Most names that the edits of one route may concern. */
-export const MAX_EDITED_NAMES = 64;
 
 /** Where lines are written to. */
 export interface LineSink {

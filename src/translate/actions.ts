@@ -5,9 +5,12 @@ import { parseDuration } from "../lib/duration.ts";
 import { durationOf, type MessageInitShape, type Route, type RouteSchema } from "../xds/types.ts";
 import { backendsOf, combined } from "./backends.ts";
 import type { ClusterBook, Split } from "./clusters.ts";
+import { directResponseOf, withContentType } from "./directresponse.ts";
+import { filtersOf } from "./filters.ts";
 import { forward, type RouteActionInit } from "./forward.ts";
 import type { Report } from "./input.ts";
 import { mirrorsOf } from "./mirrors.ts";
+import type { RuleAction } from "./placed.ts";
 import { type Applied, durationFor } from "./policies.ts";
 import { type Retries, retriesOf } from "./retries.ts";
 import { keysOf } from "./sticky.ts";
@@ -23,6 +26,8 @@ export interface RuleContext {
   readonly book: ClusterBook;
   /** What TrafficPolicies ask of the rule. */
   readonly applied: Applied;
+  /** Of the listener that the rule serves on. */
+  readonly listenerPort: number;
   readonly refuse: Refuse;
   readonly report: Report;
 }
@@ -34,11 +39,25 @@ interface RouteTimeouts {
 }
 
 /** What a rule does; undefined when it cannot be carried out, which is reported. */
-export function actionOf(context: RuleContext): RouteInit | undefined {
+export function actionOf(context: RuleContext): RuleAction | undefined {
+  const { rule, applied, refuse, report, listenerPort } = context;
+  const filters = filtersOf(rule.filters ?? [], listenerPort, refuse);
+  if (filters === undefined) return undefined;
+  const { edits, redirect, path } = filters;
+  const changed = { ...(path !== undefined && { path }) };
+  if (redirect !== undefined) {
+    if ((rule.backendRefs ?? []).length > 0)
+      return void refuse(".backendRefs", "a rule that redirects has no backends");
+    return { ...changed, init: { ...edits, action: { case: "redirect", value: redirect } } };
+  }
+  const answer = directResponseOf(applied, report);
+  if (answer !== undefined) return { init: withContentType(edits, answer) };
+  const init = forwardOf(context, filters.host);
+  return init === undefined ? undefined : { ...changed, init: { ...edits, ...init } };
+}
+
+function forwardOf(context: RuleContext, host: string | undefined): RouteInit | undefined {
   const { httpRoute, rule, book, applied, refuse, report } = context;
-  for (const [index, { type }] of (rule.filters ?? []).entries())
-    if (type !== "RequestMirror")
-      return void refuse(`.filters[${index}]`, `filter ${type} is not carried out yet`);
   const timeouts = timeoutsOf(rule, applied, refuse, report);
   const retries = retriesOf(rule, applied, refuse, report);
   const keys = keysOf(rule, applied, refuse, report);
@@ -48,7 +67,12 @@ export function actionOf(context: RuleContext): RouteInit | undefined {
   const backends = backendsOf(httpRoute, rule, book, refuse);
   if (backends === undefined) return undefined;
   const salt = backends.salt ?? `${httpRoute.metadata.namespace}/${httpRoute.metadata.name}`;
-  const action = { ...forward(backends, keys), ...policyIn(retries), requestMirrorPolicies };
+  const action: RouteActionInit = {
+    ...forward(backends, keys),
+    ...policyIn(retries),
+    requestMirrorPolicies,
+    ...(host !== undefined && { hostRewriteSpecifier: { case: "hostRewriteLiteral", value: host } }),
+  };
   return routeOf(action, timeouts, keys.length > 0 ? salt : undefined);
 }
 
@@ -58,7 +82,7 @@ export function defaultActionOf(split: Split, applied: Applied, report: Report):
   const timeouts = timeoutsOf(undefined, applied, () => undefined, report) ?? { requestMs: 0 };
   const salt = keys.length > 0 ? split.salt : undefined;
   const retries = retriesOf(undefined, applied, () => undefined, report) ?? { kind: "none" };
-  const action = { ...forward(combined([{ split, weight: 1 }]), keys), ...policyIn(retries) };
+  const action = { ...forward(combined([{ split, weight: 1, edits: {} }]), keys), ...policyIn(retries) };
   return routeOf(action, timeouts, salt);
 }
 

@@ -3,12 +3,16 @@
 import type { HttpBackendRef, HttpRoute, HttpRouteRule } from "../api/api.ts";
 import type { Refuse } from "./actions.ts";
 import type { ClusterBook, Split } from "./clusters.ts";
+import { type EditsInit, editsOf } from "./filters.ts";
+import { textOf } from "./memo.ts";
 
 /** One version, and its share of the rule's requests in parts of the common scale. */
 export interface Version {
   readonly cluster: string;
   readonly role: "stable" | "canary";
   readonly weight: number;
+  /** What is changed about its requests and answers. */
+  readonly edits: EditsInit;
 }
 
 /** Versions that share one backend's part of the requests; the stable one is the last. */
@@ -32,6 +36,7 @@ export function backendsOf(
   if (refs.length === 0) return void refuse(".backendRefs", "there is no backend");
   const namespace = httpRoute.metadata.namespace ?? "";
   const named: Named[] = [];
+  const seen = new Map<string, string>();
   for (const [index, ref] of refs.entries()) {
     const at = `.backendRefs[${index}]`;
     const problem = problemOf(ref, namespace);
@@ -40,8 +45,14 @@ export function backendsOf(
         `${at}${problem?.field ?? ".port"}`,
         problem?.words ?? "a Service needs its port here",
       );
+    const edits = editsOf(ref.filters ?? [], `${at}.filters`, [], refuse);
+    if (edits === undefined) return undefined;
+    const key = `${ref.name}:${ref.port}`;
+    if ((seen.get(key) ?? textOf(edits)) !== textOf(edits))
+      return void refuse(`${at}.filters`, `Service ${ref.name} is named before with other filters`);
+    seen.set(key, textOf(edits));
     const split = book.split({ namespace, service: ref.name, port: ref.port });
-    named.push({ split, weight: ref.weight ?? 1 });
+    named.push({ split, weight: ref.weight ?? 1, edits });
   }
   if (
     named.every(({ split, weight }) => weight === 0 || split.targets.every((target) => target.weight === 0))
@@ -53,6 +64,7 @@ export function backendsOf(
 interface Named {
   readonly split: Split;
   readonly weight: number;
+  readonly edits: EditsInit;
 }
 
 function problemOf(ref: HttpBackendRef, namespace: string): { field: string; words: string } | undefined {
@@ -60,21 +72,23 @@ function problemOf(ref: HttpBackendRef, namespace: string): { field: string; wor
     return { field: "", words: `only Services can be backends, not ${ref.kind ?? ref.group}` };
   if ((ref.namespace ?? namespace) !== namespace)
     return { field: ".namespace", words: "a backend in another namespace is not carried out yet" };
-  const [filter] = ref.filters ?? [];
-  if (filter === undefined) return undefined;
-  return { field: ".filters[0]", words: `filter ${filter.type} is not carried out yet` };
+  return undefined;
 }
 
-/** Backends on one integer scale, each share kept exactly; one that is named again adds to the first. */
+/**
+ * Backends on one integer scale, each share kept exactly; one that is named again adds to the first. Of a Rollout with both Services named the
+ * edits of each go with its version; with one of them named, with both versions.
+ */
 export function combined(named: readonly Named[]): Backends {
   const common = named.reduce((scale, { split }) => leastCommonMultiple(scale, split.scale), 1);
   const backends = new Map<string, Version[]>();
-  for (const { split, weight } of named) {
+  for (const { split, weight, edits } of named) {
     const unit = weight * (common / split.scale);
     const versions = split.targets.map(({ cluster, role, weight: share }) => ({
       cluster,
       role,
       weight: unit * share,
+      edits,
     }));
     const key = versions.map(({ cluster }) => cluster).join(" ");
     const known = backends.get(key);
@@ -83,6 +97,7 @@ export function combined(named: readonly Named[]): Backends {
       versions.map((version, index) => ({
         ...version,
         weight: version.weight + (known?.[index]?.weight ?? 0),
+        edits: version.role === split.role ? edits : (known?.[index]?.edits ?? edits),
       })),
     );
   }

@@ -29,6 +29,8 @@ export interface Target {
 export interface Split {
   readonly targets: readonly Target[];
   readonly scale: number;
+  /** Whose Service was named, where a Rollout has two. */
+  readonly role?: "stable" | "canary";
   /** Key of the Rollout whose intent this is. */
   readonly rollout?: string;
   /** What sticky keys are hashed with: the Rollout and its newest version, so that not every update meets the same clients first. */
@@ -107,7 +109,8 @@ export function createClusterBook(
         const clusters = [...(withheld.get(rollout)?.clusters ?? []), lacking.plan.name];
         withheld.set(rollout, { why: `version ${lacking.podHash} has no endpoint in any Service`, clusters });
       }
-      return { targets, scale: intent.maxWeight, rollout, salt: `${rollout}/${newestOf(intent)}` };
+      const role = destination.service === intent.canaryService ? "canary" : "stable";
+      return { targets, scale: intent.maxWeight, role, rollout, salt: `${rollout}/${newestOf(intent)}` };
     },
     mirror(destination) {
       const { namespace, service, port } = destination;

@@ -16,9 +16,14 @@ export function forward(backends: Backends, keys: readonly HashPolicyInit[]): Ro
   const intervals = isSticky ? sticky(backends) : fitted(backends.list.flat());
   const [only] = intervals;
   const hashPolicy = [...keys];
-  if (intervals.length === 1 && only !== undefined)
+  const isPlain = only !== undefined && Object.keys(only.target.edits).length === 0;
+  if (intervals.length === 1 && isPlain)
     return { clusterSpecifier: { case: "cluster", value: only.target.cluster }, hashPolicy };
-  const clusters = intervals.map(({ target, width }) => ({ name: target.cluster, weight: width }));
+  const clusters = intervals.map(({ target, width }) => ({
+    ...target.edits,
+    name: target.cluster,
+    weight: width,
+  }));
   const totalWeight = isSticky ? STICKY_TOTAL : intervals.reduce((sum, { width }) => sum + width, 0);
   return {
     clusterSpecifier: {

@@ -8,6 +8,7 @@ import type { ClusterBook } from "./clusters.ts";
 import { matchOf, rankOf } from "./conditions.ts";
 import type { Report } from "./input.ts";
 import { type Memo, textOf } from "./memo.ts";
+import { placed } from "./placed.ts";
 import type { Applied } from "./policies.ts";
 
 /** A route and what decides its place among the others of its host. */
@@ -24,6 +25,7 @@ export function routesOf(
   httpRoute: HttpRoute,
   book: ClusterBook,
   policyOf: (rule: string | undefined) => Applied,
+  listenerPort: number,
   memo: Memo,
   report: Report,
 ): RankedRoute[] {
@@ -33,7 +35,7 @@ export function routesOf(
     const refuse = (path: string, message: string): void =>
       report(`HTTPRoute ${namespace}/${name}`, `${field}${path}`, `${message}; the rule is left out`);
     const applied = policyOf(rule.name);
-    const action = actionOf({ httpRoute, rule, book, applied, refuse, report });
+    const action = actionOf({ httpRoute, rule, book, applied, listenerPort, refuse, report });
     if (action === undefined) return [];
     return (rule.matches ?? [{}]).flatMap((match, at) => {
       const matched = matchOf(
@@ -49,11 +51,12 @@ export function routesOf(
       );
       if (matched === undefined) return [];
       const label = `${namespace}/${name}/${index}${(rule.matches ?? []).length > 1 ? `/${at}` : ""}`;
-      const content = [textOf(matched), textOf(action)];
-      const make = (): Route => create(RouteSchema, { ...action, name: label, match: matched });
-      const route = memo.routes.keep(label, content, make);
-      const order = [creationTimestamp, `${namespace}/${name}`, ordinal(index), ordinal(at)].join(" ");
-      return [{ route, rank: rankOf(match, applied), order }];
+      return placed(action, matched, refuse).map((one, part) => {
+        const make = (): Route => create(RouteSchema, { ...one.init, name: label, match: one.match });
+        const route = memo.routes.keep(`${label} ${part}`, [textOf(one)], make);
+        const order = [creationTimestamp, `${namespace}/${name}`, ordinal(index), ordinal(at)].join(" ");
+        return { route, rank: rankOf(match, applied), order };
+      });
     });
   });
 }

@@ -108,7 +108,7 @@ function collectHosts(
     const common = commonHosts(listener, route);
     if (common.length === 0) continue;
     const policyOf = (rule: string | undefined) => policies.rule(input.gateway, listener.name, route, rule);
-    const routes = routesOf(route, book, policyOf, input.memo, report);
+    const routes = routesOf(route, book, policyOf, listener.port, input.memo, report);
     for (const host of common) add(host, routes);
   }
   for (const intent of intents) {

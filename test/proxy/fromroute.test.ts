@@ -93,3 +93,94 @@ test("from a route: a header rule goes before a sticky client's version", async 
   for (let i = 0; i < 4; i++) seen.add(versionIn(await ask("/", "x-force: 1")));
   t.ok(seen.has("canary"), "the rule's own backend has both pods");
 });
+
+test("from a route: header modifiers of a rule, and of each version", async (t) => {
+  const mark = (value: string) => [
+    { type: "RequestHeaderModifier", requestHeaderModifier: { set: [{ name: "X-Version", value }] } },
+    { type: "ResponseHeaderModifier", responseHeaderModifier: { add: [{ name: "X-Served", value }] } },
+  ];
+  const rule = {
+    filters: [
+      {
+        type: "RequestHeaderModifier",
+        requestHeaderModifier: { add: [{ name: "X-Rule", value: "50%" }], remove: ["X-Gone"] },
+      },
+    ],
+    backendRefs: [
+      { name: "web-stable", port: 80, filters: mark("old") },
+      { name: "web-canary", port: 80, filters: mark("new") },
+    ],
+  };
+  const { ask, stable, canary } = await behind(t, [rule], 50);
+  for (let i = 0; i < 20; i++) {
+    const answer = await ask("/", "x-gone: 1", "X-Version: forged");
+    t.match(answer, versionIn(answer) === "canary" ? /^x-served: new\r$/m : /^x-served: old\r$/m);
+  }
+  for (const [origin, version] of [
+    [stable, "old"],
+    [canary, "new"],
+  ] as const) {
+    t.ok(origin.seen.length > 0);
+    for (const { headers } of origin.seen)
+      t.match(headers, { "x-version": version, "x-rule": "50%", "x-gone": undefined });
+  }
+});
+
+test("from a route: URLRewrite changes path and host on their way", async (t) => {
+  const rewritten = (
+    value: string,
+    path: { type: string; replacePrefixMatch?: string; replaceFullPath?: string },
+  ) => ({
+    matches: [{ path: { type: "PathPrefix", value } }],
+    filters: [{ type: "URLRewrite", urlRewrite: { hostname: "inner.test", path } }],
+    backendRefs: BACKENDS,
+  });
+  const { ask, stable } = await behind(
+    t,
+    [
+      rewritten("/api", { type: "ReplacePrefixMatch", replacePrefixMatch: "/v2" }),
+      rewritten("/gone", { type: "ReplacePrefixMatch", replacePrefixMatch: "/" }),
+      rewritten("/one", { type: "ReplaceFullPath", replaceFullPath: "/two" }),
+      rewritten("/", { type: "ReplacePrefixMatch", replacePrefixMatch: "/root" }),
+    ],
+    0,
+  );
+  for (const [asked, want] of [
+    ["/api/x?q", "/v2/x?q"],
+    ["/api", "/v2"],
+    ["/gone", "/"],
+    ["/gone/", "/"],
+    ["/gone/x", "/x"],
+    ["/one/more?q", "/two?q"],
+    ["/onemore", "/root/onemore"],
+    ["/", "/root/"],
+  ] as const) {
+    await ask(asked);
+    t.match(stable.seen.at(-1), { url: want, headers: { host: "inner.test" } }, asked);
+  }
+});
+
+test("from a route: RequestRedirect answers by itself, and directResponse closes a route", async (t) => {
+  const to = (requestRedirect: object) => [{ type: "RequestRedirect", requestRedirect }];
+  const { ask } = await behind(
+    t,
+    [
+      { matches: [{ path: { value: "/tls" } }], filters: to({ scheme: "https", statusCode: 301 }) },
+      {
+        matches: [{ path: { value: "/old" } }],
+        filters: to({ path: { type: "ReplacePrefixMatch", replacePrefixMatch: "/new" } }),
+      },
+    ],
+    0,
+  );
+  t.match(await ask("/tls/x?q"), /^HTTP\/1\.1 301 [\s\S]*\r\nlocation: https:\/\/shop\.test\/tls\/x\?q\r\n/);
+  t.match(await ask("/old/x"), /^HTTP\/1\.1 302 [\s\S]*\r\nlocation: http:\/\/shop\.test:8000\/new\/x\r\n/);
+  const closed = await behind(t, [{ backendRefs: BACKENDS }], 0, {
+    directResponse: { status: 503, body: "back at noon\n", contentType: "text/markdown" },
+  });
+  t.match(
+    await closed.ask("/"),
+    /^HTTP\/1\.1 503 [\s\S]*\r\ncontent-type: text\/markdown\r\n\r\nback at noon\n$/,
+  );
+  t.equal(closed.stable.seen.length, 0);
+});

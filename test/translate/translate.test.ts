@@ -149,7 +149,7 @@ test("translate: a rule that says what is not carried out yet is left out and re
   const backendRefs = [{ name: "other", port: 80 }];
   const rules = [
     { matches: [{ path: { type: "Glob", value: "/*" } }], backendRefs },
-    { filters: [{ type: "URLRewrite" }], backendRefs },
+    { filters: [{ type: "ExtensionRef" }], backendRefs },
     { backendRefs: [{ name: "other" }] },
     { backendRefs: [{ name: "other", port: 80, weight: 0 }] },
     { backendRefs },
