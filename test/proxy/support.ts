@@ -23,6 +23,7 @@ export interface ProxyOptions {
   readonly limits?: Partial<Limits>;
   readonly hcm?: Readonly<Record<string, Json>>;
   readonly hasAdmin?: boolean;
+  readonly memory?: Parameters<typeof createProxy>[1]["memory"];
   /** Connections that a filter before the connection manager allows. */
   readonly connectionLimit?: number;
   readonly clock?: Parameters<typeof createProxy>[1]["clock"];
@@ -86,12 +87,18 @@ export async function startBootstrap(
   t: Test,
   bootstrap: Bootstrap,
   listener: string,
-  options: Pick<ProxyOptions, "limits" | "clock"> = {},
+  options: Pick<ProxyOptions, "limits" | "clock" | "memory"> = {},
 ): Promise<Running> {
   const problems: string[] = [];
   const log = createLogger({ level: "error", write: (line) => problems.push(line) });
   const limits = { drainMs: 200, ...options.limits };
-  const proxy = createProxy(bootstrap, { clock: options.clock ?? systemClock, log, limits, seed: 7 });
+  const proxy = createProxy(bootstrap, {
+    clock: options.clock ?? systemClock,
+    log,
+    limits,
+    seed: 7,
+    ...(options.memory && { memory: options.memory }),
+  });
   await proxy.start();
   t.teardown(async () => {
     await proxy.stop();
