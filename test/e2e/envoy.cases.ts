@@ -297,7 +297,125 @@ const FORWARDING = `${LISTENER}
   clusters:${PLAIN}
 `;
 
+const ELSEWHERE = `retry_host_predicate: [{ name: envoy.retry_host_predicates.previous_hosts, typed_config: { "@type": type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate } }], host_selection_retry_max_attempts: 20`;
+const retried = (cluster: string, policy: string): string =>
+  `{ cluster: ${cluster}, retry_policy: { ${policy}, ${ELSEWHERE} } }`;
+
+const UPSTREAMS = `${LISTENER}
+                route_config:
+                  name: local
+                  virtual_hosts:
+                    - name: all
+                      domains: ["*"]
+                      routes:
+                        - { match: { prefix: /ring }, route: { cluster: ring, hash_policy: [{ header: { header_name: x-user } }] } }
+                        - { match: { prefix: /joined }, route: { cluster: ring, hash_policy: [{ header: { header_name: x-user } }, { header: { header_name: x-cart } }] } }
+                        - { match: { prefix: /weighted-ring }, route: { cluster: weighted-ring, hash_policy: [{ header: { header_name: x-user } }] } }
+                        - { match: { prefix: /5xx }, route: ${retried("failing", "retry_on: 5xx")} }
+                        - { match: { prefix: /codes }, route: ${retried("failing", "retry_on: retriable-status-codes, retriable_status_codes: [500]")} }
+                        - { match: { prefix: /connect }, route: ${retried("refusing", "retry_on: connect-failure")} }
+                        - { match: { prefix: /reset }, route: ${retried("resetting", "retry_on: reset")} }
+                        - { match: { prefix: /late }, route: ${retried("slowly", 'retry_on: 5xx, per_try_timeout: "0.3s"')} }
+                        - { match: { prefix: /status/503 }, route: ${retried("echo", "retry_on: 5xx, num_retries: 2")} }
+                        - { match: { prefix: /status/409 }, route: ${retried("echo", "retry_on: retriable-4xx")} }
+                        - { match: { prefix: /per-try }, route: { cluster: slow, retry_policy: { num_retries: 0, per_try_timeout: 0.3s } } }
+                        - { match: { prefix: /no-requests }, route: { cluster: no-requests } }
+                        - { match: { prefix: /no-pending }, route: { cluster: no-pending } }
+                        - { match: { prefix: /no-connections }, route: { cluster: no-connections } }
+                        - { match: { prefix: /few-usable }, route: { cluster: few-usable } }
+                        - { match: { prefix: /none-usable }, route: { cluster: none-usable } }
+  clusters:${[
+    cluster(
+      "ring",
+      ["a", "b", "c", "d"].map((name) => endpoint(name)),
+      "\n      lb_policy: RING_HASH",
+    ),
+    cluster(
+      "weighted-ring",
+      [endpoint("a", ", load_balancing_weight: 3"), endpoint("b", ", load_balancing_weight: 1")],
+      "\n      lb_policy: RING_HASH\n      ring_hash_lb_config: { minimum_ring_size: 64 }",
+    ),
+    cluster("failing", [endpoint("error"), endpoint("a")]),
+    cluster("refusing", [endpoint("dead"), endpoint("a")]),
+    cluster("resetting", [endpoint("reset"), endpoint("a")]),
+    cluster("slowly", [endpoint("slow"), endpoint("a")]),
+    cluster("echo", [endpoint("a")]),
+    cluster("slow", [endpoint("slow")]),
+    cluster(
+      "no-requests",
+      [endpoint("a")],
+      "\n      circuit_breakers: { thresholds: [{ max_requests: 0 }] }",
+    ),
+    cluster(
+      "no-pending",
+      [endpoint("a")],
+      "\n      circuit_breakers: { thresholds: [{ max_pending_requests: 0 }] }",
+    ),
+    cluster(
+      "no-connections",
+      [endpoint("a")],
+      "\n      circuit_breakers: { thresholds: [{ max_connections: 0 }] }",
+    ),
+    cluster(
+      "few-usable",
+      [endpoint("a"), ...["b", "c"].map((name) => endpoint(name, ", health_status: UNHEALTHY"))],
+      "\n      common_lb_config: { healthy_panic_threshold: { value: 30 } }",
+    ),
+    cluster(
+      "none-usable",
+      [endpoint("a", ", health_status: UNHEALTHY")],
+      "\n      common_lb_config: { healthy_panic_threshold: { value: 0 } }",
+    ),
+  ].join("")}
+`;
+const USERS = Array.from({ length: 24 }, (_, user) => `x-user: user-${user}`);
+
+/** A cluster of one backend that fails and one that does not, under that detection. */
+export const ejecting = (detection: string): string => `${LISTENER}
+                route_config:
+                  name: local
+                  virtual_hosts: [{ name: all, domains: ["*"], routes: [{ match: { prefix: / }, route: { cluster: both } }] }]
+  clusters:${cluster("both", [endpoint("error"), endpoint("a")], `\n      outlier_detection: { ${detection} }`)}
+`;
+
+/** Two backends of which the second fails its health check, by a port of its own. */
+export const CHECKED = `${LISTENER}
+                route_config:
+                  name: local
+                  virtual_hosts: [{ name: all, domains: ["*"], routes: [{ match: { prefix: / }, route: { cluster: both } }] }]
+  clusters:
+    - name: both
+      connect_timeout: 1s
+      health_checks: [{ timeout: 1s, interval: 0.2s, no_traffic_interval: 0.2s, unhealthy_threshold: 1, healthy_threshold: 1, http_health_check: { path: /status/204, expected_statuses: [{ start: 204, end: 205 }] } }]
+      load_assignment:
+        cluster_name: both
+        endpoints:
+          - lb_endpoints:
+              - endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: {a} } } }
+              - endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: {b} } }, health_check_config: { port_value: {error} } }
+`;
+
 export const CASES: readonly Case[] = [
+  {
+    name: "upstreams",
+    bootstrap: UPSTREAMS,
+    requests: [
+      ...USERS.map((user) => ({ line: "/ring", headers: [user] })),
+      ...USERS.slice(0, 8).map((user) => ({ line: "/joined", headers: [user, "x-cart: 7"] })),
+      ...USERS.map((user) => ({ line: "/weighted-ring", headers: [user] })),
+      ...["/5xx", "/codes", "/connect", "/reset", "/late"].flatMap((line) => [{ line }, { line }]),
+      { line: "POST /5xx", headers: ["content-length: 5"], body: "hello" },
+      { line: "POST /5xx", headers: ["transfer-encoding: chunked"], body: "5\r\nhello\r\n0\r\n\r\n" },
+      { line: "/status/503" },
+      { line: "/status/409" },
+      { line: "/per-try" },
+      { line: "/no-requests" },
+      { line: "/no-pending" },
+      { line: "/no-connections" },
+      ...Array.from({ length: 4 }, () => ({ line: "/few-usable" })),
+      { line: "/none-usable" },
+    ],
+  },
   {
     name: "the host that was asked for",
     bootstrap: FORWARDING,

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { type Test, test } from "tap";
 import { requireEnvoy, startEnvoy } from "../support/envoy.ts";
 import { run } from "../support/up.ts";
-import { CASES, LOGGED, MIRRORED, type Request, WEIGHTED } from "./envoy.cases.ts";
+import { CASES, CHECKED, ejecting, LOGGED, MIRRORED, type Request, WEIGHTED } from "./envoy.cases.ts";
 
 const TALK_MS = 8_000;
 const START_MS = 30_000;
@@ -263,6 +263,48 @@ for (const { name, bootstrap, requests } of CASES) {
     }
   });
 }
+
+test("bootstrap: weir and Envoy eject the same", { timeout: 180_000 }, async (t) => {
+  const program = await requireEnvoy(t);
+  if (program === undefined) return;
+  const ports = await backends(t);
+  const failures = (who: string, text: string): Promise<number> =>
+    served(t, who, text, ports, async () => {
+      let count = 0;
+      for (let sent = 0; sent < 12; sent += 1)
+        if ((await ask(ports.port ?? 0, { line: "/" })).status === 500) count += 1;
+      return count;
+    });
+  for (const [detection, expected] of [
+    ["consecutive_5xx: 2, max_ejection_percent: 50", 2],
+    ["consecutive_5xx: 2, always_eject_one_host: true", 2],
+    ["consecutive_5xx: 2, max_ejection_percent: 49", 6],
+    ["consecutive_5xx: 2, max_ejection_percent: 50, enforcing_consecutive_5xx: 0", 6],
+  ] as const) {
+    const text = filled(ejecting(detection), ports);
+    const seen = [await failures("weir", text), await failures(program, text)];
+    t.strictSame(seen, [expected, expected], detection);
+  }
+});
+
+test("bootstrap: weir and Envoy keep requests off what fails its health check", {
+  timeout: 120_000,
+}, async (t) => {
+  const program = await requireEnvoy(t);
+  if (program === undefined) return;
+  const ports = await backends(t);
+  const text = filled(CHECKED, ports);
+  for (const who of ["weir", program])
+    await served(t, who, text, ports, async () => {
+      // Until the first checks are over all may get requests.
+      for (let row = 0, sent = 0; row < 6 && sent < 300; sent += 1) {
+        const { backend } = await ask(ports.port ?? 0, { line: "/" });
+        row = backend === "a" ? row + 1 : 0;
+      }
+      for (let sent = 0; sent < 8; sent += 1)
+        t.equal((await ask(ports.port ?? 0, { line: "/" })).backend, "a", who);
+    });
+});
 
 test("bootstrap: weir and Envoy split by the same weights", { timeout: 120_000 }, async (t) => {
   const program = await requireEnvoy(t);
