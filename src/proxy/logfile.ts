@@ -11,7 +11,7 @@ import { TALLIES, type Tallies } from "./tallies.ts";
 /** Bytes of a batch; a longer line is dropped. */
 const BATCH_BYTES = 128 * 1024;
 /** A batch is written from this size on, or after FLUSH_MS. */
-const WRITE_BYTES = 32 * 1024;
+const WRITE_BYTES = 64 * 1024;
 const FLUSH_MS = 1_000;
 /** Most files open at once. */
 const MAX_FILES = 32;

@@ -1,7 +1,11 @@
 // The proxy under a control plane over real gRPC: acknowledged means in force, a bad configuration changes nothing, and without the
 // control plane the last good one goes on.
 import { once } from "node:events";
+import { mkdtemp, readdir, readFile, readlink, rm } from "node:fs/promises";
+import { Agent, get, type IncomingMessage } from "node:http";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { type Test, test } from "tap";
 import { systemClock } from "../../src/lib/clock.ts";
 import { silentLogger } from "../../src/lib/log.ts";
@@ -11,9 +15,13 @@ import {
   BootstrapSchema,
   CircuitBreakersSchema,
   create,
+  FileAccessLogSchema,
   fromJson,
+  HttpConnectionManagerSchema,
   OutlierDetectionSchema,
+  pack,
   registry,
+  unpack,
   type XdsSnapshot,
 } from "../../src/xds/types.ts";
 import { aListener, aSnapshot } from "../support/xds.ts";
@@ -188,6 +196,61 @@ test("ads: what cannot be carried out is refused in words, and what was in force
   const better = server.setSnapshot(GROUP, snapshot({ [OLD]: 0, [NEW]: 100 }));
   await eventually(() => isAcknowledged(server, better), "a better one is taken");
   t.equal(await answerOf(proxy), "new");
+});
+
+/** The snapshot with requests logged to `path`. */
+function logged(snapshot: XdsSnapshot, path: string): XdsSnapshot {
+  for (const filter of snapshot.listeners.flatMap(({ filterChains }) => filterChains[0]?.filters ?? [])) {
+    const manager = unpack(HttpConnectionManagerSchema, filter.configType.value);
+    if (manager === undefined) continue;
+    const log = pack(FileAccessLogSchema, {
+      path,
+      accessLogFormat: { case: "format", value: "%UPSTREAM_CLUSTER%\n" },
+    });
+    const { $typeName: _, ...settings } = manager;
+    const value = pack(HttpConnectionManagerSchema, {
+      ...settings,
+      accessLog: [{ name: "file", configType: { case: "typedConfig", value: log } }],
+    });
+    filter.configType = { case: "typedConfig", value };
+  }
+  return snapshot;
+}
+
+test("ads: an access log comes and goes on open connections; one that cannot be opened is refused", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "weir-log-"));
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  const path = join(folder, "log");
+  const { server, port } = await aServer(t);
+  const { snapshot } = await versions(t);
+  const proxy = await aProxy(t, port);
+  const apply = async (wanted: XdsSnapshot): Promise<void> => {
+    const seq = server.setSnapshot(GROUP, wanted);
+    await eventually(() => isAcknowledged(server, seq), "acknowledged");
+  };
+  await apply(snapshot({ [OLD]: 100 }));
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  t.teardown(() => agent.destroy());
+  const ask = async (): Promise<void> => {
+    const request = get({ port: proxy.listenerPort(LISTENER), agent });
+    const [response] = (await once(request, "response")) as [IncomingMessage]; // So the event is declared.
+    await once(response.resume(), "end");
+  };
+  await ask();
+  await apply(logged(snapshot({ [OLD]: 100 }), path));
+  await ask();
+  await apply(logged(snapshot({ [NEW]: 100 }), path));
+  await ask();
+  server.setSnapshot(GROUP, logged(snapshot({ [NEW]: 100 }), join(folder, "none", "log")));
+  await eventually(() => server.nodes(GROUP)[0]?.nack !== undefined, "refused");
+  t.match(server.nodes(GROUP)[0]?.nack?.message, /none\/log" cannot be opened: ENOENT/);
+  await ask();
+  await apply(snapshot({ [OLD]: 100 }));
+  await ask();
+  await eventually(async () => (await readFile(path, "utf8")).split("\n").length === 4, "three lines");
+  t.equal(await readFile(path, "utf8"), `${OLD}\n${NEW}\n${NEW}\n`);
+  const open = (await readdir("/proc/self/fd")).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => ""));
+  t.notOk((await Promise.all(open)).includes(path), "the file is closed");
 });
 
 test("ads: a port that is taken is refused, and traffic goes on", async (t) => {
