@@ -1,5 +1,5 @@
-// The admin port: readiness, metrics, what is in force, for operators and probes. It should listen on loopback; what changes something is
-// taken from loopback only.
+// The admin port: readiness, metrics, what is in force, for operators and probes. It should listen on loopback; where it does not, others than
+// programs on this machine get readiness and metrics only.
 //
 // | path | answer |
 // |---|---|
@@ -25,6 +25,8 @@ const PROMETHEUS = "text/plain; version=0.0.4";
 const JSON_TYPE = "application/json";
 /** Paths that change something: POST only. */
 const CHANGES = new Set(["/drain_listeners", "/reopen_logs"]);
+/** What tells nothing about the configuration but names. */
+const FOR_ALL = new Set(["/ready", "/metrics", "/stats/prometheus"]);
 const PATHS = "/ready /metrics /stats /clusters /config_dump, POST /drain_listeners /reopen_logs";
 /** A reader that takes nothing for so long is given up. */
 const STALLED_READER_MS = 10_000;
@@ -67,15 +69,18 @@ export function openAdmin(deps: AdminDeps, address: string, port: number): Promi
 
 async function answer(deps: AdminDeps, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const { core } = deps;
-  const { pathname: path, searchParams } = new URL(request.url ?? "/", "http://admin");
   const send = (status: number, body: string): void => {
     response.writeHead(status, { "content-type": "text/plain", "cache-control": "no-store" }).end(body);
   };
+  const url = URL.parse(request.url ?? "/", "http://admin");
+  if (url === null) return send(400, "malformed target\n");
+  const { pathname: path, searchParams } = url;
   const mayRead = request.method === "GET" || request.method === "HEAD";
   if (CHANGES.has(path) ? request.method !== "POST" : !mayRead)
     return send(405, `${path} takes ${CHANGES.has(path) ? "POST" : "GET"}\n`);
-  if (CHANGES.has(path) && !isOwn(request))
-    return send(403, "only a program on this machine may change something\n");
+  const { origin } = request.headers;
+  if (!mayAsk(path, request.socket.remoteAddress ?? "", origin !== undefined))
+    return send(403, `${path} is for programs on this machine\n`);
   const isReady = deps.unreadyReason() === "";
   switch (path) {
     case "/ready":
@@ -113,10 +118,11 @@ async function answer(deps: AdminDeps, request: IncomingMessage, response: Serve
   }
 }
 
-/** Changes come from this machine, and not from a page in a browser on it. */
-function isOwn(request: IncomingMessage): boolean {
-  const from = (request.socket.remoteAddress ?? "").replace(/^::ffff:/, "");
-  return (from.startsWith("127.") || from === "::1") && request.headers.origin === undefined;
+/** Probes and scrapes may come from anywhere, the rest from this machine only, and changes not from a page in a browser on it. */
+export function mayAsk(path: string, from: string, hasOrigin: boolean): boolean {
+  if (FOR_ALL.has(path)) return true;
+  const isLocal = /^(?:::ffff:)?127\./.test(from) || from === "::1";
+  return isLocal && !(hasOrigin && CHANGES.has(path));
 }
 
 /** Sends piece by piece: other work runs in between, and no more is made than the reader takes. */

@@ -7,6 +7,7 @@ import fc from "fast-check";
 import { test } from "tap";
 import { systemClock } from "../../src/lib/clock.ts";
 import { createLogger } from "../../src/lib/log.ts";
+import { mayAsk } from "../../src/proxy/admin.ts";
 import { Core } from "../../src/proxy/core.ts";
 import { expose } from "../../src/proxy/exposition.ts";
 import {
@@ -98,6 +99,8 @@ test("admin: metrics, stats and configuration in force by HTTP", async (t) => {
     clusters: [{ cluster: "dead", weight: 1 }],
   });
   t.match(await get("/nothing"), /^paths: \/ready/);
+  const odd = await talk(proxy.adminPort, "GET // HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  t.match(odd.text, /^HTTP\/1\.1 400 /);
 });
 
 test("admin: header values that may be credentials are not shown", async (t) => {
@@ -142,6 +145,20 @@ test("admin: drains by POST from this machine: not ready, no new connections, an
   const { text, end } = await converse(kept, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", {});
   t.match(text, /^HTTP\/1\.1 200 [\s\S]*connection: close\r\n/);
   t.equal(end, "fin");
+});
+
+test("admin: from another machine there are readiness and metrics, and nothing else", (t) => {
+  const asked = (from: string, hasOrigin = false): string[] =>
+    ["/ready", "/metrics", "/stats/prometheus", "/stats", "/config_dump", "/drain_listeners"].filter((path) =>
+      mayAsk(path, from, hasOrigin),
+    );
+  const everything = asked("127.0.0.1");
+  t.equal(everything.length, 6);
+  for (const from of ["127.8.9.1", "::1", "::ffff:127.0.0.1"]) t.strictSame(asked(from), everything, from);
+  for (const from of ["10.0.0.1", "::ffff:10.0.0.1", "1127.0.0.1", "fe80::1", ""])
+    t.strictSame(asked(from), ["/ready", "/metrics", "/stats/prometheus"], from);
+  t.notOk(asked("127.0.0.1", true).includes("/drain_listeners"), "a page in a browser changes nothing");
+  t.end();
 });
 
 test("metrics: a scrape of many cells is written in small slices, with the loop's turns in between", async (t) => {
