@@ -71,7 +71,11 @@ function forwardOf(context: RuleContext, host: string | undefined): RouteInit | 
     ...forward(backends, keys),
     ...policyIn(retries),
     requestMirrorPolicies,
-    ...(host !== undefined && { hostRewriteSpecifier: { case: "hostRewriteLiteral", value: host } }),
+    ...(host !== undefined && {
+      hostRewriteSpecifier: { case: "hostRewriteLiteral", value: host },
+      // The upstream can still tell which host was asked for.
+      appendXForwardedHost: true,
+    }),
   };
   return routeOf(action, timeouts, keys.length > 0 ? salt : undefined);
 }

@@ -156,7 +156,11 @@ test("from a route: URLRewrite changes path and host on their way", async (t) =>
     ["/", "/root/"],
   ] as const) {
     await ask(asked);
-    t.match(stable.seen.at(-1), { url: want, headers: { host: "inner.test" } }, asked);
+    t.match(
+      stable.seen.at(-1),
+      { url: want, headers: { host: "inner.test", "x-forwarded-host": "shop.test" } },
+      asked,
+    );
   }
 });
 
