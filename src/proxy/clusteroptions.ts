@@ -70,6 +70,8 @@ export interface EndpointAddress {
   readonly isHealthy: boolean;
   /** Its share against others; default 1. */
   readonly weight?: number;
+  /** Further IP addresses of it, with the same port, in order of preference. */
+  readonly otherAddresses?: readonly string[];
   /** Of active health checks: another port, another host, none at all. */
   readonly checkPort?: number;
   readonly checkHost?: string;

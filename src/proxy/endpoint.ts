@@ -15,6 +15,8 @@ export interface Waiter {
   onEndpointGone(): void;
 }
 
+const NONE: readonly string[] = [];
+
 /** See the head of this file. */
 export class Endpoint {
   readonly cluster: Cluster;
@@ -22,6 +24,8 @@ export class Endpoint {
   readonly port: number;
   /** `address:port`: its identity. */
   readonly key: string;
+  /** Where it can be reached too. */
+  otherAddresses: readonly string[] = NONE;
   weight = 1;
   /** Share in slow start, 0 to 1. */
   warmth = 1;
@@ -65,7 +69,9 @@ export class Endpoint {
   }
 
   /** Takes what a configuration says of it. */
-  configure({ isHealthy, weight, checkPort, checkHost, isCheckDisabled }: EndpointAddress): void {
+  configure(found: EndpointAddress): void {
+    const { isHealthy, weight, otherAddresses, checkPort, checkHost, isCheckDisabled } = found;
+    this.otherAddresses = otherAddresses ?? NONE;
     this.isConfiguredHealthy = isHealthy;
     this.weight = weight ?? 1;
     this.checkPort = checkPort ?? null;

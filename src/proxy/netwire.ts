@@ -1,6 +1,6 @@
 // [hot] A plain TCP connection as a Wire: reads land in a buffer of the wire's own, which is exchanged only when the kernel still needs it
 // or when another size fits better. Every callback ends with the turn's writes going out, and a throw goes to the owner, not up.
-import { connect, type OnReadOpts, type Socket } from "node:net";
+import { connect, isIP, type OnReadOpts, type Socket } from "node:net";
 import type { ReadBuffers } from "./buffers.ts";
 import type { Outbox } from "./outbox.ts";
 import { rewrap } from "./rewrap.ts";
@@ -8,6 +8,8 @@ import { StreamWire } from "./streamwire.ts";
 import type { Wire, WireOwner } from "./wire.ts";
 
 const EMPTY = Buffer.alloc(0);
+/** Between the attempts at an endpoint's addresses. */
+const ATTEMPT_MS = 250;
 
 /** What wires share in one event loop. */
 export interface WireContext {
@@ -21,16 +23,42 @@ export function acceptWire(context: WireContext, accepted: Socket, owner: WireOw
   const socket = rewrap(accepted, wire.onread);
   if (socket === undefined) return new StreamWire(context, accepted, owner);
   wire.attach(socket);
+  wire.isStanding = true;
   return wire;
 }
 
-/** Opens a connection; `owner.onConnect` or `owner.onClose` follows. `host` is an IP address. */
-export function connectWire(context: WireContext, host: string, port: number, owner: WireOwner): Wire {
+/**
+ * Opens a connection; `owner.onConnect` or `owner.onClose` follows. `host` is an IP address; of `others` the next one is tried when those before
+ * it failed or took 250 ms (RFC 8305), the families by turns.
+ */
+export function connectWire(
+  context: WireContext,
+  host: string,
+  others: readonly string[],
+  port: number,
+  owner: WireOwner,
+): Wire {
   const wire = new NetWire(context, owner);
-  const socket = connect({ host, port, allowHalfOpen: true, noDelay: true, onread: wire.onread });
+  const common = { port, allowHalfOpen: true, noDelay: true, onread: wire.onread };
+  const socket = connect(
+    others.length === 0
+      ? { ...common, host }
+      : {
+          ...common,
+          // A name, so that `lookup` is asked; it goes nowhere.
+          host: "endpoint",
+          autoSelectFamily: true,
+          autoSelectFamilyAttemptTimeout: ATTEMPT_MS,
+          lookup: (_name, _options, done) => done(null, addressList([host, ...others])),
+        },
+  );
   wire.attach(socket);
   socket.once("connect", wire.onConnect);
   return wire;
+}
+
+function addressList(addresses: readonly string[]): { address: string; family: number }[] {
+  return addresses.map((address) => ({ address, family: isIP(address) }));
 }
 
 /** See `acceptWire` and `connectWire`. */
@@ -45,7 +73,8 @@ class NetWire implements Wire {
   #buffer: Buffer;
   #level = 0;
   #nextLevel = 0;
-  #isStarted = false;
+  /** The connection stands: from now on buffers are asked for after reads. */
+  isStanding = false;
   #isLent = false;
   #code = "";
 
@@ -68,7 +97,10 @@ class NetWire implements Wire {
     socket.on("close", () => this.#turn(this.#onClose));
   }
 
-  readonly onConnect = (): void => this.#turn(() => this.owner.onConnect());
+  readonly onConnect = (): void => {
+    this.isStanding = true;
+    this.#turn(() => this.owner.onConnect());
+  };
 
   get peerAddress(): string {
     return this.#socket?.remoteAddress ?? "";
@@ -148,10 +180,8 @@ class NetWire implements Wire {
 
   /** Called by net at the start and after every read; undefined keeps the buffer in use. */
   #nextBuffer(): Buffer {
-    if (!this.#isStarted) {
-      this.#isStarted = true;
-      return this.#buffer;
-    }
+    // Asked for again with every address that is tried.
+    if (!this.isStanding) return this.#buffer;
     const next = this.#nextLevel;
     // net takes anything that is no Uint8Array as "keep the buffer".
     if (!this.#isLent && next === this.#level) return undefined as unknown as Buffer;

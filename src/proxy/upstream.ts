@@ -80,7 +80,7 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
     endpoint.onOpened();
     this.#slot = core.deadlines.add(this);
     core.deadlines.set(this.#slot, endpoint.cluster.options.connectTimeoutMs);
-    this.#wire = connectWire(core, endpoint.address, endpoint.port, this);
+    this.#wire = connectWire(core, endpoint.address, endpoint.otherAddresses, endpoint.port, this);
   }
 
   /** Serves `user` from now on: call `sendHead` at once when pooled, else after `user.onConnected`. */

@@ -275,10 +275,10 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
     refused: "endpoint_name",
   },
   [`${ENDPOINT}Endpoint`]: {
-    supported: "address health_check_config",
+    supported: "address health_check_config additional_addresses",
     harmless: "hostname",
-    refused: "additional_addresses",
   },
+  [`${ENDPOINT}Endpoint.AdditionalAddress`]: { supported: "address" },
   [`${ENDPOINT}Endpoint.HealthCheckConfig`]: {
     supported: "port_value hostname disable_active_health_check",
     refused: "address",

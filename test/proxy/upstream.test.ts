@@ -1,7 +1,7 @@
 // Endpoints and pools: retries, stale connections, balance, bounds, removal.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { connect, type Socket } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { type Test, test } from "tap";
 import { createManualClock } from "../support/clock.ts";
 import { closedPort, eventually, rawOrigin, recordingOrigin, scripted, startProxy, talk } from "./support.ts";
@@ -239,6 +239,52 @@ test("upstream: a connect timeout is a failure of its own, and tried on another 
   t.equal(byCluster.get("a")?.get("timeout"), 1);
   t.equal(byCluster.get("b")?.get("timeout"), 1);
   t.equal(byCluster.get("b")?.get("retries"), 1);
+});
+
+test("upstream: of an endpoint's several addresses the next is tried when one is refused or silent", async (t) => {
+  // A server on 127.0.0.2 alone: the same port of 127.0.0.1 is refused, and in the second case it is deaf.
+  const deaf = await deafPort(t);
+  const ports = [await closedPort(), deaf];
+  const body = Array.from({ length: 40_000 }, (_, i) => `${i} `).join("");
+  const long = `HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+  const servers = await Promise.all(
+    ports.map(async (port) => {
+      const server = createServer(scripted([long])).listen(port, "127.0.0.2");
+      await once(server, "listening");
+      t.teardown(() => server.close());
+      return server;
+    }),
+  );
+  t.equal(servers.length, 2);
+  const address = (host: string, port: number) => ({ socket_address: { address: host, port_value: port } });
+  for (const port of ports) {
+    const load_assignment = {
+      cluster_name: "a",
+      endpoints: [
+        {
+          lb_endpoints: [
+            {
+              endpoint: {
+                address: address("127.0.0.1", port),
+                additional_addresses: [{ address: address("127.0.0.2", port) }],
+              },
+            },
+          ],
+        },
+      ],
+    };
+    const { port: proxyPort, proxy } = await startProxy(t, {
+      clusters: { a: [] },
+      clusterFields: { load_assignment },
+    });
+    for (let turn = 0; turn < 3; turn++)
+      t.equal((await talk(proxyPort, GET, { until: /39999 $/ })).text.endsWith(`\r\n\r\n${body}`), true);
+    const values = proxy.stats()[0]?.values;
+    t.strictSame(
+      [values?.get("success"), values?.get("retries"), values?.get("connect")],
+      [3, undefined, undefined],
+    );
+  }
 });
 
 /** A port that answers no connection attempt: its process is stopped and its queue is full. */
