@@ -28,7 +28,7 @@ const cluster = (name: string, endpoints: readonly string[], more = ""): string 
       connect_timeout: 1s${more}
       load_assignment: { cluster_name: ${name}, endpoints: [{ lb_endpoints: [${endpoints.join(", ")}] }] }`;
 
-const LISTENER = `
+export const LISTENER = `
 admin: { address: { socket_address: { address: 127.0.0.1, port_value: {admin} } } }
 static_resources:
   listeners:
@@ -45,7 +45,7 @@ static_resources:
                   - name: envoy.filters.http.router
                     typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }
 `;
-const PLAIN = ["a", "b", "c", "d"].map((name) => cluster(name, [endpoint(name)])).join("");
+export const PLAIN = ["a", "b", "c", "d"].map((name) => cluster(name, [endpoint(name)])).join("");
 
 const HOSTS = `${LISTENER}
                 route_config:

@@ -11,6 +11,7 @@ import { type Test, test } from "tap";
 import { requireEnvoy, startEnvoy } from "../support/envoy.ts";
 import { run } from "../support/up.ts";
 import { CASES, CHECKED, ejecting, LOGGED, MIRRORED, type Request, WEIGHTED } from "./envoy.cases.ts";
+import { MATCH_CASES } from "./envoy.matchcases.ts";
 
 const TALK_MS = 8_000;
 const START_MS = 30_000;
@@ -234,7 +235,7 @@ async function ask(
   };
 }
 
-for (const { name, bootstrap, requests } of CASES) {
+for (const { name, bootstrap, requests } of [...CASES, ...MATCH_CASES]) {
   test(`bootstrap: weir and Envoy do the same with ${name}`, { timeout: 180_000 }, async (t) => {
     const program = await requireEnvoy(t);
     if (program === undefined) return;
@@ -402,7 +403,7 @@ test("bootstrap: weir and Envoy write the same access log", { timeout: 120_000 }
 test("bootstrap: every deliberate difference stands in the reference", async (t) => {
   const text = await readFile("docs/reference/bootstrap.md", "utf8");
   const section = text.slice(text.indexOf("## Where weir differs from Envoy"));
-  for (const { differs } of CASES.flatMap(({ requests }) => requests))
+  for (const { differs } of [...CASES, ...MATCH_CASES].flatMap(({ requests }) => requests))
     if (differs !== undefined) t.match(section, `| ${differs.name} |`);
 });
 
@@ -410,13 +411,13 @@ test("bootstrap: what weir does not carry out is refused with file, line, column
   const refusals: readonly (readonly [from: string, to: string, words: RegExp])[] = [
     [
       "timeout: 0.3s",
-      "timeout: 0.3s, prefix_rewrite: /x",
-      /bootstrap\.yaml:\d+:\d+: static_resources\.listeners\[0\].*\.routes\[0\]\.route\.prefix_rewrite is not supported/,
+      "timeout: 0.3s, hedge_policy: {}",
+      /bootstrap\.yaml:\d+:\d+: static_resources\.listeners\[0\].*\.routes\[0\]\.route\.hedge_policy is not supported/,
     ],
     [
       "use_remote_address: true",
-      "use_remote_address: true\n                normalize_path: true",
-      /normalize_path has a value that this proxy does not support: true/,
+      "use_remote_address: true\n                path_with_escaped_slashes_action: UNESCAPE_AND_REDIRECT",
+      /path_with_escaped_slashes_action has a value that this proxy does not support: UNESCAPE_AND_REDIRECT/,
     ],
     [
       "cluster: empty }",
