@@ -37,7 +37,7 @@ export function mergeArgs(
 }
 
 /** The metrics of a run as far as they are known without secrets: for limits, counts and intervals. */
-export function metricsWithoutSecrets(run: AnalysisRun): Rendered<readonly Metric[]> {
+export function metricsWithoutSecrets(run: Pick<AnalysisRun, "spec">): Rendered<readonly Metric[]> {
   const values = new Map<string, string>();
   for (const { name, value, valueFrom } of run.spec.args ?? []) {
     if (value !== undefined) values.set(name, value);

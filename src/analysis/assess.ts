@@ -21,6 +21,7 @@ import { formatTime } from "./wiretime.ts";
 
 export {
   mergeArgs,
+  metricsWithoutSecrets,
   type Rendered,
   type ResolvedMetric,
   redact,

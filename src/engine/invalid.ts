@@ -1,6 +1,6 @@
 // Why a Rollout cannot be carried out: what is wrong in itself (found by validation), or an object that it names and that is missing or
 // does not fit. The first reason counts; nothing is touched until it is gone.
-import { metricsProblem, runsIndefinitely } from "../analysis/assess.ts";
+import { metricsProblem, metricsWithoutSecrets, runsIndefinitely } from "../analysis/assess.ts";
 import { MANAGED_BY_ANNOTATION, POD_HASH_LABEL, type RolloutAnalysis, type Service } from "../api/api.ts";
 import { resolveAnalysis } from "./analysistemplates.ts";
 import type { Context } from "./context.ts";
@@ -69,10 +69,10 @@ function oneAnalysisProblem(
   const hashes = { stable: context.status.stableRS ?? "", latest: context.podHash };
   const resolved = resolveAnalysis(context.snapshot, analysis, hashes);
   if (resolved.kind === "error") return invalid(resolved.message);
-  const { metrics } = resolved.spec;
-  // Limits and counts may be arguments; the run says what is wrong with those.
-  const isTemplated = JSON.stringify(metrics).includes("{{");
-  const problem = isTemplated ? undefined : metricsProblem(metrics);
+  // Limits, counts and times may be arguments. A tag that stays is the run's to complain about.
+  const filled = metricsWithoutSecrets(resolved);
+  const metrics = filled.kind === "ok" ? filled.value : resolved.spec.metrics;
+  const problem = filled.kind === "ok" ? metricsProblem(metrics) : undefined;
   if (problem !== undefined) return invalid(problem);
   const endless = isBackground ? undefined : metrics.find(runsIndefinitely);
   return endless === undefined

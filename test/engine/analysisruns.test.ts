@@ -57,6 +57,26 @@ test("analysis: an argument that nobody gives makes the Rollout InvalidSpec", as
   t.match(world.settle().status.message, /steps\[1\]\.analysis\.templates: .*args\.region was not resolved$/);
 });
 
+test("analysis: counts and times that come from arguments are judged by their values", async (t) => {
+  const metric = { name: "rate", count: "{{args.count}}", interval: "{{args.every}}", provider };
+  const messageFor = (...values: readonly string[]): string => {
+    const [count = "", every = ""] = values;
+    const world = worldWith({
+      replicas: 2,
+      steps: [{ setWeight: 50 }, { analysis: { templates: [{ templateName: "rate" }] } }],
+    });
+    const args = [
+      { name: "count", value: count },
+      { name: "every", value: every },
+    ];
+    world.add("templates", template("rate", { args, metrics: [metric] }));
+    return world.settle().status.message ?? "";
+  };
+  t.equal(messageFor("2", "5s"), "");
+  t.match(messageFor("0", "5s"), /metric 'rate' runs indefinitely/);
+  t.match(messageFor("2", "often"), /invalid interval string: .*"often"/);
+});
+
 test("analysis: finished runs beyond the history limits are deleted, oldest first", async (t) => {
   const world = analysed({ templates: [{ templateName: "errors" }], args: ARGS });
   world.editSpec({ analysis: { successfulRunHistoryLimit: 1, unsuccessfulRunHistoryLimit: 1 } });
