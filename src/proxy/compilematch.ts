@@ -65,7 +65,8 @@ function patternPath(matcher: RegexMatcher, at: string, problems: Problems): Pat
   return { pathKind: PATH.VALUE, path, isCaseIgnored, pathTest: shapeTest(shape) };
 }
 
-function headerRule(matcher: HeaderMatcher, at: string, problems: Problems): HeaderRule {
+/** Reads a rule about a header. */
+export function headerRule(matcher: HeaderMatcher, at: string, problems: Problems): HeaderRule {
   const name = matcher.name.toLowerCase();
   if (name === "") problems.add(`${at}.name`, "is empty");
   const specifier = matcher.headerMatchSpecifier;

@@ -1,6 +1,7 @@
 // RetryPolicy messages → RetryPolicy. Pure; problems are collected, not thrown. What the words of retry_on mean is Envoy's.
 import type { RetryPolicy as RetryPolicyMessage } from "../xds/types.ts";
 import { durationMs, PreviousHostsPredicateSchema, unpack } from "../xds/types.ts";
+import { headerRule } from "./compilematch.ts";
 import type { Problems } from "./problems.ts";
 import { type RetryPolicy, STATUS_COUNT } from "./retry.ts";
 
@@ -31,6 +32,16 @@ export function compileRetry(
         problems.add(`${at}.retriable_status_codes[${index}]`, `is no final status: ${status}`);
       else statuses[status] = 1;
     });
+  const headers = words.includes("retriable-headers")
+    ? message.retriableHeaders.map((header, index) => {
+        const path = `${at}.retriable_headers[${index}]`;
+        if (header.name.startsWith(":")) problems.add(`${path}.name`, "is no field of an answer");
+        return headerRule(header, path, problems);
+      })
+    : [];
+  const requestHeaders = message.retriableRequestHeaders.map((header, index) =>
+    headerRule(header, `${at}.retriable_request_headers[${index}]`, problems),
+  );
   const retries = message.numRetries ?? 1;
   const baseMs = durationMs(message.retryBackOff?.baseInterval) ?? BASE_MS;
   const maxMs = durationMs(message.retryBackOff?.maxInterval) ?? baseMs * MAX_BASES;
@@ -39,7 +50,8 @@ export function compileRetry(
   const isOnReset = words.some((word) => RESET_WORDS.includes(word));
   const isOnConnectFailure = words.some((word) => CONNECT_WORDS.includes(word));
   const perTryMs = durationMs(message.perTryTimeout) ?? 0;
-  const isRetrying = retries > 0 && (isOnReset || isOnConnectFailure || statuses.includes(1));
+  const isRetrying =
+    retries > 0 && (isOnReset || isOnConnectFailure || statuses.includes(1) || headers.length > 0);
   if (!isRetrying && perTryMs === 0) return null;
   message.retryHostPredicate.forEach(({ configType }, index) => {
     const config = configType.case === "typedConfig" ? configType.value : undefined;
@@ -52,6 +64,8 @@ export function compileRetry(
     baseMs,
     maxMs,
     statuses,
+    headers,
+    requestHeaders,
     isOnReset,
     isOnConnectFailure,
     isElsewhere: message.retryHostPredicate.length > 0,

@@ -171,7 +171,7 @@ export class Exchange implements AttemptUser, DeadlineOwner {
     const { streamMs } = bounds.clientLimits;
     this.#wholeAtMs = streamMs === 0 ? NEVER : core.deadlines.nowMs + streamMs + SWEEP_MS;
     this.#tryAtMs = NEVER;
-    this.#retry.begin(route.retry);
+    this.#retry.begin(route.retry, head);
     this.#record = client.record;
     if (this.#record !== null) this.#record.begin(route.name, target.cluster, this.#startMs);
     core.stats.begin(target.cell);
@@ -330,7 +330,7 @@ export class Exchange implements AttemptUser, DeadlineOwner {
   onHead(head: Head, body: number, length: number): void {
     const { status } = head;
     this.#attempt.endpoint?.onAnswer(status);
-    if (this.#retry.isWantedAfter(status) && this.#mayTryAgain()) {
+    if (this.#retry.isWantedAfter(head) && this.#mayTryAgain()) {
       this.#attempt.up?.discard(this.#isRequestDone, length);
       this.#tryLater(NO_COUNTER);
       return;

@@ -5,8 +5,10 @@
 // because its pooled connection had been reset, if its body is still there; and a request without body by GET or HEAD on a pooled
 // connection that closed before any answer. Of the first two nothing was sent, the third cannot have changed anything.
 import type { Endpoint } from "./endpoint.ts";
-import { METHOD } from "./head.ts";
+import { type Head, METHOD } from "./head.ts";
+import { isHeaderMatch } from "./rules.ts";
 import type { Dice } from "./split.ts";
+import type { HeaderRule } from "./table.ts";
 
 /** Statuses that a table has room for. */
 export const STATUS_COUNT = 600;
@@ -22,6 +24,10 @@ export interface RetryPolicy {
   readonly maxMs: number;
   /** 1 for each status that is tried again. */
   readonly statuses: Uint8Array;
+  /** Answers with any of these are tried again. */
+  readonly headers: readonly HeaderRule[];
+  /** Where there are any, only requests with one of them are. */
+  readonly requestHeaders: readonly HeaderRule[];
   /** A connection lost, an answer malformed or late. */
   readonly isOnReset: boolean;
   /** No connection could be made. */
@@ -40,9 +46,9 @@ export class RetryState {
   #waits = 0;
   #isFreeUsed = false;
 
-  begin(policy: RetryPolicy | null): void {
+  begin(policy: RetryPolicy | null, request: Head): void {
     this.policy = policy;
-    this.#left = policy === null ? 0 : policy.retries;
+    this.#left = policy === null || !isServed(policy, request) ? 0 : policy.retries;
     this.#waits = 0;
     this.#isFreeUsed = false;
     if (this.tried.length > 0) this.tried.length = 0;
@@ -53,9 +59,10 @@ export class RetryState {
     return this.policy === null || this.policy.isElsewhere ? this.tried : NONE;
   }
 
-  isWantedAfter(status: number): boolean {
+  isWantedAfter(answer: Head): boolean {
     const { policy } = this;
-    return policy !== null && this.#left > 0 && policy.statuses[status] === 1;
+    if (policy === null || this.#left === 0) return false;
+    return policy.statuses[answer.status] === 1 || hasAny(policy.headers, answer);
   }
 
   get isWantedAfterReset(): boolean {
@@ -82,6 +89,14 @@ export class RetryState {
     this.#waits += 1;
     return dice.below(Math.max(1, Math.ceil(bound)));
   }
+}
+
+function isServed({ requestHeaders }: RetryPolicy, request: Head): boolean {
+  return requestHeaders.length === 0 || hasAny(requestHeaders, request);
+}
+
+function hasAny(rules: readonly HeaderRule[], head: Head): boolean {
+  return rules.some((rule) => isHeaderMatch(rule, head));
 }
 
 /** True for a request that a closed connection may be tried again for without a policy. */

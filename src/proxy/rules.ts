@@ -34,7 +34,8 @@ function areRulesMatch(match: Match, facts: Facts): boolean {
   return true;
 }
 
-function isHeaderMatch(rule: HeaderRule, head: Head): boolean {
+/** Whether a head has what a rule asks for. */
+export function isHeaderMatch(rule: HeaderRule, head: Head): boolean {
   const { test, nameBytes, isInverted } = rule;
   if (nameBytes[0] === COLON) return isPseudoMatch(rule, head);
   let at = head.indexOf(nameBytes, 0);

@@ -200,10 +200,10 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
   },
   [`${ROUTE}RetryPolicy`]: {
     supported:
-      "retry_on num_retries per_try_timeout retry_host_predicate retriable_status_codes retry_back_off",
+      "retry_on num_retries per_try_timeout retry_host_predicate retriable_status_codes retry_back_off retriable_headers retriable_request_headers",
     // Of the endpoints that were not tried yet, one is found at once.
     harmless: "host_selection_retry_max_attempts",
-    refused: "retriable_headers retriable_request_headers rate_limited_retry_back_off per_try_idle_timeout",
+    refused: "rate_limited_retry_back_off per_try_idle_timeout",
     only: {
       // refused-stream cannot happen in HTTP/1.
       retry_on: [
@@ -216,6 +216,7 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
         "refused-stream",
         "retriable-4xx",
         "retriable-status-codes",
+        "retriable-headers",
       ],
     },
   },
