@@ -18,6 +18,8 @@ const text = (value: string): Buffer => Buffer.from(value, "latin1");
 const DASH = text("-");
 const NULL = text("null");
 const EMPTY = Buffer.alloc(0);
+/** Envoy's letters for a request whose last try failed as well. */
+const RETRY_SPENT = "URX";
 const QUOTE = 0x22;
 /** Pieces shorter than this are copied in a loop: a call costs more. */
 const LOOP_BYTES = 64;
@@ -109,7 +111,7 @@ export class AccessLog {
         return this.#time(bytes, at, part, record.startMs);
       case PART.FLAGS:
         // As in Envoy, never null.
-        return putName(bytes, at, part, record.flags === "" ? DASH : this.#name(record.flags, part.style));
+        return putName(bytes, at, part, this.#flags(record, part.style));
       case PART.DETAILS:
         return putName(bytes, at, part, this.#name(record.details, part.style));
       case PART.ROUTE:
@@ -141,6 +143,11 @@ export class AccessLog {
     bytes[at++] = 0x5a;
     if (part.style === STYLE.VALUE) bytes[at++] = QUOTE;
     return at;
+  }
+
+  #flags({ flags, isRetrySpent }: LogRecord, style: number): Buffer {
+    if (!isRetrySpent) return flags === "" ? DASH : this.#name(flags, style);
+    return this.#name(flags === "" ? RETRY_SPENT : `${RETRY_SPENT},${flags}`, style);
   }
 
   #endpoint(endpoint: LoggedEndpoint): Buffer {

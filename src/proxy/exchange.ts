@@ -335,6 +335,7 @@ export class Exchange implements AttemptUser, DeadlineOwner {
       this.#tryLater(NO_COUNTER);
       return;
     }
+    if (this.#record !== null) this.#record.isRetrySpent = this.#retry.isSpentAfter(status);
     this.#hasSent = true;
     this.#hasAnswer = true;
     this.#status = status;
@@ -481,12 +482,18 @@ export class Exchange implements AttemptUser, DeadlineOwner {
     const hasAnswer = this.#hasAnswer;
     core.stats.add(this.#cell, counter, 1);
     const status = hasAnswer ? this.#status : reply.status;
-    if (hasAnswer) this.#record?.fail(reply.flag ?? "", reply.reason);
+    if (this.#record !== null) this.#noteFailure(this.#record, counter, reply);
     this.#count(status, !hasAnswer);
     this.#release(false);
     if (hasAnswer) this.#client.cut();
     else this.#client.sendReply(reply, this.#changes.orNull());
     this.#client.onExchangeEnd();
+  }
+
+  #noteFailure(record: LogRecord, counter: number, reply: Reply): void {
+    if (this.#hasAnswer) record.fail(reply.flag ?? "", reply.reason);
+    else if (counter === COUNTER.CONNECT || counter === COUNTER.RESET || counter === COUNTER.PROTOCOL)
+      record.isRetrySpent = this.#retry.isSpentAfterFailure(counter !== COUNTER.CONNECT);
   }
 
   /** The exchange is over; `status` is what the client got. */

@@ -73,15 +73,19 @@ export class LogFiles {
     for (const file of this.#files.values()) file.reopen();
   }
 
-  /** Writes what is pending and closes. */
-  close(): void {
+  /** Writes what is pending and closes; resolves when all is written. */
+  async close(): Promise<void> {
+    const files = [...this.#files.values()];
     this.keep(new Set());
+    await Promise.all(files.map(({ closed }) => closed));
   }
 }
 
 /** One file. To write a line: `begin` (false: drop it), append to `bytes` at `at`, then `end`. */
 export class LogFile implements DeadlineOwner {
   readonly path: string;
+  /** Resolves when the file is closed. */
+  readonly closed: Promise<void>;
   bytes: Buffer = newBatch();
   at = FIRST;
   readonly #deps: LogDeps;
@@ -92,6 +96,7 @@ export class LogFile implements DeadlineOwner {
   #spare: Buffer | null = null;
   #isWriting = false;
   #isClosed = false;
+  #onClosed: () => void = () => undefined;
   /** The file ends in half a line: the disk was full in the middle of it. */
   #isTorn = false;
   /** Left behind by `reopen` while a write was under way. */
@@ -102,6 +107,9 @@ export class LogFile implements DeadlineOwner {
   /** Throws the system's error when the file cannot be opened. */
   constructor(deps: LogDeps, path: string) {
     this.path = path;
+    this.closed = new Promise((resolve) => {
+      this.#onClosed = resolve;
+    });
     this.#deps = deps;
     this.#fd = openSync(path, "a", MODE);
     this.#slot = deps.deadlines.add(this);
@@ -202,6 +210,7 @@ export class LogFile implements DeadlineOwner {
     this.at = FIRST;
     closeSync(this.#fd);
     this.#fd = -1;
+    this.#onClosed();
   }
 
   /** A batch of `lines` was written up to `next`. */

@@ -45,6 +45,8 @@ export class LogRecord {
   flags = "";
   /** The proxy's words for it. */
   details = "";
+  /** A further try was wanted, and none was left. */
+  isRetrySpent = false;
   bytesReceived = 0;
   bytesSent = 0;
   route = "";
@@ -68,6 +70,7 @@ export class LogRecord {
     this.status = 0;
     this.flags = "";
     this.details = "";
+    this.isRetrySpent = false;
     this.bytesReceived = 0;
     this.bytesSent = 0;
     this.route = "";

@@ -32,7 +32,7 @@ export const AS_SPELT: Spelling = {
   isDotStripped: false,
 };
 
-const refusal = (reason: string): Refusal => ({ status: 400, reason });
+const refusal = (reason: string): Refusal => ({ status: 400, reason, flag: "DPE" });
 const BAD_ESCAPE = refusal("malformed percent-encoding in the path");
 const NUL_ESCAPE = refusal("escaped NUL in the path");
 const SLASH_ESCAPE = refusal("escaped slash in the path");

@@ -73,6 +73,19 @@ export class RetryState {
     return this.policy !== null && this.#left > 0 && this.policy.isOnConnectFailure;
   }
 
+  /** A try that ended with that status would be tried again, were there tries left. */
+  isSpentAfter(status: number): boolean {
+    const { policy } = this;
+    return policy !== null && policy.retries > 0 && this.#left === 0 && policy.statuses[status] === 1;
+  }
+
+  /** The same for one that failed before an answer: no connection was made, or it was lost. */
+  isSpentAfterFailure(isConnected: boolean): boolean {
+    const { policy } = this;
+    if (policy === null || policy.retries === 0 || this.#left > 0) return false;
+    return isConnected ? policy.isOnReset : policy.isOnConnectFailure;
+  }
+
   /** The one try that needs no policy. */
   takeFree(): boolean {
     const isLeft = !this.#isFreeUsed;

@@ -2,6 +2,7 @@
 // say `Connection: close`, after a while no new connections (drain.ts), what is in flight finishes until the deadline, then everything is closed.
 // The request's way: listener.ts (accept) -> downstream.ts (frame) -> match.ts -> split.ts -> exchange.ts (forward) -> pool.ts -> upstream.ts.
 import { randomBytes } from "node:crypto";
+import { sleep } from "../lib/clock.ts";
 import { releaseStartupMemory } from "../lib/memory.ts";
 import {
   type ControlPlane,
@@ -24,6 +25,9 @@ export { type CoreDeps as ProxyDeps, DEFAULT_LIMITS, type Limits } from "./core.
 export { LISTEN_FAILED } from "./listener.ts";
 export { CONFIG_REJECTED } from "./problems.ts";
 export { bucketName, type CellSnapshot, COUNTERS, LATENCY_BOUNDS_MS } from "./stats.ts";
+
+/** At the end, what a disk has not taken of the access logs by then is given up. */
+const LOG_CLOSE_MS = 2_000;
 
 /** A proxy in this process. */
 export interface ProxyServer {
@@ -99,7 +103,7 @@ export function createProxy(bootstrap: Bootstrap, deps: CoreDeps, stateDir?: str
     client?.close();
     await lastGood?.close();
     core.deadlines.stop();
-    core.logs.close();
+    await Promise.race([core.logs.close(), sleep(core.clock, LOG_CLOSE_MS)]);
     admin?.close();
   };
 

@@ -281,8 +281,10 @@ export const LOGGED = `${LISTENER}
                         - { name: missing, match: { prefix: /missing }, route: { cluster: missing } }
                         - { name: empty, match: { prefix: /empty }, route: { cluster: empty } }
                         - { name: dead, match: { prefix: /dead }, route: { cluster: dead } }
+                        - { name: error, match: { prefix: /error }, route: { cluster: error, retry_policy: { retry_on: 5xx, num_retries: 1 } } }
+                        - { name: again, match: { prefix: /again }, route: { cluster: dead, retry_policy: { retry_on: connect-failure, num_retries: 2 } } }
                         - { name: all, match: { prefix: /all }, route: { cluster: a } }
-  clusters:${["slow", "dead"].map((name) => cluster(name, [endpoint(name)])).join("")}${cluster("empty", [])}${PLAIN}
+  clusters:${["slow", "dead", "error"].map((name) => cluster(name, [endpoint(name)])).join("")}${cluster("empty", [])}${PLAIN}
 `;
 
 /** Tells the upstream which host was asked for. */

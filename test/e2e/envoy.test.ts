@@ -377,7 +377,17 @@ test("bootstrap: weir and Envoy write the same access log", { timeout: 120_000 }
     const path = join(folder, name);
     const text = filled(LOGGED, ports).replace("{log}", path);
     return served(t, who, text, ports, async () => {
-      const paths = ["/all?q=1", "/all/\\", "/slow", "/missing", "/empty", "/dead", "/none"];
+      const paths = [
+        "/all?q=1",
+        "/all/\\",
+        "/slow",
+        "/missing",
+        "/empty",
+        "/dead",
+        "/none",
+        "/error",
+        "/again",
+      ];
       for (const line of paths)
         await ask(ports.port ?? 0, { line, headers: ["user-agent: me/1", "x-request-id: q1"] });
       await ask(ports.port ?? 0, {
@@ -395,7 +405,7 @@ test("bootstrap: weir and Envoy write the same access log", { timeout: 120_000 }
     });
   };
   const [weir, envoy] = [await linesOf("weir", "weir.log"), await linesOf(program, "envoy.log")];
-  t.equal(weir.length, 8);
+  t.equal(weir.length, 10);
   // Where a route names a cluster that is not there, weir says which.
   t.strictSame(JSON.parse(JSON.stringify(weir).replace('["cluster","missing"]', '["cluster",null]')), envoy);
 });

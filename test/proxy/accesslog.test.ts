@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Test, test } from "tap";
 import { textFormat } from "../../src/proxy/logformat.ts";
+import { REFUSAL } from "../../src/proxy/parse.ts";
+import { REPLY, type Reply } from "../../src/proxy/reply.ts";
 import type { ProxyServer } from "../../src/proxy/server.ts";
 import {
   closedPort,
@@ -184,6 +186,38 @@ test("access log: each way a request can fail has its flag and words", async (t)
     "/silent 0 DC 0 the_client_closed_the_connection",
     "- 405 - 27 CONNECT_is_not_served_here",
   ]);
+});
+
+test("access log: a last try that failed too is marked, before its own reason", async (t) => {
+  const path = join(await folder(t), "access.log");
+  const sick = await rawOrigin(t, scripted(["HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"]));
+  const retry = (retry_on: string) => ({
+    retry_on,
+    num_retries: 1,
+    retry_back_off: { base_interval: "0.001s" },
+  });
+  const { port, proxy } = await startProxy(t, {
+    clusters: { sick: [sick.port], dead: [await closedPort()] },
+    routes: [
+      { match: { prefix: "/sick" }, route: { cluster: "sick", retry_policy: retry("5xx") } },
+      { match: { prefix: "/dead" }, route: { cluster: "dead", retry_policy: retry("connect-failure") } },
+      { match: { prefix: "/once" }, route: { cluster: "sick" } },
+    ],
+    hcm: logging(
+      path,
+      asText("%REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% %UPSTREAM_REQUEST_ATTEMPT_COUNT%"),
+    ),
+  });
+  for (const target of ["/sick", "/dead", "/once"])
+    await talk(port, `GET ${target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`);
+  t.strictSame(await linesOf(proxy, path), ["/sick 503 URX 2", "/dead 503 URX,UF 2", "/once 503 - 1"]);
+});
+
+test("access log: every flag is documented", async (t) => {
+  const text = await readFile(join(import.meta.dirname, "../../docs/reference/accesslog.md"), "utf8");
+  const answers: readonly Reply[] = [...Object.values(REPLY), ...Object.values(REFUSAL)];
+  for (const flag of new Set(answers.map(({ flag }) => flag ?? "")))
+    t.ok(flag === "" || text.includes(`| \`${flag}\` |`), flag);
 });
 
 test("access log: one line per request of a connection, bodies counted, in order", async (t) => {
