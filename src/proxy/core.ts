@@ -7,6 +7,7 @@ import { ReadBuffers } from "./buffers.ts";
 import { type DeadlineOwner, Deadlines } from "./deadlines.ts";
 import { LogFiles } from "./logfile.ts";
 import type { MinRate } from "./minrate.ts";
+import { connectWire } from "./netwire.ts";
 import { Outbox } from "./outbox.ts";
 import { DEFAULT_OVERLOAD_LIMITS, type MemoryUse, Overload, type OverloadLimits } from "./overload.ts";
 import { HeadParser } from "./parse.ts";
@@ -78,6 +79,8 @@ export interface CoreDeps {
   /** Monotonic milliseconds with fractions, for latencies. Default: the machine's. */
   readonly monotonicMs?: () => number;
   readonly limits?: Partial<Limits>;
+  /** How connections to endpoints are opened. Default: over TCP. */
+  readonly connect?: Core["connect"];
   /** Default: that of this process. */
   readonly memory?: () => MemoryUse;
   /** Seed of the dice. Default: random. */
@@ -104,6 +107,7 @@ export class Core {
   readonly log: Logger;
   readonly limits: Limits;
   readonly monotonicMs: () => number;
+  readonly connect: typeof connectWire;
   readonly outbox: Outbox = new Outbox();
   readonly buffers: ReadBuffers = new ReadBuffers();
   readonly deadlines: Deadlines;
@@ -136,6 +140,7 @@ export class Core {
     this.log = deps.log;
     this.limits = { ...DEFAULT_LIMITS, ...deps.limits };
     this.budget = new ByteBudget(this.limits.copyBytes);
+    this.connect = deps.connect ?? connectWire;
     this.monotonicMs = deps.monotonicMs ?? (() => performance.now());
     this.overload = new Overload({
       log: deps.log,

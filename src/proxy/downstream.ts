@@ -249,6 +249,7 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
     if (result === PARSED.REFUSED) {
       this.#core.counts.refused += 1;
       this.#facts.forget();
+      this.#isHeadRequest = parser.head.method === METHOD.HEAD;
       this.#refuse(parser.refused);
       return end;
     }

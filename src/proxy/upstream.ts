@@ -8,7 +8,6 @@ import type { DeadlineOwner } from "./deadlines.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { Head } from "./head.ts";
 import { keptForMs } from "./keepalive.ts";
-import { connectWire } from "./netwire.ts";
 import { type HeadParser, KIND, MAX_HEAD_BYTES, PARSED } from "./parse.ts";
 import { COUNTER } from "./stats.ts";
 import type { Wire, WireOwner } from "./wire.ts";
@@ -80,7 +79,7 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
     endpoint.onOpened();
     this.#slot = core.deadlines.add(this);
     core.deadlines.set(this.#slot, endpoint.cluster.options.connectTimeoutMs);
-    this.#wire = connectWire(core, endpoint.address, endpoint.otherAddresses, endpoint.port, this);
+    this.#wire = core.connect(core, endpoint.address, endpoint.otherAddresses, endpoint.port, this);
   }
 
   /** Serves `user` from now on: call `sendHead` at once when pooled, else after `user.onConnected`. */
