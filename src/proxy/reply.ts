@@ -1,6 +1,7 @@
 // Phase "reply": answers that the proxy gives itself. Short text bodies in words that a user can act on, the same words in one
 // `x-weir-reason` field, and nothing that names a product or version.
 import { STATUS_CODES } from "node:http";
+import { isSameName } from "./bytes.ts";
 import { type AnswerChanges, writeEdited } from "./edits.ts";
 import type { Outbox } from "./outbox.ts";
 import { HeadParser, KIND } from "./parse.ts";
@@ -52,6 +53,10 @@ export interface ReplyOptions {
 }
 
 const NO_DROPS = new Uint8Array(32);
+const NO_BYTES = new Uint8Array(0);
+const CRLF = Buffer.from("\r\n");
+const TYPE_NAME = Buffer.from("content-type");
+const CONTENT_TYPE = Buffer.from("content-type: text/plain\r\n");
 
 /** Appends a whole answer. */
 export function composeReply(
@@ -62,7 +67,7 @@ export function composeReply(
   const body = Buffer.from(`${reason}\n`, "latin1");
   const allow = status === 405 ? "allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n" : "";
   const retry = retryAfterS === undefined ? "" : `retry-after: ${retryAfterS}\r\n`;
-  const fields = `content-type: text/plain\r\ncontent-length: ${body.length}\r\nx-weir-reason: ${reason}\r\n${allow}${retry}`;
+  const fields = `content-length: ${body.length}\r\nx-weir-reason: ${reason}\r\n${allow}${retry}`;
   compose(out, status, fields, body, options);
 }
 
@@ -73,11 +78,10 @@ export function composeAnswer(
   location: string | null,
   options: ReplyOptions,
 ): void {
-  const type = body.length > 0 ? "content-type: text/plain\r\n" : "";
   const hasLength = status !== 204 && status !== 304;
   const length = hasLength ? `content-length: ${body.length}\r\n` : "";
   const where = location === null ? "" : `location: ${location}\r\n`;
-  compose(out, status, `${type}${length}${where}`, body, options);
+  compose(out, status, `${length}${where}`, body, options);
 }
 
 function compose(out: Outbox, status: number, fields: string, body: Buffer, options: ReplyOptions): void {
@@ -89,19 +93,26 @@ function compose(out: Outbox, status: number, fields: string, body: Buffer, opti
       `${fields}${connection}${id}\r\n`,
     "latin1",
   );
-  const { changes } = options;
-  if (changes === null || changes.edits === null) out.text(head);
-  else writeHeadEdited(out, head, changes.edits, changes.address);
+  const edits = options.changes === null ? null : options.changes.edits;
+  const type = body.length > 0 && (edits === null || !isTypeStated(edits)) ? CONTENT_TYPE : NO_BYTES;
+  if (options.changes === null || edits === null) out.append(head, 0, head.length - 2);
+  else writeEditedLines(out, head, edits, options.changes.address);
+  out.text(type);
+  out.text(CRLF);
   if (!options.isHead && body.length > 0) out.bytes(body, 0, body.length);
 }
 
-/** Our own head, read like anyone's, so that edits have one meaning. Such answers are rare enough. */
-function writeHeadEdited(out: Outbox, bytes: Buffer, edits: FieldEdits, address: Uint8Array): void {
+/** As in Envoy the type of a body is the last to be stated, where edits did not. */
+function isTypeStated({ names, whenMissing }: FieldEdits): boolean {
+  return names.some((name, i) => whenMissing[i]!.length > 0 && isSameName(name, 0, name.length, TYPE_NAME));
+}
+
+/** Our own head, read like anyone's, so that edits have one meaning; without the empty line behind it. Such answers are rare enough. */
+function writeEditedLines(out: Outbox, bytes: Buffer, edits: FieldEdits, address: Uint8Array): void {
   const parser = new HeadParser();
   parser.reset(KIND.RESPONSE);
   parser.run(bytes, 0, bytes.length);
   const { head } = parser;
   out.append(bytes, 0, head.lineEnd);
   writeEdited(out, head, NO_DROPS, edits, address);
-  out.append(bytes, bytes.length - 2, bytes.length);
 }

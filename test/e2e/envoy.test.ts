@@ -12,6 +12,7 @@ import { requireEnvoy, startEnvoy } from "../support/envoy.ts";
 import { run } from "../support/up.ts";
 import { CASES, CHECKED, ejecting, LOGGED, MIRRORED, type Request, WEIGHTED } from "./envoy.cases.ts";
 import { MATCH_CASES } from "./envoy.matchcases.ts";
+import { REWRITE_CASES } from "./envoy.rewritecases.ts";
 
 const TALK_MS = 8_000;
 const START_MS = 30_000;
@@ -235,7 +236,7 @@ async function ask(
   };
 }
 
-for (const { name, bootstrap, requests } of [...CASES, ...MATCH_CASES]) {
+for (const { name, bootstrap, requests } of [...CASES, ...MATCH_CASES, ...REWRITE_CASES]) {
   test(`bootstrap: weir and Envoy do the same with ${name}`, { timeout: 180_000 }, async (t) => {
     const program = await requireEnvoy(t);
     if (program === undefined) return;

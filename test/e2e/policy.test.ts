@@ -9,7 +9,9 @@ import { freePort } from "../support/typed.ts";
 import { type RunningUp, startUp, stateFolder } from "../support/up.ts";
 import { until } from "../support/web.ts";
 import { type Answer, type AskOptions, CASES, type Case, type Echoed, type Tools } from "./policy.cases.ts";
+import { REWRITE_CASES } from "./policy.rewritecases.ts";
 
+const ALL = [...CASES, ...REWRITE_CASES];
 const BACKENDS = ["one", "two"] as const;
 const ASK_MS = 10_000;
 
@@ -177,14 +179,14 @@ test("policy: every feature goes from manifest to behaviour", { timeout: 170_000
   const up = await startUp(await stateFolder(t));
   const port = await freePort();
   t.match(await up.weir(["apply", "-f", "-"], base(port)), { code: 0 });
-  t.match(await up.weir(["apply", "-f", "-"], CASES.map(manifestsOf).join("---\n")), { code: 0 });
+  t.match(await up.weir(["apply", "-f", "-"], ALL.map(manifestsOf).join("---\n")), { code: 0 });
   for (const name of BACKENDS)
     await until(`${name} is served`, async () => {
       const answer = await askOver(port, `${name}.plain.test`, "/seen").catch(() => undefined);
       return answer?.status === 200 ? true : undefined;
     });
   const adminPort = await adminPortOf(t, up);
-  for (const [index, one] of CASES.entries())
+  for (const [index, one] of ALL.entries())
     await t.test(one.feature, async (t) => {
       await one.check(toolsOf(t, port, adminPort, hostOf(index)));
     });
@@ -192,5 +194,5 @@ test("policy: every feature goes from manifest to behaviour", { timeout: 170_000
 
 test("policy: every case is a row of the reference", async (t) => {
   const page = await readFile("docs/reference/policy.md", "utf8");
-  for (const { feature } of CASES) t.ok(page.includes(`| ${feature} |`), feature);
+  for (const { feature } of ALL) t.ok(page.includes(`| ${feature} |`), feature);
 });
