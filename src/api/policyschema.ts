@@ -37,6 +37,10 @@ const retry = open({
 const connection = open({
   /** For a connection to an endpoint to be made. */
   timeout: durationText.optional(),
+  /** How long it is kept unused, where the endpoint asks for no less; default `4s`. */
+  idle: durationText.optional(),
+  /** Requests that it serves before it is closed; default: any number. */
+  maxRequests: int32.optional(),
 });
 
 const loadBalancer = open({

@@ -31,6 +31,10 @@ export interface ClusterOptions {
   /** Below this percentage of usable endpoints all of them get requests. */
   readonly panicPercent: number;
   readonly connectTimeoutMs: number;
+  /** Unused connections are kept so long, if their upstream says nothing less; null: the proxy's default. 0: any time. */
+  readonly idleMs: number | null;
+  /** Requests that one connection serves; 0: any number. */
+  readonly maxRequestsPerConnection: number;
   /** Connections to all endpoints together; an endpoint without any may always have one. */
   readonly maxConnections: number;
   /** Requests that wait for a connection. */
@@ -52,6 +56,8 @@ export const DEFAULT_CLUSTER_OPTIONS: ClusterOptions = {
   slowStart: null,
   panicPercent: 50,
   connectTimeoutMs: 5_000,
+  idleMs: null,
+  maxRequestsPerConnection: 0,
   maxConnections: 1_024,
   maxPending: 1_024,
   maxRequests: 1_024,

@@ -1,6 +1,6 @@
 // Cluster → ClusterOptions: balancing, bounds. Pure; problems are collected, not thrown. Defaults are Envoy's.
 import type { CircuitBreakers, Cluster, SlowStartConfig } from "../xds/types.ts";
-import { Cluster_LbPolicy, durationMs } from "../xds/types.ts";
+import { Cluster_LbPolicy, durationMs, HttpProtocolOptionsSchema, unpack } from "../xds/types.ts";
 import {
   type BalancerOptions,
   type ClusterOptions,
@@ -12,6 +12,7 @@ import { compileHealth } from "./compilehealth.ts";
 import { compileOutlier } from "./compileoutlier.ts";
 import type { Problems } from "./problems.ts";
 
+const PROTOCOL_KEY = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 const DEFAULT_RING_SIZE = 1_024;
 /** A larger ring would take too long to build at once. Envoy's own limit is 8 M. */
 const MAX_RING_SIZE = 65_536;
@@ -32,11 +33,37 @@ export function compileOptions(cluster: Cluster, problems: Problems): ClusterOpt
     slowStart: compileSlowStart(cluster, problems),
     panicPercent,
     connectTimeoutMs,
+    ...compileProtocol(cluster, problems),
     bufferBytes: cluster.perConnectionBufferLimitBytes ?? defaults.bufferBytes,
     health: compileHealth(cluster.healthChecks, problems),
     outlier: compileOutlier(cluster.outlierDetection, problems),
     ...compileBounds(cluster.circuitBreakers, problems),
   };
+}
+
+function compileProtocol(
+  { typedExtensionProtocolOptions }: Cluster,
+  problems: Problems,
+): Pick<ClusterOptions, "idleMs" | "maxRequestsPerConnection"> {
+  let { idleMs, maxRequestsPerConnection } = DEFAULT_CLUSTER_OPTIONS;
+  for (const [key, any] of Object.entries(typedExtensionProtocolOptions)) {
+    const at = `typed_extension_protocol_options[${JSON.stringify(key)}]`;
+    const options = key === PROTOCOL_KEY ? unpack(HttpProtocolOptionsSchema, any) : undefined;
+    if (options === undefined) problems.add(at, `is no ${PROTOCOL_KEY}`);
+    const common = options?.commonHttpProtocolOptions;
+    if (common === undefined) continue;
+    idleMs = durationMs(common.idleTimeout) ?? null;
+    maxRequestsPerConnection = common.maxRequestsPerConnection ?? 0;
+    const { maxHeadersCount, maxConnectionDuration, maxStreamDuration, headersWithUnderscoresAction } =
+      common;
+    const isMore = maxHeadersCount ?? maxConnectionDuration ?? maxStreamDuration;
+    if (isMore !== undefined || headersWithUnderscoresAction !== 0)
+      problems.add(
+        `${at}.common_http_protocol_options`,
+        "may hold idle_timeout and max_requests_per_connection only",
+      );
+  }
+  return { idleMs, maxRequestsPerConnection };
 }
 
 function compileBalancer({ lbPolicy, lbConfig }: Cluster, problems: Problems): BalancerOptions {

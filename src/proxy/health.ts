@@ -103,8 +103,11 @@ class EndpointCheck {
 
   #check(): void {
     const { timeoutMs, probe } = this.#checks.options;
+    let isOver = false;
     const done = (result: CheckResult): void => {
-      if (this.#probe === null) return;
+      // Sockets may go on speaking when all is said, or when the checks were ended.
+      if (isOver || this.#probe === null) return;
+      isOver = true;
       this.#probe = null;
       this.#timer?.cancel();
       try {

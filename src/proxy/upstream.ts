@@ -61,7 +61,8 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
   #store: ByteStore | null = null;
   #requestBody = 0;
   #isHeadRequest = false;
-  #hasServed = false;
+  /** Requests that it served. */
+  #served = 0;
   /** How long it may be unused. */
   #idleMs: number;
   #hasBytes = false;
@@ -75,7 +76,7 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
   constructor(core: Core, endpoint: Endpoint) {
     this.#core = core;
     this.#endpoint = endpoint;
-    this.#idleMs = core.limits.poolIdleMs;
+    this.#idleMs = endpoint.cluster.options.idleMs ?? core.limits.poolIdleMs;
     endpoint.onOpened();
     this.#slot = core.deadlines.add(this);
     core.deadlines.set(this.#slot, endpoint.cluster.options.connectTimeoutMs);
@@ -149,12 +150,14 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
     this.#user = null;
     this.resume();
     if (this.#state === STATE.CLOSED) return;
-    if (this.#endpoint.isRemoved || this.#core.isDraining || this.#wire.isPending) {
+    this.#served += 1;
+    const mostServed = this.#endpoint.cluster.options.maxRequestsPerConnection;
+    const isUsedUp = mostServed > 0 && this.#served >= mostServed;
+    if (isUsedUp || this.#endpoint.isRemoved || this.#core.isDraining || this.#wire.isPending) {
       this.close();
       return;
     }
     this.#state = STATE.IDLE;
-    this.#hasServed = true;
     this.#core.deadlines.set(this.#slot, this.#idleMs);
     this.#endpoint.giveIdle(this);
   }
@@ -339,7 +342,7 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
     else if (head.isChunked) kind = BODY.CHUNKED;
     else if (head.contentLength >= 0) kind = BODY.LENGTH;
     const keptMs = keptForMs(head);
-    if (keptMs >= 0) this.#idleMs = keptMs;
+    if (keptMs >= 0) this.#learn(keptMs);
     this.#isReusable =
       keptMs !== 0 && kind !== BODY.CLOSE && !head.hasClose && (head.minor === 1 || head.hasKeepAlive);
     this.#body.reset(kind, head.contentLength);
@@ -347,6 +350,12 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
     user.onHead(head, kind, status === 204 ? -1 : head.contentLength);
     // Closed by the exchange, or its answer is read on to be thrown away.
     return this.#isOpen();
+  }
+
+  /** The upstream says how long it keeps the connection. */
+  #learn(keptMs: number): void {
+    const idleMs = this.#endpoint.cluster.options.idleMs ?? 0;
+    this.#idleMs = idleMs > 0 && idleMs < keptMs ? idleMs : keptMs;
   }
 
   /** The state as it is by now: callbacks may have closed the connection. */
@@ -366,7 +375,7 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
     this.#user = null;
     this.#shut();
     this.#wire.destroy();
-    user?.onLost(isUnanswered, this.#hasServed, isUnsent);
+    user?.onLost(isUnanswered, this.#served > 0, isUnsent);
   }
 
   #connectFailed(counter: number): void {

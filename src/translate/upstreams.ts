@@ -6,7 +6,9 @@ import {
   Cluster_LbPolicy,
   type ClusterSchema,
   durationOf,
+  HttpProtocolOptionsSchema,
   type MessageInitShape,
+  pack,
   RequestMethod,
 } from "../xds/types.ts";
 import type { Report } from "./input.ts";
@@ -34,6 +36,7 @@ export function clusterPart(applied: Applied, isMirror: boolean, report: Report)
   return {
     connectTimeout: durationOf(connectMs),
     ...(isMirror && bufferedBytes !== undefined && { perConnectionBufferLimitBytes: bufferedBytes }),
+    ...protocol(applied.sections.connection ?? {}, reader),
     ...balancing(applied.sections.loadBalancer ?? {}, reader),
     ...checks(applied.sections.healthChecks, reader),
     ...ejection(applied.sections.outlierDetection, reader),
@@ -67,6 +70,23 @@ class SectionReader {
     if (text === undefined || (ms !== undefined && ms >= 1)) return ms;
     return this.wrong(section, `.${field}`, `${JSON.stringify(text)} is not a duration such as 10s`);
   }
+}
+
+function protocol(section: NonNullable<PolicySections["connection"]>, reader: SectionReader): ClusterInit {
+  const idleMs = reader.duration("connection", "idle", section.idle);
+  const most = reader.number("connection", "maxRequests", section.maxRequests, 1, MAX_UINT32);
+  if (idleMs === undefined && most === undefined) return {};
+  const options = pack(HttpProtocolOptionsSchema, {
+    commonHttpProtocolOptions: {
+      ...(idleMs !== undefined && { idleTimeout: durationOf(idleMs) }),
+      ...(most !== undefined && { maxRequestsPerConnection: most }),
+    },
+    upstreamProtocolOptions: {
+      case: "explicitHttpConfig",
+      value: { protocolConfig: { case: "httpProtocolOptions", value: {} } },
+    },
+  });
+  return { typedExtensionProtocolOptions: { [options.typeUrl.replace(/^.*\//, "")]: options } };
 }
 
 function balancing(section: NonNullable<PolicySections["loadBalancer"]>, reader: SectionReader): ClusterInit {

@@ -131,7 +131,10 @@ function unsupportedFieldsOf(bootstrap: Bootstrap): readonly Problem[] {
     const isNamed = cluster.clusterDiscoveryType.value === Cluster_DiscoveryType.STRICT_DNS;
     return [...fields, ...(isNamed ? ["type"] : [])].map((field) => at + field);
   });
-  return unsupportedIn(BootstrapSchema, bootstrap).filter(({ path }) => !allowed.includes(path));
+  // The field itself, or something inside.
+  const isAllowed = (path: string): boolean =>
+    allowed.some((field) => path === field || path.startsWith(`${field}[`) || path.startsWith(`${field}.`));
+  return unsupportedIn(BootstrapSchema, bootstrap).filter(({ path }) => !isAllowed(path));
 }
 
 function contradictions(bootstrap: Bootstrap): readonly Problem[] {

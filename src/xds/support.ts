@@ -225,12 +225,26 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
   "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate": { supported: "" },
   [`${CLUSTER}Cluster`]: {
     supported:
-      "name type eds_cluster_config connect_timeout lb_policy load_assignment lrs_server per_connection_buffer_limit_bytes circuit_breakers common_lb_config ring_hash_lb_config least_request_lb_config round_robin_lb_config outlier_detection health_checks",
+      "name type eds_cluster_config connect_timeout lb_policy load_assignment lrs_server per_connection_buffer_limit_bytes circuit_breakers common_lb_config ring_hash_lb_config least_request_lb_config round_robin_lb_config outlier_detection health_checks typed_extension_protocol_options",
     harmless:
       "metadata alt_stat_name wait_for_warm_on_init cleanup_interval dns_refresh_rate dns_lookup_family respect_dns_ttl close_connections_on_host_health_failure ignore_health_on_host_removal",
     refused:
-      "max_requests_per_connection http_protocol_options http2_protocol_options maglev_lb_config transport_socket common_http_protocol_options upstream_connection_options typed_extension_protocol_options",
+      "max_requests_per_connection http_protocol_options http2_protocol_options maglev_lb_config transport_socket common_http_protocol_options upstream_connection_options",
     only: { type: [0, 3], lb_policy: [0, 1, 2] },
+  },
+  "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+    supported: "common_http_protocol_options explicit_http_config",
+    refused: "upstream_http_protocol_options use_downstream_protocol_config auto_config",
+  },
+  "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig": {
+    supported: "http_protocol_options",
+    refused: "http2_protocol_options",
+  },
+  // Of clusters: these settings are about what clients may send, and trailers of answers are always sent on.
+  [`${CORE}Http1ProtocolOptions`]: {
+    supported: "",
+    harmless: "allow_absolute_url accept_http_10 default_host_for_http_10 enable_trailers",
+    refused: "allow_chunked_length",
   },
   [`${CLUSTER}OutlierDetection`]: {
     supported:

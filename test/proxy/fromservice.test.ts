@@ -144,6 +144,24 @@ test("from a service: outlierDetection takes out a pod that only fails", async (
   t.equal(origins[2]?.seen.length, 2);
 });
 
+test("from a service: connection.maxRequests and idle end connections", async (t) => {
+  const clock = createManualClock();
+  const origins = await pods(t, 1, () => 200);
+  const ask = await before(t, origins, { service: { connection: { maxRequests: 3, idle: "2s" } }, clock });
+  const used = (): number => new Set(origins[0]?.seen.splice(0).map(({ peerPort }) => peerPort)).size;
+  for (let turn = 0; turn < 3; turn++) await ask();
+  t.equal(used(), 1);
+  for (let turn = 0; turn < 4; turn++) await ask();
+  t.equal(used(), 2, "three on one, the fourth on the next");
+  const first = origins[0]?.seen.length;
+  await clock.advance(1_500);
+  await ask();
+  await clock.advance(2_300);
+  await ask();
+  t.equal(first, 0);
+  t.equal(used(), 2, "kept for a while, then closed");
+});
+
 test("from a service: circuitBreaker bounds the requests in progress", async (t) => {
   const origins = await pods(t, 1, (_pod, seen) => (seen.headers["x-hold"] === undefined ? 200 : undefined));
   const ask = await before(t, origins, { service: { circuitBreaker: { maxRequests: 1 } } });

@@ -52,6 +52,23 @@ test("services: without a policy there is round robin, and a budget of retries f
   t.end();
 });
 
+test("services: connection says how long connections are made, kept and used", (t) => {
+  const made = translated({ connection: { timeout: "2s", idle: "30s", maxRequests: 100 } });
+  t.strictSame([made.problems, made.unsupported], [[], []]);
+  const name = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+  t.match(made.cluster, {
+    connect_timeout: "2s",
+    typed_extension_protocol_options: {
+      [name]: {
+        "@type": `type.googleapis.com/${name}`,
+        common_http_protocol_options: { idle_timeout: "30s", max_requests_per_connection: 100 },
+        explicit_http_config: { http_protocol_options: {} },
+      },
+    },
+  });
+  t.end();
+});
+
 test("services: loadBalancer chooses how endpoints are picked", (t) => {
   const slowStart = { window: "30s", aggression: 2, minimumPercent: 5 };
   const slow_start_config = {
