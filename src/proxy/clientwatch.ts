@@ -76,6 +76,7 @@ export class ClientWatch {
     const { nowMs } = this.#core.deadlines;
     if (isAwaited) this.#sender.wait(nowMs);
     else this.#sender.rest(nowMs);
+    this.touch();
   }
 
   received(bytes: number, isAll: boolean): void {

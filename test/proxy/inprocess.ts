@@ -91,12 +91,18 @@ export class MemoryProxy {
   readonly #cluster: Cluster;
   #wires: MemoryWire[] = [];
 
-  constructor() {
+  /** `isUnreachable`: no connection to the upstream comes about. */
+  constructor({ isUnreachable = false }: { readonly isUnreachable?: boolean } = {}) {
     this.core = new Core({
       clock: createManualClock(),
       log: createLogger({ level: "error", write: (line) => this.logged.push(line) }),
       seed: 3,
-      connect: (_context, _host, _others, _port, owner) => this.#made(owner),
+      connect: (_context, _host, _others, _port, owner) => {
+        const wire = this.#made(owner);
+        wire.isGone = isUnreachable;
+        wire.isAnnounced = isUnreachable;
+        return wire;
+      },
     });
     this.#cluster = new Cluster(this.core, "a", DEFAULT_CLUSTER_OPTIONS);
     this.#cluster.update([{ address: "192.0.2.2", port: 80, isHealthy: true, weight: 1 }]);
