@@ -35,3 +35,10 @@ export interface Cli extends CliIo {
   /** Sets the exit code that the run ends with unless it fails. */
   exitWith(code: number): void;
 }
+
+/** How the user called weir, for commands that are printed to be typed: npm tells which way it was. */
+export function calledAs(env: CliIo["env"]): string {
+  const { npm_lifecycle_event: script, npm_command: command } = env;
+  if (command === "exec") return "npx weir";
+  return script === undefined ? "weir" : "npm run -s weir --";
+}

@@ -2,7 +2,7 @@
 import { join, resolve } from "node:path";
 import type { Command } from "commander";
 import { systemClock } from "../lib/clock.ts";
-import type { Cli } from "./cli.ts";
+import { type Cli, calledAs } from "./cli.ts";
 import { addressFlag, formatFlag, type LogFlags, levelFlag, loggerFor, portFlag } from "./flags.ts";
 import { startLocal } from "./local.ts";
 
@@ -51,7 +51,7 @@ export function addUp(program: Command, cli: Cli): void {
       cli.out(`xDS         ${local.xdsAddress}`);
       cli.out(`metrics     ${local.metricsUrl}`);
       cli.out(
-        `ready. Apply manifests with: weir apply --state ${flags.state} -f FILE. Ctrl-C stops everything.`,
+        `ready. Apply manifests with: ${calledAs(cli.env)} apply --state ${flags.state} -f FILE. Ctrl-C stops everything.`,
       );
       await untilAborted(cli.signal);
       cli.err(

@@ -1,5 +1,6 @@
 // Tells what a manifest asks for and does not get: in the log, and as an event on the object. Each once, for as long as it holds.
 import { type EventRecorder, type ObjectStore, subjectOf } from "../cluster/client.ts";
+import type { Clock } from "../lib/clock.ts";
 import { jsonEqual } from "../lib/json.ts";
 import type { Logger } from "../lib/log.ts";
 import type { Problem } from "../translate/translate.ts";
@@ -7,16 +8,25 @@ import type { Caches } from "./caches.ts";
 
 export interface ProblemDeps {
   readonly caches: Pick<Caches, "gateways" | "httpRoutes" | "trafficPolicies">;
+  readonly clock: Clock;
   readonly events: EventRecorder;
   readonly log: Logger;
 }
 
+/** A problem that may pass by itself is told when it has lasted so long. */
+export const PASSING_MS = 3_000;
+
 /** Makes the teller of one group; it is given all problems of a rendering. */
 export function createProblemTeller(deps: ProblemDeps): (now: readonly Problem[]) => void {
-  let before: readonly Problem[] = [];
+  let current: readonly Problem[] = [];
+  const holds = (problem: Problem): boolean => current.some((known) => jsonEqual(known, problem));
   return (now) => {
-    for (const problem of now) if (!before.some((known) => jsonEqual(known, problem))) tell(deps, problem);
-    before = now;
+    const fresh = now.filter((problem) => !holds(problem));
+    current = now;
+    for (const problem of fresh) {
+      if (problem.mayPass) deps.clock.after(PASSING_MS, () => void (holds(problem) && tell(deps, problem)));
+      else tell(deps, problem);
+    }
   };
 }
 

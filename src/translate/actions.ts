@@ -1,5 +1,4 @@
 // What is done with a request that a rule matches: a rule of an HTTPRoute, and the TrafficPolicies that hold for it, as an xDS route action.
-// A rule that says something which weir does not carry out is left out as a whole and reported: requests never pass a filter that is not there.
 import type { HttpRoute, HttpRouteRule } from "../api/api.ts";
 import { parseDuration } from "../lib/duration.ts";
 import { durationOf, type MessageInitShape, type Route, type RouteSchema } from "../xds/types.ts";
@@ -57,14 +56,14 @@ export function actionOf(context: RuleContext): RuleAction | undefined {
 }
 
 function forwardOf(context: RuleContext, host: string | undefined): RouteInit | undefined {
-  const { httpRoute, rule, book, applied, refuse, report } = context;
+  const { httpRoute, rule, applied, refuse, report } = context;
   const timeouts = timeoutsOf(rule, applied, refuse, report);
   const retries = retriesOf(rule, applied, refuse, report);
   const keys = keysOf(rule, applied, refuse, report);
   const requestMirrorPolicies = mirrorsOf(context);
   if (timeouts === undefined || retries === undefined || keys === undefined) return undefined;
   if (requestMirrorPolicies === undefined) return undefined;
-  const backends = backendsOf(httpRoute, rule, book, refuse);
+  const backends = backendsOf(context);
   if (backends === undefined) return undefined;
   const salt = backends.salt ?? `${httpRoute.metadata.namespace}/${httpRoute.metadata.name}`;
   const action: RouteActionInit = {

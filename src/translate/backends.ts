@@ -1,8 +1,8 @@
 // The backends of a rule as versions with shares: Services of one Rollout count as its versions, each time they are named. What of them is
 // sent as a route's weights is decided by forward.ts.
-import type { HttpBackendRef, HttpRoute, HttpRouteRule } from "../api/api.ts";
-import type { Refuse } from "./actions.ts";
-import type { ClusterBook, Split } from "./clusters.ts";
+import type { HttpBackendRef } from "../api/api.ts";
+import type { RuleContext } from "./actions.ts";
+import type { Split } from "./clusters.ts";
 import { type EditsInit, editsOf } from "./filters.ts";
 import { textOf } from "./memo.ts";
 
@@ -26,12 +26,7 @@ export interface Backends {
 }
 
 /** All backends of a rule; undefined when one of them cannot be carried out, which is reported. */
-export function backendsOf(
-  httpRoute: HttpRoute,
-  rule: HttpRouteRule,
-  book: ClusterBook,
-  refuse: Refuse,
-): Backends | undefined {
+export function backendsOf({ httpRoute, rule, book, refuse, report }: RuleContext): Backends | undefined {
   const refs = rule.backendRefs ?? [];
   if (refs.length === 0) return void refuse(".backendRefs", "there is no backend");
   const namespace = httpRoute.metadata.namespace ?? "";
@@ -51,7 +46,16 @@ export function backendsOf(
     if ((seen.get(key) ?? textOf(edits)) !== textOf(edits))
       return void refuse(`${at}.filters`, `Service ${ref.name} is named before with other filters`);
     seen.set(key, textOf(edits));
-    const split = book.split({ namespace, service: ref.name, port: ref.port });
+    const destination = { namespace, service: ref.name, port: ref.port };
+    const lack = book.lackOf(destination);
+    if (lack !== undefined)
+      report(
+        `HTTPRoute ${namespace}/${httpRoute.metadata.name}`,
+        `spec.rules[${httpRoute.spec?.rules?.indexOf(rule)}]${at}`,
+        `${lack}; requests for it are answered with 503 until it does`,
+        true,
+      );
+    const split = book.split(destination);
     named.push({ split, weight: ref.weight ?? 1, edits });
   }
   if (

@@ -54,6 +54,8 @@ interface ClusterPlan {
 /** Resolves destinations and remembers every cluster that they need. One per translation. */
 export interface ClusterBook {
   split(destination: Destination): Split;
+  /** What of a destination is not there, in words; undefined when it is all there. */
+  lackOf(destination: Destination): string | undefined;
   /** The cluster for copies to a Service: one of its own, so that a slow mirror takes nothing from requests to the same pods. */
   mirror(destination: Destination): string;
   clusters(): Cluster[];
@@ -111,6 +113,12 @@ export function createClusterBook(
       }
       const role = destination.service === intent.canaryService ? "canary" : "stable";
       return { targets, scale: intent.maxWeight, role, rollout, salt: `${rollout}/${newestOf(intent)}` };
+    },
+    lackOf({ namespace, service, port }) {
+      const object = input.service(namespace, service);
+      if (object === undefined) return `Service ${service} does not exist`;
+      const hasPort = object.spec?.ports?.some((candidate) => candidate.port === port) ?? false;
+      return hasPort ? undefined : `Service ${service} has no port ${port}`;
     },
     mirror(destination) {
       const { namespace, service, port } = destination;

@@ -27,6 +27,8 @@ export interface Problem {
   /** Path of the field. */
   readonly field: string;
   readonly message: string;
+  /** What is missing may come by itself, a moment later when manifests are applied together. */
+  readonly mayPass?: boolean;
 }
 
 /** One Service port as a destination, before it is known which versions share it. */
@@ -37,4 +39,4 @@ export interface Destination {
 }
 
 /** Collects problems during one translation. */
-export type Report = (about: string, field: string, message: string) => void;
+export type Report = (about: string, field: string, message: string, mayPass?: boolean) => void;

@@ -1,5 +1,6 @@
 // HTTPRoute rules become xDS routes: conditions of a match, their precedence, and where a matching request goes.
-// A rule that says something which weir does not carry out is left out as a whole and reported: requests never pass a filter that is not there.
+// A rule that says something which weir does not carry out answers its requests with 500 and is reported: they never pass a filter that is not
+// there, and never fall to a broader rule. Source: Gateway API, HTTPRouteRule.filters and backendRefs.
 
 import type { HttpRoute } from "../api/api.ts";
 import { create, type Route, RouteSchema } from "../xds/types.ts";
@@ -8,7 +9,7 @@ import type { ClusterBook } from "./clusters.ts";
 import { matchOf, rankOf } from "./conditions.ts";
 import type { Report } from "./input.ts";
 import { type Memo, textOf } from "./memo.ts";
-import { placed } from "./placed.ts";
+import { placed, type RuleAction } from "./placed.ts";
 import type { Applied } from "./policies.ts";
 
 /** A route and what decides its place among the others of its host. */
@@ -19,6 +20,22 @@ export interface RankedRoute {
   /** Decides between equal ranks: the older HTTPRoute, then its name, then the rule's place. */
   readonly order: string;
 }
+
+const REFUSED_WORDS = "requests of the rule are answered with 500";
+/** What a rule does that cannot be carried out. */
+const REFUSED: RuleAction = {
+  init: {
+    action: {
+      case: "directResponse",
+      value: {
+        status: 500,
+        body: {
+          specifier: { case: "inlineString", value: "this rule of the HTTPRoute is not carried out\n" },
+        },
+      },
+    },
+  },
+};
 
 /** The routes of one HTTPRoute, for any of its hosts; `policyOf` says what TrafficPolicies ask of a rule (by its name). */
 export function routesOf(
@@ -32,16 +49,17 @@ export function routesOf(
   const { namespace = "", name, creationTimestamp = "" } = httpRoute.metadata;
   return (httpRoute.spec?.rules ?? []).flatMap((rule, index) => {
     const field = `spec.rules[${index}]`;
+    const about = `HTTPRoute ${namespace}/${name}`;
     const refuse = (path: string, message: string): void =>
-      report(`HTTPRoute ${namespace}/${name}`, `${field}${path}`, `${message}; the rule is left out`);
+      report(about, `${field}${path}`, `${message}; ${REFUSED_WORDS}`);
     const applied = policyOf(rule.name);
-    const action = actionOf({ httpRoute, rule, book, applied, listenerPort, refuse, report });
-    if (action === undefined) return [];
+    const action = actionOf({ httpRoute, rule, book, applied, listenerPort, refuse, report }) ?? REFUSED;
     return (rule.matches ?? [{}]).flatMap((match, at) => {
       const matched = matchOf(
         match,
         applied,
-        (path, message) => refuse(`.matches[${at}]${path}`, message),
+        (path, message) =>
+          report(about, `${field}.matches[${at}]${path}`, `${message}; the match is left out`),
         (path, message) =>
           report(
             applied.sources.match ?? "",
@@ -51,7 +69,9 @@ export function routesOf(
       );
       if (matched === undefined) return [];
       const label = `${namespace}/${name}/${index}${(rule.matches ?? []).length > 1 ? `/${at}` : ""}`;
-      return placed(action, matched, refuse).map((one, part) => {
+      const parts = placed(action, matched, refuse);
+      const served = parts.length > 0 ? parts : placed(REFUSED, matched, refuse);
+      return served.map((one, part) => {
         const make = (): Route => create(RouteSchema, { ...one.init, name: label, match: one.match });
         const route = memo.routes.keep(`${label} ${part}`, [textOf(one)], make);
         const order = [creationTimestamp, `${namespace}/${name}`, ordinal(index), ordinal(at)].join(" ");

@@ -50,7 +50,8 @@ export function groupOf(gateway: {
 export function translateGateway(input: TranslateInput): Translation {
   const { gateway } = input;
   const problems: Problem[] = [];
-  const report: Report = (about, field, message) => problems.push({ about, field, message });
+  const report: Report = (about, field, message, mayPass = false) =>
+    problems.push({ about, field, message, ...(mayPass && { mayPass }) });
   const intents = input.intents.filter((intent) => concerns(intent, input));
   const policies = createPolicyBook(input.policies, report);
   const { memo = createMemo() } = input;

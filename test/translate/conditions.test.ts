@@ -1,5 +1,5 @@
 // What a request must be: matches of an HTTPRoute and the section `match` of a TrafficPolicy as xDS matches; what cannot be meant is reported, and
-// its rule left out.
+// its match left out.
 import { test } from "tap";
 import type { HttpRoute, TrafficPolicy } from "../../src/api/api.ts";
 import { normalEscapes } from "../../src/lib/uripath.ts";
@@ -155,7 +155,7 @@ test("conditions: a rule with conditions comes before the same rule without, and
   t.end();
 });
 
-test("conditions: what cannot be meant leaves its rule out and is reported by its field", (t) => {
+test("conditions: what cannot be meant leaves its match out and is reported by its field", (t) => {
   const cases: readonly (readonly [Match, string])[] = [
     [{ path: { type: "RegularExpression", value: "/(?=a)" } }, "path.value: is no pattern in RE2's syntax"],
     [{ path: { type: "Glob", value: "/*" } }, 'path.type: "Glob" is not Exact'],

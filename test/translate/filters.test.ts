@@ -3,7 +3,7 @@ import { test } from "tap";
 import type { HttpRoute, TrafficPolicy } from "../../src/api/api.ts";
 import { translateGateway } from "../../src/translate/translate.ts";
 import type { Route } from "../../src/xds/types.ts";
-import { httpRoute, input, intent } from "./support.ts";
+import { httpRoute, input, intent, ownStatus } from "./support.ts";
 
 type Rule = NonNullable<NonNullable<HttpRoute["spec"]>["rules"]>[number];
 type Filter = NonNullable<Rule["filters"]>[number];
@@ -271,11 +271,11 @@ const REFUSED: readonly (readonly [rule: Rule, field: string, message: RegExp])[
   ],
 ];
 
-test("filters: what cannot be carried out leaves the rule out, and is reported by its field", (t) => {
+test("filters: what cannot be carried out answers with 500, and is reported by its field", (t) => {
   for (const [rule, field, message] of REFUSED) {
     const isRedirect = rule.filters?.some(({ type }) => type === "RequestRedirect") ?? false;
     const { routes, problems } = routesOf(isRedirect ? rule : { backendRefs: BACKENDS, ...rule });
-    t.equal(routes.length, 0, field);
+    t.strictSame(routes.map(ownStatus), [500], field);
     t.match(problems, [{ about: "HTTPRoute shop/web", field: `spec.rules[0].${field}`, message }]);
   }
   t.end();

@@ -1,6 +1,7 @@
 // Objects that translations are tested with: a Gateway `edge` and Services `web*` in the namespace `shop`.
 import type { EndpointSlice, Gateway, HttpRoute, Service, TrafficIntent } from "../../src/api/api.ts";
 import type { TranslateInput } from "../../src/translate/translate.ts";
+import type { Route } from "../../src/xds/types.ts";
 
 export const gateway: Gateway = {
   apiVersion: "gateway.networking.k8s.io/v1",
@@ -63,9 +64,14 @@ export function input(changes: Partial<TranslateInput> = {}): TranslateInput {
     httpRoutes: [],
     policies: [],
     intents: [],
-    service: (_namespace, name) => (name.startsWith("web") ? service(name) : undefined),
+    service: (_namespace, name) => service(name),
     slices: () => [],
     podHash: () => undefined,
     ...changes,
   };
+}
+
+/** The status with which a route answers by itself; undefined when it forwards. */
+export function ownStatus(route: Route | undefined): number | undefined {
+  return route?.action.case === "directResponse" ? route.action.value.status : undefined;
 }

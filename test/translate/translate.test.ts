@@ -3,7 +3,7 @@ import { test } from "tap";
 import type { Gateway, HttpRoute, TrafficIntent } from "../../src/api/api.ts";
 import { groupOf, translateGateway } from "../../src/translate/translate.ts";
 import type { Route, RouteConfiguration } from "../../src/xds/types.ts";
-import { gateway, httpRoute, input, intent, slice } from "./support.ts";
+import { gateway, httpRoute, input, intent, ownStatus, service, slice } from "./support.ts";
 
 const weightsOf = (route: Route | undefined): Record<string, number> => {
   const specifier = route?.action.case === "route" ? route.action.value.clusterSpecifier : undefined;
@@ -145,7 +145,7 @@ test("translate: routes come in the precedence of the Gateway API", async (t) =>
   t.equal(match?.headers[0]?.name, "x-beta");
 });
 
-test("translate: a rule that says what is not carried out yet is left out and reported by its field", async (t) => {
+test("translate: a rule that says what is not carried out yet answers with 500 and is reported by its field", async (t) => {
   const backendRefs = [{ name: "other", port: 80 }];
   const rules = [
     { matches: [{ path: { type: "Glob", value: "/*" } }], backendRefs },
@@ -156,8 +156,14 @@ test("translate: a rule that says what is not carried out yet is left out and re
   ];
   const { snapshot, problems } = translateGateway(input({ httpRoutes: [httpRoute({ rules })] }));
   t.strictSame(
-    snapshot.routes[0]?.virtualHosts[0]?.routes.map((route) => route.name),
-    ["shop/web/4"],
+    snapshot.routes[0]?.virtualHosts[0]?.routes.map((route) => [route.name, ownStatus(route)]),
+    [
+      ["shop/web/1", 500],
+      ["shop/web/2", 500],
+      ["shop/web/3", 500],
+      ["shop/web/4", undefined],
+    ],
+    "a match that is not understood takes no request, a rule that is answers them all",
   );
   t.strictSame(
     problems.map((problem) => `${problem.about} ${problem.field}`),
@@ -263,11 +269,37 @@ test("translate: a mirror filter becomes copies to a cluster of their own, marke
   ] as const) {
     const { problems, snapshot } = render(rule(mirror("web-other", bad)));
     t.match(problems[0]?.message, words);
-    t.strictSame(
-      snapshot.routes[0]?.virtualHosts
-        .flatMap(({ routes }) => routes)
-        .filter(({ name }) => name.startsWith("shop/web/")),
-      [],
-    );
+    const routes = snapshot.routes[0]?.virtualHosts.flatMap((host) => host.routes) ?? [];
+    t.strictSame(routes.filter(({ name }) => name.startsWith("shop/web/")).map(ownStatus), [500]);
   }
+});
+
+test("translate: a backend that is not there yet is reported, and may come", (t) => {
+  const rules = [
+    { backendRefs: [{ name: "gone", port: 80 }] },
+    { backendRefs: [{ name: "web", port: 99 }] },
+    { backendRefs: [{ name: "web", port: 80 }] },
+  ];
+  const { problems } = translateGateway(
+    input({
+      httpRoutes: [httpRoute({ rules })],
+      service: (_, name) => (name === "gone" ? undefined : service(name)),
+    }),
+  );
+  t.strictSame(
+    problems.map(({ field, message, mayPass }) => [field, message, mayPass]),
+    [
+      [
+        "spec.rules[0].backendRefs[0]",
+        "Service gone does not exist; requests for it are answered with 503 until it does",
+        true,
+      ],
+      [
+        "spec.rules[1].backendRefs[0]",
+        "Service web has no port 99; requests for it are answered with 503 until it does",
+        true,
+      ],
+    ],
+  );
+  t.end();
 });

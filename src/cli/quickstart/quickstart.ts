@@ -8,7 +8,7 @@ import { RESOURCES } from "../../api/api.ts";
 import { systemClock } from "../../lib/clock.ts";
 import { isWeirError, messageOf } from "../../lib/errors.ts";
 import { createLogger } from "../../lib/log.ts";
-import { CLI_ERRORS, type Cli } from "../cli.ts";
+import { CLI_ERRORS, type Cli, calledAs } from "../cli.ts";
 import { type Local, startLocal } from "../local.ts";
 import { untilAborted } from "../up.ts";
 import { watchParts } from "../watchrollout.ts";
@@ -64,7 +64,7 @@ async function run(cli: Cli, flags: QuickstartFlags): Promise<void> {
     for (const line of ["", ...lines]) cli.out(line);
     if (faults.length > 0) cli.exitWith(1);
     if (flags.exit === true) return;
-    for (const line of invitation(flags.state, local, result.ports, logFile)) cli.out(line);
+    for (const line of invitation(cli, flags.state, local, result.ports, logFile)) cli.out(line);
     await untilAborted(cli.signal);
   } finally {
     if (flags.exit !== true) cli.err("stopping pods and server");
@@ -101,8 +101,14 @@ function tellFailure(cli: Cli, why: string, error: unknown, logFile: string): vo
   if (!isWeirError(error, CLI_ERRORS.environment) && error instanceof Error) cli.err(error.stack ?? "");
 }
 
-function invitation(state: string, local: Local, ports: readonly number[], logFile: string): string[] {
-  const weir = `npm run -s weir -- `;
+function invitation(
+  cli: Cli,
+  state: string,
+  local: Local,
+  ports: readonly number[],
+  logFile: string,
+): string[] {
+  const weir = `${calledAs(cli.env)} `;
   const at = state === DEFAULT_STATE ? " --state .weir" : ` --state ${state}`;
   return [
     "",
