@@ -1,4 +1,5 @@
 // RouteAction → Split: clusters by weight, and what keeps a client with its version (`use_hash_policy`). Pure; problems are collected.
+import { isFieldName } from "../lib/fields.ts";
 import type {
   RouteAction,
   RouteAction_HashPolicy,
@@ -6,7 +7,7 @@ import type {
   WeightedCluster_ClusterWeight,
 } from "../xds/types.ts";
 import { durationMs } from "../xds/types.ts";
-import { IS_TOKEN, lowerBytes } from "./bytes.ts";
+import { lowerBytes } from "./bytes.ts";
 import {
   compileAnswerEdits,
   compileRewrite,
@@ -106,7 +107,7 @@ function compileKey(policy: RouteAction_HashPolicy, at: string, problems: Proble
   switch (specifier.case) {
     case "header": {
       const { headerName } = specifier.value;
-      if (!isToken(headerName)) problems.add(`${at}.header.header_name`, "is no name of a field");
+      if (!isFieldName(headerName)) problems.add(`${at}.header.header_name`, "is no name of a field");
       return { kind: "header", name: lowerBytes(headerName), isTerminal };
     }
     case "connectionProperties":
@@ -114,14 +115,14 @@ function compileKey(policy: RouteAction_HashPolicy, at: string, problems: Proble
       return specifier.value.sourceIp ? { kind: "address", isTerminal } : undefined;
     case "cookie": {
       const { name, ttl, path, attributes } = specifier.value;
-      if (!isToken(name)) problems.add(`${at}.cookie.name`, "is no name of a cookie");
+      if (!isFieldName(name)) problems.add(`${at}.cookie.name`, "is no name of a cookie");
       const ttlMs = durationMs(ttl);
       if (ttlMs !== undefined && ttlMs < 0) problems.add(`${at}.cookie.ttl`, "is below 0");
       if (!COOKIE_ATTRIBUTE.test(path))
         problems.add(`${at}.cookie.path`, "has a byte that a cookie may not have");
       const words = attributes.map(({ name, value }) => (value === "" ? name : `${name}=${value}`));
       attributes.forEach(({ name, value }, index) => {
-        if (!isToken(name) || !COOKIE_ATTRIBUTE.test(value))
+        if (!isFieldName(name) || !COOKIE_ATTRIBUTE.test(value))
           problems.add(`${at}.cookie.attributes[${index}]`, "is no attribute of a cookie");
       });
       if (words.join("").length > MAX_ATTRIBUTE_BYTES)
@@ -166,8 +167,4 @@ function saltOf(
   const hash = new KeyHash();
   hash.of(bytes, 0, bytes.length);
   return { saltLow: hash.low, saltHigh: hash.high };
-}
-
-function isToken(text: string): boolean {
-  return text !== "" && Buffer.from(text, "utf8").every((byte) => IS_TOKEN[byte] === 1);
 }

@@ -2,6 +2,7 @@
 // Of several keys the first that a request has decides alone: header, then cookie, then the client's address.
 import type { HttpRouteRule, PolicySections } from "../api/api.ts";
 import { parseDuration } from "../lib/duration.ts";
+import { isFieldName } from "../lib/fields.ts";
 import { durationOf } from "../xds/types.ts";
 import type { Refuse } from "./actions.ts";
 import type { HashPolicyInit } from "./forward.ts";
@@ -11,7 +12,6 @@ import type { Applied } from "./policies.ts";
 /** The cookie of who names none. */
 export const STICKY_COOKIE = "weir-sticky";
 
-const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const WORDS = /^[\x20-\x3a\x3c-\x7e]*$/;
 const MAX_WORDS = 1024;
 
@@ -37,7 +37,7 @@ function sessionKeys(
   const { type = "Cookie", sessionName, absoluteTimeout, idleTimeout, cookieConfig } = session;
   if (idleTimeout !== undefined)
     return void refuse(`${at}.idleTimeout`, "an idle timeout of a session is not carried out");
-  if (sessionName !== undefined && !TOKEN.test(sessionName))
+  if (sessionName !== undefined && !isFieldName(sessionName))
     return void refuse(
       `${at}.sessionName`,
       `${JSON.stringify(sessionName)} is no name of a cookie or header`,
@@ -73,7 +73,7 @@ function policyKeys({ sections, sources }: Applied, report: Report): readonly Ha
   };
   const keys: HashPolicyInit[] = [];
   if (sticky.header !== undefined) {
-    if (!TOKEN.test(sticky.header))
+    if (!isFieldName(sticky.header))
       return wrong(".header", `${JSON.stringify(sticky.header)} is no header name`);
     keys.push(headerKey(sticky.header));
   }
@@ -93,12 +93,12 @@ function policyKeys({ sections, sources }: Applied, report: Report): readonly Ha
 
 function cookieProblem(cookie: Cookie): { readonly field: string; readonly words: string } | undefined {
   const { name = STICKY_COOKIE, ttl = "0s", path = "/", attributes = [] } = cookie;
-  if (!TOKEN.test(name)) return { field: ".name", words: `${JSON.stringify(name)} is no name of a cookie` };
+  if (!isFieldName(name)) return { field: ".name", words: `${JSON.stringify(name)} is no name of a cookie` };
   const ttlMs = parseDuration(ttl);
   if (ttlMs === undefined || ttlMs < 0)
     return { field: ".ttl", words: `${JSON.stringify(ttl)} is not a duration such as 24h` };
   if (!WORDS.test(path)) return { field: ".path", words: `${JSON.stringify(path)} is no path of a cookie` };
-  const bad = attributes.findIndex((one) => !TOKEN.test(one.name) || !WORDS.test(one.value ?? ""));
+  const bad = attributes.findIndex((one) => !isFieldName(one.name) || !WORDS.test(one.value ?? ""));
   if (bad >= 0) return { field: `.attributes[${bad}]`, words: "is no attribute of a cookie" };
   const length = attributes.reduce((sum, one) => sum + one.name.length + (one.value?.length ?? 0) + 1, 0);
   return length > MAX_WORDS
