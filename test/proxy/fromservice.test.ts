@@ -1,4 +1,5 @@
 // From an HTTPRoute's retry and TrafficPolicies on a Service to what the proxy does with requests to its pods.
+import type { ServerResponse } from "node:http";
 import { type Test, test } from "tap";
 import type { HttpRoute, TrafficPolicy } from "../../src/api/api.ts";
 import { createManualClock } from "../support/clock.ts";
@@ -6,7 +7,6 @@ import { bootstrapFor } from "../support/translated.ts";
 import { httpRoute, input, slice } from "../translate/support.ts";
 import { eventually, type Origin, recordingOrigin, type Seen, startBootstrap, talk } from "./support.ts";
 
-const ANSWERED = { until: /\r\n\r\n[\s\S]+$/ };
 type Rule = NonNullable<NonNullable<HttpRoute["spec"]>["rules"]>[number];
 type Sections = Omit<TrafficPolicy["spec"], "targetRefs">;
 
@@ -42,13 +42,8 @@ async function before(t: Test, origins: readonly Origin[], { rule, service = {},
   );
   const { port } = await startBootstrap(t, bootstrap, "shop/edge:8000", clock === undefined ? {} : { clock });
   return async (...lines: readonly string[]): Promise<string> =>
-    (
-      await talk(
-        port,
-        ["GET / HTTP/1.1", "Host: a", ...lines, "Connection: close", "", ""].join("\r\n"),
-        ANSWERED,
-      )
-    ).text;
+    (await talk(port, ["GET / HTTP/1.1", "Host: a", ...lines, "Connection: close", "", ""].join("\r\n")))
+      .text;
 }
 
 /** Pods that answer as said. */
@@ -142,6 +137,32 @@ test("from a service: outlierDetection takes out a pod that only fails", async (
   const ask = await before(t, origins, { service: { outlierDetection: { consecutive5xx: 2 } } });
   for (let turn = 0; turn < 20; turn++) await ask();
   t.equal(origins[2]?.seen.length, 2);
+});
+
+test("from a service: without a timeout a stream of events lives as long as it speaks, and a long poll as long as silence is allowed", async (t) => {
+  const clock = createManualClock();
+  const answers: ServerResponse[] = [];
+  const origin = await recordingOrigin(t, (_seen, response) => void answers.push(response));
+  const ask = await before(t, [origin], { clock });
+  const stream = ask("accept: text/event-stream");
+  await eventually(() => answers.length === 1, "the stream is asked for");
+  // Longer than the 15 s that Envoy gives an answer by default, and than any silence that is allowed.
+  for (let minute = 0; minute < 20; minute++) {
+    const written = new Promise((resolve) => answers[0]?.write(`data: ${minute}\n\n`, resolve));
+    await written;
+    await clock.advance(60_000);
+  }
+  answers[0]?.end("data: last\n\n");
+  t.match(await stream, /^HTTP\/1\.1 200 [\s\S]*data: 19\n[\s\S]*data: last\n/);
+  const poll = ask("x: poll");
+  await eventually(() => answers.length === 2, "the poll is asked for");
+  await clock.advance(290_000);
+  answers[1]?.end("at last");
+  t.match(await poll, /^HTTP\/1\.1 200 [\s\S]*at last/);
+  const silent = ask("x: silent");
+  await eventually(() => answers.length === 3, "the third is asked for");
+  await clock.advance(301_000);
+  t.match(await silent, /^HTTP\/1\.1 504 /);
 });
 
 test("from a service: connection.maxRequests and idle end connections", async (t) => {

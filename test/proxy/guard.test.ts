@@ -156,6 +156,22 @@ test("guard: a client that goes while its request waits leaves nothing behind", 
   t.equal(origin.seen.length, 1);
 });
 
+test("guard: bounds that change hold for what is under way", async (t) => {
+  const answers: (() => void)[] = [];
+  const origin = await recordingOrigin(t, (_seen, response) => answers.push(() => response.end("late")));
+  const { cluster, port } = await startCore(t, [origin.port]);
+  const waiting = [talk(port, GET, ANSWERED), talk(port, GET, ANSWERED)];
+  await eventually(() => answers.length === 2, "two requests wait");
+  cluster.configure({ ...DEFAULT_CLUSTER_OPTIONS, maxRequests: 2 });
+  t.match((await talk(port, GET, ANSWERED)).text, /^HTTP\/1\.1 503 /);
+  cluster.configure({ ...DEFAULT_CLUSTER_OPTIONS, maxRequests: 3 });
+  waiting.push(talk(port, GET, ANSWERED));
+  await eventually(() => answers.length === 3, "a third goes through");
+  for (const answer of answers) answer();
+  for (const conversation of waiting) t.match((await conversation).text, /^HTTP\/1\.1 200 /);
+  t.equal(cluster.active, 0);
+});
+
 test("guard: client connections above the listener's bound are closed at once", async (t) => {
   const origin = await recordingOrigin(t, () => undefined);
   const { core, port } = await startCore(t, [origin.port], {}, { maxConnections: 1 });
