@@ -22,7 +22,7 @@ function bundledNode() {
  * proxy's life, and the second start finds everything in the compile cache. Only the first start from changed sources comes this way.
  */
 async function shedTypeStripper(module) {
-  await Promise.all([import("./cli/main.ts"), import("./cli/proxy.ts")]);
+  await Promise.all([import("./cli/main.ts"), import("./cli/proxy.ts"), import("./cli/runproxy.ts")]);
   const hasStripped = process.moduleLoadList?.some((name) => name.includes("deps/amaro/")) ?? false;
   const isCached = module.getCompileCacheDir?.() !== undefined;
   if (!hasStripped || !isCached || !process.execve || process.env.WEIR_RESTARTED !== undefined) return;

@@ -32,7 +32,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   embedded: room("api lib cluster", ["embedded.ts"]),
   xds: room("lib", ["client.ts", "server.ts", "types.ts"]),
   controller: room("api lib engine analysis providers translate cluster embedded xds", ["controller.ts"]),
-  proxy: room("lib xds", ["server.ts"]),
+  proxy: room("lib xds", ["server.ts", "workers/worker.ts"]),
   cli: room("api lib engine analysis cluster embedded controller proxy xds translate", ["main.ts"]),
 };
 /** What pure code may reach through other files: these do nothing but compute. */

@@ -1,24 +1,22 @@
-// `weir proxy --config FILE`: the data plane, from an Envoy v3 bootstrap.
-import { readFile } from "node:fs/promises";
-import type { Command } from "commander";
+// `weir proxy --config FILE`: the data plane, from an Envoy v3 bootstrap. Loads little by itself: a worker needs no control plane's client.
+import { type Command, InvalidArgumentError } from "commander";
 import { systemClock } from "../lib/clock.ts";
-import { messageOf, WeirError } from "../lib/errors.ts";
-import { DEFAULT_LIMITS, runProxy } from "../proxy/server.ts";
-import { readBootstrap } from "../xds/client.ts";
-import { CLI_ERRORS, type Cli } from "./cli.ts";
+import type { Cli } from "./cli.ts";
 import { durationFlag, formatFlag, type LogFlags, levelFlag, loggerFor } from "./flags.ts";
 
-interface ProxyFlags extends LogFlags {
+/** As given on the command line. */
+export interface ProxyFlags extends LogFlags {
   readonly config: string;
   readonly serviceNode?: string;
   readonly serviceCluster?: string;
   readonly state?: string;
   readonly drainDelay?: number;
   readonly drainTimeout?: number;
+  readonly workers: number;
 }
 
-/** A second or two for a probe to fail, and some more for those who route by it to be told. */
-const DRAIN_DELAY_MS = 5_000;
+/** Most workers of one proxy. */
+const MAX_WORKERS = 64;
 
 /** Adds the command. */
 export function addProxy(program: Command, cli: Cli): void {
@@ -33,6 +31,12 @@ export function addProxy(program: Command, cli: Cli): void {
       "keep the last good configuration in this folder, and begin with it while there is no control plane",
     )
     .option(
+      "--workers <number>",
+      `processes that serve, up to ${MAX_WORKERS}; with more than one, a further one holds the ports and the control plane's stream`,
+      workersFlag,
+      1,
+    )
+    .option(
       "--drain-delay <duration>",
       "after SIGTERM, not ready, go on taking connections for this long; 5s if absent",
       durationFlag,
@@ -45,24 +49,15 @@ export function addProxy(program: Command, cli: Cli): void {
     .option("--log-level <level>", "error, warn, info or debug", levelFlag, "info")
     .option("--log-format <format>", "text or json", formatFlag, "text")
     .action(async (flags: ProxyFlags) => {
-      const bootstrap = await readBootstrap(await read(flags.config), flags.config, flags);
-      const limits = {
-        drainDelayMs: flags.drainDelay ?? DRAIN_DELAY_MS,
-        drainMs: flags.drainTimeout ?? DEFAULT_LIMITS.drainMs,
-      };
-      const deps = { clock: systemClock, log: loggerFor(cli, flags), limits };
-      await runProxy(bootstrap, deps, cli.signal, {
-        ...(cli.hurry && { hurry: cli.hurry }),
-        ...(flags.state !== undefined && { stateDir: flags.state }),
-      });
+      const deps = { clock: systemClock, log: loggerFor(cli, flags) };
+      if (cli.env.WEIR_WORKER !== undefined)
+        return (await import("../proxy/workers/worker.ts")).runWorker(deps);
+      return (await import("./runproxy.ts")).runFrom(cli, flags, deps);
     });
 }
 
-async function read(file: string): Promise<string> {
-  try {
-    return await readFile(file, "utf8");
-  } catch (error) {
-    const message = `the bootstrap ${file} cannot be read: ${messageOf(error)}`;
-    throw new WeirError({ code: CLI_ERRORS.manifest, source: "user", message, cause: error });
-  }
+function workersFlag(text: string): number {
+  const count = Number(text);
+  if (/^\d+$/.test(text) && count >= 1 && count <= MAX_WORKERS) return count;
+  throw new InvalidArgumentError(`workers are a number from 1 to ${MAX_WORKERS}.`);
 }

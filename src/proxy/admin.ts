@@ -35,6 +35,9 @@ export interface AdminDeps extends ConfigSource {
   readonly core: Core;
   /** Empty when ready, else why not. */
   readonly unreadyReason: () => string;
+  /** Brings counts that others keep up to date. */
+  readonly refresh: () => Promise<void>;
+  readonly reopenLogs: () => void;
   /** Begins to drain; idempotent. */
   readonly drain: () => void;
 }
@@ -87,8 +90,10 @@ async function answer(deps: AdminDeps, request: IncomingMessage, response: Serve
       return send(isReady ? 200 : 503, isReady ? "ready\n" : `not ready: ${deps.unreadyReason()}\n`);
     case "/metrics":
     case "/stats/prometheus":
+      await deps.refresh();
       return sendSlices(response, PROMETHEUS, expose(core, isReady));
     case "/stats":
+      await deps.refresh();
       switch (searchParams.get("format") ?? "text") {
         case "prometheus":
           return sendSlices(response, PROMETHEUS, expose(core, isReady));
@@ -100,6 +105,7 @@ async function answer(deps: AdminDeps, request: IncomingMessage, response: Serve
           return send(400, "format is text, json or prometheus\n");
       }
     case "/clusters": {
+      await deps.refresh();
       const clusters = [...core.clusters.values()];
       return searchParams.get("format") === "json"
         ? sendSlices(response, JSON_TYPE, clustersJson(clusters))
@@ -111,7 +117,7 @@ async function answer(deps: AdminDeps, request: IncomingMessage, response: Serve
       deps.drain();
       return send(200, "draining\n");
     case "/reopen_logs":
-      core.logs.reopen();
+      deps.reopenLogs();
       return send(200, "reopened\n");
     default:
       return send(404, `paths: ${PATHS}\n`);

@@ -21,6 +21,7 @@ import {
 import type { Core } from "./core.ts";
 import { LISTEN_FAILED, Listener } from "./listener.ts";
 import { Cluster } from "./pool.ts";
+import { clusterOf } from "./seat.ts";
 import type { HostTable } from "./table.ts";
 
 /** A port that is taken is tried again for this long: a proxy that drains may still hold it. */
@@ -66,7 +67,7 @@ export class Configuration {
     this.#core = core;
     this.#awaited = isDynamic ? "nothing received from the control plane yet" : "";
     const listeners = resources.listeners.map(compileListener);
-    const clusters = resources.clusters.map(compileCluster);
+    const clusters = resources.clusters.map((message) => this.#cluster(message));
     this.#static = {
       listeners,
       tables: this.#inlineTables(listeners, "static"),
@@ -140,7 +141,7 @@ export class Configuration {
 
   #compile(update: XdsUpdate): Compiled {
     const listeners = update.listeners.map((message) => this.#once(message, () => compileListener(message)));
-    const clusters = update.clusters.map((message) => this.#once(message, () => compileCluster(message)));
+    const clusters = update.clusters.map((message) => this.#once(message, () => this.#cluster(message)));
     const tables = this.#inlineTables(listeners, update.versions.listeners);
     for (const message of update.routes)
       tables.set(
@@ -154,6 +155,11 @@ export class Configuration {
         this.#once(message, () => compileEndpoints(message)),
       );
     return { listeners, tables, clusters, endpoints };
+  }
+
+  #cluster(message: ClusterMessage): CompiledCluster {
+    const compiled = compileCluster(message);
+    return { ...compiled, options: clusterOf(compiled.options, this.#core.seat.share) };
   }
 
   #once<T>(message: object, compile: () => T): T {
@@ -213,7 +219,8 @@ export class Configuration {
       try {
         await listener.open();
         this.#taken.delete(address);
-        log.info("listening", { listener: options.name, address: options.address, port: listener.port });
+        if (this.#core.seat.isServing)
+          log.info("listening", { listener: options.name, address: options.address, port: listener.port });
         return listener;
       } catch (error) {
         if (this.#isClosed || clock.nowMs() >= giveUpMs || !isWeirError(error, LISTEN_FAILED)) {

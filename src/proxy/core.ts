@@ -14,6 +14,7 @@ import { HeadParser } from "./parse.ts";
 import type { Cluster } from "./pool.ts";
 import { REPLY, type Reply } from "./reply.ts";
 import { RandomIds } from "./requestid.ts";
+import { ALONE, limitsOf, type Seat } from "./seat.ts";
 import { Dice } from "./split.ts";
 import { Stats } from "./stats.ts";
 import { StickyPicker } from "./sticky.ts";
@@ -83,6 +84,8 @@ export interface CoreDeps {
   readonly connect?: Core["connect"];
   /** Default: that of this process. */
   readonly memory?: () => MemoryUse;
+  /** Default: alone. */
+  readonly seat?: Seat;
   /** Seed of the dice. Default: random. */
   readonly seed?: number;
 }
@@ -101,10 +104,20 @@ const MAX_FREE_PARSERS = 64;
 /** How often the monotonic clock is held against the wall's. */
 const EPOCH_EVERY_MS = 10_000;
 
+/** As each of `count` equal processes sees it: the others take as much of the machine. */
+function sharedMemory(own: () => MemoryUse, count: number): () => MemoryUse {
+  return () => {
+    const { heap, resident } = own();
+    return { heap, resident: resident * count };
+  };
+}
+
 /** One event loop's shared state. */
 export class Core {
   readonly clock: Clock;
   readonly log: Logger;
+  readonly seat: Seat;
+  /** Of this event loop: its part of the proxy's. */
   readonly limits: Limits;
   readonly monotonicMs: () => number;
   readonly connect: typeof connectWire;
@@ -138,14 +151,15 @@ export class Core {
   constructor(deps: CoreDeps) {
     this.clock = deps.clock;
     this.log = deps.log;
-    this.limits = { ...DEFAULT_LIMITS, ...deps.limits };
+    this.seat = deps.seat ?? ALONE;
+    this.limits = limitsOf({ ...DEFAULT_LIMITS, ...deps.limits }, this.seat.share);
     this.budget = new ByteBudget(this.limits.copyBytes);
     this.connect = deps.connect ?? connectWire;
     this.monotonicMs = deps.monotonicMs ?? (() => performance.now());
     this.overload = new Overload({
       log: deps.log,
       monotonicMs: this.monotonicMs,
-      memory: deps.memory ?? memoryUse,
+      memory: sharedMemory(deps.memory ?? memoryUse, this.seat.share.count),
       limits: this.limits.overload,
     });
     const afterEach = (): void => {

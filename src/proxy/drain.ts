@@ -5,14 +5,25 @@ import { sleep } from "../lib/clock.ts";
 import type { Configuration } from "./configuration.ts";
 import type { Core } from "./core.ts";
 
+/** Who serves in this one's place (workers/). */
+interface Others {
+  /** `isEnd`: resolves when they have ended. */
+  drain(isEnd: boolean): Promise<void>;
+  hurry(): void;
+}
+
 /** The one drain of a proxy. */
 export class Drain {
   readonly #core: Core;
   readonly #configuration: Configuration;
+  readonly #others: Others | undefined;
   readonly #hurry = new AbortController();
   #emptied: Promise<void> | undefined;
+  #isEnding = false;
 
-  constructor(core: Core, configuration: Configuration) {
+  /** `others` drain at the same time. */
+  constructor(core: Core, configuration: Configuration, others?: Others) {
+    this.#others = others;
     this.#core = core;
     this.#configuration = configuration;
   }
@@ -30,19 +41,24 @@ export class Drain {
 
   /** Begins, unless that was done, and resolves when all connections are gone or the deadline has passed. */
   async end(): Promise<void> {
+    this.#isEnding = true;
+    const ended = this.#others?.drain(true);
     const { clock, limits } = this.#core;
     const deadline = sleep(clock, limits.drainDelayMs + limits.drainMs, this.#hurry.signal);
     await Promise.race([this.begin(), deadline]);
+    await ended;
   }
 
   /** Lets nobody wait any longer. */
   hurry(): void {
+    this.#others?.hurry();
     this.#hurry.abort();
   }
 
   async #empty(): Promise<void> {
     const { clock, limits } = this.#core;
     this.#configuration.sayLast();
+    if (!this.#isEnding) void this.#others?.drain(false);
     if (limits.drainDelayMs > 0) await sleep(clock, limits.drainDelayMs, this.#hurry.signal);
     this.#core.isDraining = true;
     await this.#configuration.drain();

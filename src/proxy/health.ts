@@ -35,7 +35,8 @@ export class HealthChecks {
   options: HealthOptions;
   readonly #core: Core;
   readonly #cluster: Cluster;
-  readonly #checks = new Map<Endpoint, EndpointCheck>();
+  /** Null: somebody else checks it, and tells. */
+  readonly #checks = new Map<Endpoint, EndpointCheck | null>();
 
   constructor(core: Core, cluster: Cluster, options: HealthOptions) {
     this.#core = core;
@@ -50,7 +51,11 @@ export class HealthChecks {
       gone.delete(endpoint);
       if (endpoint.isCheckDisabled || this.#checks.has(endpoint)) continue;
       endpoint.isCheckFailed = true;
-      this.#checks.set(endpoint, new EndpointCheck(this.#core, this.#cluster, endpoint, this));
+      const isOurs = this.#core.seat.isChecking;
+      this.#checks.set(
+        endpoint,
+        isOurs ? new EndpointCheck(this.#core, this.#cluster, endpoint, this) : null,
+      );
     }
     for (const endpoint of gone) this.#stop(endpoint);
   }
@@ -149,6 +154,7 @@ class EndpointCheck {
   #change(isCheckFailed: boolean): void {
     const { name } = this.#cluster;
     this.#cluster.setHealth(this.#endpoint, { isCheckFailed });
+    this.#core.seat.onChecked(name, this.#endpoint.key, isCheckFailed);
     const words = isCheckFailed ? "endpoint fails its health check" : "endpoint passes its health check";
     this.#core.log.info(words, { cluster: name, endpoint: this.#endpoint.key });
   }

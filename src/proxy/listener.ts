@@ -10,12 +10,14 @@ import { type ClientLimits, DEFAULT_CLIENT_LIMITS } from "./limits.ts";
 import type { LogFormat } from "./logformat.ts";
 import { acceptWire } from "./netwire.ts";
 import { AS_SPELT, type Spelling } from "./normalise.ts";
+import { partOf } from "./seat.ts";
 import { EMPTY_HOSTS, type HostTable } from "./table.ts";
 import type { Wire } from "./wire.ts";
 
 /** Code of the error of a port that cannot be listened on. */
 export const LISTEN_FAILED = "WEIR_ERR_PROXY_LISTEN";
 const BACKLOG = 1024;
+const NOTHING_TOLD = { port: 0, connections: 0 };
 
 export interface ListenerOptions {
   readonly name: string;
@@ -58,6 +60,8 @@ export class Listener implements ListenerView {
   readonly #connections = new Set<Downstream>();
   #server: Server | null = null;
   #onEmpty: (() => void) | null = null;
+  /** What others say who accept in its place. */
+  told: { readonly port: number; readonly connections: number } = NOTHING_TOLD;
   /** True once each connection is to end with its next answer. */
   isDraining = false;
 
@@ -78,11 +82,11 @@ export class Listener implements ListenerView {
   /** Where it listens; port 0 before `open`. */
   get port(): number {
     const address = this.#server?.address();
-    return typeof address === "object" && address !== null ? address.port : 0;
+    return typeof address === "object" && address !== null ? address.port : this.told.port;
   }
 
   get connectionCount(): number {
-    return this.#connections.size;
+    return this.#connections.size + this.told.connections;
   }
 
   /** Takes what may change while it is open; address and port may not. Throws CONFIG_REJECTED when its log cannot be opened. */
@@ -93,12 +97,14 @@ export class Listener implements ListenerView {
     this.idleTimeoutMs = options.idleTimeoutMs ?? this.#core.limits.idleTimeoutMs;
     this.clientRules = options.clientRules ?? DEFAULT_CLIENT_RULES;
     this.spelling = options.spelling ?? AS_SPELT;
-    this.clientLimits = options.clientLimits ?? DEFAULT_CLIENT_LIMITS;
+    const { connections, ...others } = options.clientLimits ?? DEFAULT_CLIENT_LIMITS;
+    this.clientLimits = { ...others, connections: partOf(connections, this.#core.seat.share) };
     this.streamIdleMs = options.streamIdleMs ?? this.#core.limits.streamIdleMs;
   }
 
   /** Begins to accept. Rejects with LISTEN_FAILED. */
   open(): Promise<void> {
+    if (!this.#core.seat.isServing) return Promise.resolve();
     const { name, address, port } = this.#options;
     const server = createServer({ allowHalfOpen: true, noDelay: true });
     this.#server = server;

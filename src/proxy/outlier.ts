@@ -173,6 +173,7 @@ export class OutlierDetector {
     const { tallies } = this.#core;
     tallies.add(tallies.place(TALLIES.ejections, this.#cluster.name, reason), 1);
     this.#cluster.setHealth(endpoint, { isEjected: true });
+    this.#core.seat.onEjected(this.#cluster.name, endpoint.key, record.ejectedUntilMs);
     this.#core.log.warn("endpoint ejected", {
       cluster: this.#cluster.name,
       endpoint: endpoint.key,
@@ -181,9 +182,26 @@ export class OutlierDetector {
     });
   }
 
+  /** Takes an endpoint out that another part of the proxy has taken out. */
+  adopt(endpoint: Endpoint, untilMs: number): void {
+    const { record } = endpoint;
+    if (record === null || endpoint.isEjected || endpoint.isRemoved) return;
+    record.timesEjected += 1;
+    record.forget();
+    record.ejectedUntilMs = untilMs;
+    this.#cluster.setHealth(endpoint, { isEjected: true });
+  }
+
   /** An active health check succeeded. */
   onCheckPassed(endpoint: Endpoint): void {
-    if (this.options.isEndedByCheck && endpoint.isEjected) this.#takeBack(endpoint);
+    if (this.options.isEndedByCheck) this.takeBack(endpoint);
+  }
+
+  /** Ends an ejection before its time. */
+  takeBack(endpoint: Endpoint): void {
+    if (!endpoint.isEjected) return;
+    this.#takeBack(endpoint);
+    this.#core.seat.onTakenBack(this.#cluster.name, endpoint.key);
   }
 
   #wait(): void {

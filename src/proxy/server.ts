@@ -12,7 +12,7 @@ import {
   type XdsClient,
   type XdsClientStatus,
 } from "../xds/client.ts";
-import { type Bootstrap, create, NodeSchema, type XdsSnapshot } from "../xds/types.ts";
+import { type Bootstrap, BootstrapSchema, create, NodeSchema, type XdsSnapshot } from "../xds/types.ts";
 import { type Admin, openAdmin } from "./admin.ts";
 import { Configuration, type StaticResources } from "./configuration.ts";
 import { Core, type CoreDeps, type ProxyCounts } from "./core.ts";
@@ -20,6 +20,7 @@ import { Drain } from "./drain.ts";
 import { LastGood } from "./lastgood.ts";
 import { loadSamples } from "./loads.ts";
 import { type CellSnapshot, snapshotStats } from "./stats.ts";
+import type { Tree } from "./workers/tree.ts";
 
 export { type CoreDeps as ProxyDeps, DEFAULT_LIMITS, type Limits } from "./core.ts";
 export { LISTEN_FAILED } from "./listener.ts";
@@ -53,82 +54,144 @@ export interface ProxyServer {
   readonly internalErrors: number;
 }
 
-/** Builds a proxy; `stateDir` is where it keeps its last good configuration. Throws CONFIG_REJECTED when the static resources cannot be carried out. */
-export function createProxy(bootstrap: Bootstrap, deps: CoreDeps, stateDir?: string): ProxyServer {
-  const core = new Core(deps);
-  const controlPlane = controlPlaneOf(bootstrap);
-  const configuration = new Configuration(
-    core,
-    staticResources(bootstrap, controlPlane),
-    controlPlane !== undefined,
-  );
-  const lastGood = controlPlane && stateDir !== undefined ? lastGoodOf(bootstrap, stateDir, core) : undefined;
-  const drain = new Drain(core, configuration);
-  let client: XdsClient | undefined;
-  let admin: Admin | undefined;
-  let stopping: Promise<void> | undefined;
-  const unreadyReason = (): string => {
-    if (drain.isBegun) return "draining";
-    return configuration.isReady ? "" : configuration.missing;
-  };
+export interface ProxyOptions {
+  /** Folder of the last good configuration; absent: none is kept. */
+  readonly stateDir?: string;
+  /** The processes that serve in this one's place; absent: it serves itself. */
+  readonly tree?: Tree;
+}
 
-  const start = async (): Promise<void> => {
-    core.deadlines.start();
-    const address = bootstrap.admin?.address?.address;
-    if (address?.case === "socketAddress" && address.value.portSpecifier.case === "portValue") {
-      const { address: host, portSpecifier } = address.value;
-      const controlPlaneStatus = (): XdsClientStatus | undefined => client?.status();
-      admin = await openAdmin(
-        { core, configuration, unreadyReason, controlPlaneStatus, drain: drainOnly },
-        host,
-        portSpecifier.value,
-      );
-    }
-    await configuration.openStatic();
-    if (controlPlane === undefined) return;
-    const fallback = await lastGood?.read();
-    client = createClient(bootstrap, controlPlane, configuration, core, { lastGood, fallback });
-    client.start();
-  };
+/** Builds a proxy. Throws CONFIG_REJECTED when the static resources cannot be carried out. */
+export function createProxy(bootstrap: Bootstrap, deps: CoreDeps, options: ProxyOptions = {}): ProxyServer {
+  return new RunningProxy(bootstrap, deps, options);
+}
 
-  const drainOnly = (): void => {
-    if (drain.isBegun) return;
-    core.log.info("draining", { asked: "by the admin port" });
-    void drain.begin();
-  };
+class RunningProxy implements ProxyServer {
+  readonly #bootstrap: Bootstrap;
+  readonly #deps: CoreDeps;
+  readonly #tree: Tree | undefined;
+  readonly #core: Core;
+  readonly #controlPlane: ControlPlane | undefined;
+  readonly #resources: StaticResources;
+  readonly #configuration: Configuration;
+  readonly #lastGood: LastGood | undefined;
+  readonly #drain: Drain;
+  #client: XdsClient | undefined;
+  #admin: Admin | undefined;
+  #stopping: Promise<void> | undefined;
 
-  const drainAndClose = async (): Promise<void> => {
-    await drain.end();
-    configuration.close();
-    client?.close();
-    await lastGood?.close();
-    core.deadlines.stop();
-    await Promise.race([core.logs.close(), sleep(core.clock, LOG_CLOSE_MS)]);
-    admin?.close();
-  };
+  constructor(bootstrap: Bootstrap, deps: CoreDeps, { stateDir, tree }: ProxyOptions) {
+    this.#bootstrap = bootstrap;
+    this.#deps = deps;
+    this.#tree = tree;
+    this.#core = new Core(tree === undefined ? deps : { ...deps, seat: tree.seat });
+    this.#controlPlane = controlPlaneOf(bootstrap);
+    this.#resources = staticResources(bootstrap, this.#controlPlane);
+    const isDynamic = this.#controlPlane !== undefined;
+    this.#configuration = new Configuration(this.#core, this.#resources, isDynamic);
+    if (isDynamic && stateDir !== undefined) this.#lastGood = lastGoodOf(bootstrap, stateDir, this.#core);
+    this.#drain = new Drain(this.#core, this.#configuration, tree);
+  }
 
-  return {
-    start,
-    stop() {
-      stopping ??= drainAndClose();
-      return stopping;
-    },
-    hurry: () => drain.hurry(),
-    reopenLogs: () => core.logs.reopen(),
-    get adminPort() {
-      return admin?.port ?? 0;
-    },
-    listenerPort(name) {
-      const port = configuration.listeners.find((listener) => listener.name === name)?.port ?? 0;
-      return port === 0 ? undefined : port;
-    },
-    unreadyReason,
-    stats: () => snapshotStats(core.stats),
-    counts: core.counts,
-    get internalErrors() {
-      return core.counts.internalErrors;
-    },
-  };
+  async start(): Promise<void> {
+    this.#core.deadlines.start();
+    const address = this.#bootstrap.admin?.address?.address;
+    if (address?.case === "socketAddress" && address.value.portSpecifier.case === "portValue")
+      this.#admin = await this.#openAdmin(address.value.address, address.value.portSpecifier.value);
+    await this.#configuration.openStatic();
+    await this.#startTree();
+    if (this.#controlPlane === undefined) return;
+    const fallback = await this.#lastGood?.read();
+    this.#client = createClient(this.#bootstrap, this.#controlPlane, this.#configuration, this.#core, {
+      lastGood: this.#lastGood,
+      fallback,
+      tree: this.#tree,
+    });
+    this.#client.start();
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#drainAndClose();
+    return this.#stopping;
+  }
+
+  hurry(): void {
+    this.#drain.hurry();
+  }
+
+  reopenLogs(): void {
+    this.#core.logs.reopen();
+    this.#tree?.reopenLogs();
+  }
+
+  get adminPort(): number {
+    return this.#admin?.port ?? 0;
+  }
+
+  listenerPort(name: string): number | undefined {
+    const port = this.#configuration.listeners.find((listener) => listener.name === name)?.port ?? 0;
+    return port === 0 ? undefined : port;
+  }
+
+  unreadyReason(): string {
+    if (this.#drain.isBegun) return "draining";
+    return this.#configuration.isReady ? (this.#tree?.unready ?? "") : this.#configuration.missing;
+  }
+
+  stats(): readonly CellSnapshot[] {
+    return snapshotStats(this.#core.stats);
+  }
+
+  get counts(): Readonly<ProxyCounts> {
+    return this.#core.counts;
+  }
+
+  get internalErrors(): number {
+    return this.#core.counts.internalErrors;
+  }
+
+  #openAdmin(host: string, port: number): Promise<Admin> {
+    const deps = {
+      core: this.#core,
+      configuration: this.#configuration,
+      unreadyReason: () => this.unreadyReason(),
+      controlPlaneStatus: (): XdsClientStatus | undefined => this.#client?.status(),
+      refresh: async () => this.#tree?.refresh(),
+      reopenLogs: () => this.reopenLogs(),
+      drain: () => this.#drainOnly(),
+    };
+    return openAdmin(deps, host, port);
+  }
+
+  async #startTree(): Promise<void> {
+    const { listeners, clusters } = this.#resources;
+    await this.#tree?.start({
+      core: this.#core,
+      configuration: this.#configuration,
+      staticResources: create(BootstrapSchema, {
+        staticResources: { listeners: [...listeners], clusters: [...clusters] },
+      }),
+      isDynamic: this.#controlPlane !== undefined,
+      limits: this.#deps.limits ?? {},
+    });
+  }
+
+  #drainOnly(): void {
+    if (this.#drain.isBegun) return;
+    this.#core.log.info("draining", { asked: "by the admin port" });
+    void this.#drain.begin();
+  }
+
+  async #drainAndClose(): Promise<void> {
+    await this.#drain.end();
+    this.#configuration.close();
+    this.#tree?.close();
+    this.#client?.close();
+    await this.#lastGood?.close();
+    this.#core.deadlines.stop();
+    await Promise.race([this.#core.logs.close(), sleep(this.#core.clock, LOG_CLOSE_MS)]);
+    this.#admin?.close();
+  }
 }
 
 /** What the bootstrap says itself; the control plane's own clusters are none that requests could be sent to. */
@@ -141,15 +204,18 @@ function lastGoodOf({ node }: Bootstrap, dir: string, { clock, log }: Core): Las
   return new LastGood({ dir, nodeId: node?.id ?? "", group: node?.cluster ?? "", clock, log });
 }
 
+interface Beside {
+  readonly lastGood: LastGood | undefined;
+  readonly fallback: XdsSnapshot | undefined;
+  readonly tree: Tree | undefined;
+}
+
 function createClient(
   bootstrap: Bootstrap,
   controlPlane: ControlPlane,
   configuration: Configuration,
   core: Core,
-  {
-    lastGood,
-    fallback,
-  }: { readonly lastGood: LastGood | undefined; readonly fallback: XdsSnapshot | undefined },
+  { lastGood, fallback, tree }: Beside,
 ): XdsClient {
   const node = create(NodeSchema, bootstrap.node ?? {});
   // Counts are cumulative per process: the epoch tells one life of this node from the next.
@@ -163,6 +229,8 @@ function createClient(
     clock: core.clock,
     log: core.log,
     async onUpdate(update) {
+      // In force in all before it is acknowledged; here it is only kept, for what looks at the whole.
+      await tree?.configure(update);
       await configuration.apply(update);
       if (configuration.missing === "") lastGood?.keep(update);
       if (!isStartOver && configuration.isReady) {
@@ -182,6 +250,8 @@ export interface RunOptions {
   readonly hurry?: AbortSignal;
   /** Folder of the last good configuration; absent: none is kept. */
   readonly stateDir?: string;
+  /** Processes that serve; default 1, this one. */
+  readonly workers?: number;
 }
 
 /** Runs a proxy until `signal` aborts, then drains it: the whole life of `weir proxy`. */
@@ -189,9 +259,13 @@ export async function runProxy(
   bootstrap: Bootstrap,
   deps: CoreDeps,
   signal: AbortSignal,
-  { hurry, stateDir }: RunOptions = {},
+  { hurry, stateDir, workers = 1 }: RunOptions = {},
 ): Promise<void> {
-  const proxy = createProxy(bootstrap, deps, stateDir);
+  const tree = workers > 1 ? new (await import("./workers/supervisor.ts")).Supervisor(workers) : undefined;
+  const proxy = createProxy(bootstrap, deps, {
+    ...(stateDir !== undefined && { stateDir }),
+    ...(tree !== undefined && { tree }),
+  });
   await proxy.start();
   const reopen = (): void => proxy.reopenLogs();
   process.on("SIGUSR1", reopen);

@@ -181,6 +181,20 @@ export class Stats {
     return this.values[cell + FIRST_BUCKET + index]!;
   }
 
+  /** Values per cell, and where among them its requests in progress stand: the only one that may fall. */
+  get stride(): number {
+    return STRIDE;
+  }
+
+  get inFlightOffset(): number {
+    return IN_FLIGHT;
+  }
+
+  /** All values of the cell that was added as number `index`, as they are now. */
+  row(index: number): Float64Array {
+    return this.values.subarray(index * STRIDE, (index + 1) * STRIDE);
+  }
+
   /** Position of the cell that was added as number `index`. */
   positionOf(index: number): number {
     return index * STRIDE;

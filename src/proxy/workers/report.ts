@@ -1,0 +1,106 @@
+// A worker's side of the counts: what changed since the last report, bounded. What did not fit comes with the next one.
+import type { Configuration } from "../configuration.ts";
+import type { Core } from "../core.ts";
+import type { Endpoint } from "../endpoint.ts";
+import { type EndpointRow, MAX_ROWS, type Report } from "./messages.ts";
+
+/** Of an endpoint, in the order of an EndpointRow's numbers. The first GAUGES of them may fall. */
+export const ENDPOINT_NUMBERS = [
+  "active",
+  "connections",
+  "connectionsTotal",
+  "connectionsFailed",
+  "requests",
+  "successes",
+  "errors",
+  "timeouts",
+] as const;
+export const GAUGES = 2;
+
+/** Makes the reports of one worker. */
+export class Reporter {
+  readonly #core: Core;
+  readonly #configuration: Configuration;
+  /** Values last reported, cell by cell. */
+  #reported = new Float64Array(0);
+  readonly #isNamed: boolean[] = [];
+  readonly #endpoints = new WeakMap<Endpoint, readonly number[]>();
+  /** Where the next report goes on when one was full. */
+  #nextCell = 0;
+
+  constructor(core: Core, configuration: Configuration) {
+    this.#core = core;
+    this.#configuration = configuration;
+  }
+
+  report(): Report {
+    const { counts, tallies } = this.#core;
+    return {
+      kind: "report",
+      unready: this.#configuration.isReady ? "" : this.#configuration.missing,
+      counts: { ...counts },
+      cells: this.#cells(),
+      tallies: tallies.all().map(({ family, labels, value }) => ({ family: family.name, labels, value })),
+      endpoints: this.#endpointRows(),
+      listeners: this.#configuration.listeners.map(({ name, port, connectionCount }) => ({
+        name,
+        port,
+        connections: connectionCount,
+      })),
+    };
+  }
+
+  #cells(): Report["cells"] {
+    const { stats } = this.#core;
+    const { names, stride } = stats;
+    if (this.#reported.length < stats.values.length) {
+      const grown = new Float64Array(stats.values.length);
+      grown.set(this.#reported);
+      this.#reported = grown;
+    }
+    const indexes: number[] = [];
+    for (let step = 0; step < names.length && indexes.length < MAX_ROWS; step++) {
+      const index = (this.#nextCell + step) % names.length;
+      if (this.#isNamed[index] !== true || this.#hasChanged(index)) indexes.push(index);
+    }
+    this.#nextCell = indexes.length < MAX_ROWS ? 0 : ((indexes.at(-1) ?? 0) + 1) % names.length;
+    const values = new Float64Array(indexes.length * stride);
+    const fresh: Report["cells"]["names"][number][] = [];
+    indexes.forEach((index, row) => {
+      const cell = stats.row(index);
+      values.set(cell, row * stride);
+      this.#reported.set(cell, stats.positionOf(index));
+      const name = names[index];
+      if (name !== undefined && this.#isNamed[index] !== true)
+        fresh.push({ index, route: name.route, cluster: name.cluster });
+      this.#isNamed[index] = true;
+    });
+    return { indexes, names: fresh, values };
+  }
+
+  #hasChanged(index: number): boolean {
+    const { stats } = this.#core;
+    const from = stats.positionOf(index);
+    for (let at = from; at < from + stats.stride; at++)
+      if (stats.values[at] !== this.#reported[at]) return true;
+    return false;
+  }
+
+  #endpointRows(): EndpointRow[] {
+    const rows: EndpointRow[] = [];
+    for (const cluster of this.#core.clusters.values())
+      for (const endpoint of cluster.endpoints) {
+        if (rows.length === MAX_ROWS) return rows;
+        const numbers = ENDPOINT_NUMBERS.map((name) => endpoint[name]);
+        const before = this.#endpoints.get(endpoint);
+        if (before === undefined ? numbers.every((one) => one === 0) : isSame(numbers, before)) continue;
+        this.#endpoints.set(endpoint, numbers);
+        rows.push({ cluster: cluster.name, endpoint: endpoint.key, numbers });
+      }
+    return rows;
+  }
+}
+
+function isSame(a: readonly number[], b: readonly number[]): boolean {
+  return a.every((value, index) => value === b[index]);
+}

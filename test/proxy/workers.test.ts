@@ -1,0 +1,361 @@
+// `weir proxy --workers N`: several processes that are one proxy. Deaths, silence, sums, and what all of them know.
+import { type Test, test } from "tap";
+import { systemClock } from "../../src/lib/clock.ts";
+import { silentLogger } from "../../src/lib/log.ts";
+import { createXdsServer, type XdsServer } from "../../src/xds/server.ts";
+import {
+  childrenOf,
+  type ProxyProcess,
+  startProxyProcess,
+  temporaryFolder,
+  until,
+} from "../support/proxyprocess.ts";
+import { adsBootstrap, aSnapshot } from "../support/xds.ts";
+import { bootstrapOf, closedPort, type Json, recordingOrigin, talk } from "./support.ts";
+
+const GROUP = "gateway/default/web";
+const [OLD, NEW] = ["default/shop:80/aaa", "default/shop:80/bbb"];
+const GET = "GET / HTTP/1.1\r\nHost: shop\r\n\r\n";
+const ANSWERED = { until: /\r\n\r\n[\s\S]+$/ };
+
+interface Served {
+  readonly proxy: ProxyProcess;
+  readonly port: number;
+}
+
+async function served(
+  t: Test,
+  ports: readonly number[],
+  options: { readonly workers?: number; readonly clusterFields?: Readonly<Record<string, Json>> } = {},
+): Promise<Served> {
+  const { workers = 3, clusterFields = {} } = options;
+  const adminPort = await closedPort();
+  const admin = { address: { socket_address: { address: "127.0.0.1", port_value: adminPort } } };
+  const json = Object.assign({}, bootstrapOf({ clusters: { a: ports }, clusterFields }), { admin });
+  const flags = ["--workers", String(workers), "--drain-delay", "0s"];
+  const proxy = await startProxyProcess(t, JSON.stringify(json), adminPort, flags);
+  await until(async () => (await proxy.ready()) === "ready\n", "ready");
+  return { proxy, port: await proxy.listenerPort("main") };
+}
+
+/** The sum of all series of a family. */
+async function total(proxy: ProxyProcess, family: string): Promise<number> {
+  const lines = (await proxy.page("/metrics")).split("\n").filter((line) => line.startsWith(`${family}{`));
+  return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" ") + 1)), 0);
+}
+
+test("workers: several serve one port, and their counts are one sum", async (t) => {
+  const origin = await recordingOrigin(t, (_seen, response) => response.end("ok"));
+  const { proxy, port } = await served(t, [origin.port]);
+  t.equal((await childrenOf(proxy.pid)).length, 3);
+  const connections = Array.from({ length: 30 }, () => talk(port, GET, ANSWERED));
+  for (const { text } of await Promise.all(connections)) t.match(text, /^HTTP\/1\.1 200 OK/);
+  t.equal(await total(proxy, "weir_proxy_requests_total"), 30);
+  t.equal(await proxy.metric("weir_proxy_connections_total"), 30);
+  t.equal(await proxy.metric("weir_proxy_internal_errors_total"), 0);
+  const stats = JSON.parse(await proxy.page("/stats?format=json"));
+  t.match(stats.cells[0], { requests: 30, status_2xx: 30, inFlight: 0 });
+  const dump = JSON.parse(await proxy.page("/config_dump"));
+  t.match(dump.listeners, [{ name: "main", port }]);
+  proxy.child.kill("SIGTERM");
+  t.equal(await proxy.ended, 0);
+  t.equal((await talk(port, GET)).end, "reset", "the port is free");
+});
+
+test("workers: one alone is no tree", async (t) => {
+  const origin = await recordingOrigin(t);
+  const { proxy } = await served(t, [origin.port], { workers: 1 });
+  t.strictSame(await childrenOf(proxy.pid), []);
+});
+
+test("workers: one that is killed under load loses only what it had accepted, is replaced, and no count falls", async (t) => {
+  const origin = await recordingOrigin(t, (_seen, response) => response.end("ok"));
+  const { proxy, port } = await served(t, [origin.port]);
+  const LOOPS = 8;
+  let isOver = false;
+  let good = 0;
+  const failures: string[] = [];
+  const load = async (): Promise<void> => {
+    while (!isOver) {
+      const { text, end } = await talk(port, GET, ANSWERED);
+      if (/^HTTP\/1\.1 200 /.test(text)) good += 1;
+      else failures.push(`${end} ${text}`);
+    }
+  };
+  const counted: number[] = [];
+  const count = async (): Promise<void> => {
+    while (!isOver) counted.push(await total(proxy, "weir_proxy_requests_total"));
+  };
+  const running = [...Array.from({ length: LOOPS }, () => load()), count()];
+  const kill = async (): Promise<void> => {
+    const before = await childrenOf(proxy.pid);
+    const [victim = 0] = before;
+    const [failedBefore, goodBefore] = [failures.length, good];
+    process.kill(victim, "SIGKILL");
+    await until(async () => {
+      const now = await childrenOf(proxy.pid);
+      return now.length === 3 && !now.includes(victim);
+    }, "replaced");
+    await until(() => good > goodBefore + 200, "load goes on");
+    // Each loop has one connection at a time: more than one failure each would be of connections that others could have taken.
+    t.ok(failures.length - failedBefore <= LOOPS, `${failures.length - failedBefore} lost`);
+  };
+  await until(() => good > 100, "load runs");
+  await kill();
+  await kill();
+  isOver = true;
+  await Promise.all(running);
+  t.ok(counted.length > 5, `${counted.length} scrapes`);
+  t.strictSame(
+    counted,
+    [...counted].sort((a, b) => a - b),
+    "counters never fall",
+  );
+  const last = await total(proxy, "weir_proxy_requests_total");
+  t.ok(last <= good + failures.length, `${last} counted, ${good} answered`);
+  t.ok(last > good / 2, `${last} counted, ${good} answered`);
+  t.equal(await total(proxy, "weir_proxy_requests_in_flight"), 0);
+  t.equal(await proxy.metric("weir_proxy_internal_errors_total"), 0);
+});
+
+test("workers: when the supervisor is killed they end, and the port is free", async (t) => {
+  const origin = await recordingOrigin(t);
+  const { proxy, port } = await served(t, [origin.port]);
+  const workers = await childrenOf(proxy.pid);
+  proxy.child.kill("SIGKILL");
+  await proxy.ended;
+  await until(() => workers.every((pid) => !isRunning(pid)), "the workers end");
+  t.equal((await talk(port, GET)).end, "reset");
+});
+
+test("workers: what is in flight finishes before the tree ends", async (t) => {
+  let answer: (() => void) | undefined;
+  const origin = await recordingOrigin(t, (_seen, response) => {
+    answer = () => response.end("done");
+  });
+  const { proxy, port } = await served(t, [origin.port]);
+  const slow = talk(port, GET);
+  await until(() => answer !== undefined, "in flight");
+  proxy.child.kill("SIGTERM");
+  await until(async () => (await proxy.ready()) === "not ready: draining\n", "draining");
+  answer?.();
+  t.match(await slow, { text: /connection: close\r\n\r\n[\s\S]*done/, end: "fin" });
+  t.equal(await proxy.ended, 0);
+});
+
+test("workers: endpoints are checked once, and all know the results", async (t) => {
+  let isSick = true;
+  let checks = 0;
+  const origin = await recordingOrigin(t, (seen, response) => {
+    if (seen.url === "/health") checks += 1;
+    response.statusCode = seen.url === "/health" && isSick ? 503 : 200;
+    response.end("ok");
+  });
+  const healthy = await recordingOrigin(t, (_seen, response) => response.end("ok"));
+  const { proxy, port } = await served(t, [origin.port, healthy.port], {
+    clusterFields: {
+      health_checks: [
+        {
+          timeout: "1s",
+          interval: "0.2s",
+          no_traffic_interval: "0.2s",
+          unhealthy_threshold: 1,
+          healthy_threshold: 1,
+          http_health_check: { path: "/health" },
+        },
+      ],
+      common_lb_config: { healthy_panic_threshold: { value: 0 } },
+    },
+  });
+  const traffic = async (): Promise<number> => {
+    const before = origin.seen.filter(({ url }) => url === "/").length;
+    await Promise.all(Array.from({ length: 40 }, () => talk(port, GET, ANSWERED)));
+    return origin.seen.filter(({ url }) => url === "/").length - before;
+  };
+  await until(() => healthy.seen.length > 0, "the healthy one is checked");
+  await until(async () => (await talk(port, GET, ANSWERED)).text.startsWith("HTTP/1.1 200"), "served");
+  t.equal(await traffic(), 0, "none to the one that fails");
+  const [checksBefore, beganMs] = [checks, performance.now()];
+  await until(() => checks >= checksBefore + 5, "five checks");
+  const perSecond = (5_000 * 1) / (performance.now() - beganMs);
+  t.ok(perSecond < 7, `${perSecond.toFixed(1)} checks a second: one checker`);
+  isSick = false;
+  await until(async () => (await traffic()) > 5, "it is back in all");
+  const [victim = 0] = await childrenOf(proxy.pid);
+  process.kill(victim, "SIGKILL");
+  await until(async () => {
+    const now = await childrenOf(proxy.pid);
+    return now.length === 3 && !now.includes(victim) && proxy.log().split("listening worker=0").length > 2;
+  }, "replaced");
+  const answers = await Promise.all(Array.from({ length: 40 }, () => talk(port, GET, ANSWERED)));
+  t.ok(
+    answers.every(({ text }) => text.startsWith("HTTP/1.1 200")),
+    "the new one has been told who is healthy",
+  );
+  t.equal(await proxy.metric("weir_proxy_internal_errors_total"), 0);
+});
+
+test("workers: an endpoint that one ejects is out in all", async (t) => {
+  const bad = await recordingOrigin(t, (_seen, response) => {
+    response.statusCode = 500;
+    response.end("bad");
+  });
+  const good = await recordingOrigin(t, (_seen, response) => response.end("ok"));
+  const { proxy, port } = await served(t, [bad.port, good.port], {
+    clusterFields: {
+      outlier_detection: { consecutive_5xx: 3, base_ejection_time: "60s", max_ejection_percent: 50 },
+    },
+  });
+  await until(async () => {
+    await Promise.all(Array.from({ length: 4 }, () => talk(port, GET, ANSWERED)));
+    return (await total(proxy, "weir_proxy_ejections_total")) > 0;
+  }, "ejected");
+  const before = bad.seen.length;
+  for (let turn = 0; turn < 60; turn++) await talk(port, GET, ANSWERED);
+  t.ok(bad.seen.length - before <= 1, `${bad.seen.length - before} more to it`);
+  t.ok((await total(proxy, "weir_proxy_ejections_total")) <= 2, "the others took it over");
+});
+
+interface Followed extends Served {
+  readonly server: XdsServer;
+  snapshot(weights: Readonly<Record<string, number>>): ReturnType<typeof aSnapshot>;
+  isAcknowledged(seq: number): boolean;
+}
+
+/** Three workers that follow a control plane. */
+async function followed(t: Test, more: readonly string[] = []): Promise<Followed> {
+  const [port, adminPort] = [await closedPort(), await closedPort()];
+  const named = async (name: string): Promise<number> =>
+    (await recordingOrigin(t, (_seen, response) => response.end(`<${name}>`))).port;
+  const ports = { [OLD]: [await named("old")], [NEW]: [await named("new")] };
+  const server = createXdsServer({ clock: systemClock, log: silentLogger, loadReportIntervalMs: 200 });
+  const { port: adsPort } = await server.listen({ port: 0 });
+  t.teardown(() => server.close());
+  const bootstrap = adsBootstrap({
+    id: "default/proxy-1",
+    group: GROUP,
+    endpoints: [{ address: "127.0.0.1", port: adsPort }],
+    more: `admin: { address: { socket_address: { address: 127.0.0.1, port_value: ${adminPort} } } }\n`,
+  });
+  const flags = ["--workers", "3", "--drain-delay", "0s", ...more];
+  const proxy = await startProxyProcess(t, bootstrap, adminPort, flags);
+  return {
+    server,
+    proxy,
+    port,
+    snapshot: (weights) => aSnapshot(weights, { port, ports }),
+    isAcknowledged: (seq) => server.nodes(GROUP).some((node) => node.ackedSeq >= seq),
+  };
+}
+
+async function answers(port: number): Promise<readonly string[]> {
+  const all = await Promise.all(Array.from({ length: 30 }, () => talk(port, GET, ANSWERED)));
+  return [...new Set(all.map(({ text }) => /<(\w+)>/.exec(text)?.[1] ?? text))];
+}
+
+test("workers: a weight is acknowledged when it is in force in all, and one that is stopped is replaced first", async (t) => {
+  const { server, proxy, port, snapshot, isAcknowledged } = await followed(t);
+  let seq = server.setSnapshot(GROUP, snapshot({ [OLD]: 100 }));
+  await until(() => isAcknowledged(seq), "acknowledged");
+  t.equal(server.nodes(GROUP).length, 1, "one node");
+  t.strictSame(await answers(port), ["old"]);
+  for (let turn = 0; turn < 10; turn++) {
+    seq = server.setSnapshot(GROUP, snapshot(turn % 2 === 0 ? { [OLD]: 0, [NEW]: 100 } : { [OLD]: 100 }));
+    await until(() => isAcknowledged(seq), `acknowledged ${turn}`);
+    t.strictSame(await answers(port), [turn % 2 === 0 ? "new" : "old"]);
+  }
+  const [, stopped = 0] = await childrenOf(proxy.pid);
+  process.kill(stopped, "SIGSTOP");
+  const beganMs = performance.now();
+  seq = server.setSnapshot(GROUP, snapshot({ [OLD]: 0, [NEW]: 100 }));
+  let isStillStopped = true;
+  let wasEarly = false;
+  await until(async () => {
+    const isAcked = isAcknowledged(seq);
+    isStillStopped = (await childrenOf(proxy.pid)).includes(stopped);
+    if (isAcked && isStillStopped) wasEarly = true;
+    return isAcked;
+  }, "acknowledged");
+  t.notOk(wasEarly, "not acknowledged while a worker had the old weight");
+  const tookMs = performance.now() - beganMs;
+  t.ok(tookMs > 2_000 && tookMs < 15_000, `after ${Math.round(tookMs)} ms`);
+  await until(async () => (await childrenOf(proxy.pid)).length === 3, "replaced");
+  await until(() => /worker=1.*it does not answer/.test(proxy.log()), "said so");
+  t.strictSame(await answers(port), ["new"]);
+  t.equal(await proxy.metric("weir_proxy_internal_errors_total"), 0);
+});
+
+test("workers: a configuration that cannot be carried out is refused by all, and a new worker has what is in force", async (t) => {
+  const { server, proxy, port, snapshot, isAcknowledged } = await followed(t);
+  const seq = server.setSnapshot(GROUP, snapshot({ [OLD]: 100 }));
+  await until(() => isAcknowledged(seq), "acknowledged");
+  const bad = snapshot({ [NEW]: 100 });
+  for (const host of bad.routes[0]?.virtualHosts ?? [])
+    for (const route of host.routes)
+      if (route.action.case === "route" && route.action.value.clusterSpecifier.case === "weightedClusters")
+        route.action.value.clusterSpecifier.value.totalWeight = 7;
+  server.setSnapshot(GROUP, bad);
+  await until(() => (server.nodes(GROUP)[0]?.nack?.message ?? "") !== "", "refused");
+  t.match(server.nodes(GROUP)[0]?.nack?.message, /total_weight is 7/);
+  t.strictSame(await answers(port), ["old"]);
+  const before = await childrenOf(proxy.pid);
+  process.kill(before[0] ?? 0, "SIGKILL");
+  await until(
+    async () => (await childrenOf(proxy.pid)).filter((pid) => !before.includes(pid)).length === 1,
+    "new",
+  );
+  t.strictSame(await answers(port), ["old"]);
+  await until(() => proxy.log().split("listening worker=0").length > 2, "it listens");
+  t.strictSame(await answers(port), ["old"]);
+  const better = server.setSnapshot(GROUP, snapshot({ [NEW]: 100 }));
+  await until(() => isAcknowledged(better), "a better one is taken");
+  t.strictSame(await answers(port), ["new"]);
+});
+
+test("workers: load reports carry the sums of all, under one epoch", async (t) => {
+  const { server, proxy, port, snapshot, isAcknowledged } = await followed(t);
+  let reported = 0;
+  const epochs = new Set<string>();
+  t.teardown(
+    server.onLoadReport(({ epoch, clusters }) => {
+      epochs.add(epoch ?? "");
+      const cluster = clusters.find((one) => one.cluster === OLD);
+      const values = [...(cluster?.cumulative ?? [])];
+      const now = values.find(([name]) => name.endsWith("/requests"))?.[1] ?? reported;
+      t.ok(now >= reported, `${now} after ${reported}`);
+      reported = now;
+    }),
+  );
+  const seq = server.setSnapshot(GROUP, snapshot({ [OLD]: 100 }));
+  await until(() => isAcknowledged(seq), "acknowledged");
+  await answers(port);
+  await until(() => reported === 30, "thirty reported");
+  const [victim = 0] = await childrenOf(proxy.pid);
+  process.kill(victim, "SIGKILL");
+  await until(() => proxy.log().split("listening worker=0").length > 2, "replaced");
+  await answers(port);
+  await until(() => reported === 60, "sixty reported");
+  t.equal(epochs.size, 1);
+});
+
+test("workers: the last good configuration serves all of them without a control plane", async (t) => {
+  const folder = await temporaryFolder(t);
+  const first = await followed(t, ["--state", folder]);
+  const seq = first.server.setSnapshot(GROUP, first.snapshot({ [OLD]: 100 }));
+  await until(() => first.isAcknowledged(seq), "acknowledged");
+  first.proxy.child.kill("SIGTERM");
+  t.equal(await first.proxy.ended, 0);
+  const second = await followed(t, ["--state", folder]);
+  await second.server.close();
+  await until(async () => (await second.proxy.ready()) === "ready\n", "ready");
+  t.strictSame(await answers(first.port), ["old"]);
+});
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
