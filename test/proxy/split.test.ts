@@ -1,12 +1,15 @@
 // Splits as statistics: what was asked for is what is measured, by chance and by sticky keys; and who moves when a weight changes.
 import fc from "fast-check";
 import { test } from "tap";
+import { compileRoutes } from "../../src/proxy/compile.ts";
 import { HeadParser, KIND } from "../../src/proxy/parse.ts";
 import { Dice, pickTarget } from "../../src/proxy/split.ts";
 import { StickyPicker } from "../../src/proxy/sticky.ts";
 import { type Split, type Sticky, UNCHANGED } from "../../src/proxy/table.ts";
 import { KeyHash } from "../../src/proxy/xxhash.ts";
+import { translateGateway } from "../../src/translate/translate.ts";
 import { binomialP, periodP } from "../support/binomial.ts";
+import { httpRoute, input, intent } from "../translate/support.ts";
 
 const DRAWS = 100_000;
 const SCALE = 10_000;
@@ -156,3 +159,86 @@ test("split: picks by key are the same in every release", (t) => {
   }
   t.end();
 });
+
+/** Who serves each user, for a Rollout with that weight of 1 000, as translated for and compiled by a proxy. */
+function servedBy(weight: number, users: readonly string[], backends: readonly number[]): string[] {
+  const refs = [{ name: "web-stable", port: 80, weight: 100 - backends.reduce((sum, one) => sum + one, 0) }];
+  const others = backends.map((one, index) => ({ name: `web-${index}`, port: 80, weight: one }));
+  const { snapshot, problems } = translateGateway(
+    input({
+      httpRoutes: [httpRoute({ rules: [{ backendRefs: [...refs, ...others] }] })],
+      intents: [{ ...intent(1_000 - weight, weight), maxWeight: 1_000 }],
+      policies: [
+        {
+          apiVersion: "weir.dev/v1alpha1",
+          kind: "TrafficPolicy",
+          metadata: { name: "stay", namespace: "shop" },
+          spec: { targetRefs: [{ kind: "HTTPRoute", name: "web" }], sticky: { header: "x-user" } },
+        },
+      ],
+    }),
+  );
+  if (problems.length > 0 || snapshot.routes[0] === undefined) throw new Error(JSON.stringify(problems));
+  const split = compileRoutes(snapshot.routes[0], "1", () => 0).any?.routes[0]?.split;
+  if (split === undefined) throw new Error("no split");
+  const pick = createTargetPick();
+  return users.map((user) => pick(split, user));
+}
+
+test("split: from manifests on, a history of weights moves users to and from the version that changes only", (t) => {
+  const users = Array.from({ length: 200 }, (_, i) => `u${i}`);
+  const step = fc.record({
+    canary: fc.integer({ min: 0, max: 1_000 }),
+    other: fc.integer({ min: 0, max: 90 }),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 2, maxLength: 6 }), ([first, ...steps]) => {
+      let { canary, other } = first ?? { canary: 0, other: 0 };
+      let before = servedBy(canary, users, [other]);
+      for (const next of steps) {
+        // One thing at a time: the Rollout's weight, then the other backend's.
+        const shifted = servedBy(next.canary, users, [other]);
+        expectMoves(before, shifted, next.canary >= canary, "/aaa", "/bbb");
+        canary = next.canary;
+        before = shifted;
+        // With the canary at 0 the other backend stands against stable alone.
+        const alone = servedBy(0, users, [other]);
+        expectMoves(alone, servedBy(0, users, [next.other]), next.other >= other, "/aaa", "/web-0:80");
+        other = next.other;
+        before = servedBy(canary, users, [other]);
+      }
+    }),
+    { seed: 8, numRuns: 25 },
+  );
+  t.pass("no user moved between others");
+  t.end();
+});
+
+/** Throws when a user moved otherwise than from stable to the version (or back, when it shrank). */
+function expectMoves(
+  before: readonly string[],
+  now: readonly string[],
+  isRising: boolean,
+  stable: string,
+  version: string,
+): void {
+  now.forEach((cluster, i) => {
+    const was = before[i] ?? "";
+    if (cluster === was) return;
+    const [from, into] = isRising ? [was, cluster] : [cluster, was];
+    if (!from.endsWith(stable) || !into.endsWith(version)) throw new Error(`${was} > ${cluster}`);
+  });
+}
+
+/** Picks the cluster for a request with that value of `x-user`. */
+function createTargetPick(): (split: Split, user: string) => string {
+  const picker = new StickyPicker(new Dice(3));
+  const parser = new HeadParser();
+  return (split, user) => {
+    const bytes = Buffer.from(`GET / HTTP/1.1\r\nHost: a\r\nX-User: ${user}\r\n\r\n`);
+    parser.reset(KIND.REQUEST);
+    parser.run(bytes, 0, bytes.length);
+    if (split.sticky === null) return split.targets[0]?.cluster ?? "";
+    return picker.pick(split, split.sticky, parser.head, NO_CLIENT).cluster;
+  };
+}
