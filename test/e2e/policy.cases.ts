@@ -26,11 +26,21 @@ export interface AskOptions {
   readonly host?: string;
 }
 
+export interface RawConnection {
+  send(text: string): void;
+  /** Waits until what came so far matches; the text. */
+  got(pattern: RegExp): Promise<string>;
+  /** Resolves when the gateway has closed it; the text. */
+  closed(): Promise<string>;
+}
+
 export interface Tools {
   /** Sends a request to the gateway under the case's host. */
   ask(path: string, options?: AskOptions): Promise<Answer>;
   /** What a backend got so far under the case's host (copies for it included). */
   seen(backend: "one" | "two"): Promise<readonly Echoed[]>;
+  /** A connection to the gateway, for what is to be seen of it. */
+  connection(): RawConnection;
   /** A figure of the gateway's /metrics: the sum over the lines that carry these labels. */
   metric(name: string, labels: Readonly<Record<string, string>>): Promise<number>;
   /** Waits until `look` gives something. */
@@ -44,6 +54,8 @@ export interface Case {
   readonly feature: string;
   /** Rules of the case's HTTPRoute, as YAML, indented by four. Default: everything to `one`. */
   readonly rules?: string;
+  /** The case has a listener of its own on the Gateway `edge`, named LISTENER in its policies, to which its requests go. */
+  readonly hasListener?: boolean;
   /** Specs of TrafficPolicies, as YAML, indented by two. */
   readonly policies?: readonly string[];
   check(tools: Tools): Promise<void>;

@@ -2,28 +2,42 @@
 // through its gateway.
 import { readFile } from "node:fs/promises";
 import { request as send } from "node:http";
+import { connect } from "node:net";
 import { type Test, test } from "tap";
 import { RESOURCES } from "../../src/api/api.ts";
 import { connectCluster } from "../../src/cluster/client.ts";
 import { freePort } from "../support/typed.ts";
 import { type RunningUp, startUp, stateFolder } from "../support/up.ts";
 import { until } from "../support/web.ts";
-import { type Answer, type AskOptions, CASES, type Case, type Echoed, type Tools } from "./policy.cases.ts";
+import {
+  type Answer,
+  type AskOptions,
+  CASES,
+  type Case,
+  type Echoed,
+  type RawConnection,
+  type Tools,
+} from "./policy.cases.ts";
+import { LIMIT_CASES } from "./policy.limitcases.ts";
 import { REWRITE_CASES } from "./policy.rewritecases.ts";
 
-const ALL = [...CASES, ...REWRITE_CASES];
+const ALL = [...CASES, ...LIMIT_CASES, ...REWRITE_CASES];
 const BACKENDS = ["one", "two"] as const;
 const ASK_MS = 10_000;
 
-const base = (port: number): string =>
+/** Ports of listeners that cases have for themselves, by index. */
+type Ports = ReadonlyMap<number, number>;
+
+const base = (port: number, own: Ports): string =>
   [
     `apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
 metadata: { name: edge }
 spec:
   gatewayClassName: weir
-  listeners: [{ name: http, protocol: HTTP, port: ${port} }]
-`,
+  listeners:
+    - { name: http, protocol: HTTP, port: ${port} }
+${[...own].map(([index, port]) => `    - { name: case-${index}, protocol: HTTP, port: ${port} }\n`).join("")}`,
     ...BACKENDS.map(
       (name) => `apiVersion: v1
 kind: Service
@@ -94,7 +108,7 @@ spec:
 kind: TrafficPolicy
 metadata: { name: case-${index}-${at} }
 spec:
-${spec.replaceAll("ROUTE", `case-${index}`)}
+${spec.replaceAll("ROUTE", `case-${index}`).replaceAll("LISTENER", `case-${index}`)}
 `,
   );
   return [route, ...attached].join("---\n").replaceAll("HOST", hostOf(index));
@@ -135,6 +149,28 @@ function askOver(port: number, host: string, path: string, options: AskOptions =
   });
 }
 
+function connectionTo(t: Test, port: number): RawConnection {
+  const socket = connect({ port, host: "127.0.0.1" });
+  t.teardown(() => socket.destroy());
+  let text = "";
+  let isClosed = false;
+  socket.on("data", (chunk: Buffer) => {
+    text += chunk.toString("latin1");
+  });
+  socket.on("error", () => undefined);
+  socket.on("close", () => {
+    isClosed = true;
+  });
+  return {
+    send: (input) => void socket.write(input),
+    got: (pattern) => until(`${pattern}`, async () => (pattern.test(text) ? text : undefined)),
+    closed: async () => {
+      await until("the connection is closed", async () => (isClosed ? true : undefined));
+      return text;
+    },
+  };
+}
+
 /** Adds up a figure of the admin port's /metrics. */
 async function metricAt(
   adminPort: number,
@@ -159,9 +195,10 @@ async function adminPortOf(t: Test, up: RunningUp): Promise<number> {
   return Number(items[0]?.metadata.annotations?.["weir.dev/admin-port"]);
 }
 
-function toolsOf(t: Test, port: number, adminPort: number, host: string): Tools {
+function toolsOf(t: Test, port: number, ownPort: number, adminPort: number, host: string): Tools {
   return {
-    ask: (path, options) => askOver(port, host, path, options),
+    ask: (path, options) => askOver(ownPort, host, path, options),
+    connection: () => connectionTo(t, ownPort),
     async seen(backend) {
       const { text } = await askOver(port, `${backend}.plain.test`, "/seen");
       const all: readonly Echoed[] = JSON.parse(text);
@@ -178,7 +215,9 @@ function toolsOf(t: Test, port: number, adminPort: number, host: string): Tools 
 test("policy: every feature goes from manifest to behaviour", { timeout: 170_000 }, async (t) => {
   const up = await startUp(await stateFolder(t));
   const port = await freePort();
-  t.match(await up.weir(["apply", "-f", "-"], base(port)), { code: 0 });
+  const own = new Map<number, number>();
+  for (const [index, { hasListener }] of ALL.entries()) if (hasListener) own.set(index, await freePort());
+  t.match(await up.weir(["apply", "-f", "-"], base(port, own)), { code: 0 });
   t.match(await up.weir(["apply", "-f", "-"], ALL.map(manifestsOf).join("---\n")), { code: 0 });
   for (const name of BACKENDS)
     await until(`${name} is served`, async () => {
@@ -188,7 +227,7 @@ test("policy: every feature goes from manifest to behaviour", { timeout: 170_000
   const adminPort = await adminPortOf(t, up);
   for (const [index, one] of ALL.entries())
     await t.test(one.feature, async (t) => {
-      await one.check(toolsOf(t, port, adminPort, hostOf(index)));
+      await one.check(toolsOf(t, port, own.get(index) ?? port, adminPort, hostOf(index)));
     });
 });
 
