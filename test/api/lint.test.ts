@@ -192,6 +192,7 @@ test("lint: times that an argument fills in are left to the run", (t) => {
     lint(template(interval)).filter(({ path }) => /interval|initialDelay/.test(path.join(".")));
   t.strictSame(issues("{{args.every}}"), []);
   t.equal(issues("often").length, 2);
+  t.end();
 });
 
 test("lint: unknown fields are listed where they stand", (t) => {
