@@ -4,6 +4,7 @@
 import { writeDecimal } from "./bytes.ts";
 
 const FIRST_BYTES = 1024;
+const SMALL_BYTES = 24;
 
 /** A growing buffer, filled at the end and emptied from the front. */
 export class ByteStore {
@@ -19,7 +20,10 @@ export class ByteStore {
   append(buf: Uint8Array, start: number, end: number): void {
     const count = end - start;
     if (this.end + count > this.bytes.length) this.#grow(count);
-    if (buf instanceof Buffer) buf.copy(this.bytes, this.end, start, end);
+    const { bytes, end: at } = this;
+    // A few bytes are sooner copied one by one than by a call.
+    if (count < SMALL_BYTES) for (let i = 0; i < count; i++) bytes[at + i] = buf[start + i]!;
+    else if (buf instanceof Buffer) buf.copy(this.bytes, this.end, start, end);
     else this.bytes.set(buf.subarray(start, end), this.end);
     this.end += count;
   }

@@ -44,7 +44,7 @@ const CRLF = Buffer.from("\r\n");
 /** Which names came, of the head at hand. */
 const there = new Uint8Array(MAX_EDITED_NAMES);
 
-/** Writes the fields of `head` that `drops` (1 for each FIELD that goes) lets pass, edited. */
+/** Writes the fields of `head` that `drops` (1 for each FIELD that goes) lets pass, edited. Runs of lines that stay are one copy. */
 export function writeEdited(
   out: LineSink,
   head: Head,
@@ -52,25 +52,38 @@ export function writeEdited(
   edits: FieldEdits,
   address: Uint8Array,
 ): void {
-  const { bytes, base, fields, kinds } = head;
-  const { names, keeps } = edits;
+  const { bytes, base, kinds, hasOddLine } = head;
+  const { names } = edits;
   there.fill(0, 0, names.length);
+  let from = head.lineOf(0);
   for (let i = 0; i < head.fieldCount; i++) {
-    if (drops[kinds[i]!] === 1) continue;
-    const start = base + fields[i * 4]!;
-    const end = base + fields[i * 4 + 1]!;
-    const index = indexOf(names, bytes, start, end);
-    if (index >= 0) {
-      there[index] = 1;
-      if (keeps[index] === 0) continue;
+    if (drops[kinds[i]!] !== 1 && isKept(head, i, edits)) {
+      if (hasOddLine) writeLine(out, head, i);
+      continue;
     }
-    out.append(bytes, start, end);
-    out.text(COLON_SPACE);
-    out.append(bytes, base + fields[i * 4 + 2]!, base + fields[i * 4 + 3]!);
-    out.text(CRLF);
+    const line = head.lineOf(i);
+    if (line > from && !hasOddLine) out.append(bytes, base + from, base + line);
+    from = head.lineOf(i + 1);
   }
+  if (head.length - 2 > from && !hasOddLine) out.append(bytes, base + from, base + head.length - 2);
   for (let i = 0; i < names.length; i++)
     writeLines(out, there[i] === 1 ? edits.whenThere[i]! : edits.whenMissing[i]!, address);
+}
+
+/** Whether field `index` stays; notes that one of its name came. */
+function isKept({ bytes, base, fields }: Head, index: number, { names, keeps }: FieldEdits): boolean {
+  const found = indexOf(names, bytes, base + fields[index * 4]!, base + fields[index * 4 + 1]!);
+  if (found < 0) return true;
+  there[found] = 1;
+  return keeps[found] === 1;
+}
+
+/** A line that was spelt in a way that may not be copied. */
+function writeLine(out: LineSink, { bytes, base, fields }: Head, index: number): void {
+  out.append(bytes, base + fields[index * 4]!, base + fields[index * 4 + 1]!);
+  out.text(COLON_SPACE);
+  out.append(bytes, base + fields[index * 4 + 2]!, base + fields[index * 4 + 3]!);
+  out.text(CRLF);
 }
 
 function indexOf(names: readonly Uint8Array[], bytes: Uint8Array, start: number, end: number): number {

@@ -18,7 +18,16 @@ import {
   RouteConfigurationSchema,
   registry,
 } from "../../src/xds/types.ts";
-import { bootstrapOf, type Json, type Origin, recordingOrigin, startProxy, talk } from "./support.ts";
+import {
+  bootstrapOf,
+  type Json,
+  type Origin,
+  rawOrigin,
+  recordingOrigin,
+  scripted,
+  startProxy,
+  talk,
+} from "./support.ts";
 
 const ANSWERED = { until: /\r\n\r\n[\s\S]*$/ };
 const CLOSING = "Connection: close";
@@ -440,4 +449,17 @@ test("rewrite: what may not be changed, or has no meaning, is refused with its p
     );
   }
   t.end();
+});
+
+test("rewrite: answers whose lines are spelt oddly are edited all the same", async (t) => {
+  const { port: origin } = await rawOrigin(
+    t,
+    scripted(["HTTP/1.1 200 OK\r\nX-Odd : 1\r\nX-Gone\t: 2\r\nX-Last:3\r\nContent-Length: 2\r\n\r\nok"]),
+  );
+  const { port } = await startProxy(t, {
+    clusters: { a: [origin] },
+    routes: [to({ response_headers_to_add: [field("x-new", "4")], response_headers_to_remove: ["x-gone"] })],
+  });
+  const { text } = await talk(port, `GET / HTTP/1.1\r\nHost: x\r\n${CLOSING}\r\n\r\n`, ANSWERED);
+  t.match(text, /^HTTP\/1\.1 200 OK\r\nX-Odd: 1\r\nX-Last: 3\r\nx-new: 4\r\ncontent-length: 2\r\n/);
 });
