@@ -19,6 +19,7 @@ export const STARTED = {
 export interface AttemptUser extends UpstreamUser {
   /** The endpoint that was waited for is gone; the attempt is over. */
   onEndpointGone(): void;
+  onInternalError(error: unknown): void;
 }
 
 /** See the head of this file. */
@@ -93,10 +94,15 @@ export class Attempt implements Waiter {
     if (cluster !== null && endpoint !== null) this.#use(cluster.connect(endpoint));
   }
 
-  onEndpointGone(): void {
+  onEndpointGone(endpoint: Endpoint): void {
+    if (!this.#isWaiting || this.endpoint !== endpoint) return;
     this.#forgetWaiting();
     this.leave();
     this.#user.onEndpointGone();
+  }
+
+  onInternalError(error: unknown): void {
+    this.#user.onInternalError(error);
   }
 
   #use(up: UpstreamConnection): void {

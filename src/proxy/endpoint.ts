@@ -1,6 +1,7 @@
 // [hot] One address of a cluster: its idle connections (newest first), the requests that wait for one, its health, its counts. It lives as
 // long as configurations name it, through every change of its cluster.
 import type { EndpointAddress } from "./clusteroptions.ts";
+import type { Core } from "./core.ts";
 import type { OutlierRecord } from "./outlier.ts";
 import type { Cluster } from "./pool.ts";
 import type { UpstreamConnection } from "./upstream.ts";
@@ -11,8 +12,9 @@ export interface Waiter {
   onFree(connection: UpstreamConnection): void;
   /** A connection may be made now. */
   onRoom(): void;
-  /** The endpoint is gone: another one is needed. */
-  onEndpointGone(): void;
+  /** That endpoint is gone: another one is needed, if this one still waits for it. */
+  onEndpointGone(endpoint: Endpoint): void;
+  onInternalError(error: unknown): void;
 }
 
 const NONE: readonly string[] = [];
@@ -165,10 +167,10 @@ export class Endpoint {
     if (this.cluster.waiting > 0) this.cluster.serveWaiting(this);
   }
 
-  /** Configuration names it no more: what it has ends, what waits goes elsewhere. */
-  remove(): void {
+  /** Configuration names it no more: what it has ends, what waits goes elsewhere, in a turn of its own. */
+  remove(core: Core): void {
     this.isRemoved = true;
     this.closeIdle();
-    for (const waiter of this.#waiting.splice(0)) waiter.onEndpointGone();
+    for (const waiter of this.#waiting.splice(0)) core.after(0, waiter, () => waiter.onEndpointGone(this));
   }
 }

@@ -109,7 +109,7 @@ export class Cluster {
     });
     this.#checks?.watch(this.#endpoints);
     this.refresh();
-    for (const gone of known.values()) gone.remove();
+    for (const gone of known.values()) gone.remove(this.#core);
   }
 
   /** Takes what health checks or outlier detection found out. An endpoint that becomes usable by that starts slowly. */

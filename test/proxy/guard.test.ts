@@ -138,6 +138,22 @@ test("guard: a request that waits gets a connection of its own when the one it w
   cluster.update([{ address: "127.0.0.1", port: other.port, isHealthy: true }]);
   t.match((await moved).text, /^HTTP\/1\.1 200 /);
   t.equal(cluster.waiting, 0);
+
+  // The same when the other endpoint has a pooled connection: what is sent over it goes out at once.
+  cluster.update([{ address: "127.0.0.1", port: holding.port, isHealthy: true }]);
+  const both = [other, holding].map(({ port: at }) => ({ address: "127.0.0.1", port: at, isHealthy: true }));
+  void talk(port, GET, ANSWERED);
+  await eventually(() => holding.seen.length === 2, "the only connection is in use");
+  cluster.update(both);
+  const [pooled] = cluster.endpoints;
+  for (let tries = 0; (pooled?.idleCount ?? 0) === 0 && tries < 4; tries++) void talk(port, GET, ANSWERED);
+  await eventually(() => pooled?.idleCount === 1, "a connection is pooled");
+  const next = talk(port, GET, ANSWERED);
+  const last = talk(port, GET, ANSWERED);
+  await eventually(() => cluster.waiting >= 1, "a request waits for the one that holds");
+  cluster.update(both.slice(0, 1));
+  t.match((await next).text, /^HTTP\/1\.1 200 /);
+  t.match((await last).text, /^HTTP\/1\.1 200 /);
 });
 
 test("guard: a client that goes while its request waits leaves nothing behind", async (t) => {
