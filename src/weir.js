@@ -22,10 +22,11 @@ function bundledNode() {
  * proxy's life, and the second start finds everything in the compile cache. Only the first start from changed sources comes this way.
  */
 async function shedTypeStripper(module) {
+  if (process.env.WEIR_RESTARTED !== undefined) return;
   await Promise.all([import("./cli/main.ts"), import("./cli/proxy.ts"), import("./cli/runproxy.ts")]);
   const hasStripped = process.moduleLoadList?.some((name) => name.includes("deps/amaro/")) ?? false;
   const isCached = module.getCompileCacheDir?.() !== undefined;
-  if (!hasStripped || !isCached || !process.execve || process.env.WEIR_RESTARTED !== undefined) return;
+  if (!hasStripped || !isCached || !process.execve) return;
   module.flushCompileCache();
   const command = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
   process.execve(process.execPath, command, { ...process.env, WEIR_RESTARTED: "1" });

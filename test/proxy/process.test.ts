@@ -23,9 +23,14 @@ async function started(
   return proxy;
 }
 
-test("process: told to end under load, it fails no request of a client that looks at /ready", async (t) => {
+for (const workers of [1, 2]) {
+  test(`process: told to end under load, ${workers} of it fail no request of a client that looks at /ready`, (t) =>
+    drainedUnderLoad(t, workers));
+}
+
+async function drainedUnderLoad(t: Test, workers: number): Promise<void> {
   const origin = await recordingOrigin(t, (_seen, response) => setTimeout(() => response.end("ok"), 2));
-  const flags = ["--drain-delay", "600ms", "--drain-timeout", "5s"];
+  const flags = ["--drain-delay", "600ms", "--drain-timeout", "5s", "--workers", String(workers)];
   const proxies = [await started(t, origin.port, flags), await started(t, origin.port, flags)];
   const ports = await Promise.all(proxies.map((proxy) => proxy.listenerPort("main")));
   const usable = [true, true];
@@ -46,17 +51,17 @@ test("process: told to end under load, it fails no request of a client that look
       else failures.push(`${index}: ${text}`);
     }
   };
-  const workers = [0, 1, 2, 3].map((first) => load(first));
+  const loads = [0, 1, 2, 3].map((first) => load(first));
   await until(() => served.every((count) => count > 50), "load runs");
   proxies[0]?.child.kill("SIGTERM");
   t.equal(await proxies[0]?.ended, 0);
   const before = served[1] ?? 0;
   await until(() => (served[1] ?? 0) > before + 50, "the other one serves on");
   isOver = true;
-  await Promise.all([...workers, ...looking]);
+  await Promise.all([...loads, ...looking]);
   t.strictSame(failures, []);
   t.equal(await proxies[1]?.metric("weir_proxy_internal_errors_total"), 0);
-});
+}
 
 test("process: a second SIGTERM ends it at once", async (t) => {
   const origin = await recordingOrigin(t);

@@ -1,8 +1,7 @@
 // `weir proxy --workers N`: several processes that are one proxy. Deaths, silence, sums, and what all of them know.
+import { readFile, rename, stat } from "node:fs/promises";
+import { join } from "node:path";
 import { type Test, test } from "tap";
-import { systemClock } from "../../src/lib/clock.ts";
-import { silentLogger } from "../../src/lib/log.ts";
-import { createXdsServer, type XdsServer } from "../../src/xds/server.ts";
 import {
   childrenOf,
   type ProxyProcess,
@@ -10,11 +9,8 @@ import {
   temporaryFolder,
   until,
 } from "../support/proxyprocess.ts";
-import { adsBootstrap, aSnapshot } from "../support/xds.ts";
 import { bootstrapOf, closedPort, type Json, recordingOrigin, talk } from "./support.ts";
 
-const GROUP = "gateway/default/web";
-const [OLD, NEW] = ["default/shop:80/aaa", "default/shop:80/bbb"];
 const GET = "GET / HTTP/1.1\r\nHost: shop\r\n\r\n";
 const ANSWERED = { until: /\r\n\r\n[\s\S]+$/ };
 
@@ -26,12 +22,16 @@ interface Served {
 async function served(
   t: Test,
   ports: readonly number[],
-  options: { readonly workers?: number; readonly clusterFields?: Readonly<Record<string, Json>> } = {},
+  options: {
+    readonly workers?: number;
+    readonly clusterFields?: Readonly<Record<string, Json>>;
+    readonly hcm?: Readonly<Record<string, Json>>;
+  } = {},
 ): Promise<Served> {
-  const { workers = 3, clusterFields = {} } = options;
+  const { workers = 3, clusterFields = {}, hcm = {} } = options;
   const adminPort = await closedPort();
   const admin = { address: { socket_address: { address: "127.0.0.1", port_value: adminPort } } };
-  const json = Object.assign({}, bootstrapOf({ clusters: { a: ports }, clusterFields }), { admin });
+  const json = Object.assign({}, bootstrapOf({ clusters: { a: ports }, clusterFields, hcm }), { admin });
   const flags = ["--workers", String(workers), "--drain-delay", "0s"];
   const proxy = await startProxyProcess(t, JSON.stringify(json), adminPort, flags);
   await until(async () => (await proxy.ready()) === "ready\n", "ready");
@@ -216,140 +216,50 @@ test("workers: an endpoint that one ejects is out in all", async (t) => {
   t.ok((await total(proxy, "weir_proxy_ejections_total")) <= 2, "the others took it over");
 });
 
-interface Followed extends Served {
-  readonly server: XdsServer;
-  snapshot(weights: Readonly<Record<string, number>>): ReturnType<typeof aSnapshot>;
-  isAcknowledged(seq: number): boolean;
-}
+test("workers: a port that is taken is told in words, and nothing is left running", async (t) => {
+  const origin = await recordingOrigin(t);
+  const adminPort = await closedPort();
+  const json = JSON.parse(JSON.stringify(bootstrapOf({ clusters: { a: [origin.port] } })));
+  json.static_resources.listeners[0].address.socket_address.port_value = origin.port;
+  const proxy = await startProxyProcess(t, JSON.stringify(json), adminPort, ["--workers", "2"]);
+  t.equal(await proxy.ended, 1);
+  t.match(
+    proxy.log(),
+    /weir: listener main cannot listen on 127\.0\.0\.1:\d+: .*EADDRINUSE.*choose another port/,
+  );
+});
 
-/** Three workers that follow a control plane. */
-async function followed(t: Test, more: readonly string[] = []): Promise<Followed> {
-  const [port, adminPort] = [await closedPort(), await closedPort()];
-  const named = async (name: string): Promise<number> =>
-    (await recordingOrigin(t, (_seen, response) => response.end(`<${name}>`))).port;
-  const ports = { [OLD]: [await named("old")], [NEW]: [await named("new")] };
-  const server = createXdsServer({ clock: systemClock, log: silentLogger, loadReportIntervalMs: 200 });
-  const { port: adsPort } = await server.listen({ port: 0 });
-  t.teardown(() => server.close());
-  const bootstrap = adsBootstrap({
-    id: "default/proxy-1",
-    group: GROUP,
-    endpoints: [{ address: "127.0.0.1", port: adsPort }],
-    more: `admin: { address: { socket_address: { address: 127.0.0.1, port_value: ${adminPort} } } }\n`,
-  });
-  const flags = ["--workers", "3", "--drain-delay", "0s", ...more];
-  const proxy = await startProxyProcess(t, bootstrap, adminPort, flags);
-  return {
-    server,
-    proxy,
-    port,
-    snapshot: (weights) => aSnapshot(weights, { port, ports }),
-    isAcknowledged: (seq) => server.nodes(GROUP).some((node) => node.ackedSeq >= seq),
-  };
-}
-
-async function answers(port: number): Promise<readonly string[]> {
-  const all = await Promise.all(Array.from({ length: 30 }, () => talk(port, GET, ANSWERED)));
-  return [...new Set(all.map(({ text }) => /<(\w+)>/.exec(text)?.[1] ?? text))];
-}
-
-test("workers: a weight is acknowledged when it is in force in all, and one that is stopped is replaced first", async (t) => {
-  const { server, proxy, port, snapshot, isAcknowledged } = await followed(t);
-  let seq = server.setSnapshot(GROUP, snapshot({ [OLD]: 100 }));
-  await until(() => isAcknowledged(seq), "acknowledged");
-  t.equal(server.nodes(GROUP).length, 1, "one node");
-  t.strictSame(await answers(port), ["old"]);
-  for (let turn = 0; turn < 10; turn++) {
-    seq = server.setSnapshot(GROUP, snapshot(turn % 2 === 0 ? { [OLD]: 0, [NEW]: 100 } : { [OLD]: 100 }));
-    await until(() => isAcknowledged(seq), `acknowledged ${turn}`);
-    t.strictSame(await answers(port), [turn % 2 === 0 ? "new" : "old"]);
+test("workers: their number is a number, and no more than is sensible", async (t) => {
+  for (const number of ["0", "65", "-1", "many", "1.5"]) {
+    const proxy = await startProxyProcess(t, "{}", 0, ["--workers", number]);
+    t.equal(await proxy.ended, 2, number);
+    t.match(proxy.log(), /workers are a number from 1 to 64/);
   }
-  const [, stopped = 0] = await childrenOf(proxy.pid);
-  process.kill(stopped, "SIGSTOP");
-  const beganMs = performance.now();
-  seq = server.setSnapshot(GROUP, snapshot({ [OLD]: 0, [NEW]: 100 }));
-  let isStillStopped = true;
-  let wasEarly = false;
-  await until(async () => {
-    const isAcked = isAcknowledged(seq);
-    isStillStopped = (await childrenOf(proxy.pid)).includes(stopped);
-    if (isAcked && isStillStopped) wasEarly = true;
-    return isAcked;
-  }, "acknowledged");
-  t.notOk(wasEarly, "not acknowledged while a worker had the old weight");
-  const tookMs = performance.now() - beganMs;
-  t.ok(tookMs > 2_000 && tookMs < 15_000, `after ${Math.round(tookMs)} ms`);
-  await until(async () => (await childrenOf(proxy.pid)).length === 3, "replaced");
-  await until(() => /worker=1.*it does not answer/.test(proxy.log()), "said so");
-  t.strictSame(await answers(port), ["new"]);
-  t.equal(await proxy.metric("weir_proxy_internal_errors_total"), 0);
 });
 
-test("workers: a configuration that cannot be carried out is refused by all, and a new worker has what is in force", async (t) => {
-  const { server, proxy, port, snapshot, isAcknowledged } = await followed(t);
-  const seq = server.setSnapshot(GROUP, snapshot({ [OLD]: 100 }));
-  await until(() => isAcknowledged(seq), "acknowledged");
-  const bad = snapshot({ [NEW]: 100 });
-  for (const host of bad.routes[0]?.virtualHosts ?? [])
-    for (const route of host.routes)
-      if (route.action.case === "route" && route.action.value.clusterSpecifier.case === "weightedClusters")
-        route.action.value.clusterSpecifier.value.totalWeight = 7;
-  server.setSnapshot(GROUP, bad);
-  await until(() => (server.nodes(GROUP)[0]?.nack?.message ?? "") !== "", "refused");
-  t.match(server.nodes(GROUP)[0]?.nack?.message, /total_weight is 7/);
-  t.strictSame(await answers(port), ["old"]);
-  const before = await childrenOf(proxy.pid);
-  process.kill(before[0] ?? 0, "SIGKILL");
-  await until(
-    async () => (await childrenOf(proxy.pid)).filter((pid) => !before.includes(pid)).length === 1,
-    "new",
-  );
-  t.strictSame(await answers(port), ["old"]);
-  await until(() => proxy.log().split("listening worker=0").length > 2, "it listens");
-  t.strictSame(await answers(port), ["old"]);
-  const better = server.setSnapshot(GROUP, snapshot({ [NEW]: 100 }));
-  await until(() => isAcknowledged(better), "a better one is taken");
-  t.strictSame(await answers(port), ["new"]);
-});
-
-test("workers: load reports carry the sums of all, under one epoch", async (t) => {
-  const { server, proxy, port, snapshot, isAcknowledged } = await followed(t);
-  let reported = 0;
-  const epochs = new Set<string>();
-  t.teardown(
-    server.onLoadReport(({ epoch, clusters }) => {
-      epochs.add(epoch ?? "");
-      const cluster = clusters.find((one) => one.cluster === OLD);
-      const values = [...(cluster?.cumulative ?? [])];
-      const now = values.find(([name]) => name.endsWith("/requests"))?.[1] ?? reported;
-      t.ok(now >= reported, `${now} after ${reported}`);
-      reported = now;
-    }),
-  );
-  const seq = server.setSnapshot(GROUP, snapshot({ [OLD]: 100 }));
-  await until(() => isAcknowledged(seq), "acknowledged");
-  await answers(port);
-  await until(() => reported === 30, "thirty reported");
-  const [victim = 0] = await childrenOf(proxy.pid);
-  process.kill(victim, "SIGKILL");
-  await until(() => proxy.log().split("listening worker=0").length > 2, "replaced");
-  await answers(port);
-  await until(() => reported === 60, "sixty reported");
-  t.equal(epochs.size, 1);
-});
-
-test("workers: the last good configuration serves all of them without a control plane", async (t) => {
+test("workers: each opens the access log anew when the supervisor is told to", async (t) => {
   const folder = await temporaryFolder(t);
-  const first = await followed(t, ["--state", folder]);
-  const seq = first.server.setSnapshot(GROUP, first.snapshot({ [OLD]: 100 }));
-  await until(() => first.isAcknowledged(seq), "acknowledged");
-  first.proxy.child.kill("SIGTERM");
-  t.equal(await first.proxy.ended, 0);
-  const second = await followed(t, ["--state", folder]);
-  await second.server.close();
-  await until(async () => (await second.proxy.ready()) === "ready\n", "ready");
-  t.strictSame(await answers(first.port), ["old"]);
+  const path = join(folder, "access.log");
+  const origin = await recordingOrigin(t, (_seen, response) => response.end("ok"));
+  const { proxy, port } = await served(t, [origin.port], { hcm: logTo(path) });
+  const send = (): Promise<unknown> =>
+    Promise.all(Array.from({ length: 30 }, () => talk(port, GET, ANSWERED)));
+  const linesOf = async (file: string): Promise<number> =>
+    (await readFile(file, "utf8").catch(() => "")).split("\n").length - 1;
+  await send();
+  await until(async () => (await linesOf(path)) === 30, "thirty lines of all workers in one file");
+  await rename(path, `${path}.1`);
+  proxy.child.kill("SIGUSR1");
+  await until(async () => (await linesOf(path)) === 0 && (await stat(path)).isFile(), "a new file");
+  await send();
+  await until(async () => (await linesOf(path)) + (await linesOf(`${path}.1`)) === 60, "no line is lost");
+  t.ok((await linesOf(path)) >= 20, "the new file is written");
 });
+
+function logTo(path: string): Readonly<Record<string, Json>> {
+  const type = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog";
+  return { access_log: [{ name: "file", typed_config: { "@type": type, path } }] };
+}
 
 function isRunning(pid: number): boolean {
   try {

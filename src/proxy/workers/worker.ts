@@ -4,6 +4,7 @@ import { assertNever } from "../../lib/assert.ts";
 import { type Clock, sleep } from "../../lib/clock.ts";
 import { isWeirError, messageOf } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
+import { releaseStartupMemory } from "../../lib/memory.ts";
 import { BootstrapSchema, fromBinary } from "../../xds/types.ts";
 import { Configuration } from "../configuration.ts";
 import { Core } from "../core.ts";
@@ -52,6 +53,7 @@ class WorkerSide {
   readonly #send: (news: News, sent?: () => void) => void;
   readonly #receiver = new Receiver();
   #plane: Plane | undefined;
+  #isSettled = false;
   /** Orders that take time are carried out one after another. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -127,6 +129,7 @@ class WorkerSide {
       const drain = new Drain(core, configuration);
       this.#plane = { core, configuration, drain, reporter: new Reporter(core, configuration) };
     });
+    this.#settleIn();
     this.#send({ kind: "started", refusal });
   }
 
@@ -135,8 +138,16 @@ class WorkerSide {
       if (this.#plane === undefined) throw new Error("it was told no beginning");
       await this.#plane.configuration.apply(this.#receiver.assemble(order));
     });
+    this.#settleIn();
     this.#send({ kind: "verdict", seq: order.seq, refusal });
     if (this.#plane !== undefined) this.#send(this.#plane.reporter.report());
+  }
+
+  /** Starting up is over once there is something to serve: what it took is given back, as long as there is no load. */
+  #settleIn(): void {
+    if (this.#isSettled || this.#plane?.configuration.isReady !== true) return;
+    this.#isSettled = true;
+    releaseStartupMemory();
   }
 
   /** Takes what others found out about endpoints. */
