@@ -37,6 +37,12 @@ export class BodyReader {
   #trailers: HeadParser | null = null;
   #store: ByteStore | null = null;
 
+  /** Bytes that are to come: exact by length, else 1 until it is done. */
+  get expectedBytes(): number {
+    if (this.isDone) return 0;
+    return this.kind === BODY.LENGTH ? this.#left : 1;
+  }
+
   /** Makes ready for a body of BODY `kind`; `length` is for BODY.LENGTH. */
   reset(kind: number, length: number): void {
     this.kind = kind;

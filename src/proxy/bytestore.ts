@@ -5,10 +5,14 @@ import { writeDecimal } from "./bytes.ts";
 
 const FIRST_BYTES = 1024;
 const SMALL_BYTES = 24;
+/** Spare buffers that are kept, and the largest. */
+const MAX_SPARE = 256;
+const MAX_SPARE_BYTES = 4 * 1024;
+const NOTHING = Buffer.alloc(0);
 
 /** A growing buffer, filled at the end and emptied from the front. */
 export class ByteStore {
-  bytes: Buffer = Buffer.alloc(0);
+  bytes: Buffer = NOTHING;
   start = 0;
   end = 0;
 
@@ -55,10 +59,24 @@ export class ByteStore {
   /** Gives the memory away: the bytes in use stay valid for whoever still refers to them. */
   detach(): void {
     const rest = this.bytes.subarray(this.start, this.end);
-    this.bytes = Buffer.alloc(0);
+    this.bytes = NOTHING;
     this.start = 0;
     this.end = 0;
     if (rest.length > 0) this.append(rest, 0, rest.length);
+  }
+
+  /** Begins empty, in memory that another store gave back where there is some. */
+  takeFrom(spare: Buffer[]): void {
+    if (this.bytes.length === 0) this.bytes = spare.pop() ?? this.bytes;
+    this.clear();
+  }
+
+  /** Is empty and gives its memory back, as far as `spare` is not full of it. Nobody refers to its bytes any more. */
+  giveTo(spare: Buffer[]): void {
+    this.clear();
+    if (this.bytes.length === 0) return;
+    if (spare.length < MAX_SPARE && this.bytes.length <= MAX_SPARE_BYTES) spare.push(this.bytes);
+    this.bytes = NOTHING;
   }
 
   #grow(count: number): void {

@@ -123,6 +123,8 @@ export class Core {
   readonly connect: typeof connectWire;
   readonly outbox: Outbox = new Outbox();
   readonly buffers: ReadBuffers = new ReadBuffers();
+  /** Memory for heads on their way (`ByteStore.takeFrom`). */
+  readonly spareHeads: Buffer[] = [];
   readonly deadlines: Deadlines;
   /** Bytes kept for replay and for mirrors. */
   readonly budget: ByteBudget;

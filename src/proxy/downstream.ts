@@ -112,6 +112,10 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
 
   // From the wire.
 
+  get expectedBytes(): number {
+    return this.#state === STATE.BODY ? this.#body.expectedBytes : 0;
+  }
+
   deliver(buf: Buffer, start: number, end: number): void {
     const held = this.#held;
     if (held.length === 0) {

@@ -187,7 +187,7 @@ export class Exchange implements AttemptUser, DeadlineOwner {
     }
     this.#cluster = cluster;
     cluster.active += 1;
-    this.#head.clear();
+    this.#head.takeFrom(core.spareHeads);
     if (cluster.isHashed) this.#hash(route, head, client);
     if (target.rewrite === null) composeRequest(this.#head, head, client, body === BODY.CHUNKED);
     else composeRewritten(this.#head, head, client, body === BODY.CHUNKED, target.rewrite);
@@ -516,6 +516,7 @@ export class Exchange implements AttemptUser, DeadlineOwner {
     this.#pause = null;
     this.#replay?.drop();
     this.#replay = null;
+    this.#head.giveTo(this.#core.spareHeads);
     if (cluster !== null) {
       cluster.active -= 1;
       if (this.#isRetry) cluster.retrying -= 1;

@@ -1,7 +1,7 @@
 // [hot] A plain TCP connection as a Wire: reads land in a buffer of the wire's own, which is exchanged only when the kernel still needs it
 // or when another size fits better. Every callback ends with the turn's writes going out, and a throw goes to the owner, not up.
 import { connect, isIP, type OnReadOpts, type Socket } from "node:net";
-import type { ReadBuffers } from "./buffers.ts";
+import { LEVEL, type ReadBuffers } from "./buffers.ts";
 import type { Outbox } from "./outbox.ts";
 import { rewrap } from "./rewrap.ts";
 import { StreamWire } from "./streamwire.ts";
@@ -19,7 +19,7 @@ export interface WireContext {
 
 /** Makes a Wire of a connection that a net.Server just accepted. Call it inside the 'connection' event. */
 export function acceptWire(context: WireContext, accepted: Socket, owner: WireOwner): Wire {
-  const wire = new NetWire(context, owner);
+  const wire = new NetWire(context, owner, LEVEL.CLIENT);
   const socket = rewrap(accepted, wire.onread);
   if (socket === undefined) return new StreamWire(context, accepted, owner);
   wire.attach(socket);
@@ -38,7 +38,7 @@ export function connectWire(
   port: number,
   owner: WireOwner,
 ): Wire {
-  const wire = new NetWire(context, owner);
+  const wire = new NetWire(context, owner, LEVEL.UPSTREAM);
   const common = { port, allowHalfOpen: true, noDelay: true, onread: wire.onread };
   const socket = connect(
     others.length === 0
@@ -71,17 +71,22 @@ class NetWire implements Wire {
   readonly #context: WireContext;
   #socket: Socket | null = null;
   #buffer: Buffer;
-  #level = 0;
-  #nextLevel = 0;
+  readonly #lowest: number;
+  #level: number;
+  #nextLevel: number;
   /** The connection stands: from now on buffers are asked for after reads. */
   isStanding = false;
   #isLent = false;
   #code = "";
 
-  constructor(context: WireContext, owner: WireOwner) {
+  /** `lowest` is the LEVEL of its smallest read buffer. */
+  constructor(context: WireContext, owner: WireOwner, lowest: number) {
     this.owner = owner;
     this.#context = context;
-    this.#buffer = context.buffers.take(0);
+    this.#lowest = lowest;
+    this.#level = lowest;
+    this.#nextLevel = lowest;
+    this.#buffer = context.buffers.take(lowest);
     this.onread = {
       buffer: () => this.#nextBuffer(),
       callback: (count, buf) => this.#onRead(count, buf),
@@ -174,7 +179,8 @@ class NetWire implements Wire {
     }
     if (outbox.isKept(buf) || outbox.isKept(buffer)) this.#isLent = true;
     outbox.forgetKept();
-    this.#nextLevel = buffers.nextLevel(this.#level, count);
+    const next = buffers.nextLevel(this.#level, count, this.owner.expectedBytes);
+    this.#nextLevel = next > this.#lowest ? next : this.#lowest;
     return true;
   }
 

@@ -196,6 +196,10 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
     this.#user?.onConnected();
   }
 
+  get expectedBytes(): number {
+    return this.#state === STATE.BODY ? this.#body.expectedBytes : 0;
+  }
+
   deliver(buf: Buffer, start: number, end: number): void {
     // Bytes that no request asked for: what they answer is unknown.
     if (this.#state === STATE.IDLE) {

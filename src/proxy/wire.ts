@@ -30,6 +30,8 @@ export interface Wire {
 
 /** What a Wire calls. Every call is guarded: a throw ends in `onInternalError`. */
 export interface WireOwner {
+  /** Bytes of a body that are to come at least, 1 where its length is unknown; 0 between bodies, where a small read buffer does. */
+  readonly expectedBytes: number;
   /** Bytes [start, end) of `buf`, valid only during the call. */
   deliver(buf: Buffer, start: number, end: number): void;
   /** The connection that was asked for stands. */
@@ -48,6 +50,7 @@ export interface WireOwner {
 /** Stands where a wire will be. */
 export const NO_WIRE: Wire = {
   owner: {
+    expectedBytes: 0,
     deliver: () => undefined,
     onConnect: () => undefined,
     onEnd: () => undefined,

@@ -205,6 +205,7 @@ export class MemoryProxy {
 }
 
 const GONE: WireOwner = {
+  expectedBytes: 0,
   deliver: () => undefined,
   onConnect: () => undefined,
   onEnd: () => undefined,
