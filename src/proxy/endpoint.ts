@@ -56,6 +56,10 @@ export class Endpoint {
   successes = 0;
   errors = 0;
   timeouts = 0;
+  /** Copies of requests are made again from then on, where no connection is free; coarse epoch milliseconds. */
+  copiesFromMs = 0;
+  /** How long the next pause in copying is: it doubles with each connection that fails. */
+  copyPauseMs = 0;
   /** For outlier detection; null: its cluster has none. */
   record: OutlierRecord | null = null;
   /** Points on a ring, computed once. */

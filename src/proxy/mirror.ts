@@ -16,6 +16,8 @@ import type { UpstreamConnection, UpstreamUser } from "./upstream.ts";
 
 /** Parts of a whole in which a mirror's share of requests is given. */
 export const MIRROR_SCALE = 1_000_000;
+/** An endpoint whose connections fail gets no copies for so long at first, and at most. */
+const PAUSE_MS = { first: 100, longest: 1_000 };
 /** For an answer, where the route sets no time. */
 const TIMEOUT_MS = 15_000;
 const HOST = Buffer.from("host");
@@ -41,6 +43,10 @@ export function startMirrors(core: Core, original: Original): Mirror[] | null {
     const cluster = core.clusters.get(rule.cluster);
     const endpoint = cluster?.pick() ?? null;
     if (cluster === undefined || endpoint === null) {
+      core.stats.add(rule.cell, COUNTER.UNHEALTHY, 1);
+      continue;
+    }
+    if (endpoint.idleCount === 0 && endpoint.copiesFromMs > core.deadlines.nowMs) {
       core.stats.add(rule.cell, COUNTER.UNHEALTHY, 1);
       continue;
     }
@@ -137,10 +143,13 @@ export class Mirror implements UpstreamUser {
   }
 
   onConnectFailed(counter: number): void {
+    this.#pauseCopies();
     this.#fail(counter);
   }
 
-  onLost(): void {
+  onLost(_isUnanswered: boolean, isReused: boolean): void {
+    // Connections that had served are closed by the best of upstreams.
+    if (!isReused) this.#pauseCopies();
     this.#fail(COUNTER.RESET);
   }
 
@@ -171,6 +180,7 @@ export class Mirror implements UpstreamUser {
   onEnd(isReusable: boolean): void {
     const { stats, monotonicMs } = this.#core;
     stats.end(this.#cell, this.#status, true, monotonicMs() - this.#startMs);
+    this.#endpoint.copyPauseMs = 0;
     this.#release(isReusable && this.#isRequestDone);
   }
 
@@ -208,6 +218,17 @@ export class Mirror implements UpstreamUser {
     this.#isHeadSent = true;
     const { bytes, start, end } = this.#head;
     up.sendHead(bytes, start, end, this.#body, this.#isHeadRequest);
+  }
+
+  /** Connecting in vain costs more than a copy, and would be done for every request. */
+  #pauseCopies(): void {
+    const endpoint = this.#endpoint;
+    const { nowMs } = this.#core.deadlines;
+    // Those under way when it began to fail count as one.
+    if (this.#up === null || endpoint.copiesFromMs > nowMs) return;
+    const pauseMs = endpoint.copyPauseMs === 0 ? PAUSE_MS.first : endpoint.copyPauseMs * 2;
+    endpoint.copyPauseMs = Math.min(pauseMs, PAUSE_MS.longest);
+    endpoint.copiesFromMs = nowMs + endpoint.copyPauseMs;
   }
 
   #fail(counter: number): void {

@@ -134,6 +134,27 @@ test("mirror: one that refuses, resets, answers nonsense or hangs changes nothin
   }
 });
 
+test("mirror: one that refuses gets no further copies for a while, longer each time", async (t) => {
+  const clock = createManualClock();
+  const copyPort = await closedPort();
+  const pair = await withMirror(t, copyPort, { clock });
+  const ask = async (count: number): Promise<void> => {
+    for (let sent = 0; sent < count; sent += 1)
+      t.match((await talk(pair.port, GET, ANSWERED)).text, /^HTTP\/1\.1 200 /);
+  };
+  const seen = (): (number | undefined)[] => ["connect", "unhealthy"].map((name) => copies(pair, name));
+  await ask(1);
+  await eventually(() => copies(pair, "connect") === 1, "the first is tried");
+  await ask(3);
+  t.strictSame(seen(), [1, 3]);
+  await clock.advance(200);
+  await ask(1);
+  await eventually(() => copies(pair, "connect") === 2, "tried again after the pause");
+  await clock.advance(100);
+  await ask(2);
+  t.strictSame(seen(), [2, 5], "the second pause is longer");
+});
+
 test("mirror: one that hangs is given up after the route's time", async (t) => {
   const clock = createManualClock();
   let arrived = 0;
