@@ -1,0 +1,82 @@
+// What mirrors cost the requests that are mirrored: one that answers, one ten times slower than the primary, one that hangs, one that
+// refuses; all requests are copied. At a steady rate, so that latency means something.
+import { estimate, pairedRatios } from "../../lib/statistics.ts";
+import { type Running, startOrigin, startWeir } from "../contenders.ts";
+import { cpuRatio, type Figure, type Outcome, type Shape, usageOf } from "../figures.ts";
+import { bootstrap, cluster, route, split } from "../rivals/bootstrap.ts";
+import { type Rounds, type Sample, type Settings, takeRounds } from "../rounds.ts";
+import { freePorts, LOAD_CPU, Stage } from "../stage.ts";
+import { steadyArm } from "../steady.ts";
+
+const RATE = 6_000;
+const CONNECTIONS = 64;
+/** Ten times what a request takes at that rate. */
+const SLOW_MS = 5;
+const NONE = "no mirror";
+
+export const mirrorShapes: readonly Shape[] = [
+  { name: "mirror", about: "mirrors that answer, are slow, hang, refuse", run },
+];
+
+async function run(settings: Settings): Promise<Outcome> {
+  return Stage.with(async (stage) => {
+    const origin = await startOrigin(stage, 3);
+    const mirrors: Readonly<Record<string, number | undefined>> = {
+      [NONE]: undefined,
+      answering: origin + 2,
+      slow: await sluggish(stage, "slow"),
+      hung: await sluggish(stage, "hung"),
+      refusing: await freePorts(1),
+    };
+    const arms = [];
+    for (const [name, mirror] of Object.entries(mirrors)) {
+      const { program, port } = await mirrored(stage, origin, mirror);
+      arms.push(steadyArm(name, program, { port, rate: RATE, connections: CONNECTIONS }));
+    }
+    const rounds = await takeRounds(arms, settings);
+    const troubled = ["slow", "hung", "refusing"];
+    return {
+      figures: [
+        cpuRatio(rounds, ["answering", NONE], { name: "CPU, mirror answering: to no mirror", goal: 1.7 }),
+        ...troubled.flatMap((name) => [
+          cpuRatio(rounds, [name, NONE], { name: `CPU, mirror ${name}: to no mirror`, goal: 1.15 }),
+          p99Ratio(rounds, name),
+        ]),
+      ],
+      usage: usageOf(rounds),
+      samples: rounds,
+    };
+  });
+}
+
+function p99Ratio(rounds: Rounds<Sample>, name: string): Figure {
+  const of = (arm: string): number[] => (rounds[arm] ?? []).map(({ p99Us }) => p99Us);
+  const seen = estimate(pairedRatios(of(name), of(NONE)));
+  return { name: `p99, mirror ${name}: to no mirror`, unit: "x", seen, goal: 1.1 };
+}
+
+async function sluggish(stage: Stage, kind: "slow" | "hung"): Promise<number> {
+  const port = await freePorts(1);
+  const program = "bench/load/clients/sluggish.ts";
+  const command = [process.execPath, program, String(port), kind, String(SLOW_MS)];
+  await stage.start({ command, cpu: LOAD_CPU, port, path: "/knock" });
+  return port;
+}
+
+async function mirrored(stage: Stage, origin: number, mirror: number | undefined): Promise<Running> {
+  const port = await freePorts(2);
+  const policies = mirror === undefined ? {} : { request_mirror_policies: [{ cluster: "mirror" }] };
+  const virtualHosts = [
+    { name: "all", domains: ["*"], routes: [route("all", { prefix: "/" }, split(policies))] },
+  ];
+  const clusters = [
+    cluster("v1", origin),
+    cluster("v2", origin + 1),
+    ...(mirror === undefined ? [] : [cluster("mirror", mirror, BOUNDED)]),
+  ];
+  const manager = { generate_request_id: false };
+  return startWeir(stage, port, bootstrap({ port, adminPort: port + 1, virtualHosts, clusters, manager }));
+}
+
+/** As many copies at once as `mirrorBounds.concurrent` allows when nothing is said. */
+const BOUNDED = { circuit_breakers: { thresholds: [{ max_requests: 100 }] } };
