@@ -90,6 +90,27 @@ const PATHS: readonly Request[] = [
   "/?",
 ].map((line) => ({ line }));
 
+const LIMITS = `${LISTENER.replace(
+  "- filters:",
+  `- filters:
+            - name: envoy.filters.network.connection_limit
+              typed_config:
+                "@type": type.googleapis.com/envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit
+                stat_prefix: limit
+                max_connections: 100`,
+)}
+                max_request_headers_kb: 2
+                common_http_protocol_options:
+                  max_headers_count: 20
+                  max_connection_duration: 60s
+                  max_requests_per_connection: 100
+                  max_stream_duration: 30s
+                route_config:
+                  name: local
+                  virtual_hosts: [{ name: all, domains: ["*"], routes: [{ match: { prefix: / }, route: { cluster: a } }] }]
+  clusters:${PLAIN}
+`;
+
 const HOST_NAMES: readonly Request[] = [
   "SHOP.example",
   "eu.shop.example",
@@ -473,6 +494,17 @@ export const CASES: readonly Case[] = [
       { line: "/panic" },
       ...Array.from({ length: 6 }, () => ({ line: "/sick" })),
       ...Array.from({ length: 6 }, () => ({ line: "/retry" })),
+    ],
+  },
+  {
+    name: "limits",
+    bootstrap: LIMITS,
+    requests: [
+      { line: "/" },
+      { line: "/", headers: [`x-fits: ${"f".repeat(1_500)}`] },
+      { line: "/", headers: [`x-large: ${"l".repeat(3_000)}`] },
+      { line: "/", headers: Array.from({ length: 5 }, (_, index) => `x-${index}: 1`) },
+      { line: "/", headers: Array.from({ length: 25 }, (_, index) => `x-${index}: 1`) },
     ],
   },
   {
