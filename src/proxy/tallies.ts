@@ -34,6 +34,11 @@ export const TALLIES = {
     help: "Lines of access logs, written or dropped.",
     labels: ["result"],
   },
+  workersEnded: {
+    name: "weir_proxy_workers_ended_total",
+    help: "Workers that ended although they should not have, by themselves or because they were silent.",
+    labels: ["cause"],
+  },
 } as const satisfies Record<string, TallyFamily>;
 
 /** Most combinations of label values per family; what comes beyond shares one, named `overflow`. */

@@ -1,6 +1,8 @@
 // Proxies of Gateways on a local cluster: replaced one after another, and a port that somebody else has.
+import { readdir } from "node:fs/promises";
 import { request } from "node:http";
 import { createServer } from "node:net";
+import { join } from "node:path";
 import { test } from "tap";
 import { type KubeObject, RESOURCES } from "../../src/api/api.ts";
 import { connectCluster } from "../../src/cluster/client.ts";
@@ -69,6 +71,12 @@ test("gateways: after a change of the xDS port the proxies are replaced one afte
     const now = await proxies(up);
     return now.every(({ isReady }) => isReady) ? now : undefined;
   });
+  const proxyFiles = await readdir(join(stateDir, "proxies"), { recursive: true });
+  t.equal(
+    proxyFiles.filter((file) => file.endsWith("/last-good")).length,
+    2,
+    "each keeps its last good configuration",
+  );
   const load = startLoad(ports, RATE);
   t.teardown(() => load.stop());
   await up.kill("SIGKILL");

@@ -1,4 +1,7 @@
 // `weir proxy --workers N` under a control plane: one node, whose acknowledgements, counts and last good configuration are those of all workers.
+import { execFileSync } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { type Test, test } from "tap";
 import { systemClock } from "../../src/lib/clock.ts";
 import { silentLogger } from "../../src/lib/log.ts";
@@ -10,7 +13,8 @@ import {
   temporaryFolder,
   until,
 } from "../support/proxyprocess.ts";
-import { adsBootstrap, aSnapshot } from "../support/xds.ts";
+import { requireTool } from "../support/require.ts";
+import { adsBootstrap, aListener, aSnapshot } from "../support/xds.ts";
 import { closedPort, recordingOrigin, talk } from "./support.ts";
 
 const GROUP = "gateway/default/web";
@@ -114,6 +118,37 @@ test("workers: a configuration that cannot be carried out is refused by all, and
   const better = server.setSnapshot(GROUP, snapshot({ [NEW]: 100 }));
   await until(() => isAcknowledged(better), "a better one is taken");
   t.strictSame(await answers(port), ["new"]);
+});
+
+test("workers: what one alone cannot take is in force in none", async (t) => {
+  const prlimit = await requireTool(t, "prlimit");
+  if (prlimit === undefined) return;
+  const { server, proxy, port, snapshot, isAcknowledged } = await followed(t);
+  let seq = server.setSnapshot(GROUP, snapshot({ [OLD]: 100 }));
+  await until(() => isAcknowledged(seq), "acknowledged");
+  // One worker that can open nothing more, and a log that all have to open.
+  const [, poor = 0] = await childrenOf(proxy.pid);
+  const limit = (files: string): unknown => execFileSync(prlimit, [`--pid=${poor}`, `--nofile=${files}:`]);
+  limit("3");
+  const folder = await temporaryFolder(t);
+  const logging = (name: string): ReturnType<typeof aSnapshot> => ({
+    ...snapshot({ [OLD]: 100 }),
+    listeners: [aListener("default/web:8000", port, join(folder, name))],
+  });
+  const lines = async (name: string): Promise<number> =>
+    (await readFile(join(folder, name), "utf8")).split("\n").length - 1;
+  server.setSnapshot(GROUP, logging("refused.log"));
+  await until(() => (server.nodes(GROUP)[0]?.nack?.message ?? "") !== "", "refused");
+  t.match(server.nodes(GROUP)[0]?.nack?.message, /access_log path .* cannot be opened: EMFILE/);
+  limit("1024");
+  t.ok((await childrenOf(proxy.pid)).includes(poor), "nobody had to be replaced");
+  t.strictSame(await answers(port), ["old"]);
+  seq = server.setSnapshot(GROUP, logging("taken.log"));
+  await until(() => isAcknowledged(seq), "the next one is taken by all");
+  t.strictSame(await answers(port), ["old"]);
+  await until(async () => (await lines("taken.log")) === 30, "all of them write");
+  t.equal(await lines("refused.log"), 0, "the two that could have written went back");
+  t.equal(await proxy.metric("weir_proxy_internal_errors_total"), 0);
 });
 
 test("workers: load reports carry the sums of all, under one epoch", async (t) => {

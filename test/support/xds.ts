@@ -16,6 +16,7 @@ import {
   ClusterSchema,
   create,
   durationOf,
+  FileAccessLogSchema,
   HttpConnectionManagerSchema,
   type Listener,
   ListenerSchema,
@@ -38,10 +39,15 @@ const OVER_ADS = {
   resourceApiVersion: ApiVersion.V3,
 } as const;
 
-/** A listener on 127.0.0.1 whose routes come over ADS under its own name. */
-export function aListener(name: string, port: number): Listener {
+/** A listener on 127.0.0.1 whose routes come over ADS under its own name; with an access log, if a path is given. */
+export function aListener(name: string, port: number, logPath?: string): Listener {
+  const log = {
+    name: "file",
+    configType: { case: "typedConfig", value: pack(FileAccessLogSchema, { path: logPath ?? "" }) },
+  } as const;
   const manager = pack(HttpConnectionManagerSchema, {
     statPrefix: name,
+    accessLog: logPath === undefined ? [] : [log],
     routeSpecifier: { case: "rds", value: { routeConfigName: name, configSource: OVER_ADS } },
     httpFilters: [
       {

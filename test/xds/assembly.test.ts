@@ -177,3 +177,40 @@ test("assembly: a new stream says what is in force, and forgets what was being t
   t.equal(assembly.versions.routes, "v");
   t.end();
 });
+
+test("assembly: a fallback is in force until each kind comes, and nothing of it is ever acknowledged", (t) => {
+  const assembly = new Assembly();
+  const fallback = {
+    listeners: [aListener(ROUTE, 1)],
+    routes: [aRoute(ROUTE, { old: 1 })],
+    clusters: [aCluster("old")],
+    endpoints: [anAssignment("old", [1])],
+  };
+  t.match(assembly.beside(fallback), { clusters: [{ name: "old" }], routes: [{ name: ROUTE }] });
+  t.strictSame(assembly.adopt(fallback), [
+    { kind: "endpoints", nonce: "", version: "", names: ["old"] },
+    { kind: "routes", nonce: "", version: "", names: [ROUTE] },
+  ]);
+  t.ok(assembly.open().every(({ version, nonce }) => version === "" && nonce === ""));
+  assembly.receive(clusters("new"), 0);
+  const [first] = settle(assembly);
+  t.strictSame(
+    first?.clusters.map(({ name }) => name).sort(),
+    ["new", "old"],
+    "routes in force name the old one",
+  );
+  t.match(assembly.versions, { clusters: "v", listeners: "", routes: "", endpoints: "" });
+  for (const one of [endpoints("new"), listeners(), routes({ new: 1 })]) assembly.receive(one, 0);
+  const last = settle(assembly).at(-1);
+  t.strictSame(
+    last?.clusters.map(({ name }) => name),
+    ["new"],
+  );
+  t.strictSame(
+    last?.endpoints.map(({ clusterName }) => clusterName),
+    ["new"],
+  );
+  t.strictSame(assembly.versions, { clusters: "v", endpoints: "v", listeners: "v", routes: "v" });
+  t.equal(assembly.beside(fallback), undefined, "there is nothing left to fall back for");
+  t.end();
+});

@@ -38,6 +38,8 @@ export class WorkerLink {
   readonly ledger: Ledger;
   /** True while a configuration of the supervisor's choice is in force in it. */
   isServing = false;
+  /** True once the supervisor has ended it, for it did not do its work. */
+  isGivenUp = false;
   readonly startedAtMs: number;
   /** Resolves when the process has ended. */
   readonly ended: Promise<void>;
@@ -116,6 +118,7 @@ export class WorkerLink {
   /** Ends it at once. Nothing else ends a process that is stopped. */
   kill(why: string): void {
     if (this.#isGone) return;
+    this.isGivenUp = true;
     this.#log.warn("worker is replaced", { worker: this.index, pid: this.pid, why });
     this.#worker.process.kill("SIGKILL");
   }

@@ -8,6 +8,7 @@ import { WeirError } from "../../lib/errors.ts";
 import type { XdsUpdate } from "../../xds/client.ts";
 import { BootstrapSchema, toBinary } from "../../xds/types.ts";
 import type { Seat } from "../seat.ts";
+import { TALLIES } from "../tallies.ts";
 import { type Outcome, WorkerLink } from "./link.ts";
 import type { Order, Refusal } from "./messages.ts";
 import { Numbering } from "./resources.ts";
@@ -59,13 +60,13 @@ export class Supervisor implements Tree {
     this.#start = { kind: "start", bootstrap, limits, isDynamic, index: 0, count: this.#count };
     cluster.schedulingPolicy = cluster.SCHED_NONE;
     cluster.setupPrimary({ serialization: "advanced" });
+    this.#lookLater();
     const outcomes = await Promise.all(Array.from({ length: this.#count }, (_, index) => this.#spawn(index)));
     const refused = outcomes.find((outcome) => outcome.kind === "refused");
     if (refused !== undefined) {
       this.close();
       throw errorOf(refused.refusal);
     }
-    this.#lookLater();
   }
 
   get unready(): string {
@@ -211,8 +212,9 @@ export class Supervisor implements Tree {
 
   #replace(link: WorkerLink): void {
     if (this.#isEnding) return;
-    const { clock, log } = this.#trunkOf().core;
+    const { clock, log, tallies } = this.#trunkOf().core;
     const { index } = link;
+    tallies.add(tallies.place(TALLIES.workersEnded, link.isGivenUp ? "given up" : "died"), 1);
     const lifeMs = clock.nowMs() - link.startedAtMs;
     const deaths = lifeMs >= STEADY_MS ? 0 : (this.#deaths[index] ?? 0) + 1;
     this.#deaths[index] = deaths;
@@ -230,7 +232,7 @@ export class Supervisor implements Tree {
 
   #lookLater(): void {
     this.#trunkOf().core.clock.after(LOOK_MS, () => {
-      if (this.#links.every((link) => link?.isGone) && this.#isEnding) return;
+      if (this.#isEnding && this.#links.every((link) => link?.isGone)) return;
       for (const link of this.#links) link?.look();
       this.#lookLater();
     });
