@@ -1,6 +1,6 @@
 // Peers that mean harm or break down: upstreams that answer too early or break their framing late, clients that go on sending, a request that
 // waits for leave to continue.
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { test } from "tap";
 import { createManualClock } from "../support/clock.ts";
 import { MemoryProxy } from "./inprocess.ts";
@@ -150,4 +150,44 @@ test("hostile: where no connection can be opened, as when local ports are used u
   const { client } = proxy.run([Buffer.from(GET)], () => []);
   t.match(client.text, /^HTTP\/1\.1 503 [\s\S]*upstream connection failed/);
   t.equal(client.end, "open", "the client's connection goes on");
+});
+
+test("hostile: an answer that is cut off, by FIN or reset, reaches the client as a reset, however it is framed", async (t) => {
+  const framings = [
+    ["by length", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\npart", GET],
+    ["chunked", CHUNKED, GET],
+    ["chunked, to HTTP/1.0", CHUNKED, "GET / HTTP/1.0\r\n\r\n"],
+    ["until the connection ends", "HTTP/1.1 200 OK\r\n\r\npart", GET],
+  ] as const;
+  for (const [name, answer, request] of framings) {
+    for (const leave of ["fin", "reset"] as const) {
+      // There FIN is the end of the body.
+      if (leave === "fin" && name === "until the connection ends") continue;
+      let origin: Socket | undefined;
+      const { port: originPort } = await rawOrigin(t, (socket) => {
+        origin = socket;
+        socket.once("data", () => socket.write(answer));
+      });
+      const { port } = await startProxy(t, { clusters: { a: [originPort] } });
+      const client = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+      let text = "";
+      let end = "";
+      client.on("data", (chunk: Buffer) => {
+        text += chunk.toString("latin1");
+      });
+      client.on("end", () => {
+        end ||= "fin";
+      });
+      client.on("error", () => {
+        end ||= "reset";
+      });
+      client.write(request);
+      await eventually(() => text.includes("part"), `${name}: the first part came`);
+      if (leave === "fin") origin?.end();
+      else origin?.resetAndDestroy();
+      await eventually(() => end !== "", `${name}, ${leave}: the client's connection ended`);
+      t.equal(end, "reset", `${name}, ${leave}`);
+      client.destroy();
+    }
+  }
 });
