@@ -64,6 +64,30 @@ test("hostile: bodies where none may be reach nobody, and end their connection",
   t.end();
 });
 
+test("hostile: nothing behind a client's last request is processed, in one piece or in many", (t) => {
+  const proxy = new MemoryProxy();
+  const lasts = [
+    "GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    "GET /last HTTP/1.1\r\nHost: a\r\nConnection: x, CLOSE\r\n\r\n",
+    "GET /last HTTP/1.0\r\n\r\n",
+    "POST /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok",
+    "GET /last HTTP/1.1\r\nHost : a\r\n\r\n",
+  ];
+  const ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+  for (const last of lasts) {
+    for (const pieces of [[last + GET], [last, GET], [...(last + GET)]]) {
+      const { client, upstreams } = proxy.run(
+        pieces.map((piece) => Buffer.from(piece)),
+        () => [ok],
+      );
+      t.equal(client.text.match(/^HTTP/gm)?.length, 1, last);
+      t.not(client.end, "open", last);
+      t.ok(upstreams.every(({ text }) => !text.startsWith("GET / ") && !text.includes("\nGET / ")));
+    }
+  }
+  t.end();
+});
+
 test("hostile: an answer before the body was sent is delivered, while the client goes on sending", async (t) => {
   const origin = await rawOrigin(t, (socket) => {
     socket.once("data", () => socket.end(TOO_LARGE));
