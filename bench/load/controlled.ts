@@ -77,7 +77,7 @@ function snapshots(port: number, origin: number, log: string): (canary: number) 
   const clusters = [cluster("v1", origin, GUARDS), cluster("v2", origin + 1, GUARDS)].map((one) =>
     fromJson(ClusterSchema, mutable(one), { registry }),
   );
-  return (canary) => {
+  const made = (canary: number): XdsSnapshot => {
     const routes = mutable({ name: "main", virtual_hosts: fullHosts(canary) });
     return {
       listeners,
@@ -85,6 +85,12 @@ function snapshots(port: number, origin: number, log: string): (canary: number) 
       routes: [fromJson(RouteConfigurationSchema, routes, { registry })],
       endpoints: [],
     };
+  };
+  const known = new Map<number, XdsSnapshot>();
+  return (canary) => {
+    const snapshot = known.get(canary) ?? made(canary);
+    known.set(canary, snapshot);
+    return snapshot;
   };
 }
 

@@ -14,7 +14,7 @@ const SIP_BYTES = 256;
 const [port = "0", count = "0", path = "/"] = process.argv.slice(2);
 const begin: Readonly<Record<Kind, string>> = {
   head: "GET / HTTP/1.1\r\nHost: slow\r\nX-Slow: ",
-  body: "POST / HTTP/1.1\r\nHost: slow\r\nContent-Length: 100000\r\n\r\n",
+  body: "POST /upload HTTP/1.1\r\nHost: slow\r\nContent-Length: 100000\r\n\r\n",
   reader: `GET ${path} HTTP/1.1\r\nHost: slow\r\n\r\n`,
 };
 const lived: Record<Kind, { gone: number; longestS: number }> = {

@@ -1,17 +1,15 @@
 // What mirrors cost the requests that are mirrored: one that answers, one ten times slower than the primary, one that hangs, one that
-// refuses; all requests are copied. At a steady rate, so that latency means something.
+// refuses; all requests are copied, as far as the cap on copies under way lets them be.
 import { estimate, pairedRatios } from "../../lib/statistics.ts";
 import { type Running, startOrigin, startWeir } from "../contenders.ts";
 import { cpuRatio, type Figure, type Outcome, type Shape, usageOf } from "../figures.ts";
 import { bootstrap, cluster, route, split } from "../rivals/bootstrap.ts";
-import { type Rounds, type Sample, type Settings, takeRounds } from "../rounds.ts";
+import { type Rounds, type Sample, type Settings, takeRounds, wrkArm } from "../rounds.ts";
 import { freePorts, LOAD_CPU, Stage } from "../stage.ts";
-import { steadyArm } from "../steady.ts";
 
-const RATE = 6_000;
 const CONNECTIONS = 64;
-/** Ten times what a request takes at that rate. */
-const SLOW_MS = 5;
+/** Ten times what a request takes under this load. */
+const SLOW_MS = 15;
 const NONE = "no mirror";
 
 export const mirrorShapes: readonly Shape[] = [
@@ -31,7 +29,7 @@ async function run(settings: Settings): Promise<Outcome> {
     const arms = [];
     for (const [name, mirror] of Object.entries(mirrors)) {
       const { program, port } = await mirrored(stage, origin, mirror);
-      arms.push(steadyArm(name, program, { port, rate: RATE, connections: CONNECTIONS }));
+      arms.push(wrkArm(name, program, { port, connections: CONNECTIONS }));
     }
     const rounds = await takeRounds(arms, settings);
     const troubled = ["slow", "hung", "refusing"];

@@ -2,6 +2,7 @@
 // slow ones are gone.
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
 import { estimate, pairedRatios } from "../../lib/statistics.ts";
 import { type Running, startOrigin, startRival } from "../contenders.ts";
 import { cpuRatio, type Figure, type Outcome, type Shape, usageOf } from "../figures.ts";
@@ -15,6 +16,8 @@ const CONNECTIONS = 64;
 const LONG_ANSWER = 16 * 1024 * 1024;
 /** Until when each kind is to be gone, in s: total time of a head; grace below the least rate, and what a reader has earned before. */
 const GONE_S = { head: 10, body: 20, reader: 60 };
+/** Until all slow ones are there; what their arrival costs is not measured. */
+const ARRIVAL_MS = 5_000;
 /** How exactly: clients act, and the proxy looks, in steps. */
 const SLACK_S = 2;
 
@@ -33,6 +36,7 @@ async function run(settings: Settings): Promise<Outcome> {
     const alone = await startRival(stage, "weir", "bare", origin);
     const crowded = await startRival(stage, "weir", "bare", origin);
     const slowpokes = await startSlowpokes(stage, crowded.port);
+    await sleep(ARRIVAL_MS);
     const arm = (name: string, { program, port }: Running) =>
       steadyArm(name, program, { port, rate: RATE, connections: CONNECTIONS });
     const rounds = await takeRounds([arm("alone", alone), arm("crowded", crowded)], settings);

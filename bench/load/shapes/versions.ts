@@ -1,4 +1,4 @@
-// 6 000 versions of the configuration in a minute, each acknowledged before the next, while 64 connections are busy: nothing may fail.
+// 6 000 versions of the configuration in a minute, each acknowledged before the next, under a steady load: nothing may fail.
 import { setTimeout as sleep } from "node:timers/promises";
 import { quantile } from "../../lib/quantile.ts";
 import { asked, startOrigin } from "../contenders.ts";
@@ -6,12 +6,13 @@ import { startControlled } from "../controlled.ts";
 import type { Outcome, Shape } from "../figures.ts";
 import type { Settings } from "../rounds.ts";
 import { Stage } from "../stage.ts";
-import { runWrk } from "../wrk.ts";
+import { steadyArm } from "../steady.ts";
 
 const PER_SECOND = 100;
 const SECONDS = 60;
 const TRY_SECONDS = 5;
 const CONNECTIONS = 64;
+const RATE = 4_000;
 
 export const versionShapes: readonly Shape[] = [
   { name: "versions", about: "6 000 versions in a minute under load", run },
@@ -20,8 +21,9 @@ export const versionShapes: readonly Shape[] = [
 async function run(settings: Settings): Promise<Outcome> {
   const seconds = settings.rounds === 1 ? TRY_SECONDS : SECONDS;
   return Stage.with(async (stage) => {
-    const { port, publish } = await startControlled(stage, await startOrigin(stage));
-    const load = runWrk({ ...asked("full"), port, connections: CONNECTIONS }, seconds + 2);
+    const { program, port, publish } = await startControlled(stage, await startOrigin(stage));
+    const arm = steadyArm("load", program, { ...asked("full"), port, rate: RATE, connections: CONNECTIONS });
+    const load = arm.measure(seconds + 2);
     await sleep(1_000);
     const tookMs: number[] = [];
     const startMs = performance.now();
