@@ -7,6 +7,8 @@ import { type Estimate, estimate, median, pairedRatios } from "../lib/statistics
 import { cpuUs, type Rounds, type Sample, type Settings } from "./rounds.ts";
 
 export const RESULTS = "bench/results";
+/** Found out before anything is written, so that the commit is not called dirty for it. */
+const MACHINE = machineFacts();
 /** A goal is met when the interval's upper end is at most so much above it. */
 const TOLERANCE = 0.05;
 
@@ -62,7 +64,7 @@ export async function perform(shape: Shape, settings: Settings, isTry: boolean):
     shape: shape.name,
     command: `npm run bench:load -- --only ${shape.name} --rounds ${settings.rounds} --seconds ${settings.seconds}`,
     settings,
-    machine: machineFacts(),
+    machine: MACHINE,
     load: [before, loadavg()[0] ?? 0],
     ...outcome,
   };
