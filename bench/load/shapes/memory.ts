@@ -68,7 +68,7 @@ async function idle(settings: Settings): Promise<Outcome> {
         seen: of(({ atOnceMib }) => atOnceMib),
       },
       {
-        name: "the same after a 100 KiB POST each",
+        name: "RSS with 10 000 idle connections, after a 100 KiB POST each",
         unit: "MiB",
         seen: of(({ afterPostMib }) => afterPostMib),
         goal: 220,
