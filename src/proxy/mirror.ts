@@ -93,6 +93,7 @@ export class Mirror implements UpstreamUser {
     this.#isHeadRequest = original.isHeadRequest;
     this.#timeoutMs = original.route.timeoutMs > 0 ? original.route.timeoutMs : TIMEOUT_MS;
     this.#startMs = core.monotonicMs();
+    this.#head.takeFrom(core.spareHeads);
     composeShadow(this.#head, original.head, rule.hasHostSuffix);
     core.stats.begin(rule.cell);
     cluster.active += 1;
@@ -248,6 +249,7 @@ export class Mirror implements UpstreamUser {
     this.#core.budget.give(this.#held.length);
     this.#held.detach();
     this.#held.clear();
+    this.#head.giveTo(this.#core.spareHeads);
     if (isReusable) up.release();
     else up.abandon();
   }
