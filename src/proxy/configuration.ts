@@ -196,7 +196,8 @@ export class Configuration {
         const current = this.#listeners.get(options.name);
         const table = compiled.tables.get(tableName(options.name, routes));
         // What cannot be opened is refused before anything changes.
-        if (options.accessLog !== undefined) this.#core.logs.open(options.accessLog.path);
+        if (options.accessLog !== undefined && this.#core.seat.isServing)
+          this.#core.logs.open(options.accessLog.path);
         if (table === undefined || (current !== undefined && !isMoved(current, options))) continue;
         opened.set(options.name, await this.#open(options, table, patienceMs));
       }

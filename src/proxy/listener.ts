@@ -161,8 +161,8 @@ export class Listener implements ListenerView {
   }
 
   #configureLog(wanted: AccessLogOptions | undefined): void {
-    const { logs } = this.#core;
-    if (wanted === undefined) this.accessLog = null;
+    const { logs, seat } = this.#core;
+    if (wanted === undefined || !seat.isServing) this.accessLog = null;
     else if (this.accessLog?.format !== wanted.format || this.accessLog.file.path !== wanted.path)
       this.accessLog = new AccessLog(logs.open(wanted.path), wanted.format, (ms) => this.#core.epochOf(ms));
   }

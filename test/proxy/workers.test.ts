@@ -118,6 +118,27 @@ test("workers: one that is killed under load loses only what it had accepted, is
   t.equal(await proxy.metric("weir_proxy_internal_errors_total"), 0);
 });
 
+test("workers: those that keep dying are replaced ever more slowly, and at last they serve again", async (t) => {
+  const origin = await recordingOrigin(t, (_seen, response) => response.end("ok"));
+  const { proxy } = await served(t, [origin.port], { workers: 2 });
+  const killed = new Set<number>();
+  const untilMs = performance.now() + 4_000;
+  await until(async () => {
+    for (const pid of await childrenOf(proxy.pid)) {
+      if (!killed.has(pid)) process.kill(pid, "SIGKILL");
+      killed.add(pid);
+    }
+    return performance.now() > untilMs;
+  }, "four seconds of it");
+  // Without a pause there would be one every 20 ms, for that is how often they are killed.
+  t.ok(killed.size >= 6 && killed.size <= 30, `${killed.size} were killed`);
+  await until(async () => (await proxy.ready()) === "ready\n", "ready again");
+  // While none lived nobody held the port, and any free one was asked for.
+  const port = Number([...proxy.log().matchAll(/listening.* port=(\d+)/g)].at(-1)?.[1]);
+  t.match((await talk(port, GET, ANSWERED)).text, /^HTTP\/1\.1 200 /);
+  t.equal(await total(proxy, "weir_proxy_workers_ended_total"), killed.size);
+});
+
 test("workers: when the supervisor is killed they end, and the port is free", async (t) => {
   const origin = await recordingOrigin(t);
   const { proxy, port } = await served(t, [origin.port]);
