@@ -40,6 +40,7 @@ static_resources:
               typed_config:
                 "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
                 stat_prefix: main
+                delayed_close_timeout: 0.1s
                 use_remote_address: true
                 http_filters:
                   - name: envoy.filters.http.router
