@@ -108,10 +108,10 @@ export class LastGood {
     } catch (error) {
       // What is newer by now goes before.
       this.#wanted ??= snapshot;
+      await rm(unfinished, { force: true }).catch(() => undefined);
       if (!this.#hasFailed)
         log.warn("the last good configuration cannot be written", { file, why: messageOf(error) });
       this.#hasFailed = true;
-      await rm(unfinished, { force: true }).catch(() => undefined);
     }
   }
 
