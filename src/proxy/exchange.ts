@@ -264,7 +264,8 @@ export class Exchange implements AttemptUser, DeadlineOwner {
   onDeadline(): void {
     if (this.#state === STATE.IDLE) return;
     const isTry = this.#core.deadlines.nowMs < this.#wholeAtMs;
-    this.#attempt.endpoint?.onTimedOut();
+    // An upstream that waits for the client, or whose answer is under way, is not late.
+    if (this.#isRequestDone && !this.#hasAnswer) this.#attempt.endpoint?.onTimedOut();
     if (isTry && this.#retry.isWantedAfterReset && this.#mayTryAgain()) {
       this.#attempt.up?.abandon();
       this.#tryLater(COUNTER.TIMEOUT);

@@ -102,6 +102,8 @@ export class Mirror implements UpstreamUser {
     this.#isConnected = idle !== null;
     this.#up = idle ?? cluster.connect(endpoint);
     this.#up.begin(this);
+    // At once, whenever the body comes: until then it would count as idle, and close without a word to this mirror.
+    if (this.#isConnected) this.#sendHead(this.#up);
   }
 
   /** Payload of the request. */
@@ -128,6 +130,8 @@ export class Mirror implements UpstreamUser {
   /** The request is complete; the mirror goes on alone. */
   endRequest(): void {
     this.#isRequestDone = true;
+    // The time runs also for a peer that takes no more of the request.
+    if (this.#isBehind) this.#up?.setTimeout(this.#timeoutMs);
     this.#pump();
   }
 

@@ -149,7 +149,10 @@ class NetWire implements Wire {
 
   reset(): void {
     const socket = this.#socket;
-    if (socket !== null && !socket.destroyed) socket.resetAndDestroy();
+    if (socket === null || socket.destroyed) return;
+    // A socket that still connects would wait for that, as long as the system tries, to send its reset.
+    if (socket.connecting) socket.destroy();
+    else socket.resetAndDestroy();
   }
 
   readonly #onFlushed = (error?: Error | null): void => {
