@@ -2,7 +2,7 @@
 // by itself when the supervisor is gone (node:cluster sees to that).
 import { assertNever } from "../../lib/assert.ts";
 import { type Clock, sleep } from "../../lib/clock.ts";
-import { isWeirError, messageOf } from "../../lib/errors.ts";
+import { isWeirError, messageOf, WeirError } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
 import { releaseStartupMemory } from "../../lib/memory.ts";
 import { BootstrapSchema, fromBinary } from "../../xds/types.ts";
@@ -15,7 +15,7 @@ import type { News, Order, Refusal } from "./messages.ts";
 import { Reporter } from "./report.ts";
 import { Receiver } from "./resources.ts";
 
-/** Code of a failure of a worker that is weir's own fault. */
+/** Code of a worker that failed by weir's own fault, or that has no supervisor. */
 const INTERNAL = "WEIR_ERR_PROXY_WORKER";
 
 /** What a disk has not taken of the access logs by then is given up: before the supervisor's own patience ends. */
@@ -28,6 +28,10 @@ export interface WorkerDeps {
 
 /** Serves as a worker of the process that started this one; resolves when it was told to end and has drained. */
 export function runWorker(deps: WorkerDeps): Promise<void> {
+  if (process.send === undefined) {
+    const message = "WEIR_WORKER is set, but no supervisor has started this process; unset it";
+    return Promise.reject(new WeirError({ code: INTERNAL, source: "user", message }));
+  }
   return new Promise((resolve) => {
     const worker = new WorkerSide(deps, (news, sent) => process.send?.(news, undefined, undefined, sent));
     worker.onEnd = () => {
