@@ -4,7 +4,7 @@
 //
 //   node bench/control/weights.ts [--proxies 10] [--changes 100] [--rate 0] [--json FILE]
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -173,6 +173,7 @@ async function untilProxiesReady(local: Local): Promise<void> {
 }
 
 async function main(): Promise<void> {
+  const [loadAverageBefore] = loadavg();
   const stateDir = await mkdtemp(join(tmpdir(), "weir-bench-"));
   const local = await startLocal({ stateDir, clock: systemClock, log: createLogger({ level: "error" }) });
   let load: Load | undefined;
@@ -187,6 +188,7 @@ async function main(): Promise<void> {
     const took = samples.sort((a, b) => a - b);
     const result = {
       machine: machineFacts(),
+      loadAverageBefore,
       proxies,
       changes: took.length,
       p50Ms: quantile(took, 0.5),
