@@ -16,6 +16,12 @@ export class ReadBuffers {
     return this.#free[level]?.pop() ?? Buffer.allocUnsafeSlow(SIZES[level] ?? SIZES[0]);
   }
 
+  /** The level whose buffers hold so many bytes; the highest, where none does. */
+  levelOf(count: number): number {
+    const level = SIZES.findIndex((size) => size >= count);
+    return level < 0 ? SIZES.length - 1 : level;
+  }
+
   give(level: number, buffer: Buffer): void {
     const free = this.#free[level];
     if (free !== undefined && free.length < MAX_FREE) free.push(buffer);

@@ -192,7 +192,7 @@ export class Exchange implements AttemptUser, DeadlineOwner {
     if (target.rewrite === null) composeRequest(this.#head, head, client, body === BODY.CHUNKED);
     else composeRewritten(this.#head, head, client, body === BODY.CHUNKED, target.rewrite);
     if (route.retry !== null && route.retry.retries > 0 && body !== BODY.NONE)
-      this.#replay = new Replay(core.budget, cluster.options.bufferBytes);
+      this.#replay = new Replay(core, cluster.options.bufferBytes);
     if (streamMs > 0) this.#arm(NEVER);
     if (this.#isRequestDone) this.#startTimeout();
     this.#start(cluster, true);
