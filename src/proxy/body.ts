@@ -150,6 +150,9 @@ export class BodyReader {
       return end;
     }
     this.isDone = true;
+    // Not kept until the next body, which may never come.
+    this.#trailers = null;
+    this.#store = null;
     if (parser.head.fieldCount > 0) sink.onTrailers(parser.head);
     return start + parser.head.length - storedBefore;
   }

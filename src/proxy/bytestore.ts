@@ -5,6 +5,8 @@ import { writeDecimal } from "./bytes.ts";
 
 const FIRST_BYTES = 1024;
 const SMALL_BYTES = 24;
+/** A larger buffer is not kept once it is empty: thousands of idle connections would each keep the largest head they ever had. */
+const KEPT_BYTES = 8 * 1024;
 /** Spare buffers that are kept, and the largest. */
 const MAX_SPARE = 256;
 const MAX_SPARE_BYTES = 4 * 1024;
@@ -51,9 +53,13 @@ export class ByteStore {
   /** Drops `count` bytes from the front. */
   consume(count: number): void {
     this.start += count;
-    if (this.start < this.end) return;
-    this.start = 0;
-    this.end = 0;
+    if (this.start >= this.end) this.release();
+  }
+
+  /** Empties it for a while: a large buffer goes. */
+  release(): void {
+    this.clear();
+    if (this.bytes.length > KEPT_BYTES) this.bytes = Buffer.alloc(0);
   }
 
   /** Gives the memory away: the bytes in use stay valid for whoever still refers to them. */

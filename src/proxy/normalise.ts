@@ -156,7 +156,7 @@ function withoutDots(end: number): number {
     // `at` is on a slash; a segment follows.
     let stop = at + 1;
     while (stop < end && out[stop] !== SLASH) stop++;
-    const dots = dotsOf(at + 1, stop);
+    const dots = dotsOf(out, at + 1, stop);
     if (dots === 0) {
       out.copyWithin(length, at, stop);
       length += stop - at;
@@ -170,11 +170,11 @@ function withoutDots(end: number): number {
   return length;
 }
 
-/** 1 or 2 for a dot segment, 0 for others. */
-function dotsOf(start: number, end: number): number {
-  if (start === end || out[start] !== DOT) return 0;
-  const dots = start + 1 < end && out[start + 1] === DOT ? 2 : 1;
-  return start + dots === end || out[start + dots] === SEMICOLON ? dots : 0;
+/** 1 or 2 for a dot segment buf[start, end), 0 for others. */
+export function dotsOf(buf: Uint8Array, start: number, end: number): number {
+  if (start === end || buf[start] !== DOT) return 0;
+  const dots = start + 1 < end && buf[start + 1] === DOT ? 2 : 1;
+  return start + dots === end || buf[start + dots] === SEMICOLON ? dots : 0;
 }
 
 /** The length without the last segment and its slash. */

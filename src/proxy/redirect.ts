@@ -14,7 +14,8 @@ export function locationOf(location: Location, head: Head, client: ClientFacts):
   const target = targetOf(location, head);
   const { bytes, base } = head;
   const authority = bytes.toString("latin1", base + head.authorityStart, base + head.authorityEnd);
-  if (location.host === "" && authority === "") return target;
+  // A path that begins with two slashes, or what browsers take for them, would name a host.
+  if (location.host === "" && authority === "") return target.replace(/^\/[/\\]+/, "/");
   const host = location.host === "" ? hostOf(authority, location, asked, scheme) : location.host;
   const isPortStated = location.port > 0 && location.port !== DEFAULT_PORTS[scheme];
   return `${scheme}://${host}${isPortStated ? `:${location.port}` : ""}${target}`;

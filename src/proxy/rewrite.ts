@@ -1,12 +1,15 @@
 // [hot] Phase "rewrite": the request head of a route that changes it. Routes that change nothing never come here (compose.ts).
+import { SLASH } from "./bytes.ts";
 import type { ByteStore } from "./bytestore.ts";
 import { requestEnd } from "./compose.ts";
 import { writeEdited } from "./edits.ts";
 import type { ClientFacts } from "./forwarded.ts";
 import { FIELD, type Head, METHOD } from "./head.ts";
+import { dotsOf } from "./normalise.ts";
 import type { FieldEdits, PathRewrite, Rewrite } from "./table.ts";
 
 const text = (value: string): Buffer => Buffer.from(value, "latin1");
+const DOT = 0x2e;
 const SPACE = text(" ");
 const VERSION = text(" HTTP/1.1\r\n");
 const HOST = text("host: ");
@@ -80,7 +83,24 @@ export function writePath(out: ByteStore, head: Head, path: PathRewrite | null):
     return;
   }
   out.text(path.text);
-  if (path.prefixLength >= 0) out.append(from, Math.min(start + path.prefixLength, end), end);
+  if (path.prefixLength < 0) return;
+  const rest = Math.min(start + path.prefixLength, end);
+  out.append(from, path.text.at(-1) === SLASH ? behindDots(from, rest, end) : rest, end);
+}
+
+/**
+ * Position behind the dot segments at `start`. A prefix that is no whole segment leaves them of harmless paths: of `/a..` without `/a`, what is put
+ * behind `/b/` would lead out of it.
+ */
+function behindDots(buf: Uint8Array, start: number, end: number): number {
+  let at = start;
+  while (at < end && buf[at] === DOT) {
+    let stop = at;
+    while (stop < end && buf[stop] !== SLASH) stop++;
+    if (dotsOf(buf, at, stop) === 0) break;
+    at = Math.min(stop + 1, end);
+  }
+  return at;
 }
 
 /** `OPTIONS *`, also as an absolute target without a path. */

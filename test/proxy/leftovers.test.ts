@@ -3,6 +3,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { type Test, test } from "tap";
+import { BODY, BodyReader } from "../../src/proxy/body.ts";
+import { ByteStore } from "../../src/proxy/bytestore.ts";
 import { createManualClock } from "../support/clock.ts";
 import {
   eventually,
@@ -120,6 +122,40 @@ test("leftovers: a slow client whose time is over does not get an endpoint eject
   two.socket.write(GET);
   await eventually(() => cellOf(running, "main").inFlight === 1, "the endpoint still gets requests");
   t.equal(two.text, "");
+});
+
+test("leftovers: an idle connection does not keep the memory of the largest head that it had", (t) => {
+  const store = new ByteStore();
+  store.append(Buffer.alloc(60_000, 1), 0, 60_000);
+  store.consume(59_999);
+  t.equal(store.bytes[store.start], 1);
+  store.consume(1);
+  t.strictSame([store.length, store.bytes.length], [0, 0]);
+  store.append(Buffer.alloc(2_000), 0, 2_000);
+  const { bytes } = store;
+  store.consume(2_000);
+  t.equal(store.bytes, bytes, "what most requests need stays");
+  t.end();
+});
+
+test("leftovers: trailers are read whole from pieces, and the body behind them too", (t) => {
+  const body = new BodyReader();
+  const names: string[] = [];
+  const sink = {
+    onBody: () => undefined,
+    onTrailers: (head: { valueAt(index: number): string }) => void names.push(head.valueAt(0)),
+  };
+  for (const value of ["one", "two"]) {
+    body.reset(BODY.CHUNKED, -1);
+    for (const piece of ["1\r\na\r\n0\r\nX-T: ", `${value}\r\n`, "\r\nrest"]) {
+      const bytes = Buffer.from(piece);
+      const used = body.read(bytes, 0, bytes.length, sink);
+      t.equal(used, piece.endsWith("rest") ? 2 : bytes.length);
+    }
+    t.ok(body.isDone);
+  }
+  t.strictSame(names, ["one", "two"]);
+  t.end();
 });
 
 /** A port on this machine that accepts no further connection: its server never takes those that it has. */

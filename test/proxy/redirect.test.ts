@@ -21,6 +21,19 @@ async function setup(t: Test, routes: readonly Json[], hcm: Readonly<Record<stri
 const locationIn = (answer: string): string | undefined => /^location: (.*)\r$/m.exec(answer)?.[1];
 const at = (path: string, redirect: Json): Json => ({ match: { path_separated_prefix: path }, redirect });
 
+test("redirect: a request without a host is answered by a path, never by another host", async (t) => {
+  const { port } = await setup(t, [{ match: { prefix: "/old" }, redirect: { prefix_rewrite: "/" } }]);
+  for (const [target, want] of [
+    ["/old", "/"],
+    ["/old/a", "/a"],
+    ["/old//evil.test/a", "/evil.test/a"],
+    ["/old\\evil.test/a", "/evil.test/a"],
+  ] as const) {
+    const { text } = await talk(port, `GET ${target} HTTP/1.0\r\n\r\n`, ANSWERED);
+    t.equal(locationIn(text), want, target);
+  }
+});
+
 test("redirect: scheme, host, port, path and query are the request's unless the route says otherwise", async (t) => {
   const all = {
     scheme_redirect: "https",

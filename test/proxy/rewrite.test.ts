@@ -249,6 +249,27 @@ test("rewrite: the matched prefix, or the whole of an exact path, is replaced; t
   t.equal(origin.seen.at(-1)?.url, "*", "the asterisk form has no path to rewrite");
 });
 
+test("rewrite: a prefix that is no whole segment does not lead out of what replaces it", async (t) => {
+  const origin = await recordingOrigin(t);
+  const { port } = await startProxy(t, {
+    clusters: { a: [origin.port] },
+    routes: [{ match: { prefix: "/img" }, route: { cluster: "a", prefix_rewrite: "/files/" } }],
+    hcm: { normalize_path: true, merge_slashes: true },
+  });
+  for (const [asked, want] of [
+    ["/img../secret", "/files/secret"],
+    ["/img%2e%2e/secret?../q", "/files/secret?../q"],
+    ["/img..;x/secret", "/files/secret"],
+    ["/img./a", "/files/a"],
+    ["/img..", "/files/"],
+    ["/img...", "/files/..."],
+    ["/img.a/b", "/files/.a/b"],
+  ] as const) {
+    await talk(port, `GET ${asked} HTTP/1.1\r\nHost: a\r\n${CLOSING}\r\n\r\n`, ANSWERED);
+    t.equal(origin.seen.at(-1)?.url, want, asked);
+  }
+});
+
 test("rewrite: host and path may change together; bodies, HTTP/1.0 and hop-by-hop fields go the usual way", async (t) => {
   const { origin, ask } = await setup(t, [
     to(
