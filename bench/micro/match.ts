@@ -3,11 +3,11 @@
 //   node bench/micro/match.ts [--rounds 7] [--requests 400000]
 import { execFileSync } from "node:child_process";
 import { parseArgs } from "node:util";
-import { compileRoutes } from "../../src/proxy/compile.ts";
-import { findRoute } from "../../src/proxy/match.ts";
-import { AS_SPELT, ESCAPED_SLASH, respell, type Spelling } from "../../src/proxy/normalise.ts";
-import { HeadParser, KIND, PARSED } from "../../src/proxy/parse.ts";
-import type { HostTable, VirtualHost } from "../../src/proxy/table.ts";
+import { compileRoutes } from "../../src/proxy/compile/compile.ts";
+import { HeadParser, KIND, PARSED } from "../../src/proxy/http1/parse.ts";
+import { findRoute } from "../../src/proxy/route/match.ts";
+import { AS_SPELT, ESCAPED_SLASH, respell, type Spelling } from "../../src/proxy/route/normalise.ts";
+import type { HostTable, VirtualHost } from "../../src/proxy/route/table.ts";
 import { fromJson, RouteConfigurationSchema } from "../../src/xds/types.ts";
 import { machineFacts } from "../lib/machine.ts";
 import { quantile } from "../lib/quantile.ts";

@@ -9,7 +9,6 @@ import type {
   Listener as ListenerMessage,
   RouteConfiguration,
 } from "../xds/types.ts";
-import type { EndpointAddress } from "./clusteroptions.ts";
 import {
   type CompiledCluster,
   type CompiledListener,
@@ -17,12 +16,13 @@ import {
   compileEndpoints,
   compileListener,
   compileRoutes,
-} from "./compile.ts";
+} from "./compile/compile.ts";
 import type { Core } from "./core.ts";
-import { LISTEN_FAILED, Listener } from "./listener.ts";
-import { Cluster } from "./pool.ts";
+import type { EndpointAddress } from "./forward/clusteroptions.ts";
+import { Cluster } from "./forward/pool.ts";
+import { LISTEN_FAILED, Listener } from "./http1/listener.ts";
+import type { HostTable } from "./route/table.ts";
 import { clusterOf } from "./seat.ts";
-import type { HostTable } from "./table.ts";
 
 /** A port that is taken is tried again for this long: a proxy that drains may still hold it. */
 const LISTEN_PATIENCE_MS = 5_000;

@@ -2,23 +2,23 @@
 import type { Clock, Timer } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
 import { memoryUse } from "../lib/memory.ts";
-import { ByteBudget } from "./budget.ts";
-import { ReadBuffers } from "./buffers.ts";
+import { DEFAULT_OVERLOAD_LIMITS, type MemoryUse, Overload, type OverloadLimits } from "./admit/overload.ts";
+import { RandomIds } from "./admit/requestid.ts";
 import { type DeadlineOwner, Deadlines } from "./deadlines.ts";
-import { LogFiles } from "./logfile.ts";
-import type { MinRate } from "./minrate.ts";
-import { connectWire } from "./netwire.ts";
-import { Outbox } from "./outbox.ts";
-import { DEFAULT_OVERLOAD_LIMITS, type MemoryUse, Overload, type OverloadLimits } from "./overload.ts";
-import { HeadParser } from "./parse.ts";
-import type { Cluster } from "./pool.ts";
-import { REPLY, type Reply } from "./reply.ts";
-import { RandomIds } from "./requestid.ts";
+import { ByteBudget } from "./forward/budget.ts";
+import type { Cluster } from "./forward/pool.ts";
+import type { MinRate } from "./http1/minrate.ts";
+import { HeadParser } from "./http1/parse.ts";
+import { REPLY, type Reply } from "./http1/reply.ts";
+import { LogFiles } from "./observe/logfile.ts";
+import { Stats } from "./observe/stats.ts";
+import { Tallies } from "./observe/tallies.ts";
+import { Dice } from "./route/split.ts";
+import { StickyPicker } from "./route/sticky.ts";
 import { ALONE, limitsOf, type Seat } from "./seat.ts";
-import { Dice } from "./split.ts";
-import { Stats } from "./stats.ts";
-import { StickyPicker } from "./sticky.ts";
-import { Tallies } from "./tallies.ts";
+import { ReadBuffers } from "./wire/buffers.ts";
+import { connectWire } from "./wire/netwire.ts";
+import { Outbox } from "./wire/outbox.ts";
 
 /** Named bounds and waits of the data plane. */
 export interface Limits {

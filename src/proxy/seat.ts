@@ -1,7 +1,8 @@
 // Where an event loop stands among several that are one proxy: what it does itself, what it leaves to the others, what it tells them. Most
 // proxies are one event loop, and stand alone. The others' side is workers/.
-import type { ClusterOptions } from "./clusteroptions.ts";
+
 import type { Limits } from "./core.ts";
+import type { ClusterOptions } from "./forward/clusteroptions.ts";
 
 /** One of `count` equal parts. */
 export interface Share {

@@ -13,19 +13,19 @@ import {
   type XdsClientStatus,
 } from "../xds/client.ts";
 import { type Bootstrap, BootstrapSchema, create, NodeSchema, type XdsSnapshot } from "../xds/types.ts";
-import { type Admin, openAdmin } from "./admin.ts";
 import { Configuration, type StaticResources } from "./configuration.ts";
 import { Core, type CoreDeps, type ProxyCounts } from "./core.ts";
 import { Drain } from "./drain.ts";
 import { LastGood } from "./lastgood.ts";
-import { loadSamples } from "./loads.ts";
-import { type CellSnapshot, snapshotStats } from "./stats.ts";
+import { type Admin, openAdmin } from "./observe/admin.ts";
+import { loadSamples } from "./observe/loads.ts";
+import { type CellSnapshot, snapshotStats } from "./observe/stats.ts";
 import type { Tree } from "./workers/tree.ts";
 
+export { CONFIG_REJECTED } from "./compile/problems.ts";
 export { type CoreDeps as ProxyDeps, DEFAULT_LIMITS, type Limits } from "./core.ts";
-export { LISTEN_FAILED } from "./listener.ts";
-export { CONFIG_REJECTED } from "./problems.ts";
-export { bucketName, type CellSnapshot, COUNTERS, LATENCY_BOUNDS_MS } from "./stats.ts";
+export { LISTEN_FAILED } from "./http1/listener.ts";
+export { bucketName, type CellSnapshot, COUNTERS, LATENCY_BOUNDS_MS } from "./observe/stats.ts";
 
 /** At the end, what a disk has not taken of the access logs by then is given up. */
 const LOG_CLOSE_MS = 2_000;

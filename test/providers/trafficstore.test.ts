@@ -9,7 +9,7 @@ import {
   TrafficStore,
 } from "../../src/providers/providers.ts";
 import { parseStatName } from "../../src/providers/statnames.ts";
-import { bucketName, LATENCY_BOUNDS_MS } from "../../src/proxy/stats.ts";
+import { bucketName, LATENCY_BOUNDS_MS } from "../../src/proxy/observe/stats.ts";
 
 const T0 = Date.parse("2026-01-02T03:04:05Z");
 const CLUSTER = "default/web:80/abc";

@@ -3,9 +3,9 @@ import { mkdtemp, readFile, rename, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Test, test } from "tap";
-import { textFormat } from "../../src/proxy/logformat.ts";
-import { REFUSAL } from "../../src/proxy/parse.ts";
-import { REPLY, type Reply } from "../../src/proxy/reply.ts";
+import { REFUSAL } from "../../src/proxy/http1/parse.ts";
+import { REPLY, type Reply } from "../../src/proxy/http1/reply.ts";
+import { textFormat } from "../../src/proxy/observe/logformat.ts";
 import type { ProxyServer } from "../../src/proxy/server.ts";
 import {
   closedPort,

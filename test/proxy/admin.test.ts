@@ -7,9 +7,9 @@ import fc from "fast-check";
 import { test } from "tap";
 import { systemClock } from "../../src/lib/clock.ts";
 import { createLogger } from "../../src/lib/log.ts";
-import { mayAsk } from "../../src/proxy/admin.ts";
 import { Core } from "../../src/proxy/core.ts";
-import { expose } from "../../src/proxy/exposition.ts";
+import { mayAsk } from "../../src/proxy/observe/admin.ts";
+import { expose } from "../../src/proxy/observe/exposition.ts";
 import {
   bucketName,
   bucketOf,
@@ -18,8 +18,8 @@ import {
   MAX_CELLS,
   Stats,
   snapshotStats,
-} from "../../src/proxy/stats.ts";
-import { MAX_PLACES, TALLIES, Tallies } from "../../src/proxy/tallies.ts";
+} from "../../src/proxy/observe/stats.ts";
+import { MAX_PLACES, TALLIES, Tallies } from "../../src/proxy/observe/tallies.ts";
 import { closedPort, converse, rawOrigin, recordingOrigin, scripted, startProxy, talk } from "./support.ts";
 
 const ANSWERED = { until: /\r\n\r\n[\s\S]+$/ };

@@ -1,10 +1,10 @@
 // How an endpoint is chosen: shares, slow start, consistency, panic, and that nothing of it is lost when configuration changes.
 import { test } from "tap";
 import { createLogger } from "../../src/lib/log.ts";
-import { warmthOf } from "../../src/proxy/balancer.ts";
-import { type ClusterOptions, DEFAULT_CLUSTER_OPTIONS } from "../../src/proxy/clusteroptions.ts";
 import { Core } from "../../src/proxy/core.ts";
-import { Cluster } from "../../src/proxy/pool.ts";
+import { warmthOf } from "../../src/proxy/forward/balancer.ts";
+import { type ClusterOptions, DEFAULT_CLUSTER_OPTIONS } from "../../src/proxy/forward/clusteroptions.ts";
+import { Cluster } from "../../src/proxy/forward/pool.ts";
 import { createManualClock } from "../support/clock.ts";
 import { recordingOrigin, startProxy, talk } from "./support.ts";
 

@@ -1,6 +1,6 @@
 // The byte budget of replay and mirror buffers.
 import { test } from "tap";
-import { ByteBudget } from "../../src/proxy/budget.ts";
+import { ByteBudget } from "../../src/proxy/forward/budget.ts";
 
 test("budget: gives bytes up to its limit and takes them back", (t) => {
   const budget = new ByteBudget(10);

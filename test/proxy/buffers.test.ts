@@ -1,7 +1,7 @@
 // Read buffers: how large the next one is, and that heads give their memory back.
 import { test } from "tap";
-import { LEVEL, ReadBuffers } from "../../src/proxy/buffers.ts";
-import { ByteStore } from "../../src/proxy/bytestore.ts";
+import { LEVEL, ReadBuffers } from "../../src/proxy/wire/buffers.ts";
+import { ByteStore } from "../../src/proxy/wire/bytestore.ts";
 
 test("buffers: bulk gets the largest one at once, an unknown length climbs, the end of a body falls back to the smallest", (t) => {
   const buffers = new ReadBuffers();

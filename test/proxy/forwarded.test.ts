@@ -1,8 +1,8 @@
 // Who the client is: what of a request's own account is believed, what is added to it, and what the upstream gets.
 import { type Test, test } from "tap";
-import { ClientFacts, type ClientRules, DEFAULT_CLIENT_RULES } from "../../src/proxy/forwarded.ts";
-import { HeadParser, KIND, PARSED } from "../../src/proxy/parse.ts";
-import { RandomIds } from "../../src/proxy/requestid.ts";
+import { ClientFacts, type ClientRules, DEFAULT_CLIENT_RULES } from "../../src/proxy/admit/forwarded.ts";
+import { RandomIds } from "../../src/proxy/admit/requestid.ts";
+import { HeadParser, KIND, PARSED } from "../../src/proxy/http1/parse.ts";
 import { type Json, recordingOrigin, startProxy, talk } from "./support.ts";
 
 const ANSWERED = { until: /\r\n\r\n[\s\S]*$/ };

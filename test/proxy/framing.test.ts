@@ -5,12 +5,12 @@ import { type Test, test } from "tap";
 import { createCertificate } from "../../src/embedded/server/certificate.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { silentLogger } from "../../src/lib/log.ts";
-import { DEFAULT_CLUSTER_OPTIONS } from "../../src/proxy/clusteroptions.ts";
 import { Core } from "../../src/proxy/core.ts";
-import { Listener } from "../../src/proxy/listener.ts";
-import { Cluster } from "../../src/proxy/pool.ts";
-import { StreamWire } from "../../src/proxy/streamwire.ts";
-import { ANY_REQUEST, UNCHANGED } from "../../src/proxy/table.ts";
+import { DEFAULT_CLUSTER_OPTIONS } from "../../src/proxy/forward/clusteroptions.ts";
+import { Cluster } from "../../src/proxy/forward/pool.ts";
+import { Listener } from "../../src/proxy/http1/listener.ts";
+import { ANY_REQUEST, UNCHANGED } from "../../src/proxy/route/table.ts";
+import { StreamWire } from "../../src/proxy/wire/streamwire.ts";
 import { ACCEPTED, type Accepted, BAD_ANSWERS, REFUSED, RELAYED } from "./framing.cases.ts";
 import {
   type Conversation,

@@ -2,7 +2,7 @@
 // a fresh one, printed; longer by hand: `WEIR_FUZZ_RUNS=20000 node test/proxy/fuzz.test.ts`.
 import { connect, type Socket } from "node:net";
 import { type Test, test } from "tap";
-import { Dice } from "../../src/proxy/split.ts";
+import { Dice } from "../../src/proxy/route/split.ts";
 import { ACCEPTED, BAD_ANSWERS, REFUSED, RELAYED } from "./framing.cases.ts";
 import { closedPort, eventually, rawOrigin, startProxy } from "./support.ts";
 

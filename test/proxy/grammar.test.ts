@@ -2,7 +2,7 @@
 // answer belongs to its request, cuts change nothing, and nothing is left behind. Fixed seeds and a fresh one, printed; longer by hand:
 // `npm run test:fuzz`. A failure prints what to run again.
 import { type Test, test } from "tap";
-import { Dice } from "../../src/proxy/split.ts";
+import { Dice } from "../../src/proxy/route/split.ts";
 import { answerOf, inPieces, requestsOf, spoilt } from "./grammar.ts";
 import { MemoryProxy, type Outcome } from "./inprocess.ts";
 import { type Message, readAnswers, readMixedAnswers, readRequests } from "./reference.ts";

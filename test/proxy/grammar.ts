@@ -1,6 +1,6 @@
 // Messages made from the grammar of HTTP/1.1 by lot, and spoilt by lot: most are valid in some unusual way, the others are wrong in a way that
 // some server is known to take.
-import type { Dice } from "../../src/proxy/split.ts";
+import type { Dice } from "../../src/proxy/route/split.ts";
 
 const METHODS = ["GET", "GET", "POST", "POST", "PUT", "HEAD", "DELETE", "OPTIONS", "PURGE", "TRACE"];
 const TARGETS = [

@@ -3,12 +3,12 @@ import { connect, type Socket } from "node:net";
 import { type Test, test } from "tap";
 import { systemClock } from "../../src/lib/clock.ts";
 import { createLogger } from "../../src/lib/log.ts";
-import { type ClusterOptions, DEFAULT_CLUSTER_OPTIONS } from "../../src/proxy/clusteroptions.ts";
 import { Core, type Limits } from "../../src/proxy/core.ts";
-import { Listener } from "../../src/proxy/listener.ts";
-import { Cluster } from "../../src/proxy/pool.ts";
-import { snapshotStats } from "../../src/proxy/stats.ts";
-import { ANY_REQUEST, UNCHANGED } from "../../src/proxy/table.ts";
+import { type ClusterOptions, DEFAULT_CLUSTER_OPTIONS } from "../../src/proxy/forward/clusteroptions.ts";
+import { Cluster } from "../../src/proxy/forward/pool.ts";
+import { Listener } from "../../src/proxy/http1/listener.ts";
+import { snapshotStats } from "../../src/proxy/observe/stats.ts";
+import { ANY_REQUEST, UNCHANGED } from "../../src/proxy/route/table.ts";
 import { eventually, rawOrigin, recordingOrigin, scripted, talk } from "./support.ts";
 
 const ANSWERED = { until: /\r\n\r\n[\s\S]+$/ };

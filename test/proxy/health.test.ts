@@ -2,11 +2,11 @@
 import type { Socket } from "node:net";
 import { type Test, test } from "tap";
 import { createLogger } from "../../src/lib/log.ts";
-import { DEFAULT_CLUSTER_OPTIONS } from "../../src/proxy/clusteroptions.ts";
-import { compileHealth } from "../../src/proxy/compilehealth.ts";
+import { compileHealth } from "../../src/proxy/compile/compilehealth.ts";
+import { Problems } from "../../src/proxy/compile/problems.ts";
 import { Core } from "../../src/proxy/core.ts";
-import { Cluster } from "../../src/proxy/pool.ts";
-import { Problems } from "../../src/proxy/problems.ts";
+import { DEFAULT_CLUSTER_OPTIONS } from "../../src/proxy/forward/clusteroptions.ts";
+import { Cluster } from "../../src/proxy/forward/pool.ts";
 import { ClusterSchema, create, fromJson } from "../../src/xds/types.ts";
 import { createManualClock } from "../support/clock.ts";
 import { closedPort, eventually, type Json, rawOrigin, startProxy, talk } from "./support.ts";

@@ -1,13 +1,13 @@
 // A proxy without sockets: connections are objects in memory, bytes arrive in the pieces that a test wants, and every buffer is overwritten as
 // soon as its turn is over, so that whoever kept it is found out.
 import { createLogger } from "../../src/lib/log.ts";
-import { DEFAULT_CLUSTER_OPTIONS } from "../../src/proxy/clusteroptions.ts";
-import { compileRoutes } from "../../src/proxy/compile.ts";
+import { DEFAULT_CLIENT_RULES } from "../../src/proxy/admit/forwarded.ts";
+import { compileRoutes } from "../../src/proxy/compile/compile.ts";
 import { Core } from "../../src/proxy/core.ts";
-import { DEFAULT_CLIENT_RULES } from "../../src/proxy/forwarded.ts";
-import { Listener } from "../../src/proxy/listener.ts";
-import { Cluster } from "../../src/proxy/pool.ts";
-import type { Wire, WireOwner } from "../../src/proxy/wire.ts";
+import { DEFAULT_CLUSTER_OPTIONS } from "../../src/proxy/forward/clusteroptions.ts";
+import { Cluster } from "../../src/proxy/forward/pool.ts";
+import { Listener } from "../../src/proxy/http1/listener.ts";
+import type { Wire, WireOwner } from "../../src/proxy/wire/wire.ts";
 import { fromJson, RouteConfigurationSchema } from "../../src/xds/types.ts";
 import { createManualClock } from "../support/clock.ts";
 import { readRequests } from "./reference.ts";

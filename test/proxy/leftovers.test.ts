@@ -3,8 +3,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { type Test, test } from "tap";
-import { BODY, BodyReader } from "../../src/proxy/body.ts";
-import { ByteStore } from "../../src/proxy/bytestore.ts";
+import { BODY, BodyReader } from "../../src/proxy/http1/body.ts";
+import { ByteStore } from "../../src/proxy/wire/bytestore.ts";
 import { createManualClock } from "../support/clock.ts";
 import {
   eventually,

@@ -5,12 +5,12 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { type Test, test } from "tap";
 import { createLogger } from "../../src/lib/log.ts";
-import { AccessLog } from "../../src/proxy/accesslog.ts";
+import { ClientFacts, DEFAULT_CLIENT_RULES } from "../../src/proxy/admit/forwarded.ts";
 import { Core } from "../../src/proxy/core.ts";
-import { ClientFacts, DEFAULT_CLIENT_RULES } from "../../src/proxy/forwarded.ts";
-import type { LogFile } from "../../src/proxy/logfile.ts";
-import { jsonFormat, type LogFormat, textFormat } from "../../src/proxy/logformat.ts";
-import { HeadParser, KIND, PARSED } from "../../src/proxy/parse.ts";
+import { HeadParser, KIND, PARSED } from "../../src/proxy/http1/parse.ts";
+import { AccessLog } from "../../src/proxy/observe/accesslog.ts";
+import type { LogFile } from "../../src/proxy/observe/logfile.ts";
+import { jsonFormat, type LogFormat, textFormat } from "../../src/proxy/observe/logformat.ts";
 import { createManualClock } from "../support/clock.ts";
 import { eventually } from "./support.ts";
 

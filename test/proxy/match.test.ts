@@ -2,10 +2,10 @@
 import fc from "fast-check";
 import { test } from "tap";
 import { MAX_PATTERN_CHARS, type PatternShape, readPattern } from "../../src/lib/pattern.ts";
-import { compileRoutes } from "../../src/proxy/compile.ts";
-import { findRoute } from "../../src/proxy/match.ts";
-import { HeadParser, KIND } from "../../src/proxy/parse.ts";
-import { CONFIG_REJECTED } from "../../src/proxy/problems.ts";
+import { compileRoutes } from "../../src/proxy/compile/compile.ts";
+import { CONFIG_REJECTED } from "../../src/proxy/compile/problems.ts";
+import { HeadParser, KIND } from "../../src/proxy/http1/parse.ts";
+import { findRoute } from "../../src/proxy/route/match.ts";
 import { fromJson, type RouteConfiguration, RouteConfigurationSchema } from "../../src/xds/types.ts";
 import type { Json } from "./support.ts";
 

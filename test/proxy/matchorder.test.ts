@@ -1,9 +1,9 @@
 // The order of routes: what the proxy finds by index is what a search from first to last over the configuration finds.
 import fc from "fast-check";
 import { test } from "tap";
-import { compileRoutes } from "../../src/proxy/compile.ts";
-import { findRoute } from "../../src/proxy/match.ts";
-import { HeadParser, KIND } from "../../src/proxy/parse.ts";
+import { compileRoutes } from "../../src/proxy/compile/compile.ts";
+import { HeadParser, KIND } from "../../src/proxy/http1/parse.ts";
+import { findRoute } from "../../src/proxy/route/match.ts";
 import { fromJson, RouteConfigurationSchema } from "../../src/xds/types.ts";
 
 const RUNS = Number(process.env.WEIR_PROPERTY_RUNS ?? 150);

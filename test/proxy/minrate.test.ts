@@ -1,7 +1,7 @@
 // Clients that send or read too slowly are cut off; whoever waits for an upstream, or uses a route that bears any silence, is not.
 import { connect, type Socket } from "node:net";
 import { type Test, test } from "tap";
-import { Patience } from "../../src/proxy/minrate.ts";
+import { Patience } from "../../src/proxy/http1/minrate.ts";
 import { createManualClock, type ManualClock, settle } from "../support/clock.ts";
 import { eventually, type ProxyOptions, type Running, rawOrigin, startProxy } from "./support.ts";
 

@@ -1,8 +1,8 @@
 // Mirrors: copies that are marked, shared out by fraction, bounded, and that never touch the request they were copied from.
 import type { Socket } from "node:net";
 import { type Test, test } from "tap";
-import { ByteStore } from "../../src/proxy/bytestore.ts";
-import { composeShadow } from "../../src/proxy/mirror.ts";
+import { composeShadow } from "../../src/proxy/forward/mirror.ts";
+import { ByteStore } from "../../src/proxy/wire/bytestore.ts";
 import { createManualClock } from "../support/clock.ts";
 import {
   closedPort,

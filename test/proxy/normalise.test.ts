@@ -2,11 +2,17 @@
 // by spelling it otherwise.
 import fc from "fast-check";
 import { test } from "tap";
-import { compileRoutes } from "../../src/proxy/compile.ts";
-import { findRoute } from "../../src/proxy/match.ts";
-import { AS_SPELT, ESCAPED_SLASH, PORT_STRIP, respell, type Spelling } from "../../src/proxy/normalise.ts";
-import { HeadParser, KIND } from "../../src/proxy/parse.ts";
-import { CONFIG_REJECTED } from "../../src/proxy/problems.ts";
+import { compileRoutes } from "../../src/proxy/compile/compile.ts";
+import { CONFIG_REJECTED } from "../../src/proxy/compile/problems.ts";
+import { HeadParser, KIND } from "../../src/proxy/http1/parse.ts";
+import { findRoute } from "../../src/proxy/route/match.ts";
+import {
+  AS_SPELT,
+  ESCAPED_SLASH,
+  PORT_STRIP,
+  respell,
+  type Spelling,
+} from "../../src/proxy/route/normalise.ts";
 import { fromJson, RouteConfigurationSchema } from "../../src/xds/types.ts";
 import { type Json, recordingOrigin, startProxy, talk } from "./support.ts";
 

@@ -1,12 +1,12 @@
 // Outlier detection: what ejects an endpoint, for how long, how many at once, and what brings it back. Time is moved by hand.
 import { test } from "tap";
 import { createLogger } from "../../src/lib/log.ts";
-import { DEFAULT_CLUSTER_OPTIONS } from "../../src/proxy/clusteroptions.ts";
-import { compileOutlier } from "../../src/proxy/compileoutlier.ts";
+import { compileOutlier } from "../../src/proxy/compile/compileoutlier.ts";
+import { Problems } from "../../src/proxy/compile/problems.ts";
 import { Core } from "../../src/proxy/core.ts";
-import type { Endpoint } from "../../src/proxy/endpoint.ts";
-import { Cluster } from "../../src/proxy/pool.ts";
-import { Problems } from "../../src/proxy/problems.ts";
+import { DEFAULT_CLUSTER_OPTIONS } from "../../src/proxy/forward/clusteroptions.ts";
+import type { Endpoint } from "../../src/proxy/forward/endpoint.ts";
+import { Cluster } from "../../src/proxy/forward/pool.ts";
 import { ClusterSchema, create, type MessageInitShape, OutlierDetectionSchema } from "../../src/xds/types.ts";
 import { createManualClock } from "../support/clock.ts";
 import { closedPort, eventually, rawOrigin, scripted, startProxy, talk } from "./support.ts";

@@ -2,8 +2,8 @@
 import { test } from "tap";
 import { createLogger } from "../../src/lib/log.ts";
 import { memoryUse } from "../../src/lib/memory.ts";
+import { DEFAULT_OVERLOAD_LIMITS, Overload } from "../../src/proxy/admit/overload.ts";
 import { SWEEP_MS } from "../../src/proxy/deadlines.ts";
-import { DEFAULT_OVERLOAD_LIMITS, Overload } from "../../src/proxy/overload.ts";
 import { createManualClock } from "../support/clock.ts";
 import { eventually, recordingOrigin, startProxy, talk } from "./support.ts";
 

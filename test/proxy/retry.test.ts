@@ -1,9 +1,9 @@
 // Retries by policy: after what, how often, with which body, within which bounds, and never once the client has seen a byte.
 import { connect, type Socket } from "node:net";
 import { type Test, test } from "tap";
-import { Head } from "../../src/proxy/head.ts";
-import { RetryState } from "../../src/proxy/retry.ts";
-import { Dice } from "../../src/proxy/split.ts";
+import { RetryState } from "../../src/proxy/forward/retry.ts";
+import { Head } from "../../src/proxy/http1/head.ts";
+import { Dice } from "../../src/proxy/route/split.ts";
 import { createManualClock } from "../support/clock.ts";
 import {
   closedPort,

@@ -3,12 +3,12 @@ import fc from "fast-check";
 import { type Test, test } from "tap";
 import { systemClock } from "../../src/lib/clock.ts";
 import { silentLogger } from "../../src/lib/log.ts";
-import { ByteStore } from "../../src/proxy/bytestore.ts";
-import { compileEdits } from "../../src/proxy/compileedits.ts";
-import { writeEdited } from "../../src/proxy/edits.ts";
-import { HeadParser, KIND } from "../../src/proxy/parse.ts";
-import { Problems } from "../../src/proxy/problems.ts";
+import { compileEdits } from "../../src/proxy/compile/compileedits.ts";
+import { Problems } from "../../src/proxy/compile/problems.ts";
+import { HeadParser, KIND } from "../../src/proxy/http1/parse.ts";
+import { writeEdited } from "../../src/proxy/route/edits.ts";
 import { CONFIG_REJECTED, createProxy } from "../../src/proxy/server.ts";
+import { ByteStore } from "../../src/proxy/wire/bytestore.ts";
 import {
   HeaderValueOption_HeaderAppendAction as Action,
   BootstrapSchema,

@@ -3,12 +3,12 @@ import fc from "fast-check";
 import { test } from "tap";
 import { systemClock } from "../../src/lib/clock.ts";
 import { silentLogger } from "../../src/lib/log.ts";
-import { ByteMap } from "../../src/proxy/bytemap.ts";
-import { findHost } from "../../src/proxy/match.ts";
-import { HeadParser, KIND } from "../../src/proxy/parse.ts";
+import { HeadParser, KIND } from "../../src/proxy/http1/parse.ts";
+import { findHost } from "../../src/proxy/route/match.ts";
+import { Dice, pickTarget } from "../../src/proxy/route/split.ts";
+import { EMPTY_HOSTS, UNCHANGED, type VirtualHost } from "../../src/proxy/route/table.ts";
 import { CONFIG_REJECTED, createProxy } from "../../src/proxy/server.ts";
-import { Dice, pickTarget } from "../../src/proxy/split.ts";
-import { EMPTY_HOSTS, UNCHANGED, type VirtualHost } from "../../src/proxy/table.ts";
+import { ByteMap } from "../../src/proxy/wire/bytemap.ts";
 import { BootstrapSchema, fromJson, registry } from "../../src/xds/types.ts";
 import { bootstrapOf, type Json, recordingOrigin, startProxy, talk } from "./support.ts";
 

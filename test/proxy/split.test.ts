@@ -1,12 +1,12 @@
 // Splits as statistics: what was asked for is what is measured, by chance and by sticky keys; and who moves when a weight changes.
 import fc from "fast-check";
 import { test } from "tap";
-import { compileRoutes } from "../../src/proxy/compile.ts";
-import { HeadParser, KIND } from "../../src/proxy/parse.ts";
-import { Dice, pickTarget } from "../../src/proxy/split.ts";
-import { StickyPicker } from "../../src/proxy/sticky.ts";
-import { type Split, type Sticky, UNCHANGED } from "../../src/proxy/table.ts";
-import { KeyHash } from "../../src/proxy/xxhash.ts";
+import { compileRoutes } from "../../src/proxy/compile/compile.ts";
+import { HeadParser, KIND } from "../../src/proxy/http1/parse.ts";
+import { Dice, pickTarget } from "../../src/proxy/route/split.ts";
+import { StickyPicker } from "../../src/proxy/route/sticky.ts";
+import { type Split, type Sticky, UNCHANGED } from "../../src/proxy/route/table.ts";
+import { KeyHash } from "../../src/proxy/route/xxhash.ts";
 import { translateGateway } from "../../src/translate/translate.ts";
 import { binomialP, periodP } from "../support/binomial.ts";
 import { httpRoute, input, intent } from "../translate/support.ts";

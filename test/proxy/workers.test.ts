@@ -271,7 +271,14 @@ test("workers: each opens the access log anew when the supervisor is told to", a
   await until(async () => (await linesOf(path)) === 30, "thirty lines of all workers in one file");
   await rename(path, `${path}.1`);
   proxy.child.kill("SIGUSR1");
-  await until(async () => (await linesOf(path)) === 0 && (await stat(path)).isFile(), "a new file");
+  await until(
+    () =>
+      stat(path).then(
+        ({ size }) => size === 0,
+        () => false,
+      ),
+    "a new file",
+  );
   await send();
   await until(async () => (await linesOf(path)) + (await linesOf(`${path}.1`)) === 60, "no line is lost");
   t.ok((await linesOf(path)) >= 20, "the new file is written");

@@ -1,7 +1,7 @@
 // XXH64: the published vectors, and equality with the specification written plainly over BigInt.
 import fc from "fast-check";
 import { test } from "tap";
-import { KeyHash } from "../../src/proxy/xxhash.ts";
+import { KeyHash } from "../../src/proxy/route/xxhash.ts";
 
 const MASK = (1n << 64n) - 1n;
 const [P1, P2, P3, P4, P5] = [

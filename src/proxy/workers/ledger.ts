@@ -1,7 +1,7 @@
 // The supervisor's side of the counts: adds each worker's to the sums that /metrics, /stats and load reports show. Counters never fall: those of a
 // worker that died stay, but for what it had not reported. Gauges go with it.
 import type { Core, ProxyCounts } from "../core.ts";
-import { TALLIES } from "../tallies.ts";
+import { TALLIES } from "../observe/tallies.ts";
 import type { EndpointRow, Report } from "./messages.ts";
 import { ENDPOINT_NUMBERS, GAUGES } from "./report.ts";
 

@@ -1,7 +1,7 @@
 // A worker's side of the counts: what changed since the last report, bounded. What did not fit comes with the next one.
 import type { Configuration } from "../configuration.ts";
 import type { Core } from "../core.ts";
-import type { Endpoint } from "../endpoint.ts";
+import type { Endpoint } from "../forward/endpoint.ts";
 import { type EndpointRow, MAX_ROWS, type Report } from "./messages.ts";
 
 /** Of an endpoint, in the order of an EndpointRow's numbers. The first GAUGES of them may fall. */

@@ -1,0 +1,291 @@
+// [hot] Phase "mirror": a copy of a request to another cluster, whose answer is read and thrown away. A mirror has a life of its own: whatever it
+// does (refuses, hangs, resets, is slow) the exchange it was copied from never waits for it and never hears of it. Its bytes are bounded: what
+// its connection has not taken is held up to a limit and within the proxy's budget, beyond that the copy is given up and counted.
+//
+//   connecting -> open -> over          nothing is retried
+
+import type { Core } from "../core.ts";
+import { BODY } from "../http1/body.ts";
+import type { Head } from "../http1/head.ts";
+import type { UpstreamConnection, UpstreamUser } from "../http1/upstream.ts";
+import { COUNTER } from "../observe/stats.ts";
+import type { MirrorRule, Route } from "../route/table.ts";
+import { COLON, isSameName } from "../wire/bytes.ts";
+import { ByteStore } from "../wire/bytestore.ts";
+import type { Endpoint } from "./endpoint.ts";
+import type { Cluster } from "./pool.ts";
+
+/** Parts of a whole in which a mirror's share of requests is given. */
+export const MIRROR_SCALE = 1_000_000;
+/** An endpoint whose connections fail gets no copies for so long at first, and at most. */
+const PAUSE_MS = { first: 100, longest: 1_000 };
+/** For an answer, where the route sets no time. */
+const TIMEOUT_MS = 15_000;
+const HOST = Buffer.from("host");
+const SUFFIX = Buffer.from("-shadow");
+const MARK = Buffer.from("x-weir-shadow: 1\r\n\r\n");
+const [CR, SPACE, BRACKET] = [0x0d, 0x20, 0x5b];
+
+/** What is copied. */
+export interface Original {
+  readonly route: Route;
+  /** The request head as it goes to the primary, valid only during the call. */
+  readonly head: ByteStore;
+  /** BODY of the request. */
+  readonly body: number;
+  readonly isHeadRequest: boolean;
+}
+
+/** Starts the mirrors of a request that the dice choose; null when there are none. */
+export function startMirrors(core: Core, original: Original): Mirror[] | null {
+  const started: Mirror[] = [];
+  for (const rule of original.route.mirrors) {
+    if (rule.share < MIRROR_SCALE && core.dice.below(MIRROR_SCALE) >= rule.share) continue;
+    const cluster = core.clusters.get(rule.cluster);
+    const endpoint = cluster?.pick() ?? null;
+    if (cluster === undefined || endpoint === null) {
+      core.stats.add(rule.cell, COUNTER.UNHEALTHY, 1);
+      continue;
+    }
+    if (endpoint.idleCount === 0 && endpoint.copiesFromMs > core.deadlines.nowMs) {
+      core.stats.add(rule.cell, COUNTER.UNHEALTHY, 1);
+      continue;
+    }
+    const { maxRequests, maxConnections } = cluster.options;
+    const isFull = endpoint.idleCount === 0 && cluster.connections >= maxConnections;
+    if (isFull || cluster.active >= maxRequests) {
+      core.stats.add(rule.cell, COUNTER.OVERFLOW, 1);
+      continue;
+    }
+    const mirror = new Mirror(core, rule, original, cluster, endpoint);
+    if (original.body === BODY.NONE) mirror.endRequest();
+    else started.push(mirror);
+  }
+  return started.length === 0 ? null : started;
+}
+
+/** See the head of this file. */
+export class Mirror implements UpstreamUser {
+  readonly #core: Core;
+  readonly #cell: number;
+  readonly #cluster: Cluster;
+  readonly #endpoint: Endpoint;
+  readonly #body: number;
+  readonly #isHeadRequest: boolean;
+  readonly #timeoutMs: number;
+  readonly #startMs: number;
+  /** The head until it is sent. */
+  readonly #head = new ByteStore();
+  /** Payload that could not be sent yet. */
+  readonly #held = new ByteStore();
+  #up: UpstreamConnection | null;
+  #isConnected: boolean;
+  #isHeadSent = false;
+  #isBehind = false;
+  #isRequestDone = false;
+  #status = 0;
+
+  constructor(core: Core, rule: MirrorRule, original: Original, cluster: Cluster, endpoint: Endpoint) {
+    this.#core = core;
+    this.#cell = rule.cell;
+    this.#cluster = cluster;
+    this.#endpoint = endpoint;
+    this.#body = original.body;
+    this.#isHeadRequest = original.isHeadRequest;
+    this.#timeoutMs = original.route.timeoutMs > 0 ? original.route.timeoutMs : TIMEOUT_MS;
+    this.#startMs = core.monotonicMs();
+    this.#head.takeFrom(core.spareHeads);
+    composeShadow(this.#head, original.head, rule.hasHostSuffix);
+    core.stats.begin(rule.cell);
+    cluster.active += 1;
+    endpoint.active += 1;
+    const idle = endpoint.takeIdle();
+    this.#isConnected = idle !== null;
+    this.#up = idle ?? cluster.connect(endpoint);
+    this.#up.begin(this);
+    // At once, whenever the body comes: until then it would count as idle, and close without a word to this mirror.
+    if (this.#isConnected) this.#sendHead(this.#up);
+  }
+
+  /** Payload of the request. */
+  sendBody(buf: Buffer, start: number, end: number): void {
+    const up = this.#up;
+    if (up === null) return;
+    if (this.#isConnected && !this.#isBehind) {
+      this.#sendHead(up);
+      this.#core.stats.add(this.#cell, COUNTER.BYTES_IN, end - start);
+      up.sendBody(buf, start, end);
+      return;
+    }
+    const count = end - start;
+    const isFull = this.#held.length + count > this.#cluster.options.bufferBytes;
+    if (isFull || !this.#core.budget.take(count)) this.#fail(COUNTER.BEHIND);
+    else this.#held.append(buf, start, end);
+  }
+
+  /** Trailers go along only when nothing waits: a mirror that is behind gets its request without them. */
+  sendTrailers(head: Head): void {
+    if (this.#isConnected && this.#isHeadSent && !this.#isBehind) this.#up?.sendTrailers(head);
+  }
+
+  /** The request is complete; the mirror goes on alone. */
+  endRequest(): void {
+    this.#isRequestDone = true;
+    // The time runs also for a peer that takes no more of the request.
+    if (this.#isBehind) this.#up?.setTimeout(this.#timeoutMs);
+    this.#pump();
+  }
+
+  /** The request was given up before it was complete. */
+  abandon(): void {
+    if (this.#up === null) return;
+    this.#core.stats.abort(this.#cell);
+    this.#release(false);
+  }
+
+  onConnected(): void {
+    this.#isConnected = true;
+    this.#pump();
+  }
+
+  onConnectFailed(counter: number): void {
+    this.#pauseCopies();
+    this.#fail(counter);
+  }
+
+  onLost(_isUnanswered: boolean, isReused: boolean): void {
+    // Connections that had served are closed by the best of upstreams.
+    if (!isReused) this.#pauseCopies();
+    this.#fail(COUNTER.RESET);
+  }
+
+  onMalformed(): void {
+    this.#fail(COUNTER.PROTOCOL);
+  }
+
+  onTimeout(): void {
+    this.#fail(COUNTER.TIMEOUT);
+  }
+
+  onInterim(): void {
+    // Nobody waits for it.
+  }
+
+  onHead(head: Head): void {
+    this.#status = head.status;
+  }
+
+  onBody(_buf: Buffer, start: number, end: number): void {
+    this.#core.stats.add(this.#cell, COUNTER.BYTES_OUT, end - start);
+  }
+
+  onTrailers(): void {
+    // Thrown away with the rest of the answer.
+  }
+
+  onEnd(isReusable: boolean): void {
+    const { stats, monotonicMs } = this.#core;
+    stats.end(this.#cell, this.#status, true, monotonicMs() - this.#startMs);
+    this.#endpoint.copyPauseMs = 0;
+    this.#release(isReusable && this.#isRequestDone);
+  }
+
+  onUpstreamPending(): void {
+    this.#isBehind = true;
+  }
+
+  onUpstreamDrained(): void {
+    this.#isBehind = false;
+    this.#pump();
+  }
+
+  /** Sends what waits. */
+  #pump(): void {
+    const up = this.#up;
+    if (up === null || !this.#isConnected || this.#isBehind) return;
+    const held = this.#held;
+    this.#sendHead(up);
+    if (held.length > 0) {
+      const { bytes, start, end } = held;
+      this.#core.budget.give(end - start);
+      this.#core.stats.add(this.#cell, COUNTER.BYTES_IN, end - start);
+      held.clear();
+      up.sendBody(bytes, start, end);
+      // The connection may still read from these bytes.
+      if (this.#core.outbox.isKept(bytes)) held.detach();
+    }
+    if (!this.#isRequestDone) return;
+    up.sendEnd();
+    up.setTimeout(this.#timeoutMs);
+  }
+
+  #sendHead(up: UpstreamConnection): void {
+    if (this.#isHeadSent) return;
+    this.#isHeadSent = true;
+    const { bytes, start, end } = this.#head;
+    up.sendHead(bytes, start, end, this.#body, this.#isHeadRequest);
+  }
+
+  /** Connecting in vain costs more than a copy, and would be done for every request. */
+  #pauseCopies(): void {
+    const endpoint = this.#endpoint;
+    const { nowMs } = this.#core.deadlines;
+    // Those under way when it began to fail count as one.
+    if (this.#up === null || endpoint.copiesFromMs > nowMs) return;
+    const pauseMs = endpoint.copyPauseMs === 0 ? PAUSE_MS.first : endpoint.copyPauseMs * 2;
+    endpoint.copyPauseMs = Math.min(pauseMs, PAUSE_MS.longest);
+    endpoint.copiesFromMs = nowMs + endpoint.copyPauseMs;
+  }
+
+  #fail(counter: number): void {
+    if (this.#up === null) return;
+    const { stats, monotonicMs } = this.#core;
+    stats.add(this.#cell, counter, 1);
+    stats.end(this.#cell, this.#status, false, monotonicMs() - this.#startMs);
+    this.#release(false);
+  }
+
+  #release(isReusable: boolean): void {
+    const up = this.#up;
+    if (up === null) return;
+    this.#up = null;
+    this.#cluster.active -= 1;
+    this.#endpoint.active -= 1;
+    this.#core.budget.give(this.#held.length);
+    this.#held.detach();
+    this.#held.clear();
+    this.#head.giveTo(this.#core.spareHeads);
+    if (isReusable) up.release();
+    else up.abandon();
+  }
+}
+
+/** The head of a copy: the same but for the mark `x-weir-shadow` and, if so asked, `-shadow` behind the name of the host (as in Envoy). */
+export function composeShadow(out: ByteStore, head: ByteStore, hasHostSuffix: boolean): void {
+  const { bytes, start, end } = head;
+  const at = hasHostSuffix ? hostNameEnd(bytes, start, end) : -1;
+  if (at >= 0) {
+    out.append(bytes, start, at);
+    out.text(SUFFIX);
+  }
+  // The mark takes the place of the empty line.
+  out.append(bytes, at >= 0 ? at : start, end - 2);
+  out.text(MARK);
+}
+
+/** Position behind the host's name, before its port; -1 where there is no name to put a suffix on (an IPv6 address, an empty value). */
+function hostNameEnd(bytes: Buffer, start: number, end: number): number {
+  let line = bytes.indexOf("\r\n", start, "latin1") + 2;
+  while (line > 1 && line < end - 2) {
+    const colon = line + HOST.length;
+    if (bytes[colon] === COLON && isSameName(bytes, line, colon, HOST)) {
+      let from = colon + 1;
+      while (bytes[from] === SPACE) from += 1;
+      let to = from;
+      while (bytes[to] !== CR && bytes[to] !== COLON && bytes[to] !== SPACE) to += 1;
+      return to === from || bytes[from] === BRACKET ? -1 : to;
+    }
+    line = bytes.indexOf("\r\n", line, "latin1") + 2;
+  }
+  return -1;
+}
