@@ -334,3 +334,22 @@ test("match: what cannot be matched is rejected with path and reason", (t) => {
     );
   t.end();
 });
+
+test("match: a value is searched to its end and no further, however long it is", (t) => {
+  const find = matcherOf([{ prefix: "/", headers: [{ name: "x-a", string_match: { contains: "needle" } }] }]);
+  for (const length of [0, 200, 250, 255, 256, 257, 5_000]) {
+    const straw = "n".repeat(length);
+    const found = (value: string) =>
+      find({
+        target: "/",
+        fields: [
+          ["X-A", value],
+          ["X-B", "needle"],
+        ],
+      });
+    for (const value of [`needle${straw}`, `${straw}needle`, `${straw}needle${straw}`])
+      t.equal(found(value), "r0", `${length}`);
+    t.equal(found(`${straw}needl`), "", `${length}: none`);
+  }
+  t.end();
+});
