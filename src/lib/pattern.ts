@@ -2,9 +2,9 @@
 // linear engine (re2.ts), which the first pattern that needs it loads: no configured pattern ever runs on a backtracking engine.
 import { compileRe2 } from "./re2.ts";
 
-/** Longest pattern and largest compiled program: the time of one match is bounded by their product with the string. */
+/** Longest pattern, and largest compiled program: the time of one match is bounded by its product with the string, here a tenth of a second or two. */
 export const MAX_PATTERN_CHARS = 4096;
-export const MAX_PROGRAM_SIZE = 4096;
+export const MAX_PROGRAM_SIZE = 1024;
 
 /** A compiled pattern. */
 export interface Pattern {
@@ -28,7 +28,8 @@ export function readPattern(regex: string): PatternShape | string {
   if (plain !== undefined) return plain;
   const compiled = compileRe2(regex);
   if ("problem" in compiled) return `is no pattern in RE2's syntax: ${compiled.problem}`;
-  if (compiled.instructions > MAX_PROGRAM_SIZE) return "is a pattern too large to run on every request";
+  if (compiled.instructions > MAX_PROGRAM_SIZE)
+    return `is a pattern too large to run on every request: ${compiled.instructions} instructions, at most ${MAX_PROGRAM_SIZE}`;
   const text = hasAlternatives(regex) ? "" : literalPrefix(unanchored(regex)).text;
   return { kind: "pattern", text, pattern: { source: regex, matches: compiled.accepts } };
 }
