@@ -22,7 +22,7 @@ const lived: Record<Kind, { gone: number; longestS: number }> = {
   body: { gone: 0, longestS: 0 },
   reader: { gone: 0, longestS: 0 },
 };
-const open = new Map<Socket, Kind>();
+const open = new Map<Socket, { readonly kind: Kind; readonly sinceMs: number }>();
 let isOver = false;
 
 function join(kind: Kind): void {
@@ -34,7 +34,7 @@ function join(kind: Kind): void {
     // One sip, then no more until the next step.
     onread: { buffer: Buffer.alloc(SIP_BYTES), callback: () => kind !== "reader" },
   });
-  open.set(socket, kind);
+  open.set(socket, { kind, sinceMs });
   socket.on("error", () => undefined);
   socket.on("end", () => socket.destroy());
   socket.on("connect", () => socket.write(begin[kind]));
@@ -49,7 +49,7 @@ function join(kind: Kind): void {
 }
 
 function step(): void {
-  for (const [socket, kind] of open) {
+  for (const [socket, { kind }] of open) {
     if (kind === "reader") socket.resume();
     else socket.write("x");
   }
@@ -61,6 +61,9 @@ console.log("begun");
 process.stdin.resume();
 process.stdin.on("end", () => {
   isOver = true;
+  // Those that nobody cut off count with the age they have reached.
+  for (const { kind, sinceMs } of open.values())
+    lived[kind].longestS = Math.max(lived[kind].longestS, (performance.now() - sinceMs) / 1_000);
   console.log(JSON.stringify(lived));
   process.exit(0);
 });
