@@ -17,5 +17,17 @@ export function memoryUse(): { readonly heap: number; readonly resident: number 
   const { used_heap_size: used, heap_size_limit: limit } = getHeapStatistics();
   // Without a container's limit this is 0 or beyond what any machine has.
   const constrained = process.constrainedMemory() || Number.POSITIVE_INFINITY;
-  return { heap: used / limit, resident: process.memoryUsage.rss() / Math.min(constrained, totalmem()) };
+  return { heap: used / limit, resident: residentBytes() / Math.min(constrained, totalmem()) };
+}
+
+let lastResident = 0;
+
+/** Read from a file of the system: a process without a free descriptor goes by what it read last. */
+function residentBytes(): number {
+  try {
+    lastResident = process.memoryUsage.rss();
+  } catch {
+    // EMFILE or ENFILE. The next look comes within a second.
+  }
+  return lastResident;
 }
