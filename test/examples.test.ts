@@ -4,8 +4,9 @@ import { spawn } from "node:child_process";
 import { readdir, readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { test } from "tap";
+import { freePort } from "./support/ports.ts";
 import { requireTool } from "./support/require.ts";
-import { createScene, freePort, startBackground, walk } from "./support/typed.ts";
+import { createScene, startBackground, walk } from "./support/typed.ts";
 import { missingLines, readBlocks } from "./support/walkthrough.ts";
 
 const EXAMPLES = [

@@ -64,7 +64,7 @@ export function routesOf(
           report(
             applied.sources.match ?? "",
             `spec.match${path}`,
-            `${message}; rules it is put on are left out`,
+            `${message}; matches it is put on are left out`,
           ),
       );
       if (matched === undefined) return [];

@@ -1,5 +1,6 @@
 // One bootstrap file, two programs: weir's proxy and a stock Envoy are started in turn from the same text, get the same requests over raw
 // sockets, and must answer and forward alike. Where weir differs on purpose, the difference has a name in docs/reference/bootstrap.md.
+
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -9,6 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Test, test } from "tap";
 import { requireEnvoy, startEnvoy } from "../support/envoy.ts";
+import { freePort } from "../support/ports.ts";
 import type { Case, Request } from "./envoy.cases.ts";
 
 export const TALK_MS = 8_000;
@@ -117,15 +119,6 @@ export async function backends(t: Test): Promise<Ports> {
   for (const name of ["a", "b", "c", "d"]) ports[name] = await echo(t, name);
   for (const kind of ["slow", "reset", "garbage", "error"] as const) ports[kind] = await broken(t, kind);
   return ports;
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const bound = probe.address();
-  probe.close();
-  await once(probe, "close");
-  return typeof bound === "object" ? (bound?.port ?? 0) : 0;
 }
 
 export function filled(text: string, ports: Ports): string {

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Test, test } from "tap";
 import { bootstrapOf } from "../proxy/support.ts";
-import { freePort } from "../support/typed.ts";
+import { freePort } from "../support/ports.ts";
 import { AS_USER } from "../support/up.ts";
 import { until } from "../support/web.ts";
 

@@ -1,7 +1,7 @@
 // A stock Envoy in the place of weir's own proxy: it follows a real Rollout of a running `weir up` step by step, measured at the backends,
 // and a step waits for its acknowledgement as for any proxy's.
+
 import { Agent, get } from "node:http";
-import { createServer } from "node:net";
 import { test } from "tap";
 import { type KubeObject, RESOURCES, type Rollout, readRollout } from "../../src/api/api.ts";
 import { type ClusterClient, connectCluster } from "../../src/cluster/client.ts";
@@ -10,6 +10,7 @@ import { createGatewayController, PROXY_ANNOTATION } from "../../src/embedded/ga
 import { systemClock } from "../../src/lib/clock.ts";
 import { silentLogger } from "../../src/lib/log.ts";
 import { requireEnvoy, startEnvoy } from "../support/envoy.ts";
+import { freePort } from "../support/ports.ts";
 import { startUp, stateFolder } from "../support/up.ts";
 import { workloadBed } from "../support/workloads.ts";
 
@@ -62,14 +63,6 @@ spec:
       trafficRouting: { plugins: { weir.dev/proxy: {} } }
       steps: [{ setWeight: 20 }, { pause: {} }, { setWeight: 60 }, { pause: {} }]
 `;
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
-  const bound = probe.address();
-  await new Promise((resolve) => probe.close(resolve));
-  return typeof bound === "object" ? (bound?.port ?? 0) : 0;
-}
 
 /** Answers of `count` requests by version; a status but 200 counts as itself, a broken connection as its error. */
 async function answers(port: number, agent: Agent, count: number): Promise<Record<string, number>> {

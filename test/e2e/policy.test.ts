@@ -6,7 +6,7 @@ import { connect } from "node:net";
 import { type Test, test } from "tap";
 import { RESOURCES } from "../../src/api/api.ts";
 import { connectCluster } from "../../src/cluster/client.ts";
-import { freePort } from "../support/typed.ts";
+import { freePort } from "../support/ports.ts";
 import { type RunningUp, startUp, stateFolder } from "../support/up.ts";
 import { until } from "../support/web.ts";
 import {

@@ -1,13 +1,14 @@
 // The quick start's files: manifests that weir's lint and Argo's own schemas accept, the application, and the load generator.
+
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { request } from "node:http";
-import { createServer } from "node:net";
 import { createInterface } from "node:readline";
 import { AnalysisTemplate, Rollout } from "@kubernetes-models/argo-rollouts/argoproj.io/v1alpha1";
 import { type Test, test } from "tap";
 import { parseAllDocuments } from "yaml";
 import { type KubeObject, lint } from "../../src/api/api.ts";
+import { freePort } from "../support/ports.ts";
 
 const FOLDER = new URL("../../deploy/examples/quickstart/", import.meta.url);
 const FILES = ["base/services", "base/gateways", "base/analysis", "base/rollout", "rollout-v2", "rollout-v3"];
@@ -16,14 +17,6 @@ function manifests(file: string): readonly KubeObject[] {
   const text = readFileSync(new URL(`${file}.yaml`, FOLDER), "utf8");
   // The cast holds as far as the lint in the first test goes.
   return parseAllDocuments(text).map((document) => document.toJS() as KubeObject);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === "object" ? (address?.port ?? 0) : 0;
 }
 
 interface App {

@@ -15,8 +15,8 @@ import {
   fromJson,
   RouteConfigurationSchema,
 } from "../../src/xds/types.ts";
+import { freePort } from "../support/ports.ts";
 import { startProxyProcess, until } from "../support/proxyprocess.ts";
-import { freePort } from "../support/typed.ts";
 import { aListener } from "../support/xds.ts";
 import { bootstrapOf, eventually, recordingOrigin, talk } from "./support.ts";
 

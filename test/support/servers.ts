@@ -1,10 +1,12 @@
 // nginx and HAProxy as servers behind a proxy under test: each passes what it reads on to an origin of the test, which tells what it was.
+
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Test } from "tap";
+import { freePort } from "./ports.ts";
 import { requireTool } from "./require.ts";
 
 export type ServerName = "nginx" | "haproxy";
@@ -69,15 +71,6 @@ backend b
   http-reuse safe
   server origin 127.0.0.1:${originPort}
 `;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen({ port: 0, host: "127.0.0.1" }, resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
 }
 
 async function listening(port: number, child: ChildProcess): Promise<void> {

@@ -1,12 +1,13 @@
 // The commands of a document, run by bash as a reader would type them: in a copy of the checkout, in order, with a home folder of their own.
 // Gateways get free ports instead of the documents'. What the document shows of the output is compared.
+
 import { type ChildProcess, spawn } from "node:child_process";
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
 import type { Test } from "tap";
 import { requireKubectl } from "./kubectl.ts";
+import { freePort } from "./ports.ts";
 import { type CommandResult, run } from "./up.ts";
 import { type Block, missingLines, readBlocks } from "./walkthrough.ts";
 
@@ -129,16 +130,4 @@ async function endGroup(child: ChildProcess): Promise<void> {
   const ended = new Promise((resolve) => child.once("exit", resolve));
   process.kill(-child.pid, "SIGINT");
   await ended;
-}
-
-/** A port that nobody listens on. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0));
-    });
-  });
 }

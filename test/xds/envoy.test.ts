@@ -1,8 +1,8 @@
 // A stock Envoy as the data plane: it follows weights that this server publishes, measured at the backends, without a failed request;
 // it acknowledges, rejects and reports load by the same rules as weir's own proxy.
+
 import { once } from "node:events";
 import { Agent, createServer, get } from "node:http";
-import { createServer as createNetServer } from "node:net";
 import { type Test, test } from "tap";
 import { systemClock } from "../../src/lib/clock.ts";
 import { silentLogger } from "../../src/lib/log.ts";
@@ -10,6 +10,7 @@ import { controlPlaneOf, readBootstrap } from "../../src/xds/client.ts";
 import { createXdsServer, type LoadReport, type NodeView, type XdsServer } from "../../src/xds/server.ts";
 import type { XdsSnapshot } from "../../src/xds/types.ts";
 import { requireEnvoy, startEnvoy } from "../support/envoy.ts";
+import { freePort } from "../support/ports.ts";
 import { until } from "../support/web.ts";
 import { adsBootstrap, aSnapshot, nodeSeen } from "../support/xds.ts";
 
@@ -38,16 +39,6 @@ async function aBackend(t: Test): Promise<Backend> {
   const bound = server.address();
   const backend: Backend = { port: typeof bound === "object" ? (bound?.port ?? 0) : 0, requests: 0 };
   return backend;
-}
-
-/** A port that is free now: Envoy takes the one that a Listener names. */
-async function freePort(): Promise<number> {
-  const probe = createNetServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const bound = probe.address();
-  probe.close();
-  await once(probe, "close");
-  return typeof bound === "object" ? (bound?.port ?? 0) : 0;
 }
 
 const inForce = (server: XdsServer, holds: (node: NodeView) => boolean): Promise<NodeView> =>
