@@ -1,41 +1,21 @@
 // One pass of a canary whose ReplicaSet exists: what the user and the analyses say, which step is done, then weights, Services, pods and
 // promotion, each from what was observed and from the choices before it. The order of this page is the order of the pass.
-import { MESSAGES, PROMOTION_REASONS, REASONS, type TrafficWeights } from "../api/api.ts";
+import { MESSAGES, PROMOTION_REASONS, REASONS, stepText, type TrafficWeights } from "../api/api.ts";
 import { judgeRuns, planRuns } from "./analysisruns.ts";
+import { canaryStatus, unsettledCanary } from "./canarystatus.ts";
 import { type Context, isPromoted } from "./context.ts";
-import type { Action, PlannedEvent, Wait } from "./plan.ts";
+import type { Decision } from "./decision.ts";
+import type { PlannedEvent, Wait } from "./plan.ts";
 import { countsOf } from "./replicaset.ts";
 import { planScaling } from "./scaling.ts";
 import { planServices } from "./services.ts";
 import { afterUser, lastIndex, type Mode, modeOf, type Stage } from "./stage.ts";
 import { planSteps } from "./steps.ts";
-import { type InForce, inForceOf } from "./traffic.ts";
+import { type InForce, inForceOf, intentOf } from "./traffic.ts";
 import { acknowledgementText, desiredWeights } from "./weights.ts";
 
-export interface CanaryDecision {
-  readonly mode: Mode;
-  readonly stage: Stage;
-  /** The stable version as the pass leaves it; empty before there is one. */
-  readonly stableHash: string;
-  /** Why it was promoted by this pass. */
-  readonly promotion: string | undefined;
-  readonly weights: TrafficWeights | undefined;
-  readonly areServicesSettled: boolean;
-  readonly actions: readonly Action[];
-  /** In three parts: before, among and after the events that the status brings. */
-  readonly events: CanaryEvents;
-  readonly waits: readonly Wait[];
-  readonly warnings: readonly string[];
-  readonly requeueAtMs: readonly number[];
-}
-
-export interface CanaryEvents {
-  readonly steps: readonly PlannedEvent[];
-  readonly scaling: readonly PlannedEvent[];
-}
-
 /** Decides the pass. `reset`: the stage to begin with when the spec's version or steps have changed. */
-export function decideCanary(context: Context, reset: Stage | undefined): CanaryDecision {
+export function decideCanary(context: Context, reset: Stage | undefined): Decision {
   const inForce = inForceOf(context);
   const user = reset === undefined ? afterUser(context) : { stage: reset, isResumed: false };
   const judged = judgeRuns(context, user.stage, user.isResumed);
@@ -54,12 +34,12 @@ export function decideCanary(context: Context, reset: Stage | undefined): Canary
   const services = planServices(context, { ...wishes, stableHash });
   const scaling = planScaling(context, { ...wishes, selected: services.selected });
   return {
+    planner: PLANNER_NAMES[mode],
     mode,
     stage,
     stableHash,
     promotion: promotion.reason,
-    weights: weighed.weights,
-    areServicesSettled: services.isSettled,
+    ...told(context, { stage, stableHash, weights: weighed.weights, areServicesSettled: services.isSettled }),
     actions: [...runs.actions, ...services.actions, ...scaling.actions],
     events: {
       steps: [...judged.events, ...stepped.events.filter((event) => event.reason !== REASONS.rolloutPaused)],
@@ -77,6 +57,55 @@ export function decideCanary(context: Context, reset: Stage | undefined): Canary
     requeueAtMs: [stepped.requeueAtMs, scaling.requeueAtMs, overdueAt(inForce)].filter(
       (atMs) => atMs !== undefined,
     ),
+    next: nextWords(context, mode, stage, promotion.reason),
+  };
+}
+
+/** A pass in which something has to exist first: nothing moves but what the user asked for, and traffic that a version has lost. */
+export function prepareCanary(context: Context, reset: Stage | undefined): Decision {
+  const stage = reset ?? afterUser(context).stage;
+  const mode = modeOf(context, stage);
+  const stableHash = context.status.stableRS ?? "";
+  const { weights } = desiredWeights(context, mode, stage, inForceOf(context));
+  return {
+    planner: "revision",
+    mode,
+    stage,
+    stableHash,
+    promotion: undefined,
+    ...told(context, { stage, stableHash, weights, areServicesSettled: false }),
+    actions: [],
+    events: { steps: [], scaling: [] },
+    waits: [],
+    warnings: [],
+    requeueAtMs: [],
+    next: "scale the new version",
+  };
+}
+
+const PLANNER_NAMES: Readonly<Record<Mode, string>> = {
+  firstDeploy: "first deploy",
+  promoted: "promoted",
+  promoteFull: "promote full",
+  aborted: "abort",
+  steps: "steps",
+};
+
+/** What the status and the proxies are told of a pass. */
+function told(
+  context: Context,
+  pass: {
+    readonly stage: Stage;
+    readonly stableHash: string;
+    readonly weights: TrafficWeights | undefined;
+    readonly areServicesSettled: boolean;
+  },
+): Pick<Decision, "status" | "unsettled" | "traffic"> {
+  const { stage, weights } = pass;
+  return {
+    status: canaryStatus(context, stage, weights),
+    unsettled: unsettledCanary(context, pass),
+    traffic: weights === undefined ? undefined : intentOf(context, weights),
   };
 }
 
@@ -151,4 +180,14 @@ function weightEvents(context: Context, decided: TrafficWeights | undefined): re
   if (before === undefined || before === after) return [];
   const message = MESSAGES.trafficWeightUpdated(before, after);
   return [{ type: "Normal", reason: REASONS.trafficWeightUpdated, message }];
+}
+
+function nextWords(context: Context, mode: Mode, stage: Stage, promotion: string | undefined): string {
+  if (mode === "aborted") return "nothing until somebody retries, or applies another version";
+  if (promotion !== undefined || mode === "promoted") return "nothing: the version is the stable one";
+  if (mode === "firstDeploy") return "make this first version the stable one";
+  const at = stage.index ?? 0;
+  const following = context.steps[mode === "promoteFull" ? context.steps.length : at + 1];
+  if (following === undefined) return "make the new version the stable one";
+  return `step ${at + 2} of ${context.steps.length}: ${stepText(context.canary.steps?.[at + 1] ?? {})}`;
 }

@@ -11,11 +11,13 @@ import {
   replicasOf,
   rollingLimitsOf,
   type Step,
+  type Strategy,
   scaleDownDelaySecondsOf,
   selectorMatches,
   semanticallyEqualTemplates,
   stepHash,
   stepsOf,
+  strategyOf,
   usesWeirRouter,
 } from "../api/api.ts";
 import { byAge, podHashOf } from "./replicaset.ts";
@@ -30,6 +32,8 @@ export interface Context {
   readonly uid: string;
   /** The status that the pass starts from. */
   readonly status: RolloutStatus;
+  readonly strategy: Strategy;
+  /** Empty for other strategies. */
   readonly canary: CanaryStrategy;
   readonly steps: readonly Step[];
   /** Pods wanted. */
@@ -70,7 +74,8 @@ export interface Roles {
 export function contextOf(snapshot: Snapshot, nowMs: number): Context {
   const { rollout } = snapshot;
   const { namespace = "", name, uid = "" } = rollout.metadata;
-  const canary = rollout.spec.strategy?.canary ?? {};
+  const strategy = strategyOf(rollout);
+  const canary = strategy.kind === "canary" ? strategy.canary : {};
   const collisionCount = rollout.status.collisionCount;
   const computed = podTemplateHash(templateOf(snapshot), collisionCount);
   const roles = rolesOf(snapshot, computed);
@@ -82,6 +87,7 @@ export function contextOf(snapshot: Snapshot, nowMs: number): Context {
     name,
     uid,
     status: rollout.status,
+    strategy,
     canary,
     steps: stepsOf(rollout),
     replicas: replicasOf(rollout),

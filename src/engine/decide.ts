@@ -1,20 +1,20 @@
 // The door of engine/ and the page to read first: what one pass does about one Rollout. Planners stand in fixed precedence: deleted →
 // invalid → the wanted version's ReplicaSet → canary (where promote full clears an abort, and an abort comes before the steps).
 // Pure: from a snapshot and the time to a plan. Nothing here performs or waits.
-import { MESSAGES, REASONS, stepText, type TrafficIntent } from "../api/api.ts";
+import { MESSAGES, REASONS, type TrafficIntent } from "../api/api.ts";
 import { assertNever } from "../lib/assert.ts";
-import { type CanaryDecision, decideCanary } from "./canary.ts";
+import { decideCanary, prepareCanary } from "./canary.ts";
 import { type Context, contextOf, isPromoted } from "./context.ts";
 import { deadlineAbortStage } from "./deadline.ts";
+import type { Decision } from "./decision.ts";
 import { explanationOf } from "./explain.ts";
 import { invalidReason } from "./invalid.ts";
 import type { Action, Plan, PlannedEvent, Wait } from "./plan.ts";
 import { planHistory, planRevision, type RevisionPlan } from "./revision.ts";
 import type { Snapshot } from "./snapshot.ts";
-import { afterUser, firstStage, modeOf, type Stage } from "./stage.ts";
+import { firstStage, type Stage } from "./stage.ts";
 import { type BuiltStatus, buildStatus, collisionStatus, invalidStatus, isFirstSight } from "./status.ts";
-import { inForceOf, intentOf } from "./traffic.ts";
-import { desiredWeights } from "./weights.ts";
+import { intentOf } from "./traffic.ts";
 import { oneWriteEach } from "./writes.ts";
 
 export { explain } from "./explain.ts";
@@ -98,15 +98,8 @@ function planCollision(context: Context, collisionCount: number): Plan {
 /** Creates or adopts what the update stands on; the update begins when it is there. */
 function planPreparing(context: Context, revision: Extract<RevisionPlan, { kind: "preparing" }>): Plan {
   const reset = changedStage(context);
-  const stage = reset ?? afterUser(context).stage;
-  const mode = modeOf(context, stage);
-  const stableHash = context.status.stableRS ?? "";
-  const { weights } = desiredWeights(context, mode, stage, inForceOf(context));
-  const built = buildStatus(context, {
-    stage,
-    stableHash,
-    weights,
-    areServicesSettled: false,
+  const decision = strategistOf(context).prepare(context, reset);
+  const built = buildStatus(context, decision, {
     revision: revision.revision,
     isCreating: revision.isNew,
     isNewVersion: reset !== undefined,
@@ -114,7 +107,7 @@ function planPreparing(context: Context, revision: Extract<RevisionPlan, { kind:
     isPromoted: false,
   });
   return assemble(context, {
-    planner: "revision",
+    ...decision,
     status: built.status,
     actions: [...revision.steps.actions, ...defaulted(context)],
     events: [
@@ -124,9 +117,7 @@ function planPreparing(context: Context, revision: Extract<RevisionPlan, { kind:
       ...built.events.aborted,
       ...built.events.paused,
     ],
-    traffic: weights === undefined ? undefined : intentOf(context, weights),
     requeueAtMs: revision.steps.actions.length > 0 ? [] : [context.nowMs + RECHECK_MS],
-    next: "scale the new version",
   });
 }
 
@@ -136,17 +127,18 @@ const RECHECK_MS = 1000;
 /** One pass of the update. */
 function planUpdate(context: Context, revision: Extract<RevisionPlan, { kind: "ready" }>): Plan {
   const reset = changedStage(context);
-  let decision = decideCanary(context, reset);
+  const strategist = strategistOf(context);
+  let decision = strategist.decide(context, reset);
   let built = statusOf(context, decision, revision.revision, reset);
   const abortStage = deadlineAbortStage(context, decision, built.deadline);
   if (abortStage !== undefined) {
-    decision = decideCanary(context, abortStage);
+    decision = strategist.decide(context, abortStage);
     built = statusOf(context, decision, revision.revision, reset);
   }
   const { deadline, events } = built;
   const completed = completedEvents(context, decision, revision.revision);
   return assemble(context, {
-    planner: PLANNER_NAMES[decision.mode],
+    ...decision,
     status: built.status,
     actions: oneWriteEach([
       ...defaulted(context),
@@ -165,34 +157,37 @@ function planUpdate(context: Context, revision: Extract<RevisionPlan, { kind: "r
       ...events.paused,
       ...completed,
     ],
-    traffic: decision.weights === undefined ? undefined : intentOf(context, decision.weights),
     requeueAtMs: [...decision.requeueAtMs, ...(deadline.atMs === undefined ? [] : [deadline.atMs])],
-    waits: decision.waits,
-    warnings: decision.warnings,
-    next: nextWords(context, decision),
   });
 }
 
-const PLANNER_NAMES: Readonly<Record<CanaryDecision["mode"], string>> = {
-  firstDeploy: "first deploy",
-  promoted: "promoted",
-  promoteFull: "promote full",
-  aborted: "abort",
-  steps: "steps",
-};
+interface Strategist {
+  /** A pass over an update whose ReplicaSet is there. `reset`: the stage to begin with when the spec's version or steps have changed. */
+  decide(this: void, context: Context, reset: Stage | undefined): Decision;
+  /** A pass in which something has to exist first. */
+  prepare(this: void, context: Context, reset: Stage | undefined): Decision;
+}
+
+/** The page that decides for the Rollout's strategy. */
+function strategistOf({ strategy }: Context): Strategist {
+  switch (strategy.kind) {
+    case "canary":
+    case "none":
+    case "blueGreen":
+      return { decide: decideCanary, prepare: prepareCanary };
+    default:
+      return assertNever(strategy);
+  }
+}
 
 function statusOf(
   context: Context,
-  decision: CanaryDecision,
+  decision: Decision,
   revision: number,
   reset: Stage | undefined,
 ): BuiltStatus {
   const isBack = reset !== undefined && isPromoted(context);
-  return buildStatus(context, {
-    stage: decision.stage,
-    stableHash: decision.stableHash,
-    weights: decision.weights,
-    areServicesSettled: decision.areServicesSettled,
+  return buildStatus(context, decision, {
     revision,
     isCreating: false,
     isNewVersion: reset !== undefined,
@@ -221,11 +216,7 @@ function skipped(context: Context, reset: Stage | undefined): readonly PlannedEv
   return isBack ? [{ type: "Normal", reason: REASONS.skipSteps, message: MESSAGES.skipStepsToStable }] : [];
 }
 
-function completedEvents(
-  context: Context,
-  decision: CanaryDecision,
-  revision: number,
-): readonly PlannedEvent[] {
+function completedEvents(context: Context, decision: Decision, revision: number): readonly PlannedEvent[] {
   if (decision.promotion === undefined) return [];
   const message = MESSAGES.rolloutCompleted(revision, context.podHash, decision.promotion);
   return [{ type: "Normal", reason: REASONS.rolloutCompleted, message }];
@@ -269,16 +260,4 @@ function assemble(context: Context, parts: Parts): Plan {
     warnings,
     explanation: explanationOf(context, { planner: parts.planner, status, actions, waits, next: parts.next }),
   };
-}
-
-function nextWords(context: Context, decision: CanaryDecision): string {
-  const { stage, mode } = decision;
-  if (mode === "aborted") return "nothing until somebody retries, or applies another version";
-  if (decision.promotion !== undefined || mode === "promoted")
-    return "nothing: the version is the stable one";
-  if (mode === "firstDeploy") return "make this first version the stable one";
-  const at = stage.index ?? 0;
-  const following = context.steps[mode === "promoteFull" ? context.steps.length : at + 1];
-  if (following === undefined) return "make the new version the stable one";
-  return `step ${at + 2} of ${context.steps.length}: ${stepText(context.canary.steps?.[at + 1] ?? {})}`;
 }

@@ -1,34 +1,24 @@
 // The new status, built once from the snapshot and the decision, with the events that its changes bring.
-import {
-  MESSAGES,
-  PHASE_MESSAGES,
-  REASONS,
-  type RolloutStatus,
-  selectorText,
-  type TrafficWeights,
-} from "../api/api.ts";
+import { MESSAGES, REASONS, type RolloutStatus, selectorText } from "../api/api.ts";
 import { isObject } from "../lib/json.ts";
 import { type ConditionFacts, invalidConditions, nextConditions } from "./conditions.ts";
 import { type Context, replicaSetName } from "./context.ts";
 import { type Deadline, deadlineOf } from "./deadline.ts";
+import type { Decision } from "./decision.ts";
 import { phaseOf } from "./phase.ts";
 import type { PlannedEvent } from "./plan.ts";
-import { availableOf } from "./replicaset.ts";
 import type { Stage } from "./stage.ts";
 import { isManuallyPaused, nextDuration } from "./timing.ts";
 
-/** What of a decision the status tells. */
-export interface Outcome {
-  readonly stage: Stage;
-  readonly stableHash: string;
-  readonly weights: TrafficWeights | undefined;
-  readonly areServicesSettled: boolean;
+/** What the status tells besides the decision. */
+export interface Pass {
   readonly revision: number;
+  /** It creates the wanted version's ReplicaSet. */
   readonly isCreating: boolean;
   readonly isNewVersion: boolean;
   /** Past its steps. */
   readonly isFast: boolean;
-  /** This pass makes the wanted version the stable one, or finds the spec back at the stable version. */
+  /** It makes the wanted version the stable one, or finds the spec back at the stable version. */
   readonly isPromoted: boolean;
 }
 
@@ -46,18 +36,18 @@ export interface StatusEvents {
 }
 
 /** The status after a pass that could be carried out. */
-export function buildStatus(context: Context, outcome: Outcome): BuiltStatus {
-  const draft = draftOf(context, outcome);
-  const unsettled = unsettledText(context, draft, outcome);
+export function buildStatus(context: Context, decision: Decision, pass: Pass): BuiltStatus {
+  const { stage, unsettled } = decision;
+  const draft = draftOf(context, decision, pass);
   const isHealthy = unsettled === undefined && draft.stableRS === draft.currentPodHash;
-  const deadline = deadlineOf(context, outcome.stage, draft, isHealthy);
+  const deadline = deadlineOf(context, stage, draft, isHealthy);
   const facts: ConditionFacts = {
-    isAborted: outcome.stage.isAborted,
-    abortMessage: outcome.stage.abortMessage,
-    isPaused: outcome.stage.pauses.length > 0 || context.rollout.spec.paused === true,
+    isAborted: stage.isAborted,
+    abortMessage: stage.abortMessage,
+    isPaused: stage.pauses.length > 0 || context.rollout.spec.paused === true,
     isHealthy,
-    isCreating: outcome.isCreating,
-    revision: outcome.revision,
+    isCreating: pass.isCreating,
+    revision: pass.revision,
     replicaSet: replicaSetName(context.name, context.podHash),
     timedOut: deadline.timedOut,
   };
@@ -68,9 +58,9 @@ export function buildStatus(context: Context, outcome: Outcome): BuiltStatus {
     status: clean({ ...withConditions, phase, message: message === "" ? undefined : message }),
     deadline,
     events: {
-      incomplete: conditions.becameIncomplete ? [notCompleted(context, outcome)] : [],
-      aborted: conditions.becameAborted ? [abortedEvent(outcome)] : [],
-      paused: pauseEvents(context, outcome.stage),
+      incomplete: conditions.becameIncomplete ? [notCompleted(context, pass.revision)] : [],
+      aborted: conditions.becameAborted ? [abortedEvent(stage, pass.revision)] : [],
+      paused: pauseEvents(context, stage),
     },
   };
 }
@@ -87,9 +77,9 @@ export function collisionStatus(context: Context, collisionCount: number): Rollo
   return clean({ ...context.status, collisionCount });
 }
 
-function draftOf(context: Context, outcome: Outcome): RolloutStatus {
+function draftOf(context: Context, decision: Decision, pass: Pass): RolloutStatus {
   const { rollout, roles } = context;
-  const { stage } = outcome;
+  const { stage, stableHash } = decision;
   const sum = (count: (of: (typeof roles.owned)[number]["status"]) => number | undefined): number =>
     roles.owned.reduce((total, replicaSet) => total + (count(replicaSet.status) ?? 0), 0);
   const replicas = sum((status) => status.replicas);
@@ -104,7 +94,7 @@ function draftOf(context: Context, outcome: Outcome): RolloutStatus {
     currentPodHash: context.podHash,
     currentStepHash: context.stepHash,
     currentStepIndex: stage.index,
-    stableRS: outcome.stableHash === "" ? undefined : outcome.stableHash,
+    stableRS: stableHash === "" ? undefined : stableHash,
     replicas,
     updatedReplicas: roles.current?.status.replicas ?? 0,
     readyReplicas: sum((status) => status.readyReplicas),
@@ -112,55 +102,28 @@ function draftOf(context: Context, outcome: Outcome): RolloutStatus {
     HPAReplicas: replicas,
     ...(selector === undefined ? {} : { selector: selectorText(selector) }),
     observedGeneration: observed(context),
-    canary: clean({
-      ...context.status.canary,
-      currentStepAnalysisRunStatus: stage.stepRun,
-      currentBackgroundAnalysisRunStatus: stage.backgroundRun,
-      weights: outcome.weights,
-    }),
+    ...decision.status,
     duration: nextDuration(context, {
-      isNewVersion: outcome.isNewVersion,
-      isPromoted: outcome.isPromoted,
+      isNewVersion: pass.isNewVersion,
+      isPromoted: pass.isPromoted,
       isAborted: stage.isAborted,
-      isRetried:
-        context.status.abortedAt !== undefined && !stage.isAborted && outcome.stableHash !== context.podHash,
-      isFast: outcome.isFast,
+      isRetried: context.status.abortedAt !== undefined && !stage.isAborted && stableHash !== context.podHash,
+      isFast: pass.isFast,
       isManuallyPaused: isManuallyPaused(context, stage),
     }),
   });
 }
 
-/** What is not yet as a healthy Rollout claims it to be; undefined when all is. */
-function unsettledText(context: Context, draft: RolloutStatus, outcome: Outcome): string | undefined {
-  const { replicas, roles, hasRouter } = context;
-  if ((draft.updatedReplicas ?? 0) < replicas) return PHASE_MESSAGES.moreReplicas;
-  if (availableOf(roles.current) < replicas) return PHASE_MESSAGES.becomingAvailable;
-  if (!hasRouter && (draft.replicas ?? 0) > (draft.updatedReplicas ?? 0)) return PHASE_MESSAGES.oldReplicas;
-  if (draft.stableRS !== draft.currentPodHash) return PHASE_MESSAGES.waitingForSteps;
-  if (!outcome.areServicesSettled) return "waiting for the Services to be switched";
-  if (outcome.weights?.verified === false)
-    return `waiting for the proxies to acknowledge the weights${refusals(context)}`;
-  return undefined;
-}
-
-/** What proxies have refused, which only the user can mend, to be added to a message. */
-function refusals({ snapshot }: Context): string {
-  const { acknowledgement } = snapshot.traffic;
-  if (acknowledgement.kind !== "no") return "";
-  const refused = acknowledgement.nodes.filter(({ hasRefused }) => hasRefused === true);
-  return refused.map(({ node, why }) => `; ${node} ${why}`).join("");
-}
-
-function notCompleted(context: Context, outcome: Outcome): PlannedEvent {
+function notCompleted(context: Context, revision: number): PlannedEvent {
   return {
     type: "Normal",
     reason: REASONS.rolloutNotCompleted,
-    message: MESSAGES.rolloutNotCompleted(outcome.revision, context.podHash),
+    message: MESSAGES.rolloutNotCompleted(revision, context.podHash),
   };
 }
 
-function abortedEvent(outcome: Outcome): PlannedEvent {
-  const message = MESSAGES.aborted(outcome.revision, outcome.stage.abortMessage ?? "");
+function abortedEvent(stage: Stage, revision: number): PlannedEvent {
+  const message = MESSAGES.aborted(revision, stage.abortMessage ?? "");
   return { type: "Warning", reason: REASONS.rolloutAborted, message };
 }
 
@@ -182,7 +145,7 @@ function observed(context: Context): string {
 }
 
 /** Leaves out what is undefined: the status is compared and written as JSON. */
-function clean<T extends object>(value: { readonly [Key in keyof T]: T[Key] | undefined }): T {
+export function clean<T extends object>(value: { readonly [Key in keyof T]: T[Key] | undefined }): T {
   // Only keys without a value go, and those are optional in the status.
   return Object.fromEntries(Object.entries(value).filter(([, inner]) => inner !== undefined)) as T;
 }

@@ -1,0 +1,35 @@
+// What one pass of a strategy comes to, whichever strategy it is. decide.ts hands it to the status, the events and the explanation: these
+// three are built from it and the snapshot alone.
+import type { RolloutStatus, TrafficIntent } from "../api/api.ts";
+import type { Action, PlannedEvent, Wait } from "./plan.ts";
+import type { Mode, Stage } from "./stage.ts";
+
+export interface Decision {
+  /** The page to read, as explain names it. */
+  readonly planner: string;
+  readonly mode: Mode;
+  readonly stage: Stage;
+  /** The stable version as the pass leaves it; empty before there is one. */
+  readonly stableHash: string;
+  /** Why it was promoted by this pass. */
+  readonly promotion: string | undefined;
+  /** Fields of the status that the strategy alone decides, over those that all share. */
+  readonly status: Partial<RolloutStatus>;
+  /** What a healthy Rollout would claim and does not hold yet, in words; undefined when all is well. */
+  readonly unsettled: string | undefined;
+  /** What the proxies should do. */
+  readonly traffic: TrafficIntent | undefined;
+  readonly actions: readonly Action[];
+  readonly events: DecisionEvents;
+  readonly waits: readonly Wait[];
+  readonly warnings: readonly string[];
+  readonly requeueAtMs: readonly number[];
+  /** What comes once the waits are over. */
+  readonly next: string;
+}
+
+/** In the order of the events: first those of steps and analyses, then those of weights, sizes and Services. */
+export interface DecisionEvents {
+  readonly steps: readonly PlannedEvent[];
+  readonly scaling: readonly PlannedEvent[];
+}
