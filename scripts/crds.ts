@@ -7,6 +7,7 @@ import {
   analysisTemplateSchema,
   clusterAnalysisTemplateSchema,
 } from "../src/api/analysisschema.ts";
+import { experimentSchema } from "../src/api/experimentschema.ts";
 import { trafficPolicySchema } from "../src/api/policyschema.ts";
 import { RESOURCES, type ResourceType } from "../src/api/resources.ts";
 import { rolloutSchema } from "../src/api/rolloutschema.ts";
@@ -64,6 +65,14 @@ const DEFINITIONS: readonly Definition[] = [
   },
   { type: RESOURCES.analysisTemplate, schema: analysisTemplateSchema, columns: [AGE] },
   { type: RESOURCES.clusterAnalysisTemplate, schema: clusterAnalysisTemplateSchema, columns: [AGE] },
+  {
+    type: RESOURCES.experiment,
+    schema: experimentSchema,
+    columns: [
+      { name: "Status", type: "string", jsonPath: ".status.phase", description: "Phase of the experiment" },
+      AGE,
+    ],
+  },
   { type: RESOURCES.trafficPolicy, schema: trafficPolicySchema, columns: [AGE] },
 ];
 
@@ -73,6 +82,7 @@ const OPEN: Schema = { type: "object", "x-kubernetes-preserve-unknown-fields": t
 const REPLACED: Readonly<Record<string, (schema: Schema) => Schema>> = {
   metadata: () => ({ type: "object" }),
   "spec.template": () => OPEN,
+  "spec.templates[].template": () => OPEN,
   "spec.metrics[].provider.job.metadata": () => OPEN,
   "spec.metrics[].provider.plugin": () => OPEN,
   "spec.strategy.canary.trafficRouting.plugins": () => OPEN,

@@ -31,7 +31,7 @@ const metric = open({
 export type Metric = Parsed<typeof metric>;
 export type MetricProvider = Parsed<typeof metricProvider>;
 
-const argument = open({
+export const argument = open({
   name: z.string(),
   value: z.string().optional(),
   valueFrom: open({

@@ -37,6 +37,17 @@ export {
   scaleDownDelaySecondsOf,
 } from "./defaults.ts";
 export { semanticallyEqualTemplates } from "./equaltemplates.ts";
+export {
+  type Experiment,
+  type ExperimentAnalysis,
+  type ExperimentAnalysisRunStatus,
+  type ExperimentSpec,
+  type ExperimentStatus,
+  type ExperimentTemplate,
+  TEMPLATE_STATUSES,
+  type TemplateStatus,
+  type TemplateStatusCode,
+} from "./experimentschema.ts";
 export { type FieldError, type FieldErrorType, fieldErrorText } from "./fielderror.ts";
 export type {
   Gateway,
@@ -131,6 +142,7 @@ export {
   readConfigMap,
   readEndpointSlice,
   readEvent,
+  readExperiment,
   readGateway,
   readHttpRoute,
   readLease,

@@ -7,6 +7,7 @@ import {
   clusterAnalysisTemplateSchema,
 } from "./analysisschema.ts";
 import { type Decoder, decoderOf, type Finding } from "./decode.ts";
+import { experimentSchema } from "./experimentschema.ts";
 import { gatewaySchema, httpRouteSchema } from "./gatewayschema.ts";
 import {
   configMapSchema,
@@ -39,6 +40,7 @@ export const SCHEMAS = {
   AnalysisRun: analysisRunSchema,
   AnalysisTemplate: analysisTemplateSchema,
   ClusterAnalysisTemplate: clusterAnalysisTemplateSchema,
+  Experiment: experimentSchema,
   ReplicaSet: replicaSetSchema,
   Pod: podSchema,
   Service: serviceSchema,
@@ -59,6 +61,7 @@ export const readRollout = reader(rolloutSchema);
 export const readAnalysisRun = reader(analysisRunSchema);
 export const readAnalysisTemplate = reader(analysisTemplateSchema);
 export const readClusterAnalysisTemplate = reader(clusterAnalysisTemplateSchema);
+export const readExperiment = reader(experimentSchema);
 export const readReplicaSet = reader(replicaSetSchema);
 export const readPod = reader(podSchema);
 export const readService = reader(serviceSchema);

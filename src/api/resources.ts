@@ -40,6 +40,7 @@ export const RESOURCES = {
     [],
     false,
   ),
+  experiment: resource("argoproj.io/v1alpha1", "Experiment", "experiments experiment exp"),
   replicaSet: resource("apps/v1", "ReplicaSet", "replicasets replicaset rs", ["status", "scale"]),
   pod: resource("v1", "Pod", "pods pod po", ["status", "log"]),
   service: resource("v1", "Service", "services service svc", ["status"]),

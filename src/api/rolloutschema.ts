@@ -46,7 +46,7 @@ export type RolloutSpec = Parsed<typeof rolloutSpec>;
 const pauseCondition = open({ reason: z.enum(PAUSE_REASONS), startTime: time });
 export type PauseCondition = Parsed<typeof pauseCondition>;
 
-const rolloutCondition = open({
+export const rolloutCondition = open({
   type: z.string(),
   status: z.enum(["True", "False", "Unknown"]),
   lastUpdateTime: time.optional(),

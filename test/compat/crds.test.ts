@@ -73,6 +73,7 @@ async function areStructural(t: Test, bed: TestBed): Promise<void> {
     RESOURCES.analysisRun,
     RESOURCES.analysisTemplate,
     RESOURCES.clusterAnalysisTemplate,
+    RESOURCES.experiment,
   ]) {
     const name = `${type.plural}.${type.group}`;
     const waited = await bed.kubectl(["wait", `crd/${name}`, "--for=condition=Established", "--timeout=20s"]);

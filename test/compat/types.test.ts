@@ -2,9 +2,10 @@
 // name every field that they name. All of it is checked by the compiler; the test at the end only says so.
 import type { AnalysisRun as IAnalysisRun } from "@kubernetes-models/argo-rollouts/argoproj.io/v1alpha1/AnalysisRun";
 import type { AnalysisTemplate as IAnalysisTemplate } from "@kubernetes-models/argo-rollouts/argoproj.io/v1alpha1/AnalysisTemplate";
+import type { Experiment as IExperiment } from "@kubernetes-models/argo-rollouts/argoproj.io/v1alpha1/Experiment";
 import type { Rollout as IRollout } from "@kubernetes-models/argo-rollouts/argoproj.io/v1alpha1/Rollout";
 import { test } from "tap";
-import type { AnalysisRun, AnalysisTemplate, Rollout } from "../../src/api/api.ts";
+import type { AnalysisRun, AnalysisTemplate, Experiment, Rollout } from "../../src/api/api.ts";
 
 /** Without readonly, and with what both sides leave open made equal: `unknown` and `{}`. */
 type Plain<T> = T extends string | number | boolean | undefined | null
@@ -40,12 +41,18 @@ type None<T extends never> = T;
 type OurSpec = Omit<Spec<Rollout>, "template">;
 type TheirSpec = Omit<Spec<IRollout>, "template">;
 
+type WithoutTemplates<T> = Omit<T, "templates">;
+type TemplateOf<T extends { spec?: { templates: readonly unknown[] } }> = Spec<T>["templates"][number];
+
 export type NothingIsMissing = [
   None<Missing<TheirSpec, OurSpec>>,
   None<Missing<Status<IRollout>, Status<Rollout>>>,
   None<Missing<Spec<IAnalysisRun>, Spec<AnalysisRun>>>,
   None<Missing<Status<IAnalysisRun>, Status<AnalysisRun>>>,
   None<Missing<Spec<IAnalysisTemplate>, Spec<AnalysisTemplate>>>,
+  None<Missing<WithoutTemplates<Spec<IExperiment>>, WithoutTemplates<Spec<Experiment>>>>,
+  None<Missing<Omit<TemplateOf<IExperiment>, "template">, Omit<TemplateOf<Experiment>, "template">>>,
+  None<Missing<Status<IExperiment>, Status<Experiment>>>,
 ];
 
 /** A status is read as it is found, and may lack what a complete one has. */
@@ -61,6 +68,8 @@ export type OursFitsTheirs = [
   Fits<Plain<OurSpec>, Plain<TheirSpec>>,
   Fits<Plain<Status<Rollout>>, Lenient<Plain<Status<IRollout>>>>,
   Fits<Plain<Status<AnalysisRun>>, Lenient<Plain<Status<IAnalysisRun>>>>,
+  Fits<Plain<WithoutTemplates<Spec<Experiment>>>, Plain<WithoutTemplates<Spec<IExperiment>>>>,
+  Fits<Plain<Status<Experiment>>, Lenient<Plain<Status<IExperiment>>>>,
 ];
 
 test("types: the compiler holds ours against those made from Argo's CRDs", (t) => {

@@ -184,4 +184,19 @@ export const KINDS: readonly Case[] = [
       );
     },
   },
+  {
+    name: "experiments: are stored, and their status is written with the object",
+    async run(t, { client, namespace }) {
+      const labels = { app: "e" };
+      const containers = [{ name: "main", image: "web:1" }];
+      const template = { metadata: { labels }, spec: { containers } };
+      const spec = { templates: [{ name: "baseline", selector: { matchLabels: labels }, template }] };
+      const written = { apiVersion: "argoproj.io/v1alpha1", kind: "Experiment" };
+      const metadata = { name: "e", namespace };
+      t.match(await client.create(RESOURCES.experiment, { ...written, metadata, spec }), { spec });
+      const body = { status: { phase: "Running", availableAt: "2026-01-02T03:04:05Z" } };
+      const patch = { type: "merge", body } as const;
+      t.match(await client.patch(RESOURCES.experiment, { namespace, name: "e" }, patch), body);
+    },
+  },
 ];

@@ -109,6 +109,7 @@ const COLUMNS: Readonly<Record<string, readonly Column[]>> = {
     AGE,
   ],
   "argoproj.io/analysisruns": [NAME, column("Status", at("status.phase")), AGE],
+  "argoproj.io/experiments": [NAME, column("Status", at("status.phase")), AGE],
   "gateway.networking.k8s.io/gateways": [
     NAME,
     column("Class", at("spec.gatewayClassName")),
