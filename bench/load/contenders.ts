@@ -17,7 +17,7 @@ import type { Load } from "./wrk.ts";
 
 /** `bare`: one route, split. `full`: everything on. `tuned`: bare, with nginx's buffers for large bodies. */
 export type Column = "bare" | "full" | "tuned";
-export type Rival = "nginx" | "haproxy" | "envoy" | "weir" | "http-proxy";
+export type Rival = "nginx" | "haproxy" | "envoy" | "weir" | "undici" | "httpxy" | "http-proxy";
 
 export interface Running {
   readonly program: Program;
@@ -92,10 +92,13 @@ async function commandOf(
         column === "full" ? haproxyFullConfig(port, versions, map) : haproxyConfig(port, versions);
       return ["haproxy", "-db", "-f", await file(config)];
     }
-    case "http-proxy": {
+    case "http-proxy":
+    case "httpxy": {
       const program = "bench/load/rivals/httpproxy.ts";
-      return [process.execPath, "--no-deprecation", program, String(port), String(versions.v1)];
+      return [process.execPath, "--no-deprecation", program, rival, String(port), String(versions.v1)];
     }
+    case "undici":
+      return [process.execPath, "bench/load/rivals/undici.ts", String(port), String(versions.v1)];
     case "envoy":
     case "weir": {
       const full = (): Json => fullBootstrap(port, port + 1, versions, log);

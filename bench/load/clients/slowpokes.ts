@@ -1,13 +1,19 @@
 // Clients that hold a proxy up: a third sends its head byte by byte, a third its body, a third takes a long answer in sips. Those that are
-// cut off come again. At the end of standard input it prints how long each kind was let live.
+// cut off come again. They come, and act, spread over time: all at one moment they would measure a burst. At the end of standard input it
+// prints how long each kind was let live.
 //
 //   node bench/load/clients/slowpokes.ts PORT COUNT PATH-OF-A-LONG-ANSWER
+import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 
 const KINDS = ["head", "body", "reader"] as const;
 type Kind = (typeof KINDS)[number];
 
+/** Each client acts once in a step, which is walked through in so many turns. */
 const STEP_MS = 1_000;
+const TURNS = 50;
+/** Over which the clients arrive. */
+const ARRIVAL_MS = 4_000;
 /** A sip per step: below any rate that a proxy should put up with. */
 const SIP_BYTES = 256;
 
@@ -22,10 +28,11 @@ const lived: Record<Kind, { gone: number; longestS: number }> = {
   body: { gone: 0, longestS: 0 },
   reader: { gone: 0, longestS: 0 },
 };
-const open = new Map<Socket, { readonly kind: Kind; readonly sinceMs: number }>();
+const open = new Map<Socket, { readonly kind: Kind; readonly turn: number; readonly sinceMs: number }>();
 let isOver = false;
+let now = 0;
 
-function join(kind: Kind): void {
+function join(kind: Kind, turn: number): void {
   const sinceMs = performance.now();
   const socket = connect({
     port: Number(port),
@@ -34,7 +41,7 @@ function join(kind: Kind): void {
     // One sip, then no more until the next step.
     onread: { buffer: Buffer.alloc(SIP_BYTES), callback: () => kind !== "reader" },
   });
-  open.set(socket, { kind, sinceMs });
+  open.set(socket, { kind, turn, sinceMs });
   socket.on("error", () => undefined);
   socket.on("end", () => socket.destroy());
   socket.on("connect", () => socket.write(begin[kind]));
@@ -44,19 +51,39 @@ function join(kind: Kind): void {
     const tally = lived[kind];
     tally.gone += 1;
     tally.longestS = Math.max(tally.longestS, (performance.now() - sinceMs) / 1_000);
-    setTimeout(() => join(kind), STEP_MS);
+    setTimeout(() => join(kind, turn), STEP_MS);
   });
 }
 
-function step(): void {
-  for (const [socket, { kind }] of open) {
+function act(): void {
+  now = (now + 1) % TURNS;
+  if (now === 0) dropReset();
+  for (const [socket, { kind, turn }] of open) {
+    if (turn !== now) continue;
     if (kind === "reader") socket.resume();
     else socket.write("x");
   }
 }
 
-for (let index = 0; index < Number(count); index += 1) join(KINDS[index % KINDS.length] ?? "head");
-setInterval(step, STEP_MS);
+/**
+ * A reader with bytes left in its kernel's buffer is not told of a reset before it has read them all, which at its pace takes minutes. The
+ * kernel knows: its connection is no longer established.
+ */
+function dropReset(): void {
+  const established = new Set<number>();
+  for (const line of readFileSync("/proc/net/tcp", "latin1").split("\n")) {
+    const [, local = "", remote = "", state] = line.trim().split(/\s+/);
+    if (state === "01" && Number.parseInt(remote.split(":")[1] ?? "", 16) === Number(port))
+      established.add(Number.parseInt(local.split(":")[1] ?? "", 16));
+  }
+  for (const [socket, { kind }] of open)
+    if (kind === "reader" && !socket.connecting && !established.has(socket.localPort ?? 0)) socket.destroy();
+}
+
+const size = Number(count);
+for (let index = 0; index < size; index += 1)
+  setTimeout(() => join(KINDS[index % KINDS.length] ?? "head", index % TURNS), (index * ARRIVAL_MS) / size);
+setInterval(act, STEP_MS / TURNS);
 console.log("begun");
 process.stdin.resume();
 process.stdin.on("end", () => {

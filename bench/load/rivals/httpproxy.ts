@@ -1,5 +1,5 @@
-// The npm package http-proxy on node:http with keep-alive agents and a weighted choice: what a Node proxy commonly is.
-// Arguments: port, origin port.
+// The npm package http-proxy, or httpxy which has the same interface, on node:http with keep-alive agents and a weighted choice: what a
+// Node proxy commonly is. Arguments: package, port, origin port.
 import { Agent, createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { createRequire } from "node:module";
 
@@ -8,12 +8,12 @@ interface Forwarder {
     event: "error",
     listener: (error: Error, request: IncomingMessage, response: ServerResponse) => void,
   ): void;
-  web(request: IncomingMessage, response: ServerResponse, options: { readonly target: string }): void;
+  web(request: IncomingMessage, response: ServerResponse, options: { readonly target: string }): unknown;
 }
 
-const [port = "0", origin = "0"] = process.argv.slice(2);
-// The package has no types; this is the part of it that is used.
-const httpProxy = createRequire(import.meta.url)("http-proxy") as {
+const [name = "", port = "0", origin = "0"] = process.argv.slice(2);
+// This is the part of the packages that is used; the older one has no types.
+const httpProxy = createRequire(import.meta.url)(name) as {
   createProxyServer(options: object): Forwarder;
 };
 const agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY });

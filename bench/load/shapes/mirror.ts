@@ -1,13 +1,17 @@
 // What mirrors cost the requests that are mirrored: one that answers, one ten times slower than the primary, one that hangs, one that
-// refuses; all requests are copied, as far as the cap on copies under way lets them be.
+// refuses; all requests are copied, as far as the cap on copies under way lets them be. CPU is taken under as many requests as go through,
+// latency at a rate that leaves room: where everything queues, a p99 tells of the queue.
 import { estimate, pairedRatios } from "../../lib/statistics.ts";
 import { type Running, startOrigin, startWeir } from "../contenders.ts";
 import { cpuRatio, type Figure, type Outcome, type Shape, usageOf } from "../figures.ts";
 import { bootstrap, cluster, route, split } from "../rivals/bootstrap.ts";
 import { type Rounds, type Sample, type Settings, takeRounds, wrkArm } from "../rounds.ts";
 import { freePorts, LOAD_CPU, Stage } from "../stage.ts";
+import { steadyArm } from "../steady.ts";
 
 const CONNECTIONS = 64;
+/** Requests per second where latency is measured. */
+const RATE = 4_000;
 /** Ten times what a request takes under this load. */
 const SLOW_MS = 15;
 const NONE = "no mirror";
@@ -27,22 +31,25 @@ async function run(settings: Settings): Promise<Outcome> {
       refusing: await freePorts(1),
     };
     const arms = [];
+    const steadyArms = [];
     for (const [name, mirror] of Object.entries(mirrors)) {
       const { program, port } = await mirrored(stage, origin, mirror);
       arms.push(wrkArm(name, program, { port, connections: CONNECTIONS }));
+      steadyArms.push(steadyArm(name, program, { port, connections: CONNECTIONS, rate: RATE }));
     }
     const rounds = await takeRounds(arms, settings);
+    const steady = await takeRounds(steadyArms, settings);
     const troubled = ["slow", "hung", "refusing"];
     return {
       figures: [
         cpuRatio(rounds, ["answering", NONE], { name: "CPU, mirror answering: to no mirror", goal: 1.7 }),
         ...troubled.flatMap((name) => [
           cpuRatio(rounds, [name, NONE], { name: `CPU, mirror ${name}: to no mirror`, goal: 1.15 }),
-          p99Ratio(rounds, name),
+          p99Ratio(steady, name),
         ]),
       ],
       usage: usageOf(rounds),
-      samples: rounds,
+      samples: { rounds, steady },
     };
   });
 }

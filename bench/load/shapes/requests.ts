@@ -48,13 +48,15 @@ export const requestShapes: readonly Shape[] = [
     about: "small GET, 64 connections, one route",
     run: race({
       column: "bare",
-      rivals: ["nginx", "haproxy", "weir", "envoy", "http-proxy"],
+      rivals: ["nginx", "haproxy", "weir", "envoy", "undici", "httpxy", "http-proxy"],
       load: { connections: SMALL },
       figures: (rounds) => [
         cpuRatio(rounds, ["weir", "haproxy"], { name: "CPU, small GET, c64, bare: to HAProxy" }),
         cpuRatio(rounds, ["weir", "nginx"], { name: "the same to nginx" }),
         cpuRatio(rounds, ["weir", "envoy"], { name: "the same to Envoy" }),
-        cpuRatio(rounds, ["weir", "http-proxy"], { name: "the same to http-proxy" }),
+        ...["undici", "httpxy", "http-proxy"].map((rival) =>
+          cpuRatio(rounds, ["weir", rival], { name: `the same to ${rival}` }),
+        ),
       ],
     }),
   },

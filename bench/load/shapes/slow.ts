@@ -4,10 +4,11 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { estimate, pairedRatios } from "../../lib/statistics.ts";
-import { type Running, startOrigin, startRival } from "../contenders.ts";
+import { type Running, startOrigin, startWeir } from "../contenders.ts";
 import { cpuRatio, type Figure, type Outcome, type Shape, usageOf } from "../figures.ts";
+import { bootstrap, cluster, route, split } from "../rivals/bootstrap.ts";
 import { type Settings, takeRounds } from "../rounds.ts";
-import { LOAD_CPU, Stage } from "../stage.ts";
+import { freePorts, LOAD_CPU, Stage } from "../stage.ts";
 import { steadyArm } from "../steady.ts";
 
 const SLOW = 1_000;
@@ -33,8 +34,8 @@ async function run(settings: Settings): Promise<Outcome> {
   return Stage.with(async (stage) => {
     const origin = await startOrigin(stage);
     await stage.folderFile("files", "long", Buffer.alloc(LONG_ANSWER, "x"));
-    const alone = await startRival(stage, "weir", "bare", origin);
-    const crowded = await startRival(stage, "weir", "bare", origin);
+    const alone = await untimed(stage, origin);
+    const crowded = await untimed(stage, origin);
     const slowpokes = await startSlowpokes(stage, crowded.port);
     await sleep(ARRIVAL_MS);
     const arm = (name: string, { program, port }: Running) =>
@@ -62,6 +63,16 @@ async function run(settings: Settings): Promise<Outcome> {
       samples: { rounds, lived },
     };
   });
+}
+
+/** One route without a timeout: the least rate alone ends what is slow. */
+async function untimed(stage: Stage, origin: number): Promise<Running> {
+  const port = await freePorts(2);
+  const routes = [route("all", { prefix: "/" }, split({ timeout: "0s" }))];
+  const virtualHosts = [{ name: "all", domains: ["*"], routes }];
+  const clusters = [cluster("v1", origin), cluster("v2", origin + 1)];
+  const manager = { generate_request_id: false };
+  return startWeir(stage, port, bootstrap({ port, adminPort: port + 1, virtualHosts, clusters, manager }));
 }
 
 async function startSlowpokes(stage: Stage, port: number): Promise<Slowpokes> {
