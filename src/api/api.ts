@@ -214,7 +214,17 @@ export type {
   CanaryStrategy,
   RolloutAnalysis,
 } from "./strategyschema.ts";
-export type { Acknowledgement, SilentNode, TrafficIntent, VersionWeight } from "./traffic.ts";
+export {
+  type Acknowledgement,
+  type HeaderMatch,
+  type ManagedRoute,
+  type MirrorMatch,
+  rootServiceOf,
+  type SilentNode,
+  type TextMatch,
+  type TrafficIntent,
+  type VersionWeight,
+} from "./traffic.ts";
 export { readTrafficMetric, type TrafficMetric } from "./trafficmetric.ts";
 export { invalidSpecMessage, validateRollout } from "./validate.ts";
 export { type MetricError, validateMetrics } from "./validatemetrics.ts";

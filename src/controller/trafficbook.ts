@@ -8,6 +8,7 @@ import {
   type KubeObject,
   RESOURCES,
   type Rollout,
+  rootServiceOf,
   type TrafficIntent,
   WEIR_TRAFFIC_METRIC,
 } from "../api/api.ts";
@@ -132,7 +133,7 @@ class Book implements TrafficBook {
     const mark = stepMark(key);
     const before = this.#kept.get(key);
     if (this.#store.markedAtMs(mark) !== undefined && jsonEqual(before?.intent, intent)) return;
-    const scope = { namespace: intent.namespace, service: intent.stableService };
+    const scope = { namespace: intent.namespace, service: rootServiceOf(intent) };
     this.#kept.set(key, { rollout: key, scope, intent, isUpdate: intent.versions.length > 1 });
     this.#store.mark(mark, scope, this.#deps.clock.nowMs());
     if (before !== undefined) this.#unrecorded.delete(key);

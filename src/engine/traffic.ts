@@ -2,6 +2,7 @@
 // taken down. Lowering a weight never waits; raising one and taking pods away do.
 import { proxyRoutingOf, type TrafficIntent, type TrafficWeights } from "../api/api.ts";
 import { jsonEqual } from "../lib/json.ts";
+import { sharesOf } from "./additional.ts";
 import type { Context } from "./context.ts";
 
 export type InForce =
@@ -53,6 +54,12 @@ export function intentOf(context: Context, weights: TrafficWeights): TrafficInte
       ...(canaryHash === stableHash
         ? []
         : [{ podHash: canaryHash, role: "canary" as const, weight: weights.canary.weight }]),
+      ...sharesOf(weights).map(({ podTemplateHash = "", serviceName = "", weight }) => ({
+        podHash: podTemplateHash,
+        role: "experiment" as const,
+        weight,
+        service: serviceName,
+      })),
     ],
   };
 }

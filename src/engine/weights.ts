@@ -1,7 +1,8 @@
 // Which share of the traffic each version should have, with a router. Pure choice: decides the weights that the status is to hold.
 // A weight is raised only for a version whose pods are there and once the proxies follow the last weights; lowering never waits for a
 // proxy. Where the conditions do not hold, the last weights stand. Source of the cases: Argo: rollout/trafficrouting.go, v1.9.
-import { POD_HASH_LABEL, type TrafficWeights } from "../api/api.ts";
+import { POD_HASH_LABEL, type TrafficWeights, type WeightDestination } from "../api/api.ts";
+import { additionalDestinations, fitted, shareIn, sharesOf } from "./additional.ts";
 import type { Context } from "./context.ts";
 import type { Wait } from "./plan.ts";
 import { availableOf, countsOf, podHashOf } from "./replicaset.ts";
@@ -22,7 +23,8 @@ export function desiredWeights(context: Context, mode: Mode, stage: Stage, inFor
   if (stableHash === "" || stableHash === context.podHash || mode === "firstDeploy")
     return settle(context, inForce, last, split(context, stableHash || context.podHash, 0), mode);
   const share = wantedShare(context, mode, stage);
-  return settle(context, inForce, last, split(context, stableHash, share), mode);
+  const additional = additionalDestinations(context, mode, stage);
+  return settle(context, inForce, last, split(context, stableHash, share, additional), mode);
 }
 
 /** The share that the steps give the canary at `index`: that of the last setWeight up to it, all after the last step. */
@@ -59,18 +61,24 @@ function settle(
   wanted: TrafficWeights,
   mode: Mode,
 ): WeightDecision {
-  if (last === undefined && wanted.canary.weight === 0) return accept(inForce, last, wanted);
+  if (last === undefined && wanted.stable.weight === context.maxWeight) return accept(inForce, last, wanted);
   const stableHash = wanted.stable.podTemplateHash ?? "";
   const canaryHash = wanted.canary.podTemplateHash ?? "";
   const before = last ?? split(context, stableHash, 0);
   const isRaised = (hash: string, weight: number): boolean => weight > weightOf(before, hash);
+  const isCanaryRaised = canaryHash !== stableHash && isRaised(canaryHash, wanted.canary.weight);
+  const canaryWaits = isCanaryRaised ? raiseWaits(context, inForce, wanted.canary.weight) : [];
+  const raised = sharesOf(wanted).filter((one) => one.weight > shareIn(before, one));
+  const moreWaits = raised.length > 0 ? proxyWaits(context, inForce) : [];
+  let waits: readonly Wait[] = [...canaryWaits, ...moreWaits];
   let next = wanted;
-  let waits: readonly Wait[] = [];
-  if (canaryHash !== stableHash && isRaised(canaryHash, wanted.canary.weight)) {
-    waits = raiseWaits(context, inForce, wanted.canary.weight);
-    // A canary that follows another one begins at 0 when it may not have its share yet.
+  if (waits.length > 0) {
+    // What may not rise stays; a canary that follows another one begins at 0.
     const isSame = before.canary.podTemplateHash === canaryHash;
-    if (waits.length > 0) next = isSame ? before : split(context, stableHash, 0);
+    const share = isSame ? before.canary.weight : 0;
+    const held = (one: WeightDestination) => ({ ...one, weight: Math.min(one.weight, shareIn(before, one)) });
+    const additional = moreWaits.length > 0 ? sharesOf(wanted).map(held) : sharesOf(wanted);
+    next = split(context, stableHash, canaryWaits.length > 0 ? share : wanted.canary.weight, additional);
   }
   if (isRaised(stableHash, next.stable.weight) && !canCarry(context, mode, next)) {
     next = before;
@@ -91,6 +99,12 @@ function raiseWaits(context: Context, inForce: InForce, share: number): readonly
   if (!isSelected(context)) {
     waits.push({ code: "replicas", text: "the canary Service does not select the canary's pods yet" });
   }
+  return [...waits, ...proxyWaits(context, inForce)];
+}
+
+/** What keeps any share from rising. */
+function proxyWaits(context: Context, inForce: InForce): readonly Wait[] {
+  const waits: Wait[] = [];
   if (context.rollout.spec.paused === true) waits.push({ code: "user", text: "paused by the user" });
   if (inForce.kind === "no" && context.status.canary?.weights !== undefined)
     waits.push({ code: "acknowledgement", text: acknowledgementText(inForce.words) });
@@ -121,13 +135,22 @@ function canCarry(context: Context, mode: Mode, wanted: TrafficWeights): boolean
   return available > 0 && (mode === "aborted" || mode === "firstDeploy" || availableOf(roles.current) === 0);
 }
 
-function split(context: Context, stableHash: string, share: number): TrafficWeights {
+function split(
+  context: Context,
+  stableHash: string,
+  share: number,
+  additional: readonly WeightDestination[] = [],
+): TrafficWeights {
+  // The canary and the experiments share what there is, the canary first: stable gets no less than nothing.
+  const fitting = fitted(additional, context.maxWeight - share);
+  const rest = fitting.reduce((left, { weight }) => left - weight, context.maxWeight - share);
   const { canaryService, stableService } = context.canary;
   const named = (service: string | undefined): { serviceName?: string } =>
     service === undefined ? {} : { serviceName: service };
   return {
     canary: { weight: share, ...named(canaryService), podTemplateHash: context.podHash },
-    stable: { weight: context.maxWeight - share, ...named(stableService), podTemplateHash: stableHash },
+    stable: { weight: rest, ...named(stableService), podTemplateHash: stableHash },
+    ...(fitting.length === 0 ? {} : { additional: fitting }),
   };
 }
 
@@ -147,5 +170,14 @@ function accept(inForce: InForce, last: TrafficWeights | undefined, next: Traffi
 function isSameSplit(a: TrafficWeights, b: TrafficWeights): boolean {
   const isSame = (x: TrafficWeights["canary"], y: TrafficWeights["canary"]): boolean =>
     x.weight === y.weight && x.podTemplateHash === y.podTemplateHash && x.serviceName === y.serviceName;
-  return isSame(a.canary, b.canary) && isSame(a.stable, b.stable);
+  const [mine, theirs] = [sharesOf(a), sharesOf(b)];
+  return (
+    isSame(a.canary, b.canary) &&
+    isSame(a.stable, b.stable) &&
+    mine.length === theirs.length &&
+    mine.every((one, index) => {
+      const other = theirs[index];
+      return other !== undefined && isSame(one, other);
+    })
+  );
 }

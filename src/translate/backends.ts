@@ -2,14 +2,14 @@
 // sent as a route's weights is decided by forward.ts.
 import type { HttpBackendRef } from "../api/api.ts";
 import type { RuleContext } from "./actions.ts";
-import type { Split } from "./clusters.ts";
+import type { Split, Target } from "./clusters.ts";
 import { type EditsInit, editsOf } from "./filters.ts";
 import { textOf } from "./memo.ts";
 
 /** One version, and its share of the rule's requests in parts of the common scale. */
 export interface Version {
   readonly cluster: string;
-  readonly role: "stable" | "canary";
+  readonly role: Target["role"];
   readonly weight: number;
   /** What is changed about its requests and answers. */
   readonly edits: EditsInit;

@@ -2,7 +2,14 @@
 // any other Service, `<namespace>/<service>:<port>`. A version's endpoints are those of the stable and the canary Service whose pods carry its
 // hash, so that a promotion, which repoints Services, moves no endpoint. A canary that has no endpoint at all (its Service was deleted, its slices
 // are not written yet) hands its share to the stable version; the other way round nothing is handed over: more than its weight no canary gets.
-import type { EndpointSlice, Service, TrafficIntent, VersionWeight } from "../api/api.ts";
+// The versions of an experiment are treated as canaries are, each with a Service of its own.
+import {
+  type EndpointSlice,
+  rootServiceOf,
+  type Service,
+  type TrafficIntent,
+  type VersionWeight,
+} from "../api/api.ts";
 import {
   ApiVersion,
   type Cluster,
@@ -12,6 +19,7 @@ import {
   ClusterSchema,
   create,
 } from "../xds/types.ts";
+import { experimentPort } from "./experimentport.ts";
 import type { Destination, Report, TranslateInput } from "./input.ts";
 import { type Memo, textOf } from "./memo.ts";
 import { type Applied, NO_POLICY, type PolicyBook } from "./policies.ts";
@@ -20,7 +28,7 @@ import { type ClusterInit, clusterPart } from "./upstreams.ts";
 /** A cluster that a destination leads to. */
 export interface Target {
   readonly cluster: string;
-  readonly role: "stable" | "canary";
+  readonly role: VersionWeight["role"];
   /** Parts of `scale`. */
   readonly weight: number;
 }
@@ -37,7 +45,7 @@ export interface Split {
   readonly salt?: string;
 }
 
-/** A canary's share that stable serves. */
+/** Shares of other versions that stable serves. */
 export interface Withheld {
   readonly why: string;
   /** The clusters without an endpoint. No route leads to them any more, but until every proxy knows, some may: they keep their last endpoints. */
@@ -64,7 +72,7 @@ export interface ClusterBook {
   begin(route: string): void;
   /** Keys of the Rollouts whose splits were asked for, each with the route configurations that did. */
   rollouts(): ReadonlyMap<string, readonly string[]>;
-  /** The Rollouts whose canary gets nothing for want of an endpoint, by key. */
+  /** The Rollouts of which a version gets nothing for want of an endpoint, by key. */
   withheld(): ReadonlyMap<string, Withheld>;
 }
 
@@ -103,13 +111,13 @@ export function createClusterBook(
       const rollout = `${intent.namespace}/${intent.rollout}`;
       const routes = rollouts.get(rollout) ?? [];
       if (!routes.includes(route)) rollouts.set(rollout, [...routes, route]);
-      const versions = versionPlans(intent, destination.port);
+      const versions = versionPlans(input, intent, destination.port);
       for (const { plan } of versions) plans.set(plan.name, plan);
       const isEmpty = (version: Version): boolean => assignment(version.plan).endpoints.length === 0;
-      const { targets, lacking } = withoutEmptyCanary(versions, isEmpty);
-      if (lacking !== undefined) {
-        const clusters = [...(withheld.get(rollout)?.clusters ?? []), lacking.plan.name];
-        withheld.set(rollout, { why: `version ${lacking.podHash} has no endpoint in any Service`, clusters });
+      const { targets, lacking } = withoutEmpty(versions, isEmpty);
+      for (const { plan, podHash } of lacking) {
+        const clusters = [...(withheld.get(rollout)?.clusters ?? []), plan.name];
+        withheld.set(rollout, { why: `version ${podHash} has no endpoint in any Service`, clusters });
       }
       const role = destination.service === intent.canaryService ? "canary" : "stable";
       return { targets, scale: intent.maxWeight, role, rollout, salt: `${rollout}/${newestOf(intent)}` };
@@ -124,7 +132,8 @@ export function createClusterBook(
       const { namespace, service, port } = destination;
       const intent = byService.get(`${namespace}/${service}`);
       const role = intent?.stableService === service ? "stable" : "canary";
-      const version = intent && versionPlans(intent, port).find((candidate) => candidate.role === role)?.plan;
+      const version =
+        intent && versionPlans(input, intent, port).find((candidate) => candidate.role === role)?.plan;
       const plan = version ?? { name: clusterName(destination), destinations: [destination] };
       const name = `${plan.name}/mirror`;
       plans.set(name, { ...plan, name, isMirror: true });
@@ -144,36 +153,36 @@ interface Version extends VersionWeight {
   readonly plan: ClusterPlan;
 }
 
-function versionPlans(intent: TrafficIntent, port: number): Version[] {
+function versionPlans(input: TranslateInput, intent: TrafficIntent, port: number): Version[] {
   const at = (service: string): Destination => ({ namespace: intent.namespace, service, port });
+  const root = at(rootServiceOf(intent));
   const destinations = [at(intent.stableService), at(intent.canaryService)];
   return intent.versions.map((version) => {
-    const name = `${clusterName(at(intent.stableService))}/${version.podHash}`;
-    return { ...version, plan: { name, podHash: version.podHash, destinations } };
+    const { podHash, service } = version;
+    if (service === undefined)
+      return { ...version, plan: { name: `${clusterName(root)}/${podHash}`, podHash, destinations } };
+    const own = { ...at(service), port: experimentPort(input, root, service) };
+    return { ...version, plan: { name: `${clusterName(own)}/${podHash}`, podHash, destinations: [own] } };
   });
 }
 
-/** The targets of a split; an empty canary's weight goes to a stable version that has endpoints. */
-function withoutEmptyCanary(
+/** The targets of a split; the weights of empty versions go to a stable version that has endpoints. */
+function withoutEmpty(
   versions: readonly Version[],
   isEmpty: (version: Version) => boolean,
-): { readonly targets: Target[]; readonly lacking?: Version } {
+): { readonly targets: Target[]; readonly lacking: readonly Version[] } {
   const stable = versions.find(({ role }) => role === "stable");
-  const lacking = versions.find(
-    (version) => version.role === "canary" && version.weight > 0 && isEmpty(version),
-  );
-  const isHandedOver = lacking !== undefined && stable !== undefined && !isEmpty(stable);
-  const weightOf = (version: Version): number => {
-    if (!isHandedOver) return version.weight;
-    if (version === lacking) return 0;
-    return version === stable ? version.weight + lacking.weight : version.weight;
-  };
+  const canHandOver = stable !== undefined && !isEmpty(stable);
+  const isLacking = (version: Version): boolean =>
+    canHandOver && version !== stable && version.weight > 0 && isEmpty(version);
+  const lacking = versions.filter(isLacking);
+  const handedOver = lacking.reduce((sum, { weight }) => sum + weight, 0);
   const targets = versions.map((version) => ({
     cluster: version.plan.name,
     role: version.role,
-    weight: weightOf(version),
+    weight: isLacking(version) ? 0 : version.weight + (version === stable ? handedOver : 0),
   }));
-  return { targets, ...(isHandedOver && { lacking }) };
+  return { targets, lacking };
 }
 
 function newestOf({ versions }: TrafficIntent): string {

@@ -1,6 +1,6 @@
 // The door of translate/: a Gateway with its HTTPRoutes, Services, endpoints and the Rollouts' intents become one xDS snapshot, consistent
 // by construction: every route names clusters of the snapshot, every cluster has its assignment. Pure.
-import type { GatewayListener, TrafficIntent } from "../api/api.ts";
+import { type GatewayListener, rootServiceOf, type TrafficIntent } from "../api/api.ts";
 import {
   ApiVersion,
   create,
@@ -34,7 +34,7 @@ export interface Translation {
   readonly snapshot: XdsSnapshot;
   /** Keys (`namespace/name`) of the Rollouts whose split the snapshot carries, each with the names of the route configurations that do. */
   readonly rollouts: ReadonlyMap<string, readonly string[]>;
-  /** Keys of the Rollouts whose canary gets no traffic although its weight says so, and why. */
+  /** Keys of the Rollouts of which a version gets no traffic although its weight says so, and why. */
   readonly withheld: ReadonlyMap<string, Withheld>;
   readonly problems: readonly Problem[];
 }
@@ -125,7 +125,7 @@ function collectHosts(
   }
 }
 
-/** The cluster-internal names of a Rollout's stable Service, for Rollouts that no HTTPRoute of the listener leads to. */
+/** The cluster-internal names of the Service that a Rollout is known by, for Rollouts that no HTTPRoute of the listener leads to. */
 function serviceHosts(
   intent: TrafficIntent,
   input: TranslateInput & { readonly memo: Memo },
@@ -133,12 +133,13 @@ function serviceHosts(
   applied: Applied,
   report: Report,
 ): [string, RankedRoute][] {
-  const { namespace, stableService } = intent;
-  const port = input.service(namespace, stableService)?.spec?.ports?.[0]?.port;
+  const { namespace } = intent;
+  const name = rootServiceOf(intent);
+  const port = input.service(namespace, name)?.spec?.ports?.[0]?.port;
   if (port === undefined) return [];
-  const route = defaultRoute(namespace, stableService, port, book, applied, input.memo, report);
+  const route = defaultRoute(namespace, name, port, book, applied, input.memo, report);
   const suffixes = ["", `.${namespace}`, `.${namespace}.svc`, `.${namespace}.svc.cluster.local`];
-  return suffixes.map((suffix) => [`${stableService}${suffix}`, route]);
+  return suffixes.map((suffix) => [`${name}${suffix}`, route]);
 }
 
 function routeConfigurationOf(

@@ -75,3 +75,11 @@ export function input(changes: Partial<TranslateInput> = {}): TranslateInput {
 export function ownStatus(route: Route | undefined): number | undefined {
   return route?.action.case === "directResponse" ? route.action.value.status : undefined;
 }
+
+/** The clusters of a route and their weights; 1 where it has a single one. */
+export function weightsOf(route: Route | undefined): Record<string, number> {
+  const specifier = route?.action.case === "route" ? route.action.value.clusterSpecifier : undefined;
+  if (specifier?.case === "cluster") return { [specifier.value]: 1 };
+  if (specifier?.case !== "weightedClusters") return {};
+  return Object.fromEntries(specifier.value.clusters.map(({ name, weight }) => [name, weight ?? Number.NaN]));
+}

@@ -2,15 +2,9 @@
 import { test } from "tap";
 import type { Gateway, HttpRoute, TrafficIntent } from "../../src/api/api.ts";
 import { groupOf, translateGateway } from "../../src/translate/translate.ts";
-import type { Route, RouteConfiguration } from "../../src/xds/types.ts";
-import { gateway, httpRoute, input, intent, ownStatus, service, slice } from "./support.ts";
+import type { RouteConfiguration } from "../../src/xds/types.ts";
+import { gateway, httpRoute, input, intent, ownStatus, service, slice, weightsOf } from "./support.ts";
 
-const weightsOf = (route: Route | undefined): Record<string, number> => {
-  const specifier = route?.action.case === "route" ? route.action.value.clusterSpecifier : undefined;
-  if (specifier?.case === "cluster") return { [specifier.value]: 1 };
-  if (specifier?.case !== "weightedClusters") return {};
-  return Object.fromEntries(specifier.value.clusters.map(({ name, weight }) => [name, weight ?? Number.NaN]));
-};
 const hostsOf = (configuration: RouteConfiguration | undefined): string[] =>
   (configuration?.virtualHosts ?? []).flatMap((host) => host.domains);
 
