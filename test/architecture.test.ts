@@ -26,6 +26,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   api: pure("lib", ["api.ts"], "zod"),
   engine: pure("api lib analysis", ["decide.ts"]),
   analysis: pure("api lib", ["assess.ts"], "node:buffer"),
+  simulate: pure("api lib engine", ["simulate.ts"]),
   providers: room("api lib", ["providers.ts"]),
   translate: pure("api lib xds", ["translate.ts"]),
   cluster: room("lib api", ["client.ts"]),
@@ -33,7 +34,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   xds: room("lib", ["client.ts", "server.ts", "types.ts"]),
   controller: room("api lib engine analysis providers translate cluster embedded xds", ["controller.ts"]),
   proxy: room("lib xds", ["server.ts", "workers/worker.ts"]),
-  cli: room("api lib engine analysis cluster embedded controller proxy xds translate", ["main.ts"]),
+  cli: room("api lib engine analysis simulate cluster embedded controller proxy xds translate", ["main.ts"]),
 };
 /** What pure code may reach through other files: these do nothing but compute. */
 const PURE_PACKAGES = words(

@@ -1,0 +1,186 @@
+// Runs a scenario script against the model world: one command a line (`> tick 30s`), below it what weir then does, pass by pass.
+// A script is its own expectation: running it gives the text that the file should hold.
+import type { Plan } from "../engine/decide.ts";
+import { explain } from "../engine/decide.ts";
+import { parseDuration } from "../lib/duration.ts";
+import { jsonEqual } from "../lib/json.ts";
+import { imagePatch, worldWith } from "./manifest.ts";
+import type { World } from "./world.ts";
+
+const MAX_PASSES = 60;
+
+/** The script again, with the output that the engine gives now. */
+export function runScript(text: string): string {
+  const out: string[] = [];
+  let world: World | undefined;
+  for (const line of text.split("\n")) {
+    if (line.startsWith("#") || line === "") {
+      if (line !== "" || out.at(-1) !== "") out.push(line);
+    } else if (line.startsWith("> ")) {
+      const command = line.slice(2);
+      const [verb = "", ...words] = command.split(" ");
+      if (out.at(-1) !== "" && out.length > 0 && !(out.at(-1) ?? "").startsWith("#")) out.push("");
+      out.push(line);
+      if (verb === "rollout") world = createWorld(words);
+      if (world === undefined) throw new Error(`the first command must be "rollout": ${line}`);
+      out.push(...runCommand(world, verb, words).map((shown) => `  ${shown}`));
+    }
+  }
+  return `${out.join("\n").trimEnd()}\n`;
+}
+
+function runCommand(world: World, verb: string, words: readonly string[]): readonly string[] {
+  if (verb === "explain") return explain(world.plan(), world.nowMs);
+  const rest = words.join(" ");
+  const act: Readonly<Record<string, () => void>> = {
+    rollout: () => undefined,
+    image: () => world.editSpec(imagePatch(rest)),
+    spec: () => world.editSpec(JSON.parse(rest)),
+    readiness: () => {
+      world.readiness = rest === "manual" ? "manual" : "auto";
+    },
+    ready: () => ready(world, words[0] === "stable" ? "stable" : "canary", Number(words[1])),
+    acking: () => {
+      world.acking = rest === "manual" ? "manual" : "auto";
+    },
+    ack: () => world.acknowledge(),
+    nack: () => world.refuse(words[0] ?? "", words.slice(1).join(" ")),
+    restart: () => world.restart(),
+    abort: () => world.patchStatus({ abort: true }),
+    retry: () => world.patchStatus({ abort: false }),
+    promote: () => promote(world, rest === "full"),
+    pause: () => world.editSpec({ paused: true }),
+    unpause: () => world.editSpec({ paused: null }),
+    invalid: () => {
+      world.errors = [rest];
+    },
+    valid: () => {
+      world.errors = [];
+    },
+    template: () => world.add("templates", analysisTemplate(rest)),
+    measure: () => measure(world, words),
+    tick: () => undefined,
+  };
+  const command = act[verb];
+  if (command === undefined) throw new Error(`unknown command ${verb}`);
+  command();
+  return verb === "tick" ? tick(world, parseDuration(rest) ?? 0) : settle(world);
+}
+
+/** As the published kubectl plugin does it. */
+function promote(world: World, isFull: boolean): void {
+  const { pauseConditions, canary, currentStepIndex = 0, currentPodHash, stableRS } = world.status();
+  if (isFull) {
+    if (currentPodHash !== stableRS) world.patchStatus({ promoteFull: true });
+  } else if (canary?.currentStepAnalysisRunStatus?.status === "Inconclusive") {
+    const next = { pauseConditions: null, controllerPause: false, currentStepIndex: currentStepIndex + 1 };
+    world.patchStatus(next);
+  } else if ((pauseConditions ?? []).length > 0) world.patchStatus({ pauseConditions: null });
+  else world.patchStatus({ currentStepIndex: currentStepIndex + 1 });
+}
+
+function ready(world: World, role: "stable" | "canary", count: number): void {
+  const replicaSet = world.roleOf(role);
+  if (replicaSet === undefined) throw new Error(`there is no ${role} ReplicaSet`);
+  world.setReady(replicaSet.metadata.name, count);
+}
+
+function measure(world: World, words: readonly string[]): void {
+  const [kind, phase = "", ...message] = words;
+  const { currentStepAnalysisRunStatus, currentBackgroundAnalysisRunStatus } = world.status().canary ?? {};
+  const ref = kind === "step" ? currentStepAnalysisRunStatus : currentBackgroundAnalysisRunStatus;
+  world.setRun(ref?.name ?? "", phase, message.length === 0 ? undefined : message.join(" "));
+}
+
+function settle(world: World): readonly string[] {
+  const shown: string[] = [];
+  for (let pass = 0; pass < MAX_PASSES; pass += 1) {
+    const plan = world.plan();
+    shown.push(...describe(world, plan));
+    const hasWritten = world.apply(plan);
+    if (!world.runReplicaSets() && !hasWritten) return [...shown, ...state(world, plan)];
+  }
+  throw new Error("does not come to rest");
+}
+
+function tick(world: World, durationMs: number): readonly string[] {
+  const untilMs = world.nowMs + durationMs;
+  const shown: string[] = [];
+  let plan = world.plan();
+  while (plan.requeueAtMs !== undefined && plan.requeueAtMs <= untilMs) {
+    world.nowMs = Math.max(world.nowMs, plan.requeueAtMs);
+    shown.push(...settle(world).filter((line) => !line.startsWith("=") && !line.startsWith("waits")));
+    plan = world.plan();
+  }
+  world.nowMs = untilMs;
+  return [...shown, ...settle(world)];
+}
+
+/** What a plan changes; nothing for a plan that changes nothing. */
+function describe(world: World, plan: Plan): readonly string[] {
+  const lines = plan.explanation.does.map((text) => `- ${text}`);
+  if (plan.traffic !== undefined && !jsonEqual(plan.traffic, world.published)) {
+    const split = plan.traffic.versions.map(({ role, podHash, weight }) => `${role} ${podHash} ${weight}`);
+    lines.push(`- publish: ${split.join(", ")}`);
+  }
+  lines.push(...plan.events.map(({ reason, message }) => `! ${reason}: ${message}`));
+  lines.push(...plan.warnings.map((warning) => `? ${warning}`));
+  return lines;
+}
+
+function state(world: World, plan: Plan): readonly string[] {
+  const { phase, message, step, versions, waits } = plan.explanation;
+  const time = new Date(world.nowMs).toISOString().slice(11, 19);
+  const at = step === undefined ? "" : `, step ${step.index}/${step.count}`;
+  const pods = versions.map(({ role, available, desired, weight }) => {
+    const share = weight === undefined ? "" : ` ${weight}%`;
+    return `${role} ${available}/${desired}${share}`;
+  });
+  return [
+    `= ${time} ${phase}${message === "" ? "" : ` (${message})`}${at}, ${pods.join(", ")}`,
+    ...waits.map(({ text }) => `waits: ${text}`),
+  ];
+}
+
+function createWorld(words: readonly string[]): World {
+  const options = new Map<string, string>();
+  for (const word of words) {
+    const [key = "", value = ""] = word.split(/=(.*)/s);
+    options.set(key, value);
+  }
+  const steps = (options.get("steps") ?? "").split(",").filter((text) => text !== "");
+  const canary = options.get("canary");
+  const spec = options.get("spec");
+  return worldWith({
+    replicas: Number(options.get("replicas") ?? 1),
+    isRouted: options.has("routed"),
+    steps: steps.map(stepFrom),
+    ...(canary === undefined ? {} : { canary: JSON.parse(canary) }),
+    ...(spec === undefined ? {} : { spec: JSON.parse(spec) }),
+  });
+}
+
+/** `20`, `pause`, `pause:30s`, `analysis:name`. */
+function stepFrom(text: string): unknown {
+  const [kind = "", value] = text.split(":");
+  if (kind === "pause") return { pause: value === undefined ? {} : { duration: value } };
+  if (kind === "analysis") return { analysis: { templates: [{ templateName: value }] } };
+  return { setWeight: Number(kind) };
+}
+
+function analysisTemplate(name: string): Parameters<World["add"]>[1] {
+  const plugin = { "weir.dev/traffic": { metric: "errorRate" } };
+  const metric = {
+    name: "errors",
+    count: 3,
+    interval: "10s",
+    successCondition: "result < 0.05",
+    provider: { plugin },
+  };
+  return {
+    apiVersion: "argoproj.io/v1alpha1",
+    kind: "AnalysisTemplate",
+    metadata: { name, namespace: "default" },
+    spec: { metrics: [metric] },
+  };
+}

@@ -1,0 +1,298 @@
+// A small model of a cluster around one Rollout, for `weir simulate` and the engine's tests: it applies plans as an API server would, plays
+// the ReplicaSet controller, and lets a script say which pods are ready, what proxies acknowledge and what runs measure. Deterministic;
+// time is set by hand.
+import {
+  type Acknowledgement,
+  type KubeObject,
+  POD_HASH_LABEL,
+  type Rollout,
+  readAnalysisRun,
+  readAnalysisTemplate,
+  readReplicaSet,
+  readRollout,
+  readService,
+  type TrafficIntent,
+  WEIR_ROUTER,
+} from "../api/api.ts";
+import {
+  type Action,
+  DEFAULT_ENGINE_CONFIG,
+  decide,
+  type Plan,
+  type PlannedEvent,
+  requestOf,
+  type Snapshot,
+} from "../engine/decide.ts";
+import { isObject, jsonEqual } from "../lib/json.ts";
+import { applyMergePatch, diffMergePatch } from "../lib/patch.ts";
+
+/** Whether proxies acknowledge by themselves what is published. */
+export type Acking = "auto" | "manual";
+/** Whether pods that are asked for become available by themselves. */
+export type Readiness = "auto" | "manual";
+
+/** Passes that one change may take before the model calls it a loop. */
+const MAX_PASSES = 60;
+/** When every simulation begins. */
+export const START_MS = Date.parse("2026-01-01T00:00:00Z");
+
+/** The model. Methods that change it do not reconcile; `settle` does. */
+export class World {
+  nowMs = START_MS;
+  rollout: KubeObject;
+  readonly replicaSets = new Map<string, KubeObject>();
+  readonly services = new Map<string, KubeObject>();
+  readonly runs = new Map<string, KubeObject>();
+  readonly templates = new Map<string, KubeObject>();
+  readonly events: PlannedEvent[] = [];
+  errors: readonly string[] = [];
+  readiness: Readiness = "auto";
+  acking: Acking = "auto";
+  published: TrafficIntent | undefined;
+  acknowledgement: Acknowledgement = { kind: "yes" };
+  /** The last intent that every proxy follows, as a proxy would know it. */
+  inForce: TrafficIntent | undefined;
+  #version = 0;
+
+  constructor(rollout: KubeObject) {
+    this.rollout = this.#stamp({ ...rollout, metadata: { ...rollout.metadata, generation: 1 } });
+  }
+
+  /** An independent copy. */
+  clone(): World {
+    const copy = new World(this.rollout);
+    for (const kind of ["replicaSets", "services", "runs", "templates"] as const)
+      for (const [name, object] of this[kind]) copy[kind].set(name, object);
+    const { nowMs, rollout, errors, readiness, acking, published, acknowledgement, inForce } = this;
+    Object.assign(copy, { nowMs, rollout, errors, readiness, acking, published, acknowledgement, inForce });
+    copy.#version = this.#version;
+    return copy;
+  }
+
+  add(kind: "services" | "templates" | "replicaSets" | "runs", object: KubeObject): void {
+    this[kind].set(object.metadata.name, this.#stamp(object));
+  }
+
+  /** Changes the spec as a user does: the generation rises. */
+  editSpec(patch: unknown): void {
+    const next = merged(this.rollout, { spec: patch });
+    if (jsonEqual(next.spec, this.rollout.spec)) return;
+    const generation = (this.rollout.metadata.generation ?? 0) + 1;
+    this.rollout = this.#stamp({ ...next, metadata: { ...next.metadata, generation } });
+  }
+
+  patchStatus(patch: unknown): void {
+    this.rollout = this.#stamp(merged(this.rollout, { status: patch }));
+  }
+
+  status(): Rollout["status"] {
+    return readRollout(this.rollout).value.status;
+  }
+
+  /** The ReplicaSet of a role: `canary` is the wanted version, `stable` the one in status.stableRS. */
+  roleOf(role: "stable" | "canary"): KubeObject | undefined {
+    const { stableRS, currentPodHash } = this.status();
+    const hash = role === "stable" ? stableRS : currentPodHash;
+    return [...this.replicaSets.values()].find((item) => item.metadata.labels?.[POD_HASH_LABEL] === hash);
+  }
+
+  /** Makes `count` of a ReplicaSet's pods available, the others not. */
+  setReady(name: string, count: number): void {
+    const replicaSet = this.replicaSets.get(name);
+    if (replicaSet !== undefined) this.#writeStatus(replicaSet, count);
+  }
+
+  /** Every pod that is asked for becomes available, or, by hand, none that was not. */
+  runReplicaSets(): boolean {
+    let hasChanged = false;
+    for (const replicaSet of this.replicaSets.values()) {
+      const { value } = readReplicaSet(replicaSet);
+      const wanted = value.spec.replicas ?? 1;
+      const available =
+        this.readiness === "auto" ? wanted : Math.min(value.status.availableReplicas ?? 0, wanted);
+      hasChanged = this.#writeStatus(replicaSet, available) || hasChanged;
+    }
+    return hasChanged;
+  }
+
+  acknowledge(): void {
+    this.acknowledgement = { kind: "yes" };
+    this.inForce = this.published;
+  }
+
+  refuse(node: string, why: string): void {
+    const sinceMs = this.acknowledgement.kind === "no" ? this.acknowledgement.sinceMs : this.nowMs;
+    this.acknowledgement = { kind: "no", nodes: [{ node, why }], sinceMs };
+  }
+
+  setRun(name: string, phase: string, message?: string): void {
+    const run = this.runs.get(name);
+    if (run === undefined) throw new Error(`no AnalysisRun ${name}`);
+    this.runs.set(
+      name,
+      this.#stamp(merged(run, { status: { phase, ...(message === undefined ? {} : { message }) } })),
+    );
+  }
+
+  /** The controller restarts: what was published is forgotten, statuses stay. */
+  restart(): void {
+    this.published = undefined;
+  }
+
+  snapshot(): Snapshot {
+    const rollout = readRollout(this.rollout).value;
+    const { stableService, canaryService } = rollout.spec.strategy?.canary ?? {};
+    const stable = this.services.get(stableService ?? "");
+    const canary = this.services.get(canaryService ?? "");
+    const hasRouter = rollout.spec.strategy?.canary?.trafficRouting?.plugins?.[WEIR_ROUTER] !== undefined;
+    return {
+      rollout,
+      raw: this.rollout,
+      workload: { replicaSets: [...this.replicaSets.values()].map((item) => readReplicaSet(item).value) },
+      services: {
+        ...(stable === undefined ? {} : { stable: readService(stable).value }),
+        ...(canary === undefined ? {} : { canary: readService(canary).value }),
+      },
+      traffic: {
+        ...(this.published === undefined ? {} : { published: this.published }),
+        acknowledgement: hasRouter ? this.acknowledgement : { kind: "notApplicable" },
+      },
+      analysis: {
+        runs: [...this.runs.values()].map((item) => readAnalysisRun(item).value),
+        templates: [...this.templates.values()].map((item) => readAnalysisTemplate(item).value),
+        clusterTemplates: [],
+      },
+      validation: { errors: this.errors },
+      config: DEFAULT_ENGINE_CONFIG,
+    };
+  }
+
+  plan(): Plan {
+    return decide(this.snapshot(), this.nowMs);
+  }
+
+  /** Carries out the plan, or only its first `steps` writes: what a crash leaves. Tells whether anything was written. */
+  apply(plan: Plan, steps = Number.POSITIVE_INFINITY): boolean {
+    let done = 0;
+    for (const action of plan.actions) {
+      if (done >= steps) return true;
+      this.write(action);
+      done += 1;
+    }
+    const patch = diffMergePatch(this.rollout.status ?? {}, plan.status);
+    if (patch !== undefined) {
+      if (done >= steps) return true;
+      this.patchStatus(patch);
+      done += 1;
+    }
+    if (plan.traffic !== undefined && !jsonEqual(plan.traffic, this.published)) {
+      if (done >= steps) return true;
+      this.publish(plan.traffic);
+      done += 1;
+    }
+    this.events.push(...plan.events);
+    return done > 0;
+  }
+
+  publish(intent: TrafficIntent): void {
+    this.published = intent;
+    if (this.acking === "auto" || (this.inForce !== undefined && jsonEqual(this.inForce, intent)))
+      this.acknowledge();
+    else
+      this.acknowledgement = {
+        kind: "no",
+        nodes: [{ node: "proxy-1", why: "no answer yet" }],
+        sinceMs: this.nowMs,
+      };
+  }
+
+  /** Reconciles until nothing changes; returns the last plan. */
+  settle(): Plan {
+    for (let pass = 0; pass < MAX_PASSES; pass += 1) {
+      const plan = this.plan();
+      const hasWritten = this.apply(plan);
+      if (!this.runReplicaSets() && !hasWritten) return plan;
+    }
+    throw new Error(`does not come to rest: ${JSON.stringify(this.plan(), null, 1)}`);
+  }
+
+  /** Moves time on, reconciling whenever a plan asks to be looked at again. */
+  advance(durationMs: number): Plan {
+    const untilMs = this.nowMs + durationMs;
+    let plan = this.settle();
+    while (plan.requeueAtMs !== undefined && plan.requeueAtMs <= untilMs) {
+      this.nowMs = plan.requeueAtMs;
+      plan = this.settle();
+    }
+    this.nowMs = untilMs;
+    return this.settle();
+  }
+
+  /** One action, with the preconditions that the API would hold. */
+  write(action: Action): void {
+    const request = requestOf(action);
+    if (request.verb === "create") {
+      const store = this.#storeOf(request.type.kind);
+      if (store.has(request.object.metadata.name)) return;
+      store.set(request.object.metadata.name, this.#stamp({ ...request.object, status: {} }));
+      return;
+    }
+    const { name } = request.ref;
+    if (request.type.kind === "Rollout") {
+      if (request.verb !== "patch") throw new Error("nobody deletes the Rollout");
+      if (isObject(request.body.spec)) this.editSpec(request.body.spec);
+      else this.rollout = this.#stamp(merged(this.rollout, request.body));
+      return;
+    }
+    const store = this.#storeOf(request.type.kind);
+    const object = store.get(name);
+    if (request.verb === "delete") return void store.delete(name);
+    if (object === undefined) throw new Error(`${request.type.kind} ${name} is not there`);
+    const { resourceVersion } = isObject(request.body.metadata) ? request.body.metadata : {};
+    if (resourceVersion !== undefined && resourceVersion !== object.metadata.resourceVersion)
+      throw new Error(`conflict on ${name}`);
+    const next = merged(object, request.body);
+    if (!jsonEqual(next, object)) store.set(name, this.#stamp(next));
+  }
+
+  #storeOf(kind: string): Map<string, KubeObject> {
+    if (kind === "ReplicaSet") return this.replicaSets;
+    if (kind === "Service") return this.services;
+    return this.runs;
+  }
+
+  #writeStatus(replicaSet: KubeObject, available: number): boolean {
+    const { value } = readReplicaSet(replicaSet);
+    const replicas = value.spec.replicas ?? 1;
+    const bound = Math.min(available, replicas);
+    const status = {
+      replicas,
+      readyReplicas: bound,
+      availableReplicas: bound,
+      observedGeneration: replicaSet.metadata.generation ?? 0,
+    };
+    if (jsonEqual(replicaSet.status, status)) return false;
+    this.replicaSets.set(replicaSet.metadata.name, this.#stamp({ ...replicaSet, status }));
+    return true;
+  }
+
+  #stamp(object: KubeObject): KubeObject {
+    this.#version += 1;
+    const created =
+      object.metadata.creationTimestamp ?? new Date(this.nowMs).toISOString().replace(".000Z", "Z");
+    return {
+      ...object,
+      metadata: {
+        ...object.metadata,
+        uid: object.metadata.uid ?? `uid-${object.metadata.name}`,
+        creationTimestamp: created.replace(/\.\d+Z$/, "Z"),
+        resourceVersion: String(this.#version),
+      },
+    };
+  }
+}
+
+function merged(object: KubeObject, patch: unknown): KubeObject {
+  // A merge of an object with an object patch is an object with the same kind and name.
+  return applyMergePatch(object, patch) as KubeObject;
+}
