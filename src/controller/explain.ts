@@ -1,21 +1,14 @@
 // `weir explain`: what the next pass over a Rollout would decide, from the objects alone. Runs observe and decide, applies nothing.
 // Whether proxies have acknowledged is taken from what the leader last wrote: status and its words, and the record of proxies.
-import {
-  type Acknowledgement,
-  type KubeObject,
-  type Pod,
-  RESOURCES,
-  type Rollout,
-  readRollout,
-} from "../api/api.ts";
+import { type Acknowledgement, type KubeObject, RESOURCES, type Rollout, readRollout } from "../api/api.ts";
 import type { ClusterClient } from "../cluster/client.ts";
 import { decide, explain } from "../engine/decide.ts";
 import type { Clock } from "../lib/clock.ts";
 import { isWeirError } from "../lib/errors.ts";
 import { silentLogger } from "../lib/log.ts";
-import { type Caches, createCaches } from "./caches.ts";
+import { createCaches } from "./caches.ts";
 import { type NodeRecord, readNodeRecords } from "./noderecords.ts";
-import { observe } from "./observe.ts";
+import { observe, podsOf } from "./observe.ts";
 import { podTroubles } from "./podtroubles.ts";
 
 /** How long the objects may take to be read. */
@@ -51,11 +44,6 @@ export async function explainRollout(
   } finally {
     await caches.stop();
   }
-}
-
-/** The pods of the Rollout's ReplicaSets. */
-function podsOf({ replicaSets, pods }: Caches, { metadata }: KubeObject): Pod[] {
-  return replicaSets.byOwner(metadata.uid ?? "").flatMap((set) => pods.byOwner(set.metadata.uid ?? ""));
 }
 
 type Recorded = Parameters<typeof observe>[0]["publisher"];

@@ -3,6 +3,7 @@ import {
   type AnalysisRun,
   fieldErrorText,
   type KubeObject,
+  type Pod,
   type ReplicaSet,
   type Rollout,
   rolloutErrors,
@@ -32,7 +33,10 @@ export function observe({ caches, publisher, config }: ObserveDeps, raw: KubeObj
   return {
     rollout,
     raw,
-    workload: { replicaSets: caches.replicaSets.list(namespace).filter((set) => concerns(set, raw)) },
+    workload: {
+      replicaSets: caches.replicaSets.list(namespace).filter((set) => concerns(set, raw)),
+      pods: podsOf(caches, raw),
+    },
     services: {
       ...(stable !== undefined && { stable }),
       ...(canaryService !== undefined && { canary: canaryService }),
@@ -49,6 +53,14 @@ export function observe({ caches, publisher, config }: ObserveDeps, raw: KubeObj
     validation: { errors: rolloutErrors(rollout).map(fieldErrorText) },
     config: config ?? DEFAULT_ENGINE_CONFIG,
   };
+}
+
+/** The pods of the Rollout's ReplicaSets. */
+export function podsOf(
+  { replicaSets, pods }: Pick<Caches, "replicaSets" | "pods">,
+  { metadata }: KubeObject,
+): Pod[] {
+  return replicaSets.byOwner(metadata.uid ?? "").flatMap((set) => pods.byOwner(set.metadata.uid ?? ""));
 }
 
 /** Whether weir's proxies carry the Rollout's weights. */

@@ -28,9 +28,19 @@ export function wakeRollouts(caches: Caches, wake: (key: string) => void): () =>
       return canary?.stableService === name || canary?.canaryService === name;
     });
   };
+  /** A pod that comes, goes, or whose container began anew; readiness is told by its ReplicaSet. */
+  const ofPod = (event: StoreEvent): void => {
+    if (event.kind === "updated" && restartsOf(caches, event.old) === restartsOf(caches, event.object))
+      return;
+    const { namespace = "" } = event.object.metadata;
+    const set = caches.replicaSets.get(namespace, controllerOf(event.object)?.name ?? "");
+    const owner = set === undefined ? undefined : controllerOf(set);
+    if (owner?.kind === RESOURCES.rollout.kind) wake(`${namespace}/${owner.name}`);
+  };
   const endings = [
     caches.rollouts.subscribe(({ key }) => wake(key)),
     caches.replicaSets.subscribe(owned),
+    caches.pods.subscribe(ofPod),
     caches.analysisRuns.subscribe(owned),
     caches.services.subscribe(named),
     caches.analysisTemplates.subscribe(({ object }) => ofNamespace(object.metadata.namespace, () => true)),
@@ -39,4 +49,9 @@ export function wakeRollouts(caches: Caches, wake: (key: string) => void): () =>
   return () => {
     for (const end of endings) end();
   };
+}
+
+function restartsOf({ pods }: Caches, pod: KubeObject): number {
+  const { status } = pods.read(pod);
+  return (status.containerStatuses ?? []).reduce((sum, { restartCount }) => sum + restartCount, 0);
 }

@@ -6,6 +6,7 @@ import type {
   AnalysisTemplate,
   ClusterAnalysisTemplate,
   KubeObject,
+  Pod,
   ReplicaSet,
   Rollout,
   Service,
@@ -33,6 +34,8 @@ export interface WorkloadSnapshot {
    * More of the namespace does no harm.
    */
   readonly replicaSets: readonly ReplicaSet[];
+  /** The pods of those that the Rollout controls, living and dying. Absent: not known, nothing may be concluded from them. */
+  readonly pods?: readonly Pod[];
 }
 
 /** The Services that the canary strategy names. Absent: not named, or named and not there. */
