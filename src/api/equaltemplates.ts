@@ -1,7 +1,8 @@
-// Whether two pod templates mean the same: the pod-hash label and every value that the API server would fill in make no
-// difference. So a library that adds a default, or a hash that moves, starts no rollout. Source of the defaults: kubernetes pkg/apis/core/v1 defaults.go.
+// Whether two pod templates mean the same: the pod-hash label and every value that the API server would fill in, in the template or in the
+// pods made from it, make no difference. So a library that adds a default, or a hash that moves, starts no rollout.
+// Source of the defaults: kubernetes pkg/apis/core/v1 defaults.go, zz_generated.defaults.go and conversion.go, v1.36.
 import { isObject } from "../lib/json.ts";
-import { canonicalQuantity } from "../lib/quantity.ts";
+import { canonicalQuantity, milliQuantity } from "../lib/quantity.ts";
 import { goFields, goJson } from "./gojson.ts";
 import { DEPLOYMENT_POD_HASH_LABEL, POD_HASH_LABEL } from "./labels.ts";
 
@@ -13,6 +14,7 @@ const DEFAULTS: JsonRecord = {
   "PodSpec.dnsPolicy": "ClusterFirst",
   "PodSpec.schedulerName": "default-scheduler",
   "PodSpec.terminationGracePeriodSeconds": 30,
+  "PodSpec.enableServiceLinks": true,
   "Container.terminationMessagePath": "/dev/termination-log",
   "Container.terminationMessagePolicy": "File",
   "EphemeralContainer.terminationMessagePath": "/dev/termination-log",
@@ -26,6 +28,7 @@ const DEFAULTS: JsonRecord = {
   "HTTPGetAction.scheme": "HTTP",
   "GRPCAction.service": "",
   "ObjectFieldSelector.apiVersion": "v1",
+  "FileKeySelector.optional": false,
   "ResourceFieldSelector.divisor": "0",
   "SecretVolumeSource.defaultMode": 420,
   "ConfigMapVolumeSource.defaultMode": 420,
@@ -71,7 +74,7 @@ function strip(type: string, value: unknown): unknown {
   if (type[0] === "{")
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, strip(inner, item)]));
   const entries = [...goFields(type)].flatMap(([key, fieldType]) => {
-    const stripped = reduced(type, key, strip(fieldType, value[key]), value);
+    const stripped = strip(fieldType, reduced(type, key, value[key], value));
     return stripped === undefined || isDefault(type, key, stripped, value) ? [] : [[key, stripped] as const];
   });
   return Object.fromEntries(entries);
@@ -84,29 +87,89 @@ function isDefault(struct: string, key: string, value: unknown, owner: JsonRecor
     case "Container.imagePullPolicy":
     case "EphemeralContainer.imagePullPolicy":
       return value === pullPolicyOf(owner.image);
-    case "PodSpec.serviceAccount":
-      return value === owner.serviceAccountName;
+    case "ImageVolumeSource.pullPolicy":
+      return value === pullPolicyOf(owner.reference);
     default:
       return Object.hasOwn(DEFAULTS, field) && value === DEFAULTS[field];
   }
 }
 
-/** What kubelets do with an image that says nothing else: always pull what has no tag, or the tag latest. */
-function pullPolicyOf(image: unknown): string {
-  if (typeof image !== "string") return "";
-  const name = image.slice(image.lastIndexOf("/") + 1);
-  const hasTag = /[:@]/.test(name);
-  return !hasTag || name.endsWith(":latest") ? "Always" : "IfNotPresent";
+/** What is implied goes: the hash label, a request that repeats its limit, the old name of a field, the port of a host's network. */
+function reduced(struct: string, key: string, value: unknown, owner: JsonRecord): unknown {
+  switch (`${struct}.${key}`) {
+    case "ObjectMeta.labels":
+      return isObject(value) ? without(value, isHashLabel) : value;
+    case "ResourceRequirements.requests":
+      return requestsOf(value, owner.limits);
+    case "ResourceRequirements.limits":
+    case "VolumeResourceRequirements.limits":
+    case "VolumeResourceRequirements.requests":
+    case "PodSpec.overhead":
+      return rounded(value);
+    case "PodSpec.serviceAccountName":
+      return value === undefined || value === "" ? owner.serviceAccount : value;
+    case "PodSpec.serviceAccount":
+      return undefined;
+    case "PodSpec.containers":
+    case "PodSpec.initContainers":
+      return owner.hostNetwork === true ? withoutHostPorts(value) : value;
+    default:
+      return value;
+  }
 }
 
-/** Maps without what is implied: the hash label, requests that only repeat a limit. */
-function reduced(struct: string, key: string, value: unknown, owner: JsonRecord): unknown {
-  if (!isObject(value)) return value;
-  const isHash = (name: string): boolean => name === POD_HASH_LABEL || name === DEPLOYMENT_POD_HASH_LABEL;
-  if (struct === "ObjectMeta" && key === "labels") return without(value, isHash);
-  const { limits } = owner;
-  if (struct !== "ResourceRequirements" || key !== "requests" || !isObject(limits)) return value;
-  return without(value, (name) => quantity(value[name]) === quantity(limits[name]));
+function isHashLabel(name: string): boolean {
+  return name === POD_HASH_LABEL || name === DEPLOYMENT_POD_HASH_LABEL;
+}
+
+/** Requests other than those that a pod takes from its limits. */
+function requestsOf(requests: unknown, limits: unknown): unknown {
+  const own = rounded(requests);
+  if (!isObject(own) || !isObject(limits)) return own;
+  const ceilings = rounded(limits);
+  if (!isObject(ceilings)) return own;
+  return without(own, (name) => quantity(own[name]) === quantity(ceilings[name]));
+}
+
+/** A list of resources as the API server keeps it: nothing finer than a thousandth. */
+function rounded(list: unknown): unknown {
+  if (!isObject(list)) return list;
+  const entries = Object.entries(list).map(([name, amount]) => {
+    const text = typeof amount === "string" || typeof amount === "number" ? String(amount) : undefined;
+    return [name, (text === undefined ? undefined : milliQuantity(text)) ?? amount] as const;
+  });
+  return Object.fromEntries(entries);
+}
+
+/** Containers on their host's network listen on the host's port of the same number, said or not. */
+function withoutHostPorts(containers: unknown): unknown {
+  if (!Array.isArray(containers)) return containers;
+  return containers.map((container: unknown) => {
+    if (!isObject(container) || !Array.isArray(container.ports)) return container;
+    const ports = container.ports.map((port: unknown) =>
+      isObject(port) && port.hostPort === port.containerPort
+        ? without(port, (name) => name === "hostPort")
+        : port,
+    );
+    return { ...container, ports };
+  });
+}
+
+/** An image's name, tag and digest. Source: github.com/distribution/reference, whose parser the API server asks. */
+const IMAGE = new RegExp(
+  [
+    "^(?:(?:[A-Za-z0-9][A-Za-z0-9-]*(?:\\.[A-Za-z0-9-]+)*|\\[[0-9A-Fa-f:]+\\])(?::[0-9]+)?/)?",
+    "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*",
+    "(?::(?<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?:@(?<digest>[A-Za-z0-9+._-]+:[0-9a-fA-F]{32,}))?$",
+  ].join(""),
+);
+
+/** What the API server takes for an image that says nothing else: always pull what has no tag, or the tag latest. */
+function pullPolicyOf(image: unknown): string {
+  const parts = typeof image === "string" ? IMAGE.exec(image)?.groups : undefined;
+  if (parts === undefined) return "IfNotPresent";
+  const { tag, digest } = parts;
+  return tag === "latest" || (tag === undefined && digest === undefined) ? "Always" : "IfNotPresent";
 }
 
 function without(map: JsonRecord, isLeftOut: (key: string) => boolean): JsonRecord {

@@ -14,12 +14,12 @@ import {
   type Strategy,
   scaleDownDelaySecondsOf,
   selectorMatches,
-  semanticallyEqualTemplates,
   stepHash,
   stepsOf,
   strategyOf,
   usesWeirRouter,
 } from "../api/api.ts";
+import { currentAmong, isSpecObserved } from "./identity.ts";
 import { byAge, podHashOf } from "./replicaset.ts";
 import type { Snapshot } from "./snapshot.ts";
 
@@ -77,8 +77,9 @@ export function contextOf(snapshot: Snapshot, nowMs: number): Context {
   const strategy = strategyOf(rollout);
   const canary = strategy.kind === "canary" ? strategy.canary : {};
   const collisionCount = rollout.status.collisionCount;
+  const isObserved = isSpecObserved(rollout);
   const computed = podTemplateHash(templateOf(snapshot), collisionCount);
-  const roles = rolesOf(snapshot, computed);
+  const roles = rolesOf(snapshot, computed, isObserved);
   return {
     snapshot,
     nowMs,
@@ -98,7 +99,7 @@ export function contextOf(snapshot: Snapshot, nowMs: number): Context {
     // The hash of an equal template that already runs stays: a hash that a library moved is no new version.
     podHash: roles.current === undefined ? computed : podHashOf(roles.current),
     collisionCount,
-    stepHash: stepHash(canary.steps),
+    stepHash: (isObserved ? rollout.status.currentStepHash : undefined) ?? stepHash(canary.steps),
     revision: 0,
     roles,
   };
@@ -125,7 +126,7 @@ export function isOwnedBy(object: Parameters<typeof controllerOf>[0], uid: strin
   return controllerOf(object)?.uid === uid;
 }
 
-function rolesOf(snapshot: Snapshot, hash: string): Roles {
+function rolesOf(snapshot: Snapshot, hash: string, isObserved: boolean): Roles {
   const { rollout, workload } = snapshot;
   const uid = rollout.metadata.uid ?? "";
   const selector = rollout.spec.selector;
@@ -142,10 +143,7 @@ function rolesOf(snapshot: Snapshot, hash: string): Roles {
   const blocker = workload.replicaSets.find(
     (item) => item.metadata.name === name && !owned.includes(item) && !orphans.includes(item),
   );
-  const template = templateOf(snapshot);
-  const current =
-    owned.find((item) => podHashOf(item) === hash) ??
-    owned.find((item) => podHashOf(item) !== "" && semanticallyEqualTemplates(item.spec.template, template));
+  const current = currentAmong(owned, rollout, { template: templateOf(snapshot), hash, isObserved });
   const stableHash = rollout.status.stableRS ?? "";
   const stable = stableHash === "" ? undefined : owned.find((item) => podHashOf(item) === stableHash);
   const others = owned.filter((item) => item !== current && item !== stable);

@@ -40,6 +40,7 @@ const MAX_INT64 = 2n ** 63n - 1n;
 const INT64_DIGITS = 18;
 /** The finest scale: smaller amounts are rounded up to it. */
 const NANO = 9;
+const MILLI = 3;
 
 /** Go's spelling of a quantity, or undefined when it is none. */
 export function canonicalQuantity(text: string): string | undefined {
@@ -55,6 +56,16 @@ export function canonicalQuantity(text: string): string | undefined {
   const isFraction = exact.units < 10n ** BigInt(exact.scale);
   const isBelowOne = parts.suffix.kind === "binary" && isFraction && exact.units > 0n;
   return write(parts, exact, isBelowOne ? { kind: "decimal", exponent: 0 } : parts.suffix);
+}
+
+/** As `canonicalQuantity`, with nothing finer than a thousandth: what the API server makes of the amounts of a list of resources. */
+export function milliQuantity(text: string): string | undefined {
+  const parts = parse(text.trim());
+  if (text.trim() === "" || parts === undefined) return undefined;
+  const { units } = exactAmount(parts);
+  const finest = 10n ** BigInt(NANO - MILLI);
+  if (units % finest === 0n) return canonicalQuantity(text);
+  return canonicalQuantity(`${parts.isNegative ? "-" : ""}${divideUp(units, finest)}m`);
 }
 
 function parse(text: string): Parts | undefined {

@@ -97,3 +97,59 @@ test("equaltemplates: fields that no struct has make no difference", (t) => {
   t.ok(semanticallyEqualTemplates(WRITTEN, { ...WRITTEN, note: 1 }));
   t.end();
 });
+
+test("equaltemplates: what a pod would have anyway makes no difference", (t) => {
+  const spec = (fields: object): unknown => ({
+    spec: { containers: [{ name: "web", image: "web:1" }], ...fields },
+  });
+  const container = (fields: object): unknown => ({
+    spec: { containers: [{ name: "web", image: "web:1", ...fields }] },
+  });
+  const onHost = (port: object): unknown =>
+    spec({ hostNetwork: true, containers: [{ name: "web", ports: [port] }] });
+  const same: Readonly<Record<string, readonly [unknown, unknown]>> = {
+    "service links": [spec({}), spec({ enableServiceLinks: true })],
+    "the old name of the service account": [spec({ serviceAccount: "a" }), spec({ serviceAccountName: "a" })],
+    "two names, of which one counts": [
+      spec({ serviceAccount: "a", serviceAccountName: "b" }),
+      spec({ serviceAccountName: "b" }),
+    ],
+    "a host's port": [onHost({ containerPort: 80 }), onHost({ containerPort: 80, hostPort: 80 })],
+    "an optional file": [
+      container({
+        env: [{ name: "A", valueFrom: { fileKeyRef: { volumeName: "v", path: "p", key: "k" } } }],
+      }),
+      container({
+        env: [
+          {
+            name: "A",
+            valueFrom: { fileKeyRef: { volumeName: "v", path: "p", key: "k", optional: false } },
+          },
+        ],
+      }),
+    ],
+    "an amount finer than a thousandth": [
+      container({ resources: { limits: { cpu: "1200u" } } }),
+      container({ resources: { limits: { cpu: "2m" } } }),
+    ],
+  };
+  for (const [name, [a, b]] of Object.entries(same)) t.ok(semanticallyEqualTemplates(a, b), name);
+  const other: Readonly<Record<string, readonly [unknown, unknown]>> = {
+    "no service links": [spec({}), spec({ enableServiceLinks: false })],
+    "another service account": [spec({ serviceAccount: "a" }), spec({ serviceAccountName: "b" })],
+    "a port of the host that is not the container's": [
+      onHost({ containerPort: 80 }),
+      onHost({ containerPort: 80, hostPort: 81 }),
+    ],
+    "a port of the host where pods have networks of their own": [
+      container({ ports: [{ containerPort: 80 }] }),
+      container({ ports: [{ containerPort: 80, hostPort: 80 }] }),
+    ],
+    "another amount": [
+      container({ resources: { limits: { cpu: "1m" } } }),
+      container({ resources: { limits: { cpu: "1100u" } } }),
+    ],
+  };
+  for (const [name, [a, b]] of Object.entries(other)) t.notOk(semanticallyEqualTemplates(a, b), name);
+  t.end();
+});
