@@ -15,7 +15,7 @@ const TOLERANCE = 0.05;
 export interface Figure {
   readonly name: string;
   readonly seen: Estimate;
-  readonly unit: "x" | "MiB" | "us" | "s" | "";
+  readonly unit: "x" | "MiB" | "MiB/min" | "us" | "s" | "";
   readonly goal?: number;
   readonly stretch?: number;
   /** What is to be known of it. */
@@ -108,9 +108,9 @@ export function usageOf(rounds: Rounds<Sample>): Usage[] {
 
 /** `1.08x (1.05 to 1.11)`. */
 export function spell({ seen, unit }: Pick<Figure, "seen" | "unit">): string {
-  const digits = unit === "x" || unit === "" ? 2 : unit === "MiB" ? 0 : 1;
+  const digits = unit === "x" || unit === "MiB/min" || unit === "" ? 2 : unit === "MiB" ? 0 : 1;
   const [middle, low, high] = [seen.median, seen.low, seen.high].map((value) => value.toFixed(digits));
-  const word = { x: "x", MiB: " MiB", us: " µs", s: " s", "": "" }[unit];
+  const word = { x: "x", MiB: " MiB", "MiB/min": " MiB/min", us: " µs", s: " s", "": "" }[unit];
   return low === high ? `${middle}${word}` : `${middle}${word} (${low} to ${high})`;
 }
 

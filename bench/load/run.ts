@@ -14,6 +14,7 @@ import { requestShapes } from "./shapes/requests.ts";
 import { retryShapes } from "./shapes/retries.ts";
 import { routeShapes } from "./shapes/routes.ts";
 import { slowShapes } from "./shapes/slow.ts";
+import { soakShapes } from "./shapes/soak.ts";
 import { versionShapes } from "./shapes/versions.ts";
 import { endOnSignals, LOAD_CPU } from "./stage.ts";
 import { writeTables } from "./table.ts";
@@ -26,6 +27,7 @@ const SHAPES: readonly Shape[] = [
   ...retryShapes,
   ...versionShapes,
   ...slowShapes,
+  ...soakShapes,
 ];
 
 async function main(): Promise<void> {
