@@ -1,81 +1,132 @@
 // Why a Rollout cannot be carried out: what is wrong in itself (found by validation), or an object that it names and that is missing or
 // does not fit. The first reason counts; nothing is touched until it is gone.
+// Source: Argo pkg/apis/rollouts/validation/validation_references.go, rollout/controller.go getRolloutReferencedResources, v1.9.
 import { metricsProblem, metricsWithoutSecrets, runsIndefinitely } from "../analysis/assess.ts";
-import { MANAGED_BY_ANNOTATION, POD_HASH_LABEL, type RolloutAnalysis, type Service } from "../api/api.ts";
+import {
+  type FieldError,
+  fieldErrorText,
+  formatPath,
+  MANAGED_BY_ANNOTATION,
+  type Metric,
+  type Path,
+  POD_HASH_LABEL,
+  type RolloutAnalysis,
+  type Service,
+} from "../api/api.ts";
 import { resolveAnalysis } from "./analysistemplates.ts";
 import type { Context } from "./context.ts";
+
+/** What is wrong about one object that the Rollout names. */
+export interface ReferenceProblem {
+  /** At the field of the Rollout that names it. */
+  readonly error: FieldError;
+  /** The object's kind and name when it is not there at all: `service "web"`. */
+  readonly missing?: string;
+}
 
 /** The first reason, worded as a Kubernetes field error; undefined for a Rollout that can be carried out. */
 export function invalidReason(context: Context): string | undefined {
   const [first] = context.snapshot.validation.errors;
-  return first ?? serviceProblem(context) ?? analysisProblem(context);
+  if (first !== undefined) return first;
+  const [problem] = referenceProblems(context);
+  return problem === undefined ? undefined : fieldErrorText(problem.error);
 }
 
-function serviceProblem(context: Context): string | undefined {
+/** All that is wrong about the objects that the Rollout names, in Argo's order: Services, then analyses. */
+export function referenceProblems(context: Context): readonly ReferenceProblem[] {
+  return [...serviceProblems(context), ...analysisProblems(context)];
+}
+
+/** A problem at `path`, which Argo spells in full here. */
+function problem(path: Path, value: string, detail: string, missing?: string): ReferenceProblem {
+  const field = formatPath(path);
+  const error: FieldError = { type: "Invalid value", path, field, value: JSON.stringify(value), detail };
+  return missing === undefined ? { error } : { error, missing };
+}
+
+function serviceProblems(context: Context): readonly ReferenceProblem[] {
+  const at: Path = ["spec", "strategy", "canary"];
   const { stable, canary } = context.snapshot.services;
   const { stableService, canaryService } = context.canary;
-  return (
-    oneServiceProblem(context, "stableService", stableService, stable) ??
-    oneServiceProblem(context, "canaryService", canaryService, canary)
-  );
+  return [
+    ...oneServiceProblem(context, [...at, "stableService"], stableService, stable),
+    ...oneServiceProblem(context, [...at, "canaryService"], canaryService, canary),
+  ];
 }
 
-function oneServiceProblem(
+/** What is wrong about the Service that the field at `path` names; `service` is undefined when it is not there. */
+export function oneServiceProblem(
   context: Context,
-  field: string,
+  path: Path,
   name: string | undefined,
   service: Service | undefined,
-): string | undefined {
-  if (name === undefined || name === "") return undefined;
-  const invalid = (detail: string): string =>
-    `spec.strategy.canary.${field}: Invalid value: ${JSON.stringify(name)}: ${detail}`;
-  if (service === undefined) return invalid(`service "${name}" not found`);
+): readonly ReferenceProblem[] {
+  if (name === undefined || name === "") return [];
+  if (service === undefined) return [problem(path, name, `service "${name}" not found`, `service "${name}"`)];
+  const labels = context.rollout.spec.template?.metadata?.labels ?? {};
+  const problems = Object.entries(service.spec.selector ?? {})
+    .filter(([key, value]) => key !== POD_HASH_LABEL && labels[key] !== value)
+    .map(([key]) => problem(path, name, `Service "${name}" has unmatch label "${key}" in rollout`));
   const owner = service.metadata.annotations?.[MANAGED_BY_ANNOTATION];
   if (owner !== undefined && owner !== context.name)
-    return invalid(`Service "${name}" is managed by another Rollout: ${owner}`);
-  const labels = context.rollout.spec.template?.metadata?.labels ?? {};
-  const foreign = Object.entries(service.spec.selector ?? {}).find(
-    ([key, value]) => key !== POD_HASH_LABEL && labels[key] !== value,
-  );
-  if (foreign === undefined) return undefined;
-  return invalid(`Service "${name}" has unmatch label "${foreign[0]}" in rollout`);
+    problems.push(problem(path, name, `Service "${name}" is managed by another Rollout`));
+  return problems;
 }
 
-function analysisProblem(context: Context): string | undefined {
+function analysisProblems(context: Context): readonly ReferenceProblem[] {
+  const at: Path = ["spec", "strategy", "canary"];
   const background = context.canary.analysis;
-  const problem =
-    background === undefined
-      ? undefined
-      : oneAnalysisProblem(context, "spec.strategy.canary.analysis", background, true);
-  if (problem !== undefined) return problem;
-  for (const [index, step] of context.steps.entries()) {
-    if (step.kind !== "analysis") continue;
-    const path = `spec.strategy.canary.steps[${index}].analysis`;
-    const found = oneAnalysisProblem(context, path, step.analysis, false);
-    if (found !== undefined) return found;
-  }
-  return undefined;
+  return [
+    ...context.steps.flatMap((step, index) =>
+      step.kind === "analysis"
+        ? oneAnalysisProblem(context, [...at, "steps", index, "analysis"], step.analysis, "inline")
+        : [],
+    ),
+    ...(background === undefined
+      ? []
+      : oneAnalysisProblem(context, [...at, "analysis"], background, "background")),
+  ];
 }
 
-function oneAnalysisProblem(
+/**
+ * What is wrong about the templates of the analysis at `path`: the first thing. A `background` one may run until it is stopped.
+ * weir holds Argo's rules for metrics against them too, which Argo does only when the run begins and has failed.
+ */
+export function oneAnalysisProblem(
   context: Context,
-  path: string,
+  path: Path,
   analysis: RolloutAnalysis,
-  isBackground: boolean,
-): string | undefined {
-  const names = (analysis.templates ?? []).map((ref) => ref.templateName ?? "").join(", ");
-  const invalid = (detail: string): string =>
-    `${path}.templates: Invalid value: ${JSON.stringify(names)}: ${detail}`;
+  place: "background" | "inline",
+): readonly ReferenceProblem[] {
+  const names = (analysis.templates ?? []).map((ref) => ref.templateName ?? "");
+  const at: Path = [...path, "templates"];
+  const invalid = (detail: string): readonly ReferenceProblem[] => [
+    problem(at, `templateNames: [${names.join(" ")}]`, detail),
+  ];
   const hashes = { stable: context.status.stableRS ?? "", latest: context.podHash };
   const resolved = resolveAnalysis(context.snapshot, analysis, hashes);
-  if (resolved.kind === "error") return invalid(resolved.message);
+  if (resolved.kind === "error") {
+    if (resolved.missing === undefined) return invalid(resolved.message);
+    const { kind, name } = resolved.missing;
+    // Argo names the place within the template for one that another template names.
+    const place: Path = names.includes(name) ? at : ["spec", "templates"];
+    return [problem(place, name, resolved.message, `${kind} "${name}"`)];
+  }
   // Limits, counts and times may be arguments. A tag that stays is the run's to complain about.
   const filled = metricsWithoutSecrets(resolved);
   const metrics = filled.kind === "ok" ? filled.value : resolved.spec.metrics;
-  const problem = filled.kind === "ok" ? metricsProblem(metrics) : undefined;
-  if (problem !== undefined) return invalid(problem);
-  const endless = isBackground ? undefined : metrics.find(runsIndefinitely);
-  return endless === undefined
-    ? undefined
-    : invalid(`metric '${endless.name}' runs indefinitely: set a count for it to end the step`);
+  const fault = filled.kind === "ok" ? metricsProblem(metrics) : undefined;
+  if (fault !== undefined) return invalid(fault);
+  if (place === "background") return [];
+  return metrics.filter(runsIndefinitely).map((metric) => endless(context, at, metric));
+}
+
+function endless(context: Context, path: Path, { name, count }: Metric): ReferenceProblem {
+  const { templates, clusterTemplates } = context.snapshot.analysis;
+  const from = [...templates, ...clusterTemplates].find(({ spec }) =>
+    (spec.metrics ?? []).some((metric) => metric.name === name),
+  );
+  const template = from?.metadata.name ?? "";
+  const words = `AnalysisTemplate ${template} has metric ${name} which runs indefinitely. Invalid value for count: ${count ?? "<nil>"}`;
+  return problem(path, template, words);
 }
