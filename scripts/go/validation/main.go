@@ -2,13 +2,16 @@
 //
 //	go run . < test/compat/validation.cases.json > test/compat/validation.vectors.json
 //
-// A case is {"name", "rollout"} or {"name", "metrics"}; the answer adds "errors", the texts in Argo's order.
+// A case is {"name", "rollout"}, {"name", "metrics"} or {"name", "template"} (a pod template, in a Rollout that selects app=web); the answer
+// adds "errors", the texts in Argo's order. An earlier answer is a case too.
 package main
 
 import (
 	"encoding/json"
 	"fmt"
 	"os"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/argoproj/argo-rollouts/pkg/apis/rollouts/v1alpha1"
 	"github.com/argoproj/argo-rollouts/pkg/apis/rollouts/validation"
@@ -19,7 +22,9 @@ type testCase struct {
 	Name    string          `json:"name"`
 	Rollout json.RawMessage `json:"rollout,omitempty"`
 	Metrics json.RawMessage `json:"metrics,omitempty"`
-	Errors  []string        `json:"errors"`
+	// Rules that Argo takes over from Kubernetes.
+	Template json.RawMessage `json:"template,omitempty"`
+	Errors   []string        `json:"errors"`
 }
 
 func main() {
@@ -66,11 +71,25 @@ func answer(c *testCase) error {
 		return nil
 	}
 	var rollout v1alpha1.Rollout
-	if err := json.Unmarshal(c.Rollout, &rollout); err != nil {
+	if c.Template != nil {
+		rollout = plainRollout()
+		if err := json.Unmarshal(c.Template, &rollout.Spec.Template); err != nil {
+			return err
+		}
+	} else if err := json.Unmarshal(c.Rollout, &rollout); err != nil {
 		return err
 	}
 	for _, err := range validation.ValidateRollout(&rollout) {
 		c.Errors = append(c.Errors, err.Error())
 	}
 	return nil
+}
+
+// plainRollout is valid but for its template, which is empty.
+func plainRollout() v1alpha1.Rollout {
+	var rollout v1alpha1.Rollout
+	rollout.Name = "web"
+	rollout.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}
+	rollout.Spec.Strategy.Canary = &v1alpha1.CanaryStrategy{}
+	return rollout
 }
