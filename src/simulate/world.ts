@@ -8,6 +8,7 @@ import {
   type Rollout,
   readAnalysisRun,
   readAnalysisTemplate,
+  readPod,
   readReplicaSet,
   readRollout,
   readService,
@@ -25,6 +26,7 @@ import {
 } from "../engine/decide.ts";
 import { isObject, jsonEqual } from "../lib/json.ts";
 import { applyMergePatch, diffMergePatch } from "../lib/patch.ts";
+import { podsFor, withRestarts } from "./pods.ts";
 
 /** Whether proxies acknowledge by themselves what is published. */
 export type Acking = "auto" | "manual";
@@ -41,6 +43,8 @@ export class World {
   nowMs = START_MS;
   rollout: KubeObject;
   readonly replicaSets = new Map<string, KubeObject>();
+  /** Of the ReplicaSets; made and taken away by `runReplicaSets` and `setReady`. */
+  readonly pods = new Map<string, KubeObject>();
   readonly services = new Map<string, KubeObject>();
   readonly runs = new Map<string, KubeObject>();
   readonly templates = new Map<string, KubeObject>();
@@ -61,7 +65,7 @@ export class World {
   /** An independent copy. */
   clone(): World {
     const copy = new World(this.rollout);
-    for (const kind of ["replicaSets", "services", "runs", "templates"] as const)
+    for (const kind of ["replicaSets", "pods", "services", "runs", "templates"] as const)
       for (const [name, object] of this[kind]) copy[kind].set(name, object);
     const { nowMs, rollout, errors, readiness, acking, published, acknowledgement, inForce } = this;
     Object.assign(copy, { nowMs, rollout, errors, readiness, acking, published, acknowledgement, inForce });
@@ -100,6 +104,18 @@ export class World {
   setReady(name: string, count: number): void {
     const replicaSet = this.replicaSets.get(name);
     if (replicaSet !== undefined) this.#writeStatus(replicaSet, count);
+  }
+
+  /** The living pods of a ReplicaSet, oldest first. */
+  podsOf(replicaSet: string): readonly KubeObject[] {
+    return [...this.pods.values()].filter((pod) => pod.metadata.ownerReferences?.[0]?.name === replicaSet);
+  }
+
+  /** One pod's container has ended, `restarts` times in all, and waits to be started again. */
+  crashPod(name: string, restarts: number): void {
+    const pod = this.pods.get(name);
+    if (pod === undefined) throw new Error(`no pod ${name}`);
+    this.pods.set(name, this.#stamp(withRestarts(pod, restarts)));
   }
 
   /** Every pod that is asked for becomes available, or, by hand, none that was not. */
@@ -148,7 +164,10 @@ export class World {
     return {
       rollout,
       raw: this.rollout,
-      workload: { replicaSets: [...this.replicaSets.values()].map((item) => readReplicaSet(item).value) },
+      workload: {
+        replicaSets: [...this.replicaSets.values()].map((item) => readReplicaSet(item).value),
+        pods: [...this.pods.values()].map((item) => readPod(item).value),
+      },
       services: {
         ...(stable === undefined ? {} : { stable: readService(stable).value }),
         ...(canary === undefined ? {} : { canary: readService(canary).value }),
@@ -265,6 +284,7 @@ export class World {
     const { value } = readReplicaSet(replicaSet);
     const replicas = value.spec.replicas ?? 1;
     const bound = Math.min(available, replicas);
+    this.#writePods(replicaSet, replicas, bound);
     const status = {
       replicas,
       readyReplicas: bound,
@@ -274,6 +294,17 @@ export class World {
     if (jsonEqual(replicaSet.status, status)) return false;
     this.replicaSets.set(replicaSet.metadata.name, this.#stamp({ ...replicaSet, status }));
     return true;
+  }
+
+  #writePods(replicaSet: KubeObject, replicas: number, available: number): void {
+    const living = this.podsOf(replicaSet.metadata.name);
+    const next = podsFor(replicaSet, living, { replicas, available });
+    const names = new Set(next.map(({ metadata }) => metadata.name));
+    for (const { metadata } of living) if (!names.has(metadata.name)) this.pods.delete(metadata.name);
+    for (const pod of next) {
+      const { name } = pod.metadata;
+      if (!jsonEqual(this.pods.get(name), pod)) this.pods.set(name, this.#stamp(pod));
+    }
   }
 
   #stamp(object: KubeObject): KubeObject {
