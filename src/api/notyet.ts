@@ -8,7 +8,7 @@ import type { Rollout } from "./rolloutschema.ts";
 import type { MetricError } from "./validatemetrics.ts";
 
 /** Of spec. */
-const SPEC_FIELDS = ["workloadRef", "rollbackWindow", "restartAt"] as const;
+const SPEC_FIELDS = ["workloadRef", "restartAt"] as const;
 
 /** Of spec.strategy.canary. `dynamicStableScale: false` is what weir does. */
 const CANARY_FIELDS = [

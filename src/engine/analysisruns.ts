@@ -15,6 +15,7 @@ import { type Context, isOwnedBy } from "./context.ts";
 import { newRun } from "./newrun.ts";
 import type { Action, PlannedEvent, Wait } from "./plan.ts";
 import { podHashOf } from "./replicaset.ts";
+import { isInRollbackWindow } from "./rollbackwindow.ts";
 import { aborted, hasPause, isHalted, type Mode, type Stage, withPause } from "./stage.ts";
 import { parseTime } from "./time.ts";
 
@@ -47,7 +48,7 @@ export function judgeRuns(context: Context, before: Stage, isResumed: boolean): 
     };
     stage = withRef(stage, kind, seen);
     if (phase !== undefined && phase !== ref.status) events.push(changed(kind, ref.name, phase, ref.status));
-    if (stage.isAborted || stage.promoteFull) continue;
+    if (stage.isAborted || stage.promoteFull || isInRollbackWindow(context)) continue;
     if (phase === "Failed" || phase === "Error") {
       const text = kind === "Step" ? MESSAGES.stepAnalysisFailed : MESSAGES.backgroundAnalysisFailed;
       stage = aborted(context, stage, text(message ?? ""));

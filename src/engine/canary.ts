@@ -87,6 +87,7 @@ const PLANNER_NAMES: Readonly<Record<Mode, string>> = {
   firstDeploy: "first deploy",
   promoted: "promoted",
   promoteFull: "promote full",
+  rollback: "rollback inside the window",
   aborted: "abort",
   steps: "steps",
 };
@@ -124,12 +125,14 @@ function promotionOf(
   const isDue =
     mode === "firstDeploy" ||
     mode === "promoteFull" ||
+    mode === "rollback" ||
     (mode === "steps" && stage.index === lastIndex(context));
   if (!isDue || context.rollout.spec.paused === true) return { waits: [] };
   const waits = promotionWaits(context, mode, inForce);
   if (waits.length > 0) return { waits };
   if (mode === "firstDeploy") return { reason: PROMOTION_REASONS.initialDeploy, waits };
   if (mode === "promoteFull") return { reason: PROMOTION_REASONS.fullPromotion, waits };
+  if (mode === "rollback") return { reason: PROMOTION_REASONS.rollbackInWindow, waits };
   return { reason: PROMOTION_REASONS.allSteps(context.steps.length), waits };
 }
 
@@ -187,7 +190,7 @@ function nextWords(context: Context, mode: Mode, stage: Stage, promotion: string
   if (promotion !== undefined || mode === "promoted") return "nothing: the version is the stable one";
   if (mode === "firstDeploy") return "make this first version the stable one";
   const at = stage.index ?? 0;
-  const following = context.steps[mode === "promoteFull" ? context.steps.length : at + 1];
+  const following = mode === "steps" ? context.steps[at + 1] : undefined;
   if (following === undefined) return "make the new version the stable one";
   return `step ${at + 2} of ${context.steps.length}: ${stepText(context.canary.steps?.[at + 1] ?? {})}`;
 }

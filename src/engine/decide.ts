@@ -11,6 +11,7 @@ import { explanationOf } from "./explain.ts";
 import { invalidReason } from "./invalid.ts";
 import type { Action, Plan, PlannedEvent, Wait } from "./plan.ts";
 import { planHistory, planRevision, type RevisionPlan } from "./revision.ts";
+import { canSkipSteps } from "./rollbackwindow.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { firstStage, type Stage } from "./stage.ts";
 import { type BuiltStatus, buildStatus, collisionStatus, invalidStatus, isFirstSight } from "./status.ts";
@@ -191,7 +192,7 @@ function statusOf(
     revision,
     isCreating: false,
     isNewVersion: reset !== undefined,
-    isFast: decision.mode === "promoteFull" || isBack,
+    isFast: decision.mode === "promoteFull" || decision.mode === "rollback" || isBack,
     isPromoted: decision.promotion !== undefined || isBack,
   });
 }
@@ -212,8 +213,13 @@ function defaulted(context: Context): readonly Action[] {
 }
 
 function skipped(context: Context, reset: Stage | undefined): readonly PlannedEvent[] {
-  const isBack = reset !== undefined && isPromoted(context) && context.steps.length > 0;
-  return isBack ? [{ type: "Normal", reason: REASONS.skipSteps, message: MESSAGES.skipStepsToStable }] : [];
+  if (reset === undefined || context.steps.length === 0) return [];
+  const message = isPromoted(context)
+    ? MESSAGES.skipStepsToStable
+    : canSkipSteps(context)
+      ? MESSAGES.skipStepsInWindow
+      : undefined;
+  return message === undefined ? [] : [{ type: "Normal", reason: REASONS.skipSteps, message }];
 }
 
 function completedEvents(context: Context, decision: Decision, revision: number): readonly PlannedEvent[] {

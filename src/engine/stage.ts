@@ -2,6 +2,7 @@
 import type { AnalysisRunRef, PauseCondition, PauseReason, RolloutStatus } from "../api/api.ts";
 import type { Context } from "./context.ts";
 import { isPromoted } from "./context.ts";
+import { canSkipSteps, isInRollbackWindow } from "./rollbackwindow.ts";
 import { formatTime } from "./time.ts";
 
 export interface Stage {
@@ -20,7 +21,7 @@ export interface Stage {
 }
 
 /** What the pass is about; see canary.ts. */
-export type Mode = "firstDeploy" | "promoted" | "promoteFull" | "aborted" | "steps";
+export type Mode = "firstDeploy" | "promoted" | "promoteFull" | "rollback" | "aborted" | "steps";
 
 /** The stage that the status tells. */
 function stageOf(status: RolloutStatus): Stage {
@@ -41,7 +42,7 @@ function stageOf(status: RolloutStatus): Stage {
 export function firstStage(context: Context): Stage {
   const count = context.steps.length;
   return {
-    index: count === 0 ? undefined : isPromoted(context) ? count : 0,
+    index: count === 0 ? undefined : isPromoted(context) || canSkipSteps(context) ? count : 0,
     isAborted: false,
     abortedAt: undefined,
     abortMessage: undefined,
@@ -56,7 +57,7 @@ export function firstStage(context: Context): Stage {
 /** What the user asked for since the last pass, carried into the stage. `isResumed`: a pause was there and the user took it away. */
 export function afterUser(context: Context): { readonly stage: Stage; readonly isResumed: boolean } {
   const seen = withValidIndex(context, stageOf(context.status));
-  if (seen.promoteFull) {
+  if (seen.promoteFull || isInRollbackWindow(context)) {
     const stage = withoutPauses({ ...seen, isAborted: false, abortedAt: undefined });
     return isPromoted(context)
       ? { stage: { ...stage, promoteFull: false }, isResumed: false }
@@ -87,7 +88,8 @@ export function modeOf(context: Context, stage: Stage): Mode {
   if ((context.status.stableRS ?? "") === "") return stage.isAborted ? "aborted" : "firstDeploy";
   if (stage.isAborted) return "aborted";
   if (isPromoted(context)) return "promoted";
-  return stage.promoteFull ? "promoteFull" : "steps";
+  if (stage.promoteFull) return "promoteFull";
+  return isInRollbackWindow(context) ? "rollback" : "steps";
 }
 
 /** The number of steps; undefined without steps. */
