@@ -73,7 +73,7 @@ export function nextConditions(context: Context, draft: Draft, facts: ConditionF
   if (failure === undefined) board.remove(CONDITION_TYPES.replicaFailure);
   else board.set(CONDITION_TYPES.replicaFailure, "True", failure.reason, failure.message);
 
-  const isAvailable = (draft.availableReplicas ?? 0) >= context.replicas - context.maxUnavailable;
+  const isAvailable = (draft.availableReplicas ?? 0) >= context.replicas;
   board.set(
     CONDITION_TYPES.available,
     isAvailable ? "True" : "False",
@@ -87,6 +87,19 @@ export function nextConditions(context: Context, draft: Draft, facts: ConditionF
 export function invalidConditions(context: Context, message: string): readonly RolloutCondition[] {
   const board = new Board(context.status.conditions ?? [], context.nowMs);
   board.set(CONDITION_TYPES.invalidSpec, "True", REASONS.invalidSpec, message);
+  return board.list();
+}
+
+/** The conditions of a Rollout of which nothing is there yet. */
+export function firstConditions(context: Context): readonly RolloutCondition[] {
+  const board = new Board(context.status.conditions ?? [], context.nowMs);
+  if (board.get(CONDITION_TYPES.progressing) === undefined)
+    board.set(
+      CONDITION_TYPES.progressing,
+      "True",
+      REASONS.replicaSetUpdated,
+      MESSAGES.rolloutProgressing(context.name),
+    );
   return board.list();
 }
 
@@ -131,11 +144,14 @@ function progress(
     return;
   }
   if (facts.isPaused) return;
+  const isFound = board.get(type) === undefined && context.roles.current !== undefined;
   if (facts.isHealthy) {
     const message = MESSAGES.replicaSetCompleted(facts.replicaSet);
     board.set(type, "True", REASONS.newReplicaSetAvailable, message);
   } else if (becameUnhealthy && draft.stableRS === draft.currentPodHash) {
     board.touch(type, "True", REASONS.replicaSetNotAvailable, MESSAGES.notAvailable);
+  } else if (isFound) {
+    board.set(type, "True", REASONS.foundNewReplicaSet, MESSAGES.foundNewReplicaSet(facts.replicaSet));
   } else if (becameUnhealthy || hasProgressed(context, draft) || board.get(type) === undefined) {
     board.touch(type, "True", REASONS.replicaSetUpdated, MESSAGES.replicaSetProgressing(facts.replicaSet));
   } else if (facts.timedOut !== undefined) {
@@ -177,7 +193,9 @@ class Board {
   readonly #now: string;
 
   constructor(conditions: readonly RolloutCondition[], nowMs: number) {
-    this.#conditions = [...conditions];
+    // One of each type: more can only come from others, and would never be brought up to date.
+    const seen = new Set<string>();
+    this.#conditions = conditions.filter(({ type }) => !seen.has(type) && seen.add(type));
     this.#now = formatTime(nowMs);
   }
 

@@ -4,10 +4,13 @@ import {
   MESSAGES,
   progressDeadlineSecondsOf,
   REASONS,
+  type ReplicaSet,
   type RolloutStatus,
+  replicasOf,
 } from "../api/api.ts";
 import { conditionOf, hasProgressed } from "./conditions.ts";
 import { type Context, replicaSetName } from "./context.ts";
+import { deadlineMsOf } from "./replicaset.ts";
 import { aborted, isHalted, type Mode, type Stage } from "./stage.ts";
 import { parseTime } from "./time.ts";
 import { inForceOf } from "./traffic.ts";
@@ -20,14 +23,12 @@ export interface Deadline {
   readonly atMs?: number;
 }
 
-/** Where the deadline stands after a pass that leads to `draft`. It rests while the update is paused, analysed, aborted or healthy. */
-export function deadlineOf(
-  context: Context,
-  stage: Stage,
-  draft: RolloutStatus,
-  isHealthy: boolean,
-): Deadline {
-  if (isHealthy || isResting(context, stage)) return {};
+/**
+ * Where the deadline stands after a pass that leads to `draft`. It rests while the update is paused, analysed, experimented with, aborted or
+ * done, and while an old version only waits for the end of its delay.
+ */
+export function deadlineOf(context: Context, stage: Stage, draft: RolloutStatus, isDone: boolean): Deadline {
+  if (isDone || isResting(context, stage)) return {};
   const seconds = progressDeadlineSecondsOf(context.rollout);
   const known = conditionOf(context.status.conditions, CONDITION_TYPES.progressing);
   const sinceMs = parseTime(known?.lastUpdateTime);
@@ -42,8 +43,19 @@ export function deadlineOf(
 function isResting(context: Context, stage: Stage): boolean {
   const step = stage.index === undefined ? undefined : context.steps[stage.index];
   const isInFlight = context.status.stableRS !== context.podHash && (context.status.stableRS ?? "") !== "";
-  const waitsByDesign = isInFlight && (step?.kind === "pause" || step?.kind === "analysis");
-  return stage.isAborted || stage.pauses.length > 0 || isHalted(context, stage) || waitsByDesign;
+  const waitsByDesign = step?.kind === "pause" || step?.kind === "analysis" || step?.kind === "experiment";
+  return (
+    stage.isAborted ||
+    stage.pauses.length > 0 ||
+    isHalted(context, stage) ||
+    (isInFlight && waitsByDesign) ||
+    context.roles.others.some(isDelayed)
+  );
+}
+
+/** Whether an old version stays up for its delay alone. */
+function isDelayed(replicaSet: ReplicaSet): boolean {
+  return replicasOf(replicaSet) > 0 && deadlineMsOf(replicaSet) !== undefined;
 }
 
 /** Argo's words, and the proxies' own when it is their silence that holds the update. */

@@ -14,7 +14,7 @@ import { planHistory, planRevision, type RevisionPlan } from "./revision.ts";
 import { canSkipSteps } from "./rollbackwindow.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { firstStage, type Stage } from "./stage.ts";
-import { type BuiltStatus, buildStatus, collisionStatus, invalidStatus, isFirstSight } from "./status.ts";
+import { buildStatus, collisionStatus, invalidStatus, isFirstSight } from "./status.ts";
 import { intentOf } from "./traffic.ts";
 import { oneWriteEach } from "./writes.ts";
 
@@ -103,9 +103,6 @@ function planPreparing(context: Context, revision: Extract<RevisionPlan, { kind:
   const built = buildStatus(context, decision, {
     revision: revision.revision,
     isCreating: revision.isNew,
-    isNewVersion: reset !== undefined,
-    isFast: false,
-    isPromoted: false,
   });
   return assemble(context, {
     ...decision,
@@ -130,11 +127,12 @@ function planUpdate(context: Context, revision: Extract<RevisionPlan, { kind: "r
   const reset = changedStage(context);
   const strategist = strategistOf(context);
   let decision = strategist.decide(context, reset);
-  let built = statusOf(context, decision, revision.revision, reset);
+  const pass = { revision: revision.revision, isCreating: false };
+  let built = buildStatus(context, decision, pass);
   const abortStage = deadlineAbortStage(context, decision, built.deadline);
   if (abortStage !== undefined) {
     decision = strategist.decide(context, abortStage);
-    built = statusOf(context, decision, revision.revision, reset);
+    built = buildStatus(context, decision, pass);
   }
   const { deadline, events } = built;
   const completed = completedEvents(context, decision, revision.revision);
@@ -179,22 +177,6 @@ function strategistOf({ strategy }: Context): Strategist {
     default:
       return assertNever(strategy);
   }
-}
-
-function statusOf(
-  context: Context,
-  decision: Decision,
-  revision: number,
-  reset: Stage | undefined,
-): BuiltStatus {
-  const isBack = reset !== undefined && isPromoted(context);
-  return buildStatus(context, decision, {
-    revision,
-    isCreating: false,
-    isNewVersion: reset !== undefined,
-    isFast: decision.mode === "promoteFull" || decision.mode === "rollback" || isBack,
-    isPromoted: decision.promotion !== undefined || isBack,
-  });
 }
 
 /** The stage to begin with, when the spec asks for other pods or other steps than the last status knew. */

@@ -13,6 +13,8 @@ export interface Decision {
   readonly stableHash: string;
   /** Why it was promoted by this pass. */
   readonly promotion: string | undefined;
+  /** It goes past pauses and analyses in a mode that otherwise does not: a rollback within a delay. */
+  readonly isFast?: boolean;
   /** Fields of the status that the strategy alone decides, over those that all share. */
   readonly status: Partial<RolloutStatus>;
   /** What a healthy Rollout would claim and does not hold yet, in words; undefined when all is well. */

@@ -1,25 +1,20 @@
 // The new status, built once from the snapshot and the decision, with the events that its changes bring.
 import { MESSAGES, REASONS, type RolloutStatus, selectorText } from "../api/api.ts";
 import { isObject } from "../lib/json.ts";
-import { type ConditionFacts, invalidConditions, nextConditions } from "./conditions.ts";
+import { type ConditionFacts, firstConditions, invalidConditions, nextConditions } from "./conditions.ts";
 import { type Context, replicaSetName } from "./context.ts";
 import { type Deadline, deadlineOf } from "./deadline.ts";
 import type { Decision } from "./decision.ts";
 import { phaseOf } from "./phase.ts";
 import type { PlannedEvent } from "./plan.ts";
 import type { Stage } from "./stage.ts";
-import { isManuallyPaused, nextDuration } from "./timing.ts";
+import { nextDuration } from "./timing.ts";
 
 /** What the status tells besides the decision. */
 export interface Pass {
   readonly revision: number;
   /** It creates the wanted version's ReplicaSet. */
   readonly isCreating: boolean;
-  readonly isNewVersion: boolean;
-  /** Past its steps. */
-  readonly isFast: boolean;
-  /** It makes the wanted version the stable one, or finds the spec back at the stable version. */
-  readonly isPromoted: boolean;
 }
 
 export interface BuiltStatus {
@@ -38,14 +33,14 @@ export interface StatusEvents {
 /** The status after a pass that could be carried out. */
 export function buildStatus(context: Context, decision: Decision, pass: Pass): BuiltStatus {
   const { stage, unsettled } = decision;
-  const draft = draftOf(context, decision, pass);
-  const isHealthy = unsettled === undefined && draft.stableRS === draft.currentPodHash;
-  const deadline = deadlineOf(context, stage, draft, isHealthy);
+  const draft = draftOf(context, decision);
+  const isDone = unsettled === undefined && draft.stableRS === draft.currentPodHash;
+  const deadline = deadlineOf(context, stage, draft, isDone);
   const facts: ConditionFacts = {
     isAborted: stage.isAborted,
     abortMessage: stage.abortMessage,
     isPaused: stage.pauses.length > 0 || context.rollout.spec.paused === true,
-    isHealthy,
+    isHealthy: isDone && !hasOldPods(context, draft),
     isCreating: pass.isCreating,
     revision: pass.revision,
     replicaSet: replicaSetName(context.name, context.podHash),
@@ -60,7 +55,7 @@ export function buildStatus(context: Context, decision: Decision, pass: Pass): B
     events: {
       incomplete: conditions.becameIncomplete ? [notCompleted(context, pass.revision)] : [],
       aborted: conditions.becameAborted ? [abortedEvent(stage, pass.revision)] : [],
-      paused: pauseEvents(context, stage),
+      paused: pauseEvents(context, decision),
     },
   };
 }
@@ -72,12 +67,20 @@ export function invalidStatus(context: Context, reason: string): RolloutStatus {
   return clean({ ...status, ...phaseOf(context, status, undefined) });
 }
 
-/** The status while the wanted version's name is being found anew. */
+/** The status while the wanted version's name is being found anew. The first status of all carries phase and conditions, as any does. */
 export function collisionStatus(context: Context, collisionCount: number): RolloutStatus {
-  return clean({ ...context.status, collisionCount });
+  const status = { ...context.status, collisionCount };
+  if (status.phase !== undefined && status.conditions !== undefined) return clean(status);
+  const conditions = firstConditions(context);
+  return clean({ ...status, conditions, ...phaseOf(context, { ...status, conditions }, undefined) });
 }
 
-function draftOf(context: Context, decision: Decision, pass: Pass): RolloutStatus {
+/** Whether pods of older versions are still there: a canary's Healthy condition waits for their end, as Argo's does, its phase does not. */
+function hasOldPods(context: Context, draft: RolloutStatus): boolean {
+  return context.strategy.kind !== "blueGreen" && (draft.replicas ?? 0) !== context.replicas;
+}
+
+function draftOf(context: Context, decision: Decision): RolloutStatus {
   const { rollout, roles } = context;
   const { stage, stableHash } = decision;
   const sum = (count: (of: (typeof roles.owned)[number]["status"]) => number | undefined): number =>
@@ -86,6 +89,9 @@ function draftOf(context: Context, decision: Decision, pass: Pass): RolloutStatu
   const selector = rollout.spec.selector;
   return clean({
     ...context.status,
+    // What the other strategy left behind goes; both are always there, as Argo writes them.
+    canary: {},
+    blueGreen: {},
     abort: stage.isAborted ? true : undefined,
     abortedAt: stage.abortedAt,
     promoteFull: stage.promoteFull ? true : undefined,
@@ -104,12 +110,10 @@ function draftOf(context: Context, decision: Decision, pass: Pass): RolloutStatu
     observedGeneration: observed(context),
     ...decision.status,
     duration: nextDuration(context, {
-      isNewVersion: pass.isNewVersion,
-      isPromoted: pass.isPromoted,
-      isAborted: stage.isAborted,
-      isRetried: context.status.abortedAt !== undefined && !stage.isAborted && stableHash !== context.podHash,
-      isFast: pass.isFast,
-      isManuallyPaused: isManuallyPaused(context, stage),
+      stage,
+      stableHash,
+      isPromoted: decision.promotion !== undefined,
+      isFast: decision.mode === "promoteFull" || decision.mode === "rollback" || decision.isFast === true,
     }),
   });
 }
@@ -127,17 +131,25 @@ function abortedEvent(stage: Stage, revision: number): PlannedEvent {
   return { type: "Warning", reason: REASONS.rolloutAborted, message };
 }
 
-function pauseEvents(context: Context, stage: Stage): readonly PlannedEvent[] {
-  const known = new Set(
-    (context.status.pauseConditions ?? []).map((pause) => pause.reason + pause.startTime),
-  );
-  return stage.pauses
-    .filter((pause) => !known.has(pause.reason + pause.startTime))
-    .map((pause) => ({
-      type: "Normal",
-      reason: REASONS.rolloutPaused,
-      message: MESSAGES.pausedFor(pause.reason),
-    }));
+/**
+ * An event when the first pause comes and when the last one goes; a second pause beside the first is none. An abort ends pauses in silence.
+ * Source: Argo: rollout/sync.go sendStateChangeEvents, v1.9. A pass that ends one pause and begins another says both.
+ */
+function pauseEvents(context: Context, { stage, events }: Decision): readonly PlannedEvent[] {
+  const before = context.status.pauseConditions ?? [];
+  const [first] = stage.pauses;
+  const isKept = before.some((pause) => hasSame(stage.pauses, pause));
+  if (first !== undefined) {
+    if (isKept) return [];
+    return [{ type: "Normal", reason: REASONS.rolloutPaused, message: MESSAGES.pausedFor(first.reason) }];
+  }
+  const isTold = events.steps.some(({ reason }) => reason === REASONS.rolloutResumed);
+  if (before.length === 0 || stage.isAborted || isTold) return [];
+  return [{ type: "Normal", reason: REASONS.rolloutResumed, message: MESSAGES.resumed }];
+}
+
+function hasSame(pauses: Stage["pauses"], pause: Stage["pauses"][number]): boolean {
+  return pauses.some(({ reason, startTime }) => reason === pause.reason && startTime === pause.startTime);
 }
 
 function observed(context: Context): string {

@@ -5,6 +5,7 @@ import { explain } from "../engine/decide.ts";
 import { parseDuration } from "../lib/duration.ts";
 import { jsonEqual } from "../lib/json.ts";
 import { imagePatch, worldWith } from "./manifest.ts";
+import { SHOWS } from "./show.ts";
 import type { World } from "./world.ts";
 
 const MAX_PASSES = 60;
@@ -31,6 +32,8 @@ export function runScript(text: string): string {
 
 function runCommand(world: World, verb: string, words: readonly string[]): readonly string[] {
   if (verb === "explain") return explain(world.plan(), world.nowMs);
+  const show = SHOWS[verb];
+  if (show !== undefined) return show(world, words);
   const rest = words.join(" ");
   const act: Readonly<Record<string, () => void>> = {
     rollout: () => undefined,
@@ -40,6 +43,7 @@ function runCommand(world: World, verb: string, words: readonly string[]): reado
       world.readiness = rest === "manual" ? "manual" : "auto";
     },
     ready: () => ready(world, words[0] === "stable" ? "stable" : "canary", Number(words[1])),
+    failing: () => failing(world, words[0] === "stable" ? "stable" : "canary", words.slice(1).join(" ")),
     acking: () => {
       world.acking = rest === "manual" ? "manual" : "auto";
     },
@@ -83,6 +87,13 @@ function ready(world: World, role: "stable" | "canary", count: number): void {
   const replicaSet = world.roleOf(role);
   if (replicaSet === undefined) throw new Error(`there is no ${role} ReplicaSet`);
   world.setReady(replicaSet.metadata.name, count);
+}
+
+/** A ReplicaSet that cannot create its pods; without words it can again. */
+function failing(world: World, role: "stable" | "canary", message: string): void {
+  const replicaSet = world.roleOf(role);
+  if (replicaSet === undefined) throw new Error(`there is no ${role} ReplicaSet`);
+  world.setReplicaFailure(replicaSet.metadata.name, message === "" ? undefined : message);
 }
 
 function measure(world: World, words: readonly string[]): void {
@@ -151,13 +162,15 @@ function createWorld(words: readonly string[]): World {
   const steps = (options.get("steps") ?? "").split(",").filter((text) => text !== "");
   const canary = options.get("canary");
   const spec = options.get("spec");
-  return worldWith({
+  const world = worldWith({
     replicas: Number(options.get("replicas") ?? 1),
     isRouted: options.has("routed"),
     steps: steps.map(stepFrom),
     ...(canary === undefined ? {} : { canary: JSON.parse(canary) }),
     ...(spec === undefined ? {} : { spec: JSON.parse(spec) }),
   });
+  if (options.get("readiness") === "manual") world.readiness = "manual";
+  return world;
 }
 
 /** `20`, `pause`, `pause:30s`, `analysis:name`. */

@@ -106,6 +106,15 @@ export class World {
     if (replicaSet !== undefined) this.#writeStatus(replicaSet, count);
   }
 
+  /** A ReplicaSet's controller is refused its pods, in these words; undefined: it gets them again. */
+  setReplicaFailure(name: string, message: string | undefined): void {
+    const replicaSet = this.replicaSets.get(name);
+    if (replicaSet === undefined) throw new Error(`no ReplicaSet ${name}`);
+    const failure = { type: "ReplicaFailure", status: "True", reason: "FailedCreate", message };
+    const conditions = message === undefined ? null : [failure];
+    this.replicaSets.set(name, this.#stamp(merged(replicaSet, { status: { conditions } })));
+  }
+
   /** The living pods of a ReplicaSet, oldest first. */
   podsOf(replicaSet: string): readonly KubeObject[] {
     return [...this.pods.values()].filter((pod) => pod.metadata.ownerReferences?.[0]?.name === replicaSet);
@@ -285,11 +294,13 @@ export class World {
     const replicas = value.spec.replicas ?? 1;
     const bound = Math.min(available, replicas);
     this.#writePods(replicaSet, replicas, bound);
+    const { conditions } = value.status;
     const status = {
       replicas,
       readyReplicas: bound,
       availableReplicas: bound,
       observedGeneration: replicaSet.metadata.generation ?? 0,
+      ...(conditions !== undefined && { conditions }),
     };
     if (jsonEqual(replicaSet.status, status)) return false;
     this.replicaSets.set(replicaSet.metadata.name, this.#stamp({ ...replicaSet, status }));

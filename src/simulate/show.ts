@@ -1,0 +1,40 @@
+// Commands of a script that change nothing and print what is: the events so far, conditions, the record of the update, fields of the status.
+import { canonicalJson } from "../lib/json.ts";
+import type { World } from "./world.ts";
+
+type Show = (world: World, words: readonly string[]) => readonly string[];
+
+/** By the name of the command. */
+export const SHOWS: Readonly<Record<string, Show>> = {
+  events,
+  conditions,
+  status,
+};
+
+/** The reasons of all events so far, in order. */
+function events(world: World): readonly string[] {
+  return world.events.map(({ reason }, index) => `${String(index + 1).padStart(2)}. ${reason}`);
+}
+
+/** One line each: type, status, reason and message, and when status and condition last changed. */
+function conditions(world: World): readonly string[] {
+  return (world.status().conditions ?? []).map((condition) => {
+    const { type, reason, message, lastTransitionTime, lastUpdateTime } = condition;
+    const times = `since ${clock(lastTransitionTime)}, updated ${clock(lastUpdateTime)}`;
+    return `${type}=${condition.status} ${reason}: ${message} (${times})`;
+  });
+}
+
+/** The named fields of the status, all without names; dots lead inward. */
+function status(world: World, names: readonly string[]): readonly string[] {
+  const all: unknown = world.rollout.status;
+  const fields = names.length === 0 ? Object.keys(Object(all)).sort() : names;
+  return fields.map((name) => {
+    const value = name.split(".").reduce<unknown>((at, key) => Object(at)[key], all);
+    return `${name}: ${value === undefined ? "absent" : canonicalJson(value)}`;
+  });
+}
+
+function clock(time: string | undefined): string {
+  return time?.slice(11, 19) ?? "never";
+}
