@@ -33,13 +33,14 @@ export function createProblemTeller(deps: ProblemDeps): (now: readonly Problem[]
 function tell(deps: ProblemDeps, { about, field, message }: Problem): void {
   deps.log.warn("not carried out", { about, field, why: message });
   const [kind = "", key = ""] = about.split(" ");
-  const object = storeOf(deps, kind).get(key);
+  const object = storeOf(deps, kind)?.get(key);
   if (object !== undefined)
     void deps.events.record(subjectOf(object), "Warning", "NotCarriedOut", `${field}: ${message}`);
 }
 
-/** The store of a kind that problems are about. */
-function storeOf({ caches }: ProblemDeps, kind: string): ObjectStore {
+/** The store of a kind that events are written on; of a Rollout none: it has no events but Argo's. */
+function storeOf({ caches }: ProblemDeps, kind: string): ObjectStore | undefined {
   if (kind === "Gateway") return caches.gateways.store;
+  if (kind === "Rollout") return undefined;
   return kind === "TrafficPolicy" ? caches.trafficPolicies.store : caches.httpRoutes.store;
 }

@@ -3,11 +3,12 @@ import type { HttpRoute, HttpRouteRule } from "../api/api.ts";
 import { parseDuration } from "../lib/duration.ts";
 import { durationOf, type MessageInitShape, type Route, type RouteSchema } from "../xds/types.ts";
 import { backendsOf, combined } from "./backends.ts";
-import type { ClusterBook, Split } from "./clusters.ts";
+import type { ClusterBook } from "./clusters.ts";
 import { directResponseOf, withContentType } from "./directresponse.ts";
 import { filtersOf } from "./filters.ts";
 import { forward, type RouteActionInit } from "./forward.ts";
-import type { Report } from "./input.ts";
+import type { Destination, Report } from "./input.ts";
+import { type Chosen, managedMirrors, steered } from "./managed.ts";
 import { mirrorsOf } from "./mirrors.ts";
 import type { RuleAction } from "./placed.ts";
 import { type Applied, durationFor } from "./policies.ts";
@@ -23,6 +24,8 @@ export interface RuleContext {
   readonly httpRoute: HttpRoute;
   readonly rule: HttpRouteRule;
   readonly book: ClusterBook;
+  /** The managed routes of Rollouts that hold for the requests in question. */
+  readonly chosen: Chosen;
   /** What TrafficPolicies ask of the rule. */
   readonly applied: Applied;
   /** Of the listener that the rule serves on. */
@@ -79,13 +82,26 @@ function forwardOf(context: RuleContext, host: string | undefined): RouteInit | 
   return routeOf(action, timeouts, keys.length > 0 ? salt : undefined);
 }
 
-/** Sends everything to one Service. */
-export function defaultActionOf(split: Split, applied: Applied, report: Report): RouteInit {
+/** Sends everything to one Service, but for what the chosen managed routes say. */
+export function defaultActionOf(
+  destination: Destination,
+  book: ClusterBook,
+  chosen: Chosen,
+  applied: Applied,
+  report: Report,
+): RouteInit {
+  const split = steered(book.split(destination), chosen);
   const keys = keysOf(undefined, applied, () => undefined, report) ?? [];
   const timeouts = timeoutsOf(undefined, applied, () => undefined, report) ?? { requestMs: 0 };
   const salt = keys.length > 0 ? split.salt : undefined;
   const retries = retriesOf(undefined, applied, () => undefined, report) ?? { kind: "none" };
-  const action = { ...forward(combined([{ split, weight: 1, edits: {} }]), keys), ...policyIn(retries) };
+  const action = {
+    ...forward(combined([{ split, weight: 1, edits: {} }]), keys),
+    ...policyIn(retries),
+    requestMirrorPolicies: [
+      ...managedMirrors([destination], chosen, book, applied.sections.mirrors?.hostSuffix !== false),
+    ],
+  };
   return routeOf(action, timeouts, salt);
 }
 

@@ -1,9 +1,11 @@
 // The backends of a rule as versions with shares: Services of one Rollout count as its versions, each time they are named. What of them is
 // sent as a route's weights is decided by forward.ts.
-import type { HttpBackendRef } from "../api/api.ts";
+import type { HttpBackendRef, HttpRouteRule } from "../api/api.ts";
 import type { RuleContext } from "./actions.ts";
 import type { Split, Target } from "./clusters.ts";
 import { type EditsInit, editsOf } from "./filters.ts";
+import type { Destination } from "./input.ts";
+import { steered } from "./managed.ts";
 import { textOf } from "./memo.ts";
 
 /** One version, and its share of the rule's requests in parts of the common scale. */
@@ -26,7 +28,14 @@ export interface Backends {
 }
 
 /** All backends of a rule; undefined when one of them cannot be carried out, which is reported. */
-export function backendsOf({ httpRoute, rule, book, refuse, report }: RuleContext): Backends | undefined {
+export function backendsOf({
+  httpRoute,
+  rule,
+  book,
+  chosen,
+  refuse,
+  report,
+}: RuleContext): Backends | undefined {
   const refs = rule.backendRefs ?? [];
   if (refs.length === 0) return void refuse(".backendRefs", "there is no backend");
   const namespace = httpRoute.metadata.namespace ?? "";
@@ -55,7 +64,7 @@ export function backendsOf({ httpRoute, rule, book, refuse, report }: RuleContex
         `${lack}; requests for it are answered with 503 until it does`,
         true,
       );
-    const split = book.split(destination);
+    const split = steered(book.split(destination), chosen);
     named.push({ split, weight: ref.weight ?? 1, edits });
   }
   if (
@@ -63,6 +72,18 @@ export function backendsOf({ httpRoute, rule, book, refuse, report }: RuleContex
   )
     return void refuse(".backendRefs", "all weights are 0");
   return combined(named);
+}
+
+/** The Services that a rule leads to, as far as they can be backends. */
+export function destinationsOf(
+  { backendRefs = [] }: HttpRouteRule,
+  namespace: string,
+): readonly Destination[] {
+  return backendRefs.flatMap((ref) =>
+    ref.port === undefined || problemOf(ref, namespace) !== undefined
+      ? []
+      : [{ namespace, service: ref.name, port: ref.port }],
+  );
 }
 
 interface Named {

@@ -21,6 +21,7 @@ import {
 } from "../xds/types.ts";
 import { experimentPort } from "./experimentport.ts";
 import type { Destination, Report, TranslateInput } from "./input.ts";
+import { type Managed, managedOf } from "./managed.ts";
 import { type Memo, textOf } from "./memo.ts";
 import { type Applied, NO_POLICY, type PolicyBook } from "./policies.ts";
 import { type ClusterInit, clusterPart } from "./upstreams.ts";
@@ -64,8 +65,12 @@ export interface ClusterBook {
   split(destination: Destination): Split;
   /** What of a destination is not there, in words; undefined when it is all there. */
   lackOf(destination: Destination): string | undefined;
+  /** The managed routes of the Rollout whose Service it is; undefined where no Rollout manages it. */
+  managed(destination: Destination): Managed | undefined;
   /** The cluster for copies to a Service: one of its own, so that a slow mirror takes nothing from requests to the same pods. */
   mirror(destination: Destination): string;
+  /** The same for copies to the canary of the Rollout whose Service it is; undefined where there is none. */
+  canaryMirror(destination: Destination): string | undefined;
   clusters(): Cluster[];
   endpoints(): ClusterLoadAssignment[];
   /** From now on splits are asked for by this route configuration. */
@@ -99,10 +104,22 @@ export function createClusterBook(
     byService.set(`${intent.namespace}/${intent.stableService}`, intent);
     byService.set(`${intent.namespace}/${intent.canaryService}`, intent);
   }
+  const intentFor = ({ namespace, service }: Destination): TrafficIntent | undefined =>
+    byService.get(`${namespace}/${service}`);
+  const isEmpty = (version: Version): boolean => assignment(version.plan).endpoints.length === 0;
+  const withhold = (rollout: string, { plan, podHash }: Version): void => {
+    const clusters = [...(withheld.get(rollout)?.clusters ?? []), plan.name];
+    withheld.set(rollout, { why: `version ${podHash} has no endpoint in any Service`, clusters });
+  };
+  const mirrorOf = (plan: ClusterPlan): string => {
+    const name = `${plan.name}/mirror`;
+    plans.set(name, { ...plan, name, isMirror: true });
+    return name;
+  };
   const sorted = (): ClusterPlan[] => [...plans.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   return {
     split(destination) {
-      const intent = byService.get(`${destination.namespace}/${destination.service}`);
+      const intent = intentFor(destination);
       if (intent === undefined) {
         const name = clusterName(destination);
         plans.set(name, { name, destinations: [destination] });
@@ -113,12 +130,8 @@ export function createClusterBook(
       if (!routes.includes(route)) rollouts.set(rollout, [...routes, route]);
       const versions = versionPlans(input, intent, destination.port);
       for (const { plan } of versions) plans.set(plan.name, plan);
-      const isEmpty = (version: Version): boolean => assignment(version.plan).endpoints.length === 0;
       const { targets, lacking } = withoutEmpty(versions, isEmpty);
-      for (const { plan, podHash } of lacking) {
-        const clusters = [...(withheld.get(rollout)?.clusters ?? []), plan.name];
-        withheld.set(rollout, { why: `version ${podHash} has no endpoint in any Service`, clusters });
-      }
+      for (const version of lacking) withhold(rollout, version);
       const role = destination.service === intent.canaryService ? "canary" : "stable";
       return { targets, scale: intent.maxWeight, role, rollout, salt: `${rollout}/${newestOf(intent)}` };
     },
@@ -128,16 +141,26 @@ export function createClusterBook(
       const hasPort = object.spec?.ports?.some((candidate) => candidate.port === port) ?? false;
       return hasPort ? undefined : `Service ${service} has no port ${port}`;
     },
+    managed(destination) {
+      const intent = intentFor(destination);
+      if (intent === undefined) return undefined;
+      const versions = versionPlans(input, intent, destination.port);
+      const canary = versions.find(({ role }) => role === "canary");
+      const isLacking = canary !== undefined && isEmpty(canary) && versions.some((other) => !isEmpty(other));
+      const hasHeaderRoute = intent.routes?.some(({ kind }) => kind === "header") === true;
+      if (isLacking && hasHeaderRoute) withhold(`${intent.namespace}/${intent.rollout}`, canary);
+      return managedOf(intent, !isLacking);
+    },
     mirror(destination) {
-      const { namespace, service, port } = destination;
-      const intent = byService.get(`${namespace}/${service}`);
-      const role = intent?.stableService === service ? "stable" : "canary";
-      const version =
-        intent && versionPlans(input, intent, port).find((candidate) => candidate.role === role)?.plan;
-      const plan = version ?? { name: clusterName(destination), destinations: [destination] };
-      const name = `${plan.name}/mirror`;
-      plans.set(name, { ...plan, name, isMirror: true });
-      return name;
+      const intent = intentFor(destination);
+      const role = intent?.stableService === destination.service ? "stable" : "canary";
+      const version = intent && planOf(input, intent, destination.port, role);
+      return mirrorOf(version ?? { name: clusterName(destination), destinations: [destination] });
+    },
+    canaryMirror(destination) {
+      const intent = intentFor(destination);
+      const plan = intent && planOf(input, intent, destination.port, "canary");
+      return plan && mirrorOf(plan);
     },
     clusters: () => sorted().map((plan) => clusterOf(plan, policyOf(input, plan, policies), memo, report)),
     endpoints: () => sorted().map(assignment),
@@ -164,6 +187,15 @@ function versionPlans(input: TranslateInput, intent: TrafficIntent, port: number
     const own = { ...at(service), port: experimentPort(input, root, service) };
     return { ...version, plan: { name: `${clusterName(own)}/${podHash}`, podHash, destinations: [own] } };
   });
+}
+
+function planOf(
+  input: TranslateInput,
+  intent: TrafficIntent,
+  port: number,
+  role: Version["role"],
+): ClusterPlan | undefined {
+  return versionPlans(input, intent, port).find((version) => version.role === role)?.plan;
 }
 
 /** The targets of a split; the weights of empty versions go to a stable version that has endpoints. */

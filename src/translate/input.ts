@@ -22,7 +22,7 @@ export interface TranslateInput {
 
 /** Something in the manifests that is not carried out, and what happens instead. */
 export interface Problem {
-  /** `HTTPRoute ns/name`, `Gateway ns/name` or `TrafficPolicy ns/name`. */
+  /** `HTTPRoute ns/name`, `Gateway ns/name`, `TrafficPolicy ns/name` or `Rollout ns/name`. */
   readonly about: string;
   /** Path of the field. */
   readonly field: string;

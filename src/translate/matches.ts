@@ -2,12 +2,14 @@
 // A rule that says something which weir does not carry out answers its requests with 500 and is reported: they never pass a filter that is not
 // there, and never fall to a broader rule. Source: Gateway API, HTTPRouteRule.filters and backendRefs.
 
-import type { HttpRoute } from "../api/api.ts";
+import type { HttpRoute, HttpRouteRule } from "../api/api.ts";
 import { create, type Route, RouteSchema } from "../xds/types.ts";
 import { actionOf, defaultActionOf } from "./actions.ts";
+import { destinationsOf } from "./backends.ts";
 import type { ClusterBook } from "./clusters.ts";
 import { matchOf, rankOf } from "./conditions.ts";
-import type { Report } from "./input.ts";
+import type { Destination, Report } from "./input.ts";
+import { type Managed, narrowedMatch, variantsOf } from "./managed.ts";
 import { type Memo, textOf } from "./memo.ts";
 import { placed, type RuleAction } from "./placed.ts";
 import type { Applied } from "./policies.ts";
@@ -53,7 +55,11 @@ export function routesOf(
     const refuse = (path: string, message: string): void =>
       report(about, `${field}${path}`, `${message}; ${REFUSED_WORDS}`);
     const applied = policyOf(rule.name);
-    const action = actionOf({ httpRoute, rule, book, applied, listenerPort, refuse, report }) ?? REFUSED;
+    const variants = variantsOf(managedIn(rule, namespace, book), report);
+    const actions = variants.map(
+      ({ chosen }) =>
+        actionOf({ httpRoute, rule, book, chosen, applied, listenerPort, refuse, report }) ?? REFUSED,
+    );
     return (rule.matches ?? [{}]).flatMap((match, at) => {
       const matched = matchOf(
         match,
@@ -69,34 +75,48 @@ export function routesOf(
       );
       if (matched === undefined) return [];
       const label = `${namespace}/${name}/${index}${(rule.matches ?? []).length > 1 ? `/${at}` : ""}`;
-      const parts = placed(action, matched, refuse);
-      const served = parts.length > 0 ? parts : placed(REFUSED, matched, refuse);
-      return served.map((one, part) => {
-        const make = (): Route => create(RouteSchema, { ...one.init, name: label, match: one.match });
-        const route = memo.routes.keep(`${label} ${part}`, [textOf(one)], make);
-        const order = [creationTimestamp, `${namespace}/${name}`, ordinal(index), ordinal(at)].join(" ");
-        return { route, rank: rankOf(match, applied), order };
+      const order = [creationTimestamp, `${namespace}/${name}`, ordinal(index), ordinal(at)].join(" ");
+      return variants.flatMap((variant, which) => {
+        const own = narrowedMatch(matched, variant);
+        const parts = placed(actions[which] ?? REFUSED, own, refuse);
+        const served = parts.length > 0 ? parts : placed(REFUSED, own, refuse);
+        return served.map((one, part) => {
+          const routeName = `${label}${variant.label}`;
+          const make = (): Route => create(RouteSchema, { ...one.init, name: routeName, match: one.match });
+          const route = memo.routes.keep(`${routeName} ${part}`, [textOf(one)], make);
+          // Variants keep their order: equal ranks and orders stay as they are.
+          return { route, rank: rankOf(match, applied), order };
+        });
       });
     });
   });
 }
 
-/** The route that sends everything to one Service, for hosts without an HTTPRoute. */
-export function defaultRoute(
-  namespace: string,
-  service: string,
-  port: number,
+/** The Rollouts with managed routes that a rule leads to. */
+function managedIn(rule: HttpRouteRule, namespace: string, book: ClusterBook): readonly Managed[] {
+  const found = destinationsOf(rule, namespace).flatMap((destination) => book.managed(destination) ?? []);
+  return [...new Map(found.map((one) => [one.rollout, one])).values()];
+}
+
+/** The routes that send everything to one Service, for hosts without an HTTPRoute. */
+export function defaultRoutes(
+  destination: Destination,
   book: ClusterBook,
   applied: Applied,
   memo: Memo,
   report: Report,
-): RankedRoute {
-  const name = `${namespace}/${service}:${port}`;
-  const action = defaultActionOf(book.split({ namespace, service, port }), applied, report);
-  const make = (): Route =>
-    create(RouteSchema, { ...action, name, match: { pathSpecifier: { case: "prefix", value: "/" } } });
-  const route = memo.routes.keep(name, [textOf(action)], make);
-  return { route, rank: [0], order: "" };
+): RankedRoute[] {
+  const { namespace, service, port } = destination;
+  const managed = book.managed(destination);
+  return variantsOf(managed === undefined ? [] : [managed], report).map((variant) => {
+    const name = `${namespace}/${service}:${port}${variant.label}`;
+    const init = {
+      ...defaultActionOf(destination, book, variant.chosen, applied, report),
+      match: narrowedMatch({ pathSpecifier: { case: "prefix", value: "/" } }, variant),
+    };
+    const route = memo.routes.keep(name, [textOf(init)], () => create(RouteSchema, { ...init, name }));
+    return { route, rank: [0], order: "" };
+  });
 }
 
 /** Sorts by precedence: the first route that matches decides. */

@@ -1,8 +1,10 @@
-// RequestMirror filters of an HTTPRoute rule: copies to further Services, each with its fraction.
+// Copies of a rule's requests: RequestMirror filters, each with its Service and fraction, and what managed routes of Rollouts copy to canaries.
 import type { HttpRequestMirror } from "../api/api.ts";
 import { FractionalPercent_DenominatorType } from "../xds/types.ts";
 import type { RuleContext } from "./actions.ts";
+import { destinationsOf } from "./backends.ts";
 import type { RouteActionInit } from "./forward.ts";
+import { managedMirrors } from "./managed.ts";
 
 type Policy = NonNullable<RouteActionInit["requestMirrorPolicies"]>[number];
 
@@ -17,7 +19,10 @@ export function mirrorsOf(context: RuleContext): Policy[] | undefined {
     if (policy === undefined) return undefined;
     policies.push(policy);
   }
-  return policies;
+  const { httpRoute, rule, book, chosen, applied } = context;
+  const destinations = destinationsOf(rule, httpRoute.metadata.namespace ?? "");
+  const hasSuffix = applied.sections.mirrors?.hostSuffix !== false;
+  return [...policies, ...managedMirrors(destinations, chosen, book, hasSuffix)];
 }
 
 function mirrorOf(

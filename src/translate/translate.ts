@@ -20,7 +20,7 @@ import { type ClusterBook, createClusterBook, type Withheld } from "./clusters.t
 import { commonHosts, isAttached } from "./hosts.ts";
 import type { Problem, Report, TranslateInput } from "./input.ts";
 import { type ListenerSettings, listenerSettings } from "./listenersettings.ts";
-import { byPrecedence, defaultRoute, type RankedRoute, routesOf } from "./matches.ts";
+import { byPrecedence, defaultRoutes, type RankedRoute, routesOf } from "./matches.ts";
 import { createMemo, type Memo } from "./memo.ts";
 import { type Applied, createPolicyBook, type PolicyBook } from "./policies.ts";
 
@@ -120,8 +120,8 @@ function collectHosts(
       intent.namespace === input.gateway.metadata.namespace && listener.hostname === undefined;
     if (isRouted || !isReachable) continue;
     const applied = policies.listener(input.gateway, listener.name);
-    for (const [host, route] of serviceHosts(intent, input, book, applied, report))
-      if (!hosts.has(host)) add(host, [route]);
+    for (const [host, routes] of serviceHosts(intent, input, book, applied, report))
+      if (!hosts.has(host)) add(host, routes);
   }
 }
 
@@ -132,14 +132,14 @@ function serviceHosts(
   book: ClusterBook,
   applied: Applied,
   report: Report,
-): [string, RankedRoute][] {
+): [string, RankedRoute[]][] {
   const { namespace } = intent;
   const name = rootServiceOf(intent);
   const port = input.service(namespace, name)?.spec?.ports?.[0]?.port;
   if (port === undefined) return [];
-  const route = defaultRoute(namespace, name, port, book, applied, input.memo, report);
+  const routes = defaultRoutes({ namespace, service: name, port }, book, applied, input.memo, report);
   const suffixes = ["", `.${namespace}`, `.${namespace}.svc`, `.${namespace}.svc.cluster.local`];
-  return suffixes.map((suffix) => [`${name}${suffix}`, route]);
+  return suffixes.map((suffix) => [`${name}${suffix}`, routes]);
 }
 
 function routeConfigurationOf(
