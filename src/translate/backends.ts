@@ -2,11 +2,12 @@
 // sent as a route's weights is decided by forward.ts.
 import type { HttpBackendRef, HttpRouteRule } from "../api/api.ts";
 import type { RuleContext } from "./actions.ts";
-import type { Split, Target } from "./clusters.ts";
+import type { Split } from "./clusters.ts";
 import { type EditsInit, editsOf } from "./filters.ts";
 import type { Destination } from "./input.ts";
 import { steered } from "./managed.ts";
 import { textOf } from "./memo.ts";
+import type { Target } from "./versions.ts";
 
 /** One version, and its share of the rule's requests in parts of the common scale. */
 export interface Version {

@@ -3,13 +3,7 @@
 // hash, so that a promotion, which repoints Services, moves no endpoint. A canary that has no endpoint at all (its Service was deleted, its slices
 // are not written yet) hands its share to the stable version; the other way round nothing is handed over: more than its weight no canary gets.
 // The versions of an experiment are treated as canaries are, each with a Service of its own.
-import {
-  type EndpointSlice,
-  rootServiceOf,
-  type Service,
-  type TrafficIntent,
-  type VersionWeight,
-} from "../api/api.ts";
+import type { EndpointSlice, Service, TrafficIntent } from "../api/api.ts";
 import {
   ApiVersion,
   type Cluster,
@@ -19,20 +13,20 @@ import {
   ClusterSchema,
   create,
 } from "../xds/types.ts";
-import { experimentPort } from "./experimentport.ts";
 import type { Destination, Report, TranslateInput } from "./input.ts";
 import { type Managed, managedOf } from "./managed.ts";
 import { type Memo, textOf } from "./memo.ts";
 import { type Applied, NO_POLICY, type PolicyBook } from "./policies.ts";
 import { type ClusterInit, clusterPart } from "./upstreams.ts";
-
-/** A cluster that a destination leads to. */
-export interface Target {
-  readonly cluster: string;
-  readonly role: VersionWeight["role"];
-  /** Parts of `scale`. */
-  readonly weight: number;
-}
+import {
+  type ClusterPlan,
+  clusterName,
+  newestOf,
+  type Target,
+  targetsOf,
+  type Version,
+  versionsOf,
+} from "./versions.ts";
 
 /** Where requests for a destination go. The weights add up to `scale`. */
 export interface Split {
@@ -51,13 +45,6 @@ export interface Withheld {
   readonly why: string;
   /** The clusters without an endpoint. No route leads to them any more, but until every proxy knows, some may: they keep their last endpoints. */
   readonly clusters: readonly string[];
-}
-
-interface ClusterPlan {
-  readonly name: string;
-  readonly destinations: readonly Destination[];
-  readonly podHash?: string;
-  readonly isMirror?: boolean;
 }
 
 /** Resolves destinations and remembers every cluster that they need. One per translation. */
@@ -89,141 +76,144 @@ export function createClusterBook(
   memo: Memo,
   report: Report,
 ): ClusterBook {
-  const plans = new Map<string, ClusterPlan>();
-  const rollouts = new Map<string, string[]>();
-  const withheld = new Map<string, Withheld>();
-  const assignments = new Map<string, ClusterLoadAssignment>();
-  let route = "";
-  const assignment = (plan: ClusterPlan): ClusterLoadAssignment => {
-    const known = assignments.get(plan.name) ?? assignmentOf(input, plan, memo);
-    assignments.set(plan.name, known);
-    return known;
-  };
-  const byService = new Map<string, TrafficIntent>();
-  for (const intent of intents) {
-    byService.set(`${intent.namespace}/${intent.stableService}`, intent);
-    byService.set(`${intent.namespace}/${intent.canaryService}`, intent);
+  return new Book(input, intents, policies, memo, report);
+}
+
+class Book implements ClusterBook {
+  readonly #input: TranslateInput;
+  readonly #policies: PolicyBook;
+  readonly #memo: Memo;
+  readonly #report: Report;
+  readonly #byService = new Map<string, TrafficIntent>();
+  readonly #plans = new Map<string, ClusterPlan>();
+  readonly #rollouts = new Map<string, string[]>();
+  readonly #withheld = new Map<string, Withheld>();
+  readonly #assignments = new Map<string, ClusterLoadAssignment>();
+  #route = "";
+
+  constructor(
+    input: TranslateInput,
+    intents: readonly TrafficIntent[],
+    policies: PolicyBook,
+    memo: Memo,
+    report: Report,
+  ) {
+    this.#input = input;
+    this.#policies = policies;
+    this.#memo = memo;
+    this.#report = report;
+    for (const intent of intents)
+      for (const service of [intent.stableService, intent.canaryService])
+        this.#byService.set(`${intent.namespace}/${service}`, intent);
   }
-  const intentFor = ({ namespace, service }: Destination): TrafficIntent | undefined =>
-    byService.get(`${namespace}/${service}`);
-  const isEmpty = (version: Version): boolean => assignment(version.plan).endpoints.length === 0;
-  const withhold = (rollout: string, { plan, podHash }: Version): void => {
-    const clusters = [...(withheld.get(rollout)?.clusters ?? []), plan.name];
-    withheld.set(rollout, { why: `version ${podHash} has no endpoint in any Service`, clusters });
-  };
-  const mirrorOf = (plan: ClusterPlan): string => {
+
+  begin(route: string): void {
+    this.#route = route;
+  }
+
+  split(destination: Destination): Split {
+    const intent = this.#intentFor(destination);
+    if (intent === undefined) {
+      const name = clusterName(destination);
+      this.#plans.set(name, { name, destinations: [destination] });
+      return { targets: [{ cluster: name, role: "stable", weight: 1 }], scale: 1 };
+    }
+    const rollout = keyOf(intent);
+    const routes = this.#rollouts.get(rollout) ?? [];
+    if (!routes.includes(this.#route)) this.#rollouts.set(rollout, [...routes, this.#route]);
+    const versions = versionsOf(this.#input, intent, destination.port);
+    for (const { plan } of versions) this.#plans.set(plan.name, plan);
+    const { targets, lacking } = targetsOf(versions, (version) => this.#isEmpty(version));
+    for (const version of lacking) this.#withhold(rollout, version);
+    const role = destination.service === intent.canaryService ? "canary" : "stable";
+    return { targets, scale: intent.maxWeight, role, rollout, salt: `${rollout}/${newestOf(intent)}` };
+  }
+
+  lackOf({ namespace, service, port }: Destination): string | undefined {
+    const object = this.#input.service(namespace, service);
+    if (object === undefined) return `Service ${service} does not exist`;
+    const hasPort = object.spec?.ports?.some((candidate) => candidate.port === port) ?? false;
+    return hasPort ? undefined : `Service ${service} has no port ${port}`;
+  }
+
+  managed(destination: Destination): Managed | undefined {
+    const intent = this.#intentFor(destination);
+    if (intent === undefined) return undefined;
+    const versions = versionsOf(this.#input, intent, destination.port);
+    const canary = versions.find(({ role }) => role === "canary");
+    const canServe =
+      canary === undefined || !this.#isEmpty(canary) || versions.every((version) => this.#isEmpty(version));
+    const hasHeaderRoute = intent.routes?.some(({ kind }) => kind === "header") === true;
+    if (!canServe && hasHeaderRoute) this.#withhold(keyOf(intent), canary);
+    return managedOf(intent, canServe);
+  }
+
+  mirror(destination: Destination): string {
+    const intent = this.#intentFor(destination);
+    const role = intent?.stableService === destination.service ? "stable" : "canary";
+    const plan = intent && this.#planOf(intent, destination.port, role);
+    return this.#mirrorOf(plan ?? { name: clusterName(destination), destinations: [destination] });
+  }
+
+  canaryMirror(destination: Destination): string | undefined {
+    const intent = this.#intentFor(destination);
+    const plan = intent && this.#planOf(intent, destination.port, "canary");
+    return plan && this.#mirrorOf(plan);
+  }
+
+  clusters(): Cluster[] {
+    const applied = (plan: ClusterPlan): Applied => policyOf(this.#input, plan, this.#policies);
+    return this.#sorted().map((plan) => clusterOf(plan, applied(plan), this.#memo, this.#report));
+  }
+
+  endpoints(): ClusterLoadAssignment[] {
+    return this.#sorted().map((plan) => this.#assignment(plan));
+  }
+
+  rollouts(): ReadonlyMap<string, readonly string[]> {
+    return this.#rollouts;
+  }
+
+  withheld(): ReadonlyMap<string, Withheld> {
+    return this.#withheld;
+  }
+
+  #intentFor({ namespace, service }: Destination): TrafficIntent | undefined {
+    return this.#byService.get(`${namespace}/${service}`);
+  }
+
+  #planOf(intent: TrafficIntent, port: number, role: Version["role"]): ClusterPlan | undefined {
+    return versionsOf(this.#input, intent, port).find((version) => version.role === role)?.plan;
+  }
+
+  #mirrorOf(plan: ClusterPlan): string {
     const name = `${plan.name}/mirror`;
-    plans.set(name, { ...plan, name, isMirror: true });
+    this.#plans.set(name, { ...plan, name, isMirror: true });
     return name;
-  };
-  const sorted = (): ClusterPlan[] => [...plans.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
-  return {
-    split(destination) {
-      const intent = intentFor(destination);
-      if (intent === undefined) {
-        const name = clusterName(destination);
-        plans.set(name, { name, destinations: [destination] });
-        return { targets: [{ cluster: name, role: "stable", weight: 1 }], scale: 1 };
-      }
-      const rollout = `${intent.namespace}/${intent.rollout}`;
-      const routes = rollouts.get(rollout) ?? [];
-      if (!routes.includes(route)) rollouts.set(rollout, [...routes, route]);
-      const versions = versionPlans(input, intent, destination.port);
-      for (const { plan } of versions) plans.set(plan.name, plan);
-      const { targets, lacking } = withoutEmpty(versions, isEmpty);
-      for (const version of lacking) withhold(rollout, version);
-      const role = destination.service === intent.canaryService ? "canary" : "stable";
-      return { targets, scale: intent.maxWeight, role, rollout, salt: `${rollout}/${newestOf(intent)}` };
-    },
-    lackOf({ namespace, service, port }) {
-      const object = input.service(namespace, service);
-      if (object === undefined) return `Service ${service} does not exist`;
-      const hasPort = object.spec?.ports?.some((candidate) => candidate.port === port) ?? false;
-      return hasPort ? undefined : `Service ${service} has no port ${port}`;
-    },
-    managed(destination) {
-      const intent = intentFor(destination);
-      if (intent === undefined) return undefined;
-      const versions = versionPlans(input, intent, destination.port);
-      const canary = versions.find(({ role }) => role === "canary");
-      const isLacking = canary !== undefined && isEmpty(canary) && versions.some((other) => !isEmpty(other));
-      const hasHeaderRoute = intent.routes?.some(({ kind }) => kind === "header") === true;
-      if (isLacking && hasHeaderRoute) withhold(`${intent.namespace}/${intent.rollout}`, canary);
-      return managedOf(intent, !isLacking);
-    },
-    mirror(destination) {
-      const intent = intentFor(destination);
-      const role = intent?.stableService === destination.service ? "stable" : "canary";
-      const version = intent && planOf(input, intent, destination.port, role);
-      return mirrorOf(version ?? { name: clusterName(destination), destinations: [destination] });
-    },
-    canaryMirror(destination) {
-      const intent = intentFor(destination);
-      const plan = intent && planOf(input, intent, destination.port, "canary");
-      return plan && mirrorOf(plan);
-    },
-    clusters: () => sorted().map((plan) => clusterOf(plan, policyOf(input, plan, policies), memo, report)),
-    endpoints: () => sorted().map(assignment),
-    begin(name) {
-      route = name;
-    },
-    rollouts: () => rollouts,
-    withheld: () => withheld,
-  };
+  }
+
+  #withhold(rollout: string, { plan, podHash }: Version): void {
+    const clusters = [...(this.#withheld.get(rollout)?.clusters ?? []), plan.name];
+    this.#withheld.set(rollout, { why: `version ${podHash} has no endpoint in any Service`, clusters });
+  }
+
+  #isEmpty({ plan }: Version): boolean {
+    return this.#assignment(plan).endpoints.length === 0;
+  }
+
+  #assignment(plan: ClusterPlan): ClusterLoadAssignment {
+    const known = this.#assignments.get(plan.name) ?? assignmentOf(this.#input, plan, this.#memo);
+    this.#assignments.set(plan.name, known);
+    return known;
+  }
+
+  #sorted(): ClusterPlan[] {
+    return [...this.#plans.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
 }
 
-interface Version extends VersionWeight {
-  readonly plan: ClusterPlan;
-}
-
-function versionPlans(input: TranslateInput, intent: TrafficIntent, port: number): Version[] {
-  const at = (service: string): Destination => ({ namespace: intent.namespace, service, port });
-  const root = at(rootServiceOf(intent));
-  const destinations = [at(intent.stableService), at(intent.canaryService)];
-  return intent.versions.map((version) => {
-    const { podHash, service } = version;
-    if (service === undefined)
-      return { ...version, plan: { name: `${clusterName(root)}/${podHash}`, podHash, destinations } };
-    const own = { ...at(service), port: experimentPort(input, root, service) };
-    return { ...version, plan: { name: `${clusterName(own)}/${podHash}`, podHash, destinations: [own] } };
-  });
-}
-
-function planOf(
-  input: TranslateInput,
-  intent: TrafficIntent,
-  port: number,
-  role: Version["role"],
-): ClusterPlan | undefined {
-  return versionPlans(input, intent, port).find((version) => version.role === role)?.plan;
-}
-
-/** The targets of a split; the weights of empty versions go to a stable version that has endpoints. */
-function withoutEmpty(
-  versions: readonly Version[],
-  isEmpty: (version: Version) => boolean,
-): { readonly targets: Target[]; readonly lacking: readonly Version[] } {
-  const stable = versions.find(({ role }) => role === "stable");
-  const canHandOver = stable !== undefined && !isEmpty(stable);
-  const isLacking = (version: Version): boolean =>
-    canHandOver && version !== stable && version.weight > 0 && isEmpty(version);
-  const lacking = versions.filter(isLacking);
-  const handedOver = lacking.reduce((sum, { weight }) => sum + weight, 0);
-  const targets = versions.map((version) => ({
-    cluster: version.plan.name,
-    role: version.role,
-    weight: isLacking(version) ? 0 : version.weight + (version === stable ? handedOver : 0),
-  }));
-  return { targets, lacking };
-}
-
-function newestOf({ versions }: TrafficIntent): string {
-  const newest = versions.find(({ role }) => role === "canary") ?? versions[0];
-  return newest?.podHash ?? "";
-}
-
-function clusterName({ namespace, service, port }: Destination): string {
-  return `${namespace}/${service}:${port}`;
+function keyOf({ namespace, rollout }: TrafficIntent): string {
+  return `${namespace}/${rollout}`;
 }
 
 /** What TrafficPolicies ask of a cluster: those of its first Service (the stable one) that has any. */
