@@ -26,15 +26,16 @@ const ROOMS: Readonly<Record<string, Room>> = {
   api: pure("lib", ["api.ts"], "zod"),
   engine: pure("api lib analysis", ["decide.ts"]),
   analysis: pure("api lib", ["assess.ts"], "node:buffer"),
-  simulate: pure("api lib engine", ["simulate.ts"]),
+  simulate: pure("api lib engine routers", ["simulate.ts"]),
   providers: room("api lib", ["providers.ts"]),
+  routers: pure("api lib", ["routers.ts"]),
   translate: pure("api lib xds", ["translate.ts"]),
   cluster: room("lib api", ["client.ts"]),
   embedded: room("api lib cluster", ["embedded.ts"]),
   xds: room("lib", ["client.ts", "server.ts", "types.ts"]),
-  controller: room("api lib engine analysis providers translate cluster embedded xds", ["controller.ts"]),
+  controller: room("api lib engine analysis providers routers translate cluster embedded xds", ["controller.ts"]),
   proxy: room("lib xds", ["server.ts", "workers/worker.ts"]),
-  cli: room("api lib engine analysis simulate cluster embedded controller proxy xds translate", ["main.ts"]),
+  cli: room("api lib engine analysis routers simulate cluster embedded controller proxy xds translate", ["main.ts"]),
 };
 /** What pure code may reach through other files: these do nothing but compute. */
 const PURE_PACKAGES = words(

@@ -48,7 +48,13 @@ export {
   type TemplateStatus,
   type TemplateStatusCode,
 } from "./experimentschema.ts";
-export { type FieldError, type FieldErrorType, fieldErrorText } from "./fielderror.ts";
+export {
+  type FieldError,
+  type FieldErrorType,
+  fieldErrorText,
+  internalError,
+  invalid,
+} from "./fielderror.ts";
 export type {
   Gateway,
   GatewayListener,
@@ -68,6 +74,9 @@ export type {
   Endpoint,
   EndpointSlice,
   Event,
+  Ingress,
+  IngressPath,
+  IngressRule,
   Lease,
   Namespace,
   Node,
@@ -145,6 +154,7 @@ export {
   readExperiment,
   readGateway,
   readHttpRoute,
+  readIngress,
   readLease,
   readNamespace,
   readNode,
@@ -168,7 +178,7 @@ export {
   type Reason,
   stepText,
 } from "./reasons.ts";
-export { apiVersionOf, RESOURCES, type ResourceType } from "./resources.ts";
+export { apiVersionOf, CLUSTER_RESOURCES, RESOURCES, type ResourceType } from "./resources.ts";
 export {
   type AnalysisRunRef,
   type BlueGreenStatus,
@@ -190,9 +200,15 @@ export {
 } from "./rolloutschema.ts";
 export {
   type CapabilityTable,
+  type HeaderRoute,
   ROUTER_CAPABILITIES,
   type RouterCapabilities,
+  type ServiceSplit,
+  type ServiceWeight,
+  splitFor,
+  UNKNOWN_PLUGIN,
   usedRouters,
+  WEIGHTS_ONLY,
 } from "./routers.ts";
 export type { TrafficRouting } from "./routingschema.ts";
 export { selectorMatches, selectorText } from "./selector.ts";

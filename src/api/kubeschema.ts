@@ -112,6 +112,40 @@ export const endpointSliceSchema = kindOf({
 });
 export type EndpointSlice = Parsed<typeof endpointSliceSchema>;
 
+const ingressPath = open({
+  path: z.string().optional(),
+  pathType: z.string().optional(),
+  backend: open({
+    service: open({
+      name: z.string(),
+      port: open({ name: z.string().optional(), number: int32.optional() }).optional(),
+    }).optional(),
+    resource: opaque.optional(),
+  }),
+});
+export type IngressPath = Parsed<typeof ingressPath>;
+
+const ingressRule = open({
+  host: z.string().optional(),
+  http: open({ paths: z.array(ingressPath) }).optional(),
+});
+export type IngressRule = Parsed<typeof ingressRule>;
+
+export const ingressSchema = kindOf({
+  spec: open({
+    ingressClassName: z.string().optional(),
+    defaultBackend: opaque.optional(),
+    tls: z.array(opaque).optional(),
+    rules: z.array(ingressRule).optional(),
+  }),
+  status: open({
+    loadBalancer: open({
+      ingress: z.array(open({ hostname: z.string().optional(), ip: z.string().optional() })).optional(),
+    }).optional(),
+  }).optional(),
+});
+export type Ingress = Parsed<typeof ingressSchema>;
+
 export const eventSchema = kindOf({
   involvedObject: objectReference,
   reason: z.string().optional(),

@@ -11,17 +11,14 @@ import type { KubeObject } from "./meta.ts";
 import { notYetErrors, notYetMetricErrors } from "./notyet.ts";
 import { readAnalysisRun, readAnalysisTemplate, readRollout } from "./read.ts";
 import type { Rollout } from "./rolloutschema.ts";
-import { type CapabilityTable, ROUTER_CAPABILITIES } from "./routers.ts";
+import type { CapabilityTable } from "./routers.ts";
 import { readTrafficMetric } from "./trafficmetric.ts";
 import { validateRollout } from "./validate.ts";
 import { type MetricError, validateMetricRules, validateMetrics } from "./validatemetrics.ts";
 import { readProxyRouting } from "./weirsettings.ts";
 
 /** Everything to mend in an object of any kind; kinds that weir does not read have no issues. */
-export function lint(
-  object: KubeObject,
-  capabilities: CapabilityTable = ROUTER_CAPABILITIES,
-): readonly Issue[] {
+export function lint(object: KubeObject, capabilities: CapabilityTable): readonly Issue[] {
   if (!isObject(object))
     return [{ path: [], message: "is not an object", mend: "write one object per document" }];
   const { kind } = object;
@@ -30,10 +27,7 @@ export function lint(
 }
 
 /** Why `rollout` is InvalidSpec, in order: Argo's rules, weir's router settings, what is not carried out yet. */
-export function rolloutErrors(
-  rollout: Rollout,
-  capabilities: CapabilityTable = ROUTER_CAPABILITIES,
-): readonly FieldError[] {
+export function rolloutErrors(rollout: Rollout, capabilities: CapabilityTable): readonly FieldError[] {
   return [
     ...validateRollout(rollout, capabilities),
     ...routerSettingsErrors(rollout),

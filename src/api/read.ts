@@ -13,6 +13,7 @@ import {
   configMapSchema,
   endpointSliceSchema,
   eventSchema,
+  ingressSchema,
   leaseSchema,
   namespaceSchema,
   nodeSchema,
@@ -75,6 +76,7 @@ export const readNode = reader(nodeSchema);
 export const readGateway = reader(gatewaySchema);
 export const readHttpRoute = reader(httpRouteSchema);
 export const readTrafficPolicy = reader(trafficPolicySchema);
+export const readIngress = reader(ingressSchema);
 
 function reader<S extends z.ZodType>(schema: S): (object: KubeObject) => Read<Parsed<S>> {
   let decoder: Decoder | undefined;

@@ -56,6 +56,11 @@ export const RESOURCES = {
   trafficPolicy: resource("weir.dev/v1alpha1", "TrafficPolicy", "trafficpolicies trafficpolicy tp"),
 } as const satisfies Readonly<Record<string, ResourceType>>;
 
+/** Kinds that a Kubernetes cluster may have and the embedded server does not. */
+export const CLUSTER_RESOURCES = {
+  ingress: resource("networking.k8s.io/v1", "Ingress", "ingresses ingress ing", ["status"]),
+} as const satisfies Readonly<Record<string, ResourceType>>;
+
 /** `v1` or `group/version`, as in an object's `apiVersion`. */
 export function apiVersionOf(type: ResourceType): string {
   return type.group === "" ? type.version : `${type.group}/${type.version}`;

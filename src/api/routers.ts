@@ -1,7 +1,8 @@
-// What the traffic routers can do, as validation needs to know it. Routers that weir carries out declare theirs in their own
-// files and the caller passes them in; this table holds what Argo grants to each.
+// What the traffic routers can do, as validation needs to know it, and the split that those which know Services only should hold. A router
+// that weir carries out through its objects declares what it can do in its own file (src/routers); here stand the others.
 import { WEIR_ROUTER } from "./labels.ts";
 import type { TrafficRouting } from "./routingschema.ts";
+import type { HeaderMatch, TrafficIntent } from "./traffic.ts";
 
 /** What one router can do. */
 export interface RouterCapabilities {
@@ -21,7 +22,8 @@ export interface RouterCapabilities {
 /** Router name, as `usedRouters` gives it, to what it can do. */
 export type CapabilityTable = Readonly<Record<string, RouterCapabilities>>;
 
-const WEIGHTS_ONLY: RouterCapabilities = {
+/** The least that a router can do. */
+export const WEIGHTS_ONLY: RouterCapabilities = {
   headerRoutes: "none",
   mirrorRoutes: false,
   experimentWeights: false,
@@ -40,7 +42,7 @@ export const UNKNOWN_PLUGIN: RouterCapabilities = {
   services: "optional",
 };
 
-/** Source: Argo pkg/apis/rollouts/validation, v1.9; weir's own router at the end. */
+/** Of the routers that have no file in src/routers. Source: Argo pkg/apis/rollouts/validation, v1.9; weir's own router at the end. */
 export const ROUTER_CAPABILITIES: CapabilityTable = {
   istio: {
     ...WEIGHTS_ONLY,
@@ -49,14 +51,6 @@ export const ROUTER_CAPABILITIES: CapabilityTable = {
     experimentWeights: true,
     pingPong: true,
     services: "unlessSubsets",
-  },
-  nginx: { ...WEIGHTS_ONLY, maxTrafficWeight: true },
-  alb: {
-    ...WEIGHTS_ONLY,
-    headerRoutes: "exact",
-    experimentWeights: true,
-    pingPong: true,
-    services: "unlessPingPong",
   },
   smi: { ...WEIGHTS_ONLY, experimentWeights: true },
   ambassador: WEIGHTS_ONLY,
@@ -81,4 +75,57 @@ export function capabilitiesOf(
   table: CapabilityTable,
 ): readonly RouterCapabilities[] {
   return usedRouters(routing).map((name) => table[name] ?? UNKNOWN_PLUGIN);
+}
+
+/** A share of the traffic, by Service. */
+export interface ServiceWeight {
+  readonly service: string;
+  readonly weight: number;
+}
+
+/** Requests that all go to the canary, whatever the weights. */
+export interface HeaderRoute {
+  readonly name: string;
+  /** Matches of one header stand together. */
+  readonly matches: readonly HeaderMatch[];
+}
+
+/** An intent as a router that knows Services carries it out, and as its objects hold it. */
+export interface ServiceSplit {
+  /** The canary first, then Services of experiments, stable last. They add up to the maximum. */
+  readonly weights: readonly ServiceWeight[];
+  /** In order of precedence. */
+  readonly headerRoutes: readonly HeaderRoute[];
+}
+
+/** What of `intent` a router with these abilities carries out; stable has what nobody else gets. */
+export function splitFor(
+  intent: TrafficIntent,
+  { experimentWeights, headerRoutes }: RouterCapabilities,
+): ServiceSplit {
+  const { canaryService, stableService, maxWeight, versions, routes = [] } = intent;
+  const canary = versions.find(({ role }) => role === "canary")?.weight ?? 0;
+  // Without its Service's name a share cannot be sent anywhere. Argo stores such a target group and never repairs it.
+  const shares = versions.flatMap(({ role, service = "", weight }) =>
+    experimentWeights && role === "experiment" && service !== "" ? [{ service, weight }] : [],
+  );
+  const rest = shares.reduce((left, { weight }) => left - weight, maxWeight - canary);
+  return {
+    weights: [
+      { service: canaryService, weight: canary },
+      ...shares,
+      { service: stableService, weight: Math.max(0, rest) },
+    ],
+    headerRoutes:
+      headerRoutes === "none"
+        ? []
+        : routes.flatMap((route) =>
+            route.kind === "header" ? [{ name: route.name, matches: byHeader(route.matches) }] : [],
+          ),
+  };
+}
+
+/** The matches in groups of one header each, in the order in which the headers first appear. */
+function byHeader(matches: readonly HeaderMatch[]): readonly HeaderMatch[] {
+  return [...Map.groupBy(matches, ({ name }) => name).values()].flat();
 }

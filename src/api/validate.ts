@@ -16,17 +16,14 @@ import {
 } from "./fielderror.ts";
 import { MESSAGES } from "./reasons.ts";
 import type { Rollout } from "./rolloutschema.ts";
-import { type CapabilityTable, ROUTER_CAPABILITIES } from "./routers.ts";
+import type { CapabilityTable } from "./routers.ts";
 import type { LabelSelector } from "./shapes.ts";
 import type { BlueGreenStrategy } from "./strategyschema.ts";
 import { validateAntiAffinity, validateCanary } from "./validatecanary.ts";
 import { validatePodTemplate } from "./validatepod.ts";
 
 /** What Argo holds against the spec of `rollout`, in its order; empty when valid. */
-export function validateRollout(
-  rollout: Rollout,
-  capabilities: CapabilityTable = ROUTER_CAPABILITIES,
-): readonly FieldError[] {
+export function validateRollout(rollout: Rollout, capabilities: CapabilityTable): readonly FieldError[] {
   const { spec } = rollout;
   const deadline = progressDeadlineSecondsOf(rollout);
   const errors = [

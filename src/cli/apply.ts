@@ -5,6 +5,7 @@ import { formatPath, lint } from "../api/api.ts";
 import { type ApplyResult, applyObject, statusOf } from "../cluster/client.ts";
 import { isWeirError, WeirError } from "../lib/errors.ts";
 import { isObject } from "../lib/json.ts";
+import { CAPABILITIES } from "../routers/routers.ts";
 import { CLI_ERRORS, type Cli } from "./cli.ts";
 import { type ClusterFlags, type Connected, sayServer, withCluster, withClusterFlags } from "./cluster.ts";
 import { type Manifest, manifestError, readManifests } from "./manifests.ts";
@@ -35,7 +36,7 @@ export function addApply(program: Command, cli: Cli): void {
 /** Throws with every fault of every manifest, one a line: file, line, column, field, what is wrong, how to mend it. */
 export function checkManifests(manifests: readonly Manifest[]): void {
   const faults = manifests.flatMap(({ object, locate }) =>
-    lint(object).map(({ path, message, mend }) => {
+    lint(object, CAPABILITIES).map(({ path, message, mend }) => {
       const advice = mend === "" ? "" : ` (${mend})`;
       return `${locate(path)}: ${formatPath(path)}: ${message}${advice}`;
     }),

@@ -10,6 +10,7 @@ import {
   WEIR_ROUTER,
 } from "../api/api.ts";
 import { DEFAULT_ENGINE_CONFIG, type EngineConfig, type Snapshot } from "../engine/decide.ts";
+import { CAPABILITIES } from "../routers/routers.ts";
 import type { Caches } from "./caches.ts";
 import type { Publisher } from "./publish.ts";
 
@@ -50,7 +51,7 @@ export function observe({ caches, publisher, config }: ObserveDeps, raw: KubeObj
       templates: caches.analysisTemplates.list(namespace),
       clusterTemplates: caches.clusterAnalysisTemplates.list(),
     },
-    validation: { errors: rolloutErrors(rollout).map(fieldErrorText) },
+    validation: { errors: rolloutErrors(rollout, CAPABILITIES).map(fieldErrorText) },
     config: config ?? DEFAULT_ENGINE_CONFIG,
   };
 }

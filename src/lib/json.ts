@@ -43,3 +43,12 @@ export function deepFreeze<T>(value: T): T {
   }
   return value;
 }
+
+/** The value that a JSON text stands for; undefined for a text that is none. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined; // the text is somebody else's: what is no JSON holds no value
+  }
+}

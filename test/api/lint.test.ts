@@ -4,11 +4,16 @@ import {
   fieldErrorText,
   formatPath,
   type KubeObject,
-  lint,
+  lint as lintWith,
+  type Rollout,
   readRollout,
-  rolloutErrors,
+  rolloutErrors as rolloutErrorsWith,
   unknownFields,
 } from "../../src/api/api.ts";
+import { CAPABILITIES } from "../../src/routers/routers.ts";
+
+const lint = (object: KubeObject) => lintWith(object, CAPABILITIES);
+const rolloutErrors = (rollout: Rollout) => rolloutErrorsWith(rollout, CAPABILITIES);
 
 const CONTAINER = { name: "web", image: "web:1" };
 

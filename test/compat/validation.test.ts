@@ -10,6 +10,7 @@ import {
   validateRollout,
 } from "../../src/api/api.ts";
 import type { KubeObject } from "../../src/api/meta.ts";
+import { CAPABILITIES } from "../../src/routers/routers.ts";
 
 interface Vector {
   readonly name: string;
@@ -40,7 +41,7 @@ function metricsOf(metrics: unknown): readonly Metric[] {
 test("validation: a Rollout has the errors that Argo finds, in its words and order", (t) => {
   for (const { name, rollout, errors } of vectors) {
     if (rollout === undefined) continue;
-    t.strictSame(validateRollout(rolloutOf(rollout)).map(fieldErrorText), errors, name);
+    t.strictSame(validateRollout(rolloutOf(rollout), CAPABILITIES).map(fieldErrorText), errors, name);
   }
   t.end();
 });

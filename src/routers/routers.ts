@@ -1,0 +1,84 @@
+// The door of routers/: the traffic routers that weir carries out through objects of the cluster, and what the controller asks of all those that a
+// Rollout uses. weir's own proxies are not among them: they take the intent itself.
+import {
+  type CapabilityTable,
+  type FieldError,
+  type ResourceType,
+  ROUTER_CAPABILITIES,
+  type Rollout,
+  type RouterCapabilities,
+  type ServiceSplit,
+  type TrafficIntent,
+} from "../api/api.ts";
+import { alb } from "./alb.ts";
+import { nginx } from "./nginx.ts";
+import type { ObjectName, Observed, Patch, Rendering, Router } from "./router.ts";
+
+export type { ObjectName, Observed, Patch } from "./router.ts";
+
+/** In the order in which they are carried out. */
+const ROUTERS: readonly Router[] = [nginx, alb];
+
+/** What every router can do, for validation. */
+export const CAPABILITIES: CapabilityTable = {
+  ...ROUTER_CAPABILITIES,
+  ...Object.fromEntries(ROUTERS.map(({ name, capabilities }) => [name, capabilities])),
+};
+
+/** The kinds that routers read. */
+export const ROUTER_TYPES: readonly ResourceType[] = [...new Set(ROUTERS.flatMap(({ types }) => types))];
+
+/** A router of a Rollout, as it stands. */
+export interface RouterView {
+  readonly name: string;
+  readonly capabilities: RouterCapabilities;
+  /** Absent: its objects hold no split of ours, or not all the same. */
+  readonly holds?: ServiceSplit;
+}
+
+/** The objects that the Rollout's routers read or write, there or not. */
+export function routerObjects(rollout: Rollout): readonly ObjectName[] {
+  return routersOf(rollout).flatMap((router) => router.reads(rollout));
+}
+
+/** What is wrong with the settings of the Rollout's routers by themselves. */
+export function routerSettingsErrors(rollout: Rollout): readonly FieldError[] {
+  return routersOf(rollout).flatMap((router) => router.settingsErrors(rollout));
+}
+
+/** Which objects that the settings name are missing or do not fit. */
+export function routerReferenceErrors(rollout: Rollout, observed: Observed): readonly FieldError[] {
+  return routersOf(rollout).flatMap((router) => router.referenceErrors(rollout, observed));
+}
+
+/** What the Rollout's routers hold now. */
+export function observeRouters(rollout: Rollout, observed: Observed): readonly RouterView[] {
+  return routersOf(rollout).map((router) => {
+    const holds = router.observe(rollout, observed);
+    return {
+      name: router.name,
+      capabilities: router.capabilities,
+      ...(holds === undefined ? {} : { holds }),
+    };
+  });
+}
+
+/** The writes that bring the objects of all routers to the intent, in their order, and what stands in the way. */
+export function renderRouters(
+  rollout: Rollout,
+  intent: TrafficIntent,
+  observed: Observed,
+): { readonly patches: readonly Patch[]; readonly troubles: readonly string[] } {
+  const renderings: readonly Rendering[] = routersOf(rollout).map((router) =>
+    router.render(rollout, intent, observed),
+  );
+  return {
+    patches: renderings.flatMap(({ patches }) => patches),
+    troubles: renderings.flatMap(({ trouble }) => trouble ?? []),
+  };
+}
+
+function routersOf(rollout: Rollout): readonly Router[] {
+  const routing: Readonly<Record<string, unknown>> = rollout.spec.strategy?.canary?.trafficRouting ?? {};
+  return ROUTERS.filter(({ name }) => routing[name] !== undefined);
+}
