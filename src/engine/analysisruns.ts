@@ -12,14 +12,21 @@ import {
   STEP_INDEX_LABEL,
 } from "../api/api.ts";
 import { type Context, isOwnedBy } from "./context.ts";
-import { newRun } from "./newrun.ts";
+import { newRun, type RunKind } from "./newrun.ts";
 import type { Action, PlannedEvent, Wait } from "./plan.ts";
 import { podHashOf } from "./replicaset.ts";
 import { isInRollbackWindow } from "./rollbackwindow.ts";
 import { aborted, hasPause, isHalted, type Mode, type Stage, withPause } from "./stage.ts";
 import { parseTime } from "./time.ts";
 
-export type RunKind = "Step" | "Background";
+/** Where a run of each kind stands in a stage, and the words with which its failure aborts. In the order of their events. */
+const PLACES = {
+  PostPromotion: { ref: "postPromotionRun", failed: MESSAGES.postPromotionAnalysisFailed },
+  PrePromotion: { ref: "prePromotionRun", failed: MESSAGES.prePromotionAnalysisFailed },
+  Step: { ref: "stepRun", failed: MESSAGES.stepAnalysisFailed },
+  Background: { ref: "backgroundRun", failed: MESSAGES.backgroundAnalysisFailed },
+} as const;
+const KINDS: readonly RunKind[] = ["PostPromotion", "PrePromotion", "Step", "Background"];
 
 export interface Judgement {
   readonly stage: Stage;
@@ -36,7 +43,7 @@ export interface RunPlan {
 export function judgeRuns(context: Context, before: Stage, isResumed: boolean): Judgement {
   const events: PlannedEvent[] = [];
   let stage = withoutForeignRun(context, before);
-  for (const kind of ["Step", "Background"] as const) {
+  for (const kind of KINDS) {
     const ref = refOf(stage, kind);
     const run = ref === undefined ? undefined : ownRun(context, ref.name);
     if (ref === undefined || run === undefined) continue;
@@ -50,8 +57,7 @@ export function judgeRuns(context: Context, before: Stage, isResumed: boolean): 
     if (phase !== undefined && phase !== ref.status) events.push(changed(kind, ref.name, phase, ref.status));
     if (stage.isAborted || stage.promoteFull || isInRollbackWindow(context)) continue;
     if (phase === "Failed" || phase === "Error") {
-      const text = kind === "Step" ? MESSAGES.stepAnalysisFailed : MESSAGES.backgroundAnalysisFailed;
-      stage = aborted(context, stage, text(message ?? ""));
+      stage = aborted(context, stage, PLACES[kind].failed(message ?? ""));
     } else if (phase === "Inconclusive") {
       stage = isResumed
         ? withRef(stage, kind, undefined)
@@ -61,12 +67,17 @@ export function judgeRuns(context: Context, before: Stage, isResumed: boolean): 
   return { stage, events };
 }
 
-/** Creates the runs that the stage needs, ends those that it does not, deletes old ones. */
-export function planRuns(context: Context, mode: Mode, before: Stage): RunPlan {
+/** Creates the runs that are wanted, ends those that no longer count (all when the update `isOver`), deletes old ones. */
+export function planRuns(
+  context: Context,
+  wanted: readonly RunKind[],
+  isOver: boolean,
+  before: Stage,
+): RunPlan {
   const actions: Action[] = [];
   const waits: Wait[] = [];
   let stage = before;
-  for (const kind of wantedRuns(context, mode, stage)) {
+  for (const kind of wanted) {
     const ref = refOf(stage, kind);
     if (ref === undefined || ownRun(context, ref.name) === undefined) {
       const run = newRun(context, kind, stage.index ?? 0);
@@ -77,14 +88,10 @@ export function planRuns(context: Context, mode: Mode, before: Stage): RunPlan {
       if (run.action !== undefined) actions.push(run.action);
       stage = withRef(stage, kind, { name: run.name });
     }
-    if (kind === "Step") waits.push(waitFor(context, refOf(stage, kind)));
+    if (kind !== "Background") waits.push(waitFor(context, refOf(stage, kind)));
   }
-  const isOver = mode !== "steps";
-  const needed = new Set(
-    isOver ? [] : [stage.stepRun?.name, stage.backgroundRun?.name].filter((name) => name !== undefined),
-  );
-  actions.push(...endUnneeded(context, needed));
-  const shown = new Set([stage.stepRun?.name, stage.backgroundRun?.name]);
+  const shown = new Set(KINDS.map((kind) => refOf(stage, kind)?.name));
+  actions.push(...endUnneeded(context, isOver ? new Set() : shown));
   actions.push(...deleteOld(context, shown));
   return { stage, actions, waits };
 }
@@ -102,7 +109,8 @@ export function isStepRunSuccessful(stage: Stage): boolean {
   return stage.stepRun?.status === "Successful";
 }
 
-function wantedRuns(context: Context, mode: Mode, stage: Stage): readonly RunKind[] {
+/** The runs that a canary has now. */
+export function canaryRuns(context: Context, mode: Mode, stage: Stage): readonly RunKind[] {
   if (mode !== "steps" || isHalted(context, stage) || stage.index === undefined) {
     return mode === "steps" && context.canary.analysis !== undefined && !isHalted(context, stage)
       ? ["Background"]
@@ -127,7 +135,7 @@ function waitFor(context: Context, ref: AnalysisRunRef | undefined): Wait {
 }
 
 /** Ends runs that nothing waits for any more. */
-function endUnneeded(context: Context, needed: ReadonlySet<string>): readonly Action[] {
+function endUnneeded(context: Context, needed: ReadonlySet<string | undefined>): readonly Action[] {
   return ownRuns(context)
     .filter(
       (run) =>
@@ -196,11 +204,11 @@ function createdMs(run: AnalysisRun): number {
 }
 
 function refOf(stage: Stage, kind: RunKind): AnalysisRunRef | undefined {
-  return kind === "Step" ? stage.stepRun : stage.backgroundRun;
+  return stage[PLACES[kind].ref];
 }
 
 function withRef(stage: Stage, kind: RunKind, ref: AnalysisRunRef | undefined): Stage {
-  return kind === "Step" ? { ...stage, stepRun: ref } : { ...stage, backgroundRun: ref };
+  return { ...stage, [PLACES[kind].ref]: ref };
 }
 
 function withMessage(message: string | undefined): { message?: string } {

@@ -1,7 +1,7 @@
 // One pass of a canary whose ReplicaSet exists: what the user and the analyses say, which step is done, then weights, Services, pods and
 // promotion, each from what was observed and from the choices before it. The order of this page is the order of the pass.
 import { MESSAGES, PROMOTION_REASONS, REASONS, stepText, type TrafficWeights } from "../api/api.ts";
-import { judgeRuns, planRuns } from "./analysisruns.ts";
+import { canaryRuns, judgeRuns, planRuns } from "./analysisruns.ts";
 import { canaryStatus, unsettledCanary } from "./canarystatus.ts";
 import { type Context, isPromoted } from "./context.ts";
 import type { Decision } from "./decision.ts";
@@ -21,7 +21,7 @@ export function decideCanary(context: Context, reset: Stage | undefined): Decisi
   const judged = judgeRuns(context, user.stage, user.isResumed);
   const stepped = planSteps(context, modeOf(context, judged.stage), judged.stage, user.isResumed, inForce);
   const mode = modeOf(context, stepped.stage);
-  const runs = planRuns(context, mode, stepped.stage);
+  const runs = planRuns(context, canaryRuns(context, mode, stepped.stage), mode !== "steps", stepped.stage);
   const promotion = promotionOf(context, mode, runs.stage, inForce);
   const stage = promotion.reason === undefined ? runs.stage : promotedStage(context, runs.stage);
   const stableHash = promotion.reason === undefined ? (context.status.stableRS ?? "") : context.podHash;
@@ -42,6 +42,8 @@ export function decideCanary(context: Context, reset: Stage | undefined): Decisi
     ...told(context, { stage, stableHash, weights: weighed.weights, areServicesSettled: services.isSettled }),
     actions: [...runs.actions, ...services.actions, ...scaling.actions],
     events: {
+      first: [],
+      last: [],
       steps: [...judged.events, ...stepped.events.filter((event) => event.reason !== REASONS.rolloutPaused)],
       scaling: [...weightEvents(context, weighed.weights), ...scaling.events, ...services.events],
     },
@@ -75,7 +77,7 @@ export function prepareCanary(context: Context, reset: Stage | undefined): Decis
     promotion: undefined,
     ...told(context, { stage, stableHash, weights, areServicesSettled: false }),
     actions: [],
-    events: { steps: [], scaling: [] },
+    events: { first: [], steps: [], scaling: [], last: [] },
     waits: [],
     warnings: [],
     requeueAtMs: [],

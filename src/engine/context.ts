@@ -1,6 +1,7 @@
 // The snapshot sorted out: which ReplicaSet plays which role, which hashes are wanted, what the strategy says. Facts that follow from
 // the snapshot alone; every planner reads them, none is decided here.
 import {
+  type BlueGreenStrategy,
   type CanaryStrategy,
   controllerOf,
   maxTrafficWeightOf,
@@ -35,6 +36,8 @@ export interface Context {
   readonly strategy: Strategy;
   /** Empty for other strategies. */
   readonly canary: CanaryStrategy;
+  /** Without an active Service for other strategies. */
+  readonly blueGreen: BlueGreenStrategy;
   readonly steps: readonly Step[];
   /** Pods wanted. */
   readonly replicas: number;
@@ -48,6 +51,7 @@ export interface Context {
   readonly podHash: string;
   /** The salt that `podHash` was made with. */
   readonly collisionCount: number | undefined;
+  /** Empty for blue-green, which has no steps. */
   readonly stepHash: string;
   /** The revision of the wanted version; 0 until it is known. */
   readonly revision: number;
@@ -76,6 +80,7 @@ export function contextOf(snapshot: Snapshot, nowMs: number): Context {
   const { namespace = "", name, uid = "" } = rollout.metadata;
   const strategy = strategyOf(rollout);
   const canary = strategy.kind === "canary" ? strategy.canary : {};
+  const blueGreen = strategy.kind === "blueGreen" ? strategy.blueGreen : { activeService: "" };
   const collisionCount = rollout.status.collisionCount;
   const isObserved = isSpecObserved(rollout);
   const computed = podTemplateHash(templateOf(snapshot), collisionCount);
@@ -90,6 +95,7 @@ export function contextOf(snapshot: Snapshot, nowMs: number): Context {
     status: rollout.status,
     strategy,
     canary,
+    blueGreen,
     steps: stepsOf(rollout),
     replicas: replicasOf(rollout),
     ...rollingLimitsOf(rollout),
@@ -99,7 +105,10 @@ export function contextOf(snapshot: Snapshot, nowMs: number): Context {
     // The hash of an equal template that already runs stays: a hash that a library moved is no new version.
     podHash: roles.current === undefined ? computed : podHashOf(roles.current),
     collisionCount,
-    stepHash: (isObserved ? rollout.status.currentStepHash : undefined) ?? stepHash(canary.steps),
+    stepHash:
+      strategy.kind === "blueGreen"
+        ? ""
+        : ((isObserved ? rollout.status.currentStepHash : undefined) ?? stepHash(canary.steps)),
     revision: 0,
     roles,
   };

@@ -107,10 +107,11 @@ function planPreparing(context: Context, revision: Extract<RevisionPlan, { kind:
   return assemble(context, {
     ...decision,
     status: built.status,
-    actions: [...revision.steps.actions, ...defaulted(context)],
+    actions: [...revision.steps.actions, ...decision.actions, ...defaulted(context)],
     events: [
       ...firstSight(context),
       ...revision.steps.events,
+      ...decision.events.first,
       ...built.events.incomplete,
       ...built.events.aborted,
       ...built.events.paused,
@@ -148,6 +149,7 @@ function planUpdate(context: Context, revision: Extract<RevisionPlan, { kind: "r
     events: [
       ...firstSight(context),
       ...revision.steps.events,
+      ...decision.events.first,
       ...events.incomplete,
       ...skipped(context, reset),
       ...decision.events.steps,
@@ -155,6 +157,7 @@ function planUpdate(context: Context, revision: Extract<RevisionPlan, { kind: "r
       ...events.aborted,
       ...events.paused,
       ...completed,
+      ...decision.events.last,
     ],
     requeueAtMs: [...decision.requeueAtMs, ...(deadline.atMs === undefined ? [] : [deadline.atMs])],
   });
@@ -182,7 +185,7 @@ function strategistOf({ strategy }: Context): Strategist {
 /** The stage to begin with, when the spec asks for other pods or other steps than the last status knew. */
 function changedStage(context: Context): Stage | undefined {
   const { currentPodHash, currentStepHash } = context.status;
-  const isSame = currentPodHash === context.podHash && currentStepHash === context.stepHash;
+  const isSame = currentPodHash === context.podHash && (currentStepHash ?? "") === context.stepHash;
   return isSame ? undefined : firstStage(context);
 }
 

@@ -30,8 +30,12 @@ export interface Decision {
   readonly next: string;
 }
 
-/** In the order of the events: first those of steps and analyses, then those of weights, sizes and Services. */
+/** In the order of the events: before those that tell of an update begun, after them, and after all others. */
 export interface DecisionEvents {
+  /** Of the preview Service, which follows the wanted version at once. */
+  readonly first: readonly PlannedEvent[];
   readonly steps: readonly PlannedEvent[];
+  /** Of weights, sizes and Services. */
   readonly scaling: readonly PlannedEvent[];
+  readonly last: readonly PlannedEvent[];
 }

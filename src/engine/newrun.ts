@@ -13,12 +13,16 @@ import {
   type RolloutAnalysis,
   STEP_INDEX_LABEL,
 } from "../api/api.ts";
+import { assertNever } from "../lib/assert.ts";
 import { jsonEqual } from "../lib/json.ts";
 import { resolveAnalysis } from "./analysistemplates.ts";
 import type { Context } from "./context.ts";
 import { isOwnedBy } from "./context.ts";
 import { ownerReference } from "./newreplicaset.ts";
 import type { Action } from "./plan.ts";
+
+/** What a run is for: its label `rollout-type`. */
+export type RunKind = "Step" | "Background" | "PrePromotion" | "PostPromotion";
 
 export type NewRun =
   /** Without an action: the run is there already. */
@@ -28,8 +32,8 @@ export type NewRun =
 /** Suffixes tried before giving up: each is a finished run of the same step, and those are deleted beyond the history limits. */
 const MAX_NAMES = 1000;
 
-/** The run for the step at `index`, or for the background. */
-export function newRun(context: Context, kind: "Step" | "Background", index: number): NewRun {
+/** The run of one kind; `index`: of the step that it is for. */
+export function newRun(context: Context, kind: RunKind, index: number): NewRun {
   const analysis = analysisOf(context, kind, index);
   const resolved = resolveAnalysis(context.snapshot, analysis, {
     stable: context.status.stableRS ?? "",
@@ -37,16 +41,14 @@ export function newRun(context: Context, kind: "Step" | "Background", index: num
   });
   if (resolved.kind === "error") return resolved;
   const { revision } = context;
-  const suffix = kind === "Step" ? `-${index}` : "";
-  const base = `${context.name}-${context.podHash}-${revision}${suffix}`;
+  const base = `${context.name}-${context.podHash}-${revision}${suffixOf(kind, index)}`;
   const taken = new Map(context.snapshot.analysis.runs.map((run) => [run.metadata.name, run]));
   for (let attempt = 0; attempt < MAX_NAMES; attempt += 1) {
     const name = attempt === 0 ? base : `${base}.${attempt}`;
     const existing = taken.get(name);
     if (existing === undefined) {
       const object = runObject(context, kind, index, { name, revision, analysis, spec: resolved.spec });
-      const reason =
-        kind === "Step" ? `step ${index + 1} is an analysis` : "the update has a background analysis";
+      const reason = reasonFor(kind, index);
       return {
         kind: "run",
         name,
@@ -63,15 +65,41 @@ export function newRun(context: Context, kind: "Step" | "Background", index: num
   return { kind: "error", message: `no free name for an AnalysisRun like ${base}` };
 }
 
-function analysisOf(context: Context, kind: "Step" | "Background", index: number): RolloutAnalysis {
-  if (kind === "Background") return context.canary.analysis ?? {};
-  const step = context.steps[index];
-  return step?.kind === "analysis" ? step.analysis : {};
+function analysisOf({ blueGreen, canary, steps }: Context, kind: RunKind, index: number): RolloutAnalysis {
+  switch (kind) {
+    case "Background":
+      return canary.analysis ?? {};
+    case "PrePromotion":
+      return blueGreen.prePromotionAnalysis ?? {};
+    case "PostPromotion":
+      return blueGreen.postPromotionAnalysis ?? {};
+    case "Step": {
+      const step = steps[index];
+      return step?.kind === "analysis" ? step.analysis : {};
+    }
+    default:
+      return assertNever(kind);
+  }
+}
+
+function suffixOf(kind: RunKind, index: number): string {
+  const suffixes = { Step: `-${index}`, Background: "", PrePromotion: "-pre", PostPromotion: "-post" };
+  return suffixes[kind];
+}
+
+function reasonFor(kind: RunKind, index: number): string {
+  const reasons = {
+    Step: `step ${index + 1} is an analysis`,
+    Background: "the update has a background analysis",
+    PrePromotion: "the new version is analysed before it gets the traffic",
+    PostPromotion: "the new version is analysed once it has the traffic",
+  };
+  return reasons[kind];
 }
 
 function runObject(
   context: Context,
-  kind: "Step" | "Background",
+  kind: RunKind,
   index: number,
   run: {
     readonly name: string;

@@ -38,10 +38,12 @@ export interface WorkloadSnapshot {
   readonly pods?: readonly Pod[];
 }
 
-/** The Services that the canary strategy names. Absent: not named, or named and not there. */
+/** The Services that the strategy names. Absent: not named, or named and not there. */
 export interface ServicesSnapshot {
   readonly stable?: Service;
   readonly canary?: Service;
+  readonly active?: Service;
+  readonly preview?: Service;
 }
 
 export interface TrafficSnapshot {

@@ -18,6 +18,10 @@ export interface Stage {
   readonly controllerPause: boolean;
   readonly stepRun: AnalysisRunRef | undefined;
   readonly backgroundRun: AnalysisRunRef | undefined;
+  readonly prePromotionRun: AnalysisRunRef | undefined;
+  readonly postPromotionRun: AnalysisRunRef | undefined;
+  /** Blue-green: the preview has been looked at in its own size, and gets the size that the traffic needs. */
+  readonly isPreviewPassed: boolean;
 }
 
 /** What the pass is about; see canary.ts. */
@@ -35,6 +39,9 @@ function stageOf(status: RolloutStatus): Stage {
     controllerPause: status.controllerPause === true,
     stepRun: status.canary?.currentStepAnalysisRunStatus,
     backgroundRun: status.canary?.currentBackgroundAnalysisRunStatus,
+    prePromotionRun: status.blueGreen?.prePromotionAnalysisRunStatus,
+    postPromotionRun: status.blueGreen?.postPromotionAnalysisRunStatus,
+    isPreviewPassed: status.blueGreen?.scaleUpPreviewCheckPoint === true,
   };
 }
 
@@ -49,10 +56,17 @@ export function firstStage(context: Context): Stage {
     promoteFull: false,
     pauses: [],
     controllerPause: false,
-    stepRun: undefined,
-    backgroundRun: undefined,
+    ...WITHOUT_RUNS,
+    isPreviewPassed: false,
   };
 }
+
+const WITHOUT_RUNS = {
+  stepRun: undefined,
+  backgroundRun: undefined,
+  prePromotionRun: undefined,
+  postPromotionRun: undefined,
+} as const;
 
 /** What the user asked for since the last pass, carried into the stage. `isResumed`: a pause was there and the user took it away. */
 export function afterUser(context: Context): { readonly stage: Stage; readonly isResumed: boolean } {
@@ -66,7 +80,7 @@ export function afterUser(context: Context): { readonly stage: Stage; readonly i
   if (seen.isAborted) return { stage: aborted(context, seen), isResumed: false };
   if (seen.abortedAt !== undefined) {
     // The user asked for a retry: from the first step, with new runs.
-    const stage = { ...seen, abortedAt: undefined, stepRun: undefined, backgroundRun: undefined };
+    const stage = { ...seen, abortedAt: undefined, ...WITHOUT_RUNS };
     return { stage, isResumed: false };
   }
   return { stage: seen, isResumed: seen.controllerPause && seen.pauses.length === 0 };

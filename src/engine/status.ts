@@ -98,7 +98,7 @@ function draftOf(context: Context, decision: Decision): RolloutStatus {
     pauseConditions: stage.pauses.length === 0 ? undefined : stage.pauses,
     controllerPause: stage.controllerPause ? true : undefined,
     currentPodHash: context.podHash,
-    currentStepHash: context.stepHash,
+    currentStepHash: context.stepHash === "" ? undefined : context.stepHash,
     currentStepIndex: stage.index,
     stableRS: stableHash === "" ? undefined : stableHash,
     replicas,
