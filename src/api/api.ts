@@ -68,6 +68,15 @@ export type {
   HttpRouteRule,
   ParentRef,
 } from "./gatewayschema.ts";
+export {
+  avoidedVersion,
+  injectedMetadata,
+  plainAffinity,
+  plainTemplate,
+  type RoleMetadata,
+  rememberedMetadata,
+  withAvoidance,
+} from "./injected.ts";
 export { type IntOrString, intValue, scaledValue } from "./intstr.ts";
 export type {
   ConfigMap,

@@ -11,14 +11,7 @@ import type { MetricError } from "./validatemetrics.ts";
 const SPEC_FIELDS = ["workloadRef", "restartAt"] as const;
 
 /** Of spec.strategy.canary. `dynamicStableScale: false` is what weir does. */
-const CANARY_FIELDS = [
-  "antiAffinity",
-  "canaryMetadata",
-  "stableMetadata",
-  "dynamicStableScale",
-  "pingPong",
-  "replicaProgressThreshold",
-] as const;
+const CANARY_FIELDS = ["dynamicStableScale", "pingPong", "replicaProgressThreshold"] as const;
 
 /** Of a step. */
 const STEP_FIELDS = ["experiment", "setCanaryScale", "setHeaderRoute", "setMirrorRoute", "plugin"] as const;

@@ -1,10 +1,11 @@
 // Carries a plan out, in the plan's order: actions, status, traffic, events. It decides nothing: the first write that fails ends the pass, and
 // what had been written by then is told with the events of the next.
 import { type KubeObject, RESOURCES } from "../api/api.ts";
-import { type ClusterClient, type EventRecorder, subjectOf } from "../cluster/client.ts";
+import { CLUSTER_ERRORS, type ClusterClient, type EventRecorder, subjectOf } from "../cluster/client.ts";
 import { type Action, type Plan, requestOf, type Snapshot } from "../engine/decide.ts";
 import { assertNever } from "../lib/assert.ts";
 import type { Clock } from "../lib/clock.ts";
+import { isWeirError } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
 import { diffMergePatch } from "../lib/patch.ts";
 import type { Freshness } from "./freshness.ts";
@@ -74,6 +75,11 @@ async function applyAction(
     }
     case "patch": {
       const patch = { type: "merge", body: request.body } as const;
+      if (request.mayBeGone === true) {
+        // Not remembered either: a pod that goes right after would hold up the passes that wait to see it.
+        await client.patch(request.type, request.ref, patch, { signal }).catch(unlessGone);
+        return undefined;
+      }
       const patched = await client.patch(request.type, request.ref, patch, { signal });
       freshness.wrote(key, id(request.ref.name), patched.metadata.resourceVersion, clock.nowMs());
       return patched;
@@ -91,6 +97,10 @@ async function applyAction(
     default:
       return assertNever(request);
   }
+}
+
+function unlessGone(error: unknown): void {
+  if (!isWeirError(error, CLUSTER_ERRORS.notFound)) throw error;
 }
 
 /** The name under which `freshness` knows an object. */

@@ -7,6 +7,7 @@ import { decideCanary, prepareCanary } from "./canary.ts";
 import { type Context, contextOf, isPromoted } from "./context.ts";
 import { deadlineAbortStage } from "./deadline.ts";
 import type { Decision } from "./decision.ts";
+import { planEphemeral } from "./ephemeral.ts";
 import { explanationOf } from "./explain.ts";
 import { invalidReason } from "./invalid.ts";
 import type { Action, Plan, PlannedEvent, Wait } from "./plan.ts";
@@ -137,14 +138,18 @@ function planUpdate(context: Context, revision: Extract<RevisionPlan, { kind: "r
   }
   const { deadline, events } = built;
   const completed = completedEvents(context, decision, revision.revision);
+  const history = planHistory(context);
+  const ephemeral = planEphemeral(context, decision.stableHash, [...decision.actions, ...history]);
   return assemble(context, {
     ...decision,
     status: built.status,
     actions: oneWriteEach([
       ...defaulted(context),
       ...revision.steps.actions,
+      ...ephemeral.versions,
       ...decision.actions,
-      ...planHistory(context),
+      ...history,
+      ...ephemeral.pods,
     ]),
     events: [
       ...firstSight(context),
@@ -159,7 +164,9 @@ function planUpdate(context: Context, revision: Extract<RevisionPlan, { kind: "r
       ...completed,
       ...decision.events.last,
     ],
-    requeueAtMs: [...decision.requeueAtMs, ...(deadline.atMs === undefined ? [] : [deadline.atMs])],
+    requeueAtMs: [...decision.requeueAtMs, deadline.atMs, ephemeral.requeueAtMs].filter(
+      (atMs) => atMs !== undefined,
+    ),
   });
 }
 

@@ -11,13 +11,15 @@ import {
 } from "../api/api.ts";
 import { isObject } from "../lib/json.ts";
 import { type Context, replicaSetName, templateOf } from "./context.ts";
+import { dressed } from "./ephemeral.ts";
 
 /** The object to create for the wanted version. */
 export function newReplicaSet(context: Context, revision: number): KubeObject {
   const { rollout, podHash } = context;
   const hashLabel = { [POD_HASH_LABEL]: podHash };
   const template = templateOf(context.snapshot);
-  const whole = isObject(template) ? template : {};
+  const dressing = dressed(context, isObject(template) ? template : {});
+  const whole = dressing.template;
   const metadata = isObject(whole.metadata) ? whole.metadata : {};
   const labels = { ...(isObject(metadata.labels) ? metadata.labels : {}), ...hashLabel };
   const selector = rollout.spec.selector ?? {};
@@ -31,6 +33,7 @@ export function newReplicaSet(context: Context, revision: number): KubeObject {
       labels: { ...rollout.spec.template?.metadata?.labels, ...hashLabel },
       annotations: {
         ...inheritedAnnotations(context),
+        ...dressing.annotations,
         [REVISION_ANNOTATION]: String(revision),
         [DESIRED_REPLICAS_ANNOTATION]: String(context.replicas),
       },

@@ -50,7 +50,8 @@ export type Action =
   | TerminateAnalysisRun
   | DeleteAnalysisRun
   | AnnotateRollout
-  | DefaultReplicas;
+  | DefaultReplicas
+  | SetPodMetadata;
 
 interface Named {
   readonly namespace: string;
@@ -86,13 +87,15 @@ export interface ScaleReplicaSet extends Existing {
   /** Written with it; null removes. */
   readonly annotations: AnnotationChanges;
   readonly minReadySeconds?: number;
+  readonly template?: TemplateChanges;
 }
 
-/** Changes annotations, and `spec.minReadySeconds` where that follows the Rollout's. */
+/** Changes annotations, and what follows the Rollout's: `spec.minReadySeconds`, and what is injected into the template. */
 export interface AnnotateReplicaSet extends Existing {
   readonly kind: "annotateReplicaSet";
   readonly annotations: AnnotationChanges;
   readonly minReadySeconds?: number;
+  readonly template?: TemplateChanges;
 }
 
 /** Deletes a ReplicaSet that runs nothing and is beyond the revision history limit. */
@@ -134,6 +137,16 @@ export interface DefaultReplicas extends Existing {
   readonly kind: "defaultReplicas";
   readonly replicas: number;
 }
+
+/** Changes labels and annotations of a living pod. A pod that is gone by then has no need of it. */
+export interface SetPodMetadata extends Existing {
+  readonly kind: "setPodMetadata";
+  readonly labels: AnnotationChanges;
+  readonly annotations: AnnotationChanges;
+}
+
+/** A merge patch of `spec.template`. */
+export type TemplateChanges = Readonly<Record<string, unknown>>;
 
 /** Keys to set, or with null to remove. */
 export type AnnotationChanges = Readonly<Record<string, string | null>>;

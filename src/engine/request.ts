@@ -8,7 +8,7 @@ import {
   type ResourceType,
 } from "../api/api.ts";
 import { assertNever } from "../lib/assert.ts";
-import type { Action } from "./plan.ts";
+import type { Action, AnnotateReplicaSet, ScaleReplicaSet } from "./plan.ts";
 
 export type ActionRequest =
   | { readonly verb: "create"; readonly type: ResourceType; readonly object: KubeObject }
@@ -18,6 +18,8 @@ export type ActionRequest =
       readonly ref: ObjectName;
       /** JSON merge patch; preconditions are `metadata.uid` and `metadata.resourceVersion` in it. */
       readonly body: Readonly<Record<string, unknown>>;
+      /** An object that is gone is no failure: there is nothing left to do. */
+      readonly mayBeGone?: true;
     }
   | {
       readonly verb: "delete";
@@ -56,23 +58,23 @@ export function requestOf(action: Action): ActionRequest {
       };
     }
     case "scaleReplicaSet": {
-      const { uid, resourceVersion, annotations, replicas, minReadySeconds } = action;
+      const { uid, resourceVersion, annotations, replicas } = action;
       const metadata = {
         uid,
         ...(resourceVersion === undefined ? {} : { resourceVersion }),
         annotations,
       };
-      const spec = { replicas, ...(minReadySeconds === undefined ? {} : { minReadySeconds }) };
+      const spec = { replicas, ...followed(action) };
       return { verb: "patch", type: RESOURCES.replicaSet, ref, body: { metadata, spec } };
     }
     case "annotateReplicaSet": {
-      const { uid, annotations, minReadySeconds } = action;
-      const spec = minReadySeconds === undefined ? {} : { spec: { minReadySeconds } };
+      const { uid, annotations } = action;
+      const spec = followed(action);
       return {
         verb: "patch",
         type: RESOURCES.replicaSet,
         ref,
-        body: { metadata: { uid, annotations }, ...spec },
+        body: { metadata: { uid, annotations }, ...(Object.keys(spec).length > 0 && { spec }) },
       };
     }
     case "selectPods": {
@@ -95,7 +97,28 @@ export function requestOf(action: Action): ActionRequest {
       const { uid, replicas } = action;
       return { verb: "patch", type: RESOURCES.rollout, ref, body: { metadata: { uid }, spec: { replicas } } };
     }
+    case "setPodMetadata": {
+      const { uid, labels, annotations } = action;
+      return {
+        verb: "patch",
+        type: RESOURCES.pod,
+        ref,
+        body: { metadata: { uid, labels, annotations } },
+        mayBeGone: true,
+      };
+    }
     default:
       return assertNever(action);
   }
+}
+
+/** What of a ReplicaSet's spec follows the Rollout, beside its size. */
+function followed({
+  minReadySeconds,
+  template,
+}: AnnotateReplicaSet | ScaleReplicaSet): Readonly<Record<string, unknown>> {
+  return {
+    ...(minReadySeconds !== undefined && { minReadySeconds }),
+    ...(template !== undefined && { template }),
+  };
 }

@@ -27,10 +27,11 @@ function isSameReplicaSet(a: Action, b: Action): boolean {
 }
 
 function together(earlier: AnnotateReplicaSet, later: Update): Update {
-  const readiness = earlier.minReadySeconds === undefined ? {} : { minReadySeconds: earlier.minReadySeconds };
+  const { minReadySeconds, template } = { ...earlier, ...later };
   return {
     ...later,
-    ...readiness,
+    ...(minReadySeconds !== undefined && { minReadySeconds }),
+    ...(template !== undefined && { template }),
     annotations: { ...earlier.annotations, ...later.annotations },
     reason: later.kind === "scaleReplicaSet" ? later.reason : `${earlier.reason}; ${later.reason}`,
   };

@@ -10,6 +10,27 @@ export function isObject(value: unknown): value is Readonly<Record<string, unkno
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** The object, or an empty one for anything else. */
+export function asObject(value: unknown): Readonly<Record<string, unknown>> {
+  return isObject(value) ? value : {};
+}
+
+/** The entries of an object whose values are strings: a map of labels as somebody else may have written it. */
+export function asStrings(value: unknown): Readonly<Record<string, string>> {
+  const entries = Object.entries(asObject(value));
+  return Object.fromEntries(
+    entries.filter((entry): entry is [string, string] => typeof entry[1] === "string"),
+  );
+}
+
+/** The object without the keys that `left` has. */
+export function withoutKeys<T>(
+  object: Readonly<Record<string, T>>,
+  left: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, T>> {
+  return Object.fromEntries(Object.entries(object).filter(([key]) => !Object.hasOwn(left, key)));
+}
+
 /** Deep equality of JSON values; an absent key and a key with value `undefined` are equal. */
 export function jsonEqual(a: unknown, b: unknown): boolean {
   if (Object.is(a, b) || a === b) return true;

@@ -1,6 +1,7 @@
 // The pods of the model world: as many as each ReplicaSet asks for, the first `available` of them ready. They keep names, age and restarts
 // while they live, so that restart, evictions and crash loops can be told from them.
-import { type KubeObject, POD_HASH_LABEL } from "../api/api.ts";
+import type { KubeObject } from "../api/api.ts";
+import { asObject, asStrings, isObject } from "../lib/json.ts";
 
 /** What a ReplicaSet's pods should be now: those that live, with the missing ones added and the surplus gone. */
 export function podsFor(
@@ -35,12 +36,16 @@ export function withRestarts(pod: KubeObject, restarts: number): KubeObject {
 
 function newPod(replicaSet: KubeObject, name: string): KubeObject {
   const { namespace, name: owner, uid = "" } = replicaSet.metadata;
-  const labels = { [POD_HASH_LABEL]: replicaSet.metadata.labels?.[POD_HASH_LABEL] ?? "" };
+  const { labels, annotations } = asObject(asObject(asObject(replicaSet.spec).template).metadata);
+  const metadata = {
+    labels: asStrings(labels),
+    ...(isObject(annotations) && { annotations: asStrings(annotations) }),
+  };
   const ownerReferences = [{ apiVersion: "apps/v1", kind: "ReplicaSet", name: owner, uid, controller: true }];
   return {
     apiVersion: "v1",
     kind: "Pod",
-    metadata: { name, ...(namespace === undefined ? {} : { namespace }), labels, ownerReferences },
+    metadata: { name, ...(namespace === undefined ? {} : { namespace }), ownerReferences, ...metadata },
     spec: { containers: [{ name: "main", image: "web" }] },
     status: { phase: "Running", conditions: readiness(false), containerStatuses: [containerOf()] },
   };

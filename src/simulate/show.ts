@@ -1,5 +1,11 @@
 // Commands of a script that change nothing and print what is: the events so far, conditions, the record of the update, fields of the status.
-import { canonicalJson } from "../lib/json.ts";
+import {
+  avoidedVersion,
+  EPHEMERAL_METADATA_ANNOTATION,
+  type KubeObject,
+  POD_HASH_LABEL,
+} from "../api/api.ts";
+import { asObject, asStrings, canonicalJson, withoutKeys } from "../lib/json.ts";
 import type { World } from "./world.ts";
 
 type Show = (world: World, words: readonly string[]) => readonly string[];
@@ -8,6 +14,7 @@ type Show = (world: World, words: readonly string[]) => readonly string[];
 export const SHOWS: Readonly<Record<string, Show>> = {
   events,
   conditions,
+  metadata,
   status,
 };
 
@@ -23,6 +30,32 @@ function conditions(world: World): readonly string[] {
     const times = `since ${clock(lastTransitionTime)}, updated ${clock(lastUpdateTime)}`;
     return `${type}=${condition.status} ${reason}: ${message} (${times})`;
   });
+}
+
+/** What templates and pods carry beside the user's own `app`, and what each ReplicaSet remembers as injected. */
+function metadata(world: World): readonly string[] {
+  return [...world.replicaSets.values()].flatMap((replicaSet) => {
+    const { name, annotations } = replicaSet.metadata;
+    const template = asObject(asObject(asObject(replicaSet.spec).template).metadata);
+    return [
+      `${name}: ${carried(template)}${avoids(replicaSet)}`,
+      `  remembers ${annotations?.[EPHEMERAL_METADATA_ANNOTATION] ?? "nothing"}`,
+      ...world.podsOf(name).map((pod) => `  pod ${pod.metadata.name}: ${carried({ ...pod.metadata })}`),
+    ];
+  });
+}
+
+function avoids(replicaSet: KubeObject): string {
+  const { affinity } = asObject(asObject(asObject(replicaSet.spec).template).spec);
+  const version = avoidedVersion(affinity);
+  return version === undefined ? "" : `, keeps off the nodes of ${version}: ${canonicalJson(affinity)}`;
+}
+
+function carried({ labels, annotations }: Readonly<Record<string, unknown>>): string {
+  const own = { app: "", [POD_HASH_LABEL]: "" };
+  const shown = Object.entries(withoutKeys(asStrings(labels), own)).map(([key, value]) => `${key}=${value}`);
+  shown.push(...Object.entries(asStrings(annotations)).map(([key, value]) => `@${key}=${value}`));
+  return shown.length === 0 ? "nothing" : shown.sort().join(" ");
 }
 
 /** The named fields of the status, all without names; dots lead inward. */

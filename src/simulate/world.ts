@@ -286,6 +286,7 @@ export class World {
   #storeOf(kind: string): Map<string, KubeObject> {
     if (kind === "ReplicaSet") return this.replicaSets;
     if (kind === "Service") return this.services;
+    if (kind === "Pod") return this.pods;
     return this.runs;
   }
 

@@ -73,7 +73,10 @@ test("analysis: counts and times that come from arguments are judged by their va
     return world.settle().status.message ?? "";
   };
   t.equal(messageFor("2", "5s"), "");
-  t.match(messageFor("0", "5s"), /AnalysisTemplate rate has metric rate which runs indefinitely\. Invalid value for count: 0$/);
+  t.match(
+    messageFor("0", "5s"),
+    /AnalysisTemplate rate has metric rate which runs indefinitely\. Invalid value for count: 0$/,
+  );
   t.match(messageFor("2", "often"), /invalid interval string: .*"often"/);
 });
 
