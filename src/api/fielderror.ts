@@ -7,6 +7,7 @@ export type FieldErrorType =
   | "Invalid value"
   | "Unsupported value"
   | "Duplicate value"
+  | "Not found"
   | "Forbidden"
   | "Internal error";
 
@@ -36,6 +37,10 @@ export function invalid(path: Path, value: string, detail: string, field = argoF
 
 export function duplicate(path: Path, value: string): FieldError {
   return { type: "Duplicate value", path, field: argoField(path), value: quoted(value), detail: "" };
+}
+
+export function notFound(path: Path, value: string): FieldError {
+  return { type: "Not found", path, field: argoField(path), value: quoted(value), detail: "" };
 }
 
 export function unsupported(path: Path, value: string, supported: readonly string[]): FieldError {

@@ -79,6 +79,8 @@ function mendOf({ type }: FieldError): string {
       return "leave the field out";
     case "Duplicate value":
       return "give each its own";
+    case "Not found":
+      return "correct the name, or add what it names";
     case "Invalid value":
     case "Unsupported value":
     case "Internal error":

@@ -38,6 +38,8 @@ const BINARY: ReadonlyMap<string, number> = new Map(
 const MAX_INT64 = 2n ** 63n - 1n;
 /** Decimal digits that an int64 is sure to hold. */
 const INT64_DIGITS = 18;
+/** Larger exponents are no quantity here: a text of ten letters must not become a number of a billion digits. */
+const MAX_EXPONENT = 1000;
 /** The finest scale: smaller amounts are rounded up to it. */
 const NANO = 9;
 const MILLI = 3;
@@ -68,6 +70,14 @@ export function milliQuantity(text: string): string | undefined {
   return canonicalQuantity(`${parts.isNegative ? "-" : ""}${divideUp(units, finest)}m`);
 }
 
+/** The amount in billionths, for comparing: smaller fractions are rounded up. Undefined for a text that is no quantity. */
+export function quantityNanos(text: string): bigint | undefined {
+  const parts = parse(text.trim());
+  if (parts === undefined || text.trim() === "") return undefined;
+  const { units } = exactAmount(parts);
+  return parts.isNegative ? -units : units;
+}
+
 function parse(text: string): Parts | undefined {
   const match = /^([+-]?)(\d*)(?:\.(\d*))?((?:[eEinumkKMGTP]*)(?:[+-]?\d+)?)$/.exec(text);
   if (match === null) return undefined;
@@ -84,7 +94,8 @@ function suffixOf(text: string): Suffix | undefined {
   const binary = BINARY.get(text);
   if (binary !== undefined) return { kind: "binary", exponent: binary };
   const match = /^[eE]([+-]?\d+)$/.exec(text);
-  return match === null ? undefined : { kind: "exponent", exponent: Number(match[1]) };
+  if (match === null || Math.abs(Number(match[1])) > MAX_EXPONENT) return undefined;
+  return { kind: "exponent", exponent: Number(match[1]) };
 }
 
 /** What fits an int64 without rounding; Go takes a short cut there, and may keep the text as it is. */

@@ -237,7 +237,10 @@ test("assess: the newest ten measurements are kept, or as many as a retention sa
 test("assess: an invalid spec is an Error that says why", async (t) => {
   const cases: readonly (readonly [AnalysisRun, string])[] = [
     [aRun({ metrics: [] }), "Analysis spec invalid: no metrics specified"],
-    [aRun({ metrics: [aMetric("m"), aMetric("m")] }), "Analysis spec invalid: metrics[1]: duplicate name 'm'"],
+    [
+      aRun({ metrics: [aMetric("m"), aMetric("m")] }),
+      "Analysis spec invalid: metrics[1]: duplicate name 'm'",
+    ],
     [
       aRun({ metrics: [aMetric("m", { count: 2 })] }),
       "Analysis spec invalid: metrics[0]: interval must be specified when count > 1",

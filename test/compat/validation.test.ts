@@ -15,14 +15,18 @@ import { CAPABILITIES } from "../../src/routers/routers.ts";
 interface Vector {
   readonly name: string;
   readonly rollout?: KubeObject;
+  readonly template?: unknown;
   readonly metrics?: unknown;
   readonly errors: readonly string[];
 }
 
-// The file is written by our own generator in this shape.
-const vectors = JSON.parse(
-  readFileSync(new URL("validation.vectors.json", import.meta.url), "utf8"),
-) as readonly Vector[];
+const vectors = read("validation.vectors.json");
+const podVectors = read("podrules.vectors.json");
+
+function read(file: string): readonly Vector[] {
+  // The files are written by our own generator in this shape.
+  return JSON.parse(readFileSync(new URL(file, import.meta.url), "utf8")) as readonly Vector[];
+}
 
 function rolloutOf(object: KubeObject): Rollout {
   return readRollout(object).value;
@@ -51,6 +55,17 @@ test("validation: the first error of metrics is the one that Argo gives", (t) =>
     if (metrics === undefined) continue;
     const found = validateMetrics(metricsOf(metrics)).map(({ message }) => message);
     t.strictSame(found.slice(0, 1), errors, name);
+  }
+  t.end();
+});
+
+test("validation: a pod template has the errors that Kubernetes finds, in its words", (t) => {
+  for (const { name, template, errors } of podVectors) {
+    const spec = { selector: { matchLabels: { app: "web" } }, template, strategy: { canary: {} } };
+    const rollout = { apiVersion: "argoproj.io/v1alpha1", kind: "Rollout", metadata: { name: "web" }, spec };
+    const found = validateRollout(rolloutOf(rollout), CAPABILITIES).map(fieldErrorText);
+    // Go goes through maps in any order.
+    t.strictSame(found.toSorted(), errors.toSorted(), name);
   }
   t.end();
 });
