@@ -10,11 +10,11 @@ import type { MetricError } from "./validatemetrics.ts";
 /** Of spec. */
 const SPEC_FIELDS = ["workloadRef", "restartAt"] as const;
 
-/** Of spec.strategy.canary. `dynamicStableScale: false` is what weir does. */
-const CANARY_FIELDS = ["dynamicStableScale", "pingPong", "replicaProgressThreshold"] as const;
+/** Of spec.strategy.canary. */
+const CANARY_FIELDS = ["pingPong"] as const;
 
 /** Of a step. */
-const STEP_FIELDS = ["experiment", "setCanaryScale", "setHeaderRoute", "setMirrorRoute", "plugin"] as const;
+const STEP_FIELDS = ["experiment", "setHeaderRoute", "setMirrorRoute", "plugin"] as const;
 
 /** Of spec.strategy.canary.trafficRouting. */
 const ROUTING_FIELDS = [

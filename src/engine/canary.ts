@@ -3,9 +3,10 @@
 import { MESSAGES, PROMOTION_REASONS, REASONS, stepText, type TrafficWeights } from "../api/api.ts";
 import { canaryRuns, judgeRuns, planRuns } from "./analysisruns.ts";
 import { canaryStatus, unsettledCanary } from "./canarystatus.ts";
-import { type Context, isPromoted } from "./context.ts";
+import type { Context } from "./context.ts";
 import type { Decision } from "./decision.ts";
 import type { PlannedEvent, Wait } from "./plan.ts";
+import { podsNeeded } from "./reached.ts";
 import { countsOf } from "./replicaset.ts";
 import { planScaling } from "./scaling.ts";
 import { planServices } from "./services.ts";
@@ -142,7 +143,7 @@ function promotionWaits(context: Context, mode: Mode, inForce: InForce): readonl
   const { replicas, roles, hasRouter, maxWeight } = context;
   const counts = roles.current === undefined ? { spec: 0, available: 0 } : countsOf(roles.current);
   const waits: Wait[] = [];
-  if (counts.spec < replicas || counts.available < replicas)
+  if (counts.spec < replicas || counts.available < podsNeeded(context.canary, replicas))
     waits.push({
       code: "replicas",
       text: `the new version has ${counts.available} of ${replicas} pods available`,
@@ -179,7 +180,7 @@ function withStable(context: Context): Context {
 }
 
 function weightEvents(context: Context, decided: TrafficWeights | undefined): readonly PlannedEvent[] {
-  if (decided === undefined || isPromoted(context)) return [];
+  if (decided === undefined) return [];
   const before = context.status.canary?.weights?.canary.weight;
   const after = decided.canary.weight;
   if (before === undefined || before === after) return [];

@@ -4,6 +4,7 @@
 import { type ReplicaSet, replicasOf, SCALE_DOWN_DEADLINE_ANNOTATION } from "../api/api.ts";
 import { type Context, isPromoted } from "./context.ts";
 import { availableOf, deadlineMsOf, revisionOf } from "./replicaset.ts";
+import { isDynamic } from "./routedsizes.ts";
 import { delayWait, emptied, type ScalingWishes, type Sizing } from "./sizing.ts";
 import { formatTime } from "./time.ts";
 
@@ -31,6 +32,8 @@ function retire(context: Context, wishes: ScalingWishes, running: readonly Repli
   const newestFirst = [...running].sort((a, b) => revisionOf(b) - revisionOf(a));
   let delayed = 0;
   return newestFirst.map((replicaSet) => {
+    if (isDynamic(context))
+      return emptied(context, wishes, replicaSet, "its share of the traffic has gone to other versions");
     const deadlineMs = deadlineMsOf(replicaSet);
     if (deadlineMs === undefined && !isPromoted(context))
       return emptied(context, wishes, replicaSet, "this version was replaced before it was promoted");

@@ -23,12 +23,12 @@ import {
   revisionOf,
   versionOf,
 } from "./replicaset.ts";
+import { isDynamic, routedSizes, shareInForce } from "./routedsizes.ts";
 import { delayWait, emptied, heldBack, type ScalingWishes, type Sizing } from "./sizing.ts";
 import type { Mode, Stage } from "./stage.ts";
 import { isHalted } from "./stage.ts";
 import { formatTime } from "./time.ts";
 import { podsToKeep } from "./traffic.ts";
-import { canaryPods, shareAt } from "./weights.ts";
 
 export interface ScalingPlan {
   readonly actions: readonly Action[];
@@ -58,10 +58,9 @@ export function planScaling(context: Context, wishes: ScalingWishes): ScalingPla
 /** The sizes that count as reached for the present share: what step completion is measured by. */
 export function targetSizes(context: Context, mode: Mode, stage: Stage): { canary: number; stable: number } {
   const { replicas, maxWeight, maxSurge, hasRouter, roles } = context;
-  const share = shareInForce(context, mode, stage);
   if (roles.stable === undefined || roles.stable === roles.current) return { canary: replicas, stable: 0 };
-  if (hasRouter) return { canary: canaryPods(context, share), stable: replicas };
-  return nearestSplit({ replicas, weight: share, maxWeight, maxSurge });
+  if (hasRouter) return routedSizes(context, mode, stage);
+  return nearestSplit({ replicas, weight: shareInForce(context, mode, stage), maxWeight, maxSurge });
 }
 
 /** Whether the user changed spec.replicas since this ReplicaSet was scaled. */
@@ -74,12 +73,13 @@ function isScaledByUser(context: Context, replicaSet: ReplicaSet): boolean {
 
 function planInUse(context: Context, wishes: ScalingWishes): readonly Sizing[] {
   const { current, stable } = context.roles;
-  const sizes = context.hasRouter ? routedSizes(context, wishes) : splitSizes(context, wishes);
+  const { mode, stage } = wishes;
+  const sizes = context.hasRouter ? targetSizes(context, mode, stage) : splitSizes(context, wishes);
   const isCanaryDue = wishes.mode === "aborted" && context.hasRouter && current !== stable;
   const parts: Sizing[] = [];
   if (stable !== undefined && stable !== current) parts.push(kept(context, wishes, stable, sizes.stable));
   if (current !== undefined && isCanaryDue && stable !== undefined)
-    parts.push(abortedCanary(context, wishes, current));
+    parts.push(abortedCanary(context, wishes, current, sizes.canary));
   else if (current !== undefined) parts.push(kept(context, wishes, current, sizes.canary));
   return parts;
 }
@@ -94,16 +94,6 @@ function splitSizes(context: Context, wishes: ScalingWishes): { canary: number; 
   };
   const weight = shareInForce(context, wishes.mode, wishes.stage);
   return nextSizes(counts, { replicas, weight, maxWeight, maxSurge, maxUnavailable });
-}
-
-function routedSizes(context: Context, wishes: ScalingWishes): { canary: number; stable: number } {
-  return targetSizes(context, wishes.mode, wishes.stage);
-}
-
-/** The share that the pods are sized for. */
-function shareInForce(context: Context, mode: Mode, stage: Stage): number {
-  if (mode === "steps") return shareAt(context, stage.index);
-  return mode === "aborted" && context.roles.stable !== undefined ? 0 : context.maxWeight;
 }
 
 /** A version in use, brought to `replicas`, but not below what proxies may still send to it. */
@@ -127,8 +117,16 @@ function kept(context: Context, wishes: ScalingWishes, replicaSet: ReplicaSet, r
   };
 }
 
-/** An aborted canary stays for its delay, which begins once stable can take all the traffic back. */
-function abortedCanary(context: Context, wishes: ScalingWishes, replicaSet: ReplicaSet): Sizing {
+/**
+ * An aborted canary stays for its delay, which begins once stable can take all the traffic back. With dynamicStableScale and no explicit delay it
+ * shrinks as stable grows.
+ */
+function abortedCanary(
+  context: Context,
+  wishes: ScalingWishes,
+  replicaSet: ReplicaSet,
+  target: number,
+): Sizing {
   const { nowMs, roles } = context;
   const from = replicasOf(replicaSet);
   const delay = abortScaleDownDelayOf(context.rollout);
@@ -140,6 +138,8 @@ function abortedCanary(context: Context, wishes: ScalingWishes, replicaSet: Repl
     reason: "the aborted version stays up",
   };
   if (from === 0 || delay === "never") return stay;
+  if (isDynamic(context) && context.canary.abortScaleDownDelaySeconds === undefined)
+    return kept(context, wishes, replicaSet, Math.min(from, target));
   const isStableWhole = availableOf(roles.stable) >= context.replicas;
   const deadlineMs = deadlineMsOf(replicaSet);
   if (deadlineMs === undefined) {

@@ -1,11 +1,13 @@
 // The steps of a canary: whether the current one is complete, what the next one asks for. One step at most is completed in a pass, so
 // that each is seen by whoever watches.
-import { MESSAGES, REASONS, stepText } from "../api/api.ts";
+import { MESSAGES, REASONS, type ReplicaSet, stepText } from "../api/api.ts";
 import { assertNever } from "../lib/assert.ts";
 import { isStepRunSuccessful } from "./analysisruns.ts";
 import type { Context } from "./context.ts";
 import type { PlannedEvent, Wait } from "./plan.ts";
+import { isReached } from "./reached.ts";
 import { countsOf } from "./replicaset.ts";
+import { isDynamic } from "./routedsizes.ts";
 import { targetSizes } from "./scaling.ts";
 import { hasPause, isHalted, type Mode, type Stage, withoutPause, withPause } from "./stage.ts";
 import { formatTime, parseTime } from "./time.ts";
@@ -74,8 +76,15 @@ function stepState(
         isResumed,
         inForce,
       );
+    case "setCanaryScale": {
+      const waits = sizeWaits(context, "steps", stage);
+      return unlessUnsure(
+        waits.length === 0 ? { kind: "complete" } : { kind: "waiting", waits },
+        isResumed,
+        inForce,
+      );
+    }
     case "experiment":
-    case "setCanaryScale":
     case "setHeaderRoute":
     case "setMirrorRoute":
     case "plugin":
@@ -144,15 +153,25 @@ function sizeWaits(context: Context, mode: Mode, stage: Stage): readonly Wait[] 
   const { current, stable, others } = context.roles;
   const target = targetSizes(context, mode, stage);
   const waits: Wait[] = [];
-  const check = (role: string, wanted: number, counts: { spec: number; available: number }): void => {
-    if (counts.spec === wanted && counts.available === wanted) return;
-    waits.push({ code: "replicas", text: `${role} has ${counts.available} of ${wanted} pods available` });
-  };
-  check("the canary", target.canary, current === undefined ? { spec: 0, available: 0 } : countsOf(current));
-  if (stable !== undefined && stable !== current) check("stable", target.stable, countsOf(stable));
+  const counts = current === undefined ? { spec: 0, available: 0 } : countsOf(current);
+  if (!isReached(context.canary, counts, target.canary)) {
+    const text = `the canary has ${counts.available} of ${target.canary} pods available`;
+    waits.push({ code: "replicas", text });
+  }
+  // A stable version that follows its traffic is one pass behind it; what it needs holds back the weights.
+  const isStableChecked = stable !== undefined && stable !== current && !isDynamic(context);
+  if (isStableChecked && !isCreated(stable, target.stable)) {
+    const text = `stable has ${countsOf(stable).available} of ${target.stable} pods available`;
+    waits.push({ code: "replicas", text });
+  }
   const isDraining = !context.hasRouter && others.some((replicaSet) => countsOf(replicaSet).available > 0);
   if (isDraining) waits.push({ code: "replicas", text: "pods of older versions are still there" });
   return waits;
+}
+
+/** Whether a ReplicaSet has been asked for `wanted` pods and they exist: stable's may be unready, that is not the update's doing. */
+function isCreated(replicaSet: ReplicaSet, wanted: number): boolean {
+  return countsOf(replicaSet).spec === wanted && replicaSet.status.replicas === wanted;
 }
 
 function weightWaits(context: Context, weight: number, inForce: InForce): readonly Wait[] {

@@ -5,7 +5,17 @@ import { POD_HASH_LABEL, type TrafficWeights, type WeightDestination } from "../
 import { additionalDestinations, fitted, shareIn, sharesOf } from "./additional.ts";
 import type { Context } from "./context.ts";
 import type { Wait } from "./plan.ts";
-import { availableOf, countsOf, podHashOf } from "./replicaset.ts";
+import { podsNeeded } from "./reached.ts";
+import { availableOf, countsOf } from "./replicaset.ts";
+import {
+  availableOfVersion,
+  canaryPods,
+  canarySize,
+  holderOf,
+  isDynamic,
+  returningShare,
+  shareAt,
+} from "./routedsizes.ts";
 import type { Mode, Stage } from "./stage.ts";
 import { type InForce, weightOf } from "./traffic.ts";
 
@@ -20,46 +30,48 @@ export function desiredWeights(context: Context, mode: Mode, stage: Stage, inFor
   if (!context.hasRouter) return { waits: [] };
   const last = context.status.canary?.weights;
   const stableHash = mode === "firstDeploy" ? context.podHash : (context.status.stableRS ?? "");
-  if (stableHash === "" || stableHash === context.podHash || mode === "firstDeploy")
+  if (stableHash === "" || mode === "firstDeploy")
     return settle(context, inForce, last, split(context, stableHash || context.podHash, 0), mode);
+  // What goes back to stable is taken from the version that has it, which need not be the one that the spec asks for.
+  if (mode === "aborted" || stableHash === context.podHash) {
+    const share = returningShare(context);
+    const podHash = share > 0 ? (holderOf(context) ?? context.podHash) : context.podHash;
+    const settled = settle(context, inForce, last, split({ ...context, podHash }, stableHash, share), mode);
+    return share === 0 ? settled : { ...settled, waits: [...settled.waits, returnWait(context, share)] };
+  }
   const share = wantedShare(context, mode, stage);
   const additional = additionalDestinations(context, mode, stage);
-  return settle(context, inForce, last, split(context, stableHash, share, additional), mode);
-}
-
-/** The share that the steps give the canary at `index`: that of the last setWeight up to it, all after the last step. */
-export function shareAt(context: Context, index: number | undefined): number {
-  const { steps, maxWeight } = context;
-  if (index === undefined || index >= steps.length) return maxWeight;
-  for (let at = index; at >= 0; at -= 1) {
-    const step = steps[at];
-    if (step?.kind === "setWeight") return step.weight;
-  }
-  return 0;
-}
-
-/** Pods that the canary needs for a share: rounded up. */
-export function canaryPods(context: Context, share: number): number {
-  const { replicas, maxWeight, canary } = context;
-  if (share === 0) return 0;
-  const floor = Math.min(canary.minPodsPerReplicaSet ?? 0, replicas);
-  return Math.max(Math.ceil((share * replicas) / maxWeight), floor);
+  const needed = mode === "steps" ? canarySize(context, mode, stage) : canaryPods(context, share);
+  return settle(context, inForce, last, split(context, stableHash, share, additional), mode, needed);
 }
 
 function wantedShare(context: Context, mode: Mode, stage: Stage): number {
-  if (mode === "aborted") return 0;
-  const available = availableOf(context.roles.current);
-  if (available === 0 && context.replicas > 0) return 0;
-  return mode === "promoteFull" ? context.maxWeight : shareAt(context, stage.index);
+  const { replicas, maxWeight, roles } = context;
+  const available = availableOf(roles.current);
+  if (available === 0 && replicas > 0) return 0;
+  if (mode !== "promoteFull") return shareAt(context, stage.index);
+  if (replicas === 0) return maxWeight;
+  // A stable version that shrinks as its traffic does lets go of it pod by pod.
+  return isDynamic(context) ? Math.floor((maxWeight * Math.min(available, replicas)) / replicas) : maxWeight;
 }
 
-/** Takes the wanted split, or leaves the last one standing and says what it waits for. */
+/** Why a version that is to have no traffic still has some. */
+function returnWait(context: Context, share: number): Wait {
+  const { replicas, status, maxWeight } = context;
+  const available = availableOfVersion(context, status.stableRS);
+  const kept = `${Math.round((share * 100) / maxWeight)} % of the traffic stays with version ${holderOf(context) ?? ""}`;
+  const text = `${kept} until stable can carry it: ${available} of ${replicas} pods available`;
+  return { code: "replicas", text };
+}
+
+/** Takes the wanted split, or leaves the last one standing and says what it waits for. `needed`: pods that the canary must have for it. */
 function settle(
   context: Context,
   inForce: InForce,
   last: TrafficWeights | undefined,
   wanted: TrafficWeights,
   mode: Mode,
+  needed = 0,
 ): WeightDecision {
   if (last === undefined && wanted.stable.weight === context.maxWeight) return accept(inForce, last, wanted);
   const stableHash = wanted.stable.podTemplateHash ?? "";
@@ -67,7 +79,7 @@ function settle(
   const before = last ?? split(context, stableHash, 0);
   const isRaised = (hash: string, weight: number): boolean => weight > weightOf(before, hash);
   const isCanaryRaised = canaryHash !== stableHash && isRaised(canaryHash, wanted.canary.weight);
-  const canaryWaits = isCanaryRaised ? raiseWaits(context, inForce, wanted.canary.weight) : [];
+  const canaryWaits = isCanaryRaised ? raiseWaits(context, inForce, needed) : [];
   const raised = sharesOf(wanted).filter((one) => one.weight > shareIn(before, one));
   const moreWaits = raised.length > 0 ? proxyWaits(context, inForce) : [];
   let waits: readonly Wait[] = [...canaryWaits, ...moreWaits];
@@ -88,12 +100,11 @@ function settle(
 }
 
 /** What keeps the canary's share from rising; nothing when it may. */
-function raiseWaits(context: Context, inForce: InForce, share: number): readonly Wait[] {
+function raiseWaits(context: Context, inForce: InForce, needed: number): readonly Wait[] {
   const waits: Wait[] = [];
   const { current } = context.roles;
   const counts = current === undefined ? { spec: 0, available: 0 } : countsOf(current);
-  const needed = canaryPods(context, share);
-  if (counts.spec < needed || counts.available < needed) {
+  if (counts.spec < needed || counts.available < podsNeeded(context.canary, needed)) {
     waits.push({ code: "replicas", text: `the canary has ${counts.available} of ${needed} pods available` });
   }
   if (!isSelected(context)) {
@@ -127,12 +138,11 @@ export function acknowledgementText(words: string): string {
 
 /** Whether stable has the pods for its share. An abort, and a canary that is gone, take what there is, if there is any. */
 function canCarry(context: Context, mode: Mode, wanted: TrafficWeights): boolean {
-  const { replicas, maxWeight, roles } = context;
-  const available = availableOf(
-    roles.owned.find((replicaSet) => podHashOf(replicaSet) === wanted.stable.podTemplateHash),
-  );
+  const { replicas, maxWeight } = context;
+  const available = availableOfVersion(context, wanted.stable.podTemplateHash);
   if (available >= (wanted.stable.weight * replicas) / maxWeight) return true;
-  return available > 0 && (mode === "aborted" || mode === "firstDeploy" || availableOf(roles.current) === 0);
+  const isGone = availableOfVersion(context, holderOf(context)) === 0;
+  return available > 0 && (mode === "aborted" || mode === "firstDeploy" || isGone);
 }
 
 function split(

@@ -42,6 +42,8 @@ function runCommand(world: World, verb: string, words: readonly string[]): reado
     readiness: () => {
       world.readiness = rest === "manual" ? "manual" : "auto";
     },
+    scale: () => world.editSpec({ replicas: Number(rest) }),
+    crash: () => crash(world, words[0] ?? "", Number(words[1]), Number(words[2])),
     ready: () => ready(world, words[0] === "stable" ? "stable" : "canary", Number(words[1])),
     failing: () => failing(world, words[0] === "stable" ? "stable" : "canary", words.slice(1).join(" ")),
     acking: () => {
@@ -87,6 +89,15 @@ function ready(world: World, role: "stable" | "canary", count: number): void {
   const replicaSet = world.roleOf(role);
   if (replicaSet === undefined) throw new Error(`there is no ${role} ReplicaSet`);
   world.setReady(replicaSet.metadata.name, count);
+}
+
+/** `crash canary 0 3`: the first pod's container has ended, three times in all. The pod is no longer ready. */
+function crash(world: World, role: string, index: number, restarts: number): void {
+  const replicaSet = world.roleOf(role === "stable" ? "stable" : "canary");
+  const pods = world.podsOf(replicaSet?.metadata.name ?? "");
+  const pod = pods[index];
+  if (replicaSet === undefined || pod === undefined) throw new Error(`there is no pod ${index} of ${role}`);
+  world.crashPod(pod.metadata.name, restarts);
 }
 
 /** A ReplicaSet that cannot create its pods; without words it can again. */
@@ -173,12 +184,18 @@ function createWorld(words: readonly string[]): World {
   return world;
 }
 
-/** `20`, `pause`, `pause:30s`, `analysis:name`. */
+/** `20`, `pause`, `pause:30s`, `analysis:name`, `scale:3` (pods), `scale:25%` (share), `scale:match`, `plugin:name`. */
 function stepFrom(text: string): unknown {
   const [kind = "", value] = text.split(":");
   if (kind === "pause") return { pause: value === undefined ? {} : { duration: value } };
   if (kind === "analysis") return { analysis: { templates: [{ templateName: value }] } };
+  if (kind === "scale") return { setCanaryScale: scaleFrom(value) };
   return { setWeight: Number(kind) };
+}
+
+function scaleFrom(text = ""): unknown {
+  if (text === "match") return { matchTrafficWeight: true };
+  return text.endsWith("%") ? { weight: Number(text.slice(0, -1)) } : { replicas: Number(text) };
 }
 
 function analysisTemplate(name: string): Parameters<World["add"]>[1] {
