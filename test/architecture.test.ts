@@ -33,9 +33,13 @@ const ROOMS: Readonly<Record<string, Room>> = {
   cluster: room("lib api", ["client.ts"]),
   embedded: room("api lib cluster", ["embedded.ts"]),
   xds: room("lib", ["client.ts", "server.ts", "types.ts"]),
-  controller: room("api lib engine analysis providers routers translate cluster embedded xds", ["controller.ts"]),
+  controller: room("api lib engine analysis providers routers translate cluster embedded xds", [
+    "controller.ts",
+  ]),
   proxy: room("lib xds", ["server.ts", "workers/worker.ts"]),
-  cli: room("api lib engine analysis routers simulate cluster embedded controller proxy xds translate", ["main.ts"]),
+  cli: room("api lib engine analysis routers simulate cluster embedded controller proxy xds translate", [
+    "main.ts",
+  ]),
 };
 /** What pure code may reach through other files: these do nothing but compute. */
 const PURE_PACKAGES = words(

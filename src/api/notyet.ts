@@ -8,7 +8,7 @@ import type { Rollout } from "./rolloutschema.ts";
 import type { MetricError } from "./validatemetrics.ts";
 
 /** Of spec. */
-const SPEC_FIELDS = ["workloadRef", "restartAt"] as const;
+const SPEC_FIELDS = ["workloadRef"] as const;
 
 /** Of spec.strategy.canary. */
 const CANARY_FIELDS = ["pingPong"] as const;

@@ -12,6 +12,7 @@ export {
   type RecordEvent,
   subjectOf,
 } from "./events.ts";
+export { type Eviction, evictPod } from "./evict.ts";
 export { createLeaderElection, type LeaderElection, type LeaderElectionOptions } from "./lease.ts";
 export { createReflector, type Reflector, type ReflectorOptions } from "./reflector.ts";
 export { type ClusterClientOptions, createClusterClient, FIELD_MANAGER } from "./rest.ts";

@@ -8,6 +8,7 @@ import type { Clock } from "../lib/clock.ts";
 import { isWeirError } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
 import { diffMergePatch } from "../lib/patch.ts";
+import type { Evictions } from "./evictions.ts";
 import type { Freshness } from "./freshness.ts";
 import { usesWeirRouter } from "./observe.ts";
 import type { OwedEvents } from "./owedevents.ts";
@@ -23,6 +24,7 @@ export interface ApplyDeps {
   readonly events: EventRecorder;
   readonly freshness: Freshness;
   readonly owed: OwedEvents;
+  readonly evictions: Evictions;
   readonly publisher: Publisher;
 }
 
@@ -60,7 +62,7 @@ function deadline(signal: AbortSignal): AbortSignal {
 }
 
 async function applyAction(
-  { client, clock, freshness }: ApplyDeps,
+  { client, clock, freshness, evictions }: ApplyDeps,
   key: string,
   action: Action,
   signal: AbortSignal,
@@ -94,6 +96,9 @@ async function applyAction(
       freshness.wrote(key, id(request.ref.name), undefined, clock.nowMs());
       return undefined;
     }
+    case "evict":
+      await evictions.evict(key, request.ref, request.uid, signal);
+      return undefined;
     default:
       return assertNever(request);
   }

@@ -14,6 +14,7 @@ import type { Logger } from "../lib/log.ts";
 import { createProviders, type TrafficStore } from "../providers/providers.ts";
 import type { XdsServer } from "../xds/server.ts";
 import type { Caches } from "./caches.ts";
+import { createEvictions } from "./evictions.ts";
 import { createFreshness } from "./freshness.ts";
 import { measureRun } from "./measure.ts";
 import type { ControllerMetrics } from "./metrics.ts";
@@ -70,7 +71,6 @@ async function leadOnce(deps: LeadDeps, signal: AbortSignal): Promise<void> {
   if (!(await caches.waitForSync(signal))) return;
   const { metrics } = deps;
   const events = counted(createEventRecorder({ client, clock, log, component: COMPONENT }), metrics);
-  const freshness = createFreshness();
   const records = createNodeRecords({ client, clock, log, namespace });
   const book = createTrafficBook({ client, clock, log, namespace, caches });
   const publisher = createPublisher({
@@ -86,8 +86,8 @@ async function leadOnce(deps: LeadDeps, signal: AbortSignal): Promise<void> {
     onInForce: (key, afterMs) => metrics?.acknowledged(key, afterMs / 1000),
   });
   const providers = createProviders({ traffic: { window: (query) => book.store.window(query) } });
-  const owed = createOwedEvents();
-  const shared = { client, clock, log, caches, events, freshness, owed, publisher, book, providers };
+  const kept = { freshness: createFreshness(), owed: createOwedEvents(), evictions: createEvictions(deps) };
+  const shared = { client, clock, log, caches, events, ...kept, publisher, book, providers };
   const first = createFirstPasses(shared, caches.rollouts.store.keys());
   const rollouts = createWorkQueue({
     clock,

@@ -12,16 +12,19 @@ import {
 import { DEFAULT_ENGINE_CONFIG, type EngineConfig, type Snapshot } from "../engine/decide.ts";
 import { CAPABILITIES } from "../routers/routers.ts";
 import type { Caches } from "./caches.ts";
+import type { Evictions } from "./evictions.ts";
 import type { Publisher } from "./publish.ts";
 
 export interface ObserveDeps {
   readonly caches: Caches;
   readonly publisher: Pick<Publisher, "published" | "acknowledgement">;
+  /** Absent in a process that evicts nothing. */
+  readonly evictions?: Pick<Evictions, "refused">;
   readonly config?: EngineConfig;
 }
 
 /** What the decision about `raw` may depend on. */
-export function observe({ caches, publisher, config }: ObserveDeps, raw: KubeObject): Snapshot {
+export function observe({ caches, publisher, evictions, config }: ObserveDeps, raw: KubeObject): Snapshot {
   const rollout = caches.rollouts.read(raw);
   const namespace = raw.metadata.namespace ?? "";
   const key = `${namespace}/${raw.metadata.name}`;
@@ -37,6 +40,7 @@ export function observe({ caches, publisher, config }: ObserveDeps, raw: KubeObj
     workload: {
       replicaSets: caches.replicaSets.list(namespace).filter((set) => concerns(set, raw)),
       pods: podsOf(caches, raw),
+      ...(evictions !== undefined && { refusedEvictions: evictions.refused(key) }),
     },
     services: {
       ...(stable !== undefined && { stable }),

@@ -20,6 +20,7 @@ export async function reconcile(deps: ReconcileDeps, key: string, signal: AbortS
   if (raw === undefined) {
     freshness.forget(key);
     deps.owed.forget(key);
+    deps.evictions.forget(key);
     publisher.removeIntent(key);
     return;
   }

@@ -11,6 +11,7 @@ import { planEphemeral } from "./ephemeral.ts";
 import { explanationOf } from "./explain.ts";
 import { invalidReason } from "./invalid.ts";
 import type { Action, Plan, PlannedEvent, Wait } from "./plan.ts";
+import { planRestart } from "./restart.ts";
 import { planHistory, planRevision, type RevisionPlan } from "./revision.ts";
 import { canSkipSteps } from "./rollbackwindow.ts";
 import type { Snapshot } from "./snapshot.ts";
@@ -35,6 +36,7 @@ export {
   type AnalysisSnapshot,
   DEFAULT_ENGINE_CONFIG,
   type EngineConfig,
+  type RefusedEviction,
   type ServicesSnapshot,
   type Snapshot,
   type TrafficSnapshot,
@@ -104,6 +106,7 @@ function planPreparing(context: Context, revision: Extract<RevisionPlan, { kind:
   const built = buildStatus(context, decision, {
     revision: revision.revision,
     isCreating: revision.isNew,
+    restartedAt: planRestart(context, decision, reset !== undefined).restartedAt,
   });
   return assemble(context, {
     ...decision,
@@ -129,12 +132,14 @@ function planUpdate(context: Context, revision: Extract<RevisionPlan, { kind: "r
   const reset = changedStage(context);
   const strategist = strategistOf(context);
   let decision = strategist.decide(context, reset);
+  let restart = planRestart(context, decision, reset !== undefined);
   const pass = { revision: revision.revision, isCreating: false };
-  let built = buildStatus(context, decision, pass);
+  let built = buildStatus(context, decision, { ...pass, restartedAt: restart.restartedAt });
   const abortStage = deadlineAbortStage(context, decision, built.deadline);
   if (abortStage !== undefined) {
     decision = strategist.decide(context, abortStage);
-    built = buildStatus(context, decision, pass);
+    restart = planRestart(context, decision, false);
+    built = buildStatus(context, decision, { ...pass, restartedAt: restart.restartedAt });
   }
   const { deadline, events } = built;
   const completed = completedEvents(context, decision, revision.revision);
@@ -150,6 +155,7 @@ function planUpdate(context: Context, revision: Extract<RevisionPlan, { kind: "r
       ...decision.actions,
       ...history,
       ...ephemeral.pods,
+      ...restart.actions,
     ]),
     events: [
       ...firstSight(context),
@@ -164,9 +170,13 @@ function planUpdate(context: Context, revision: Extract<RevisionPlan, { kind: "r
       ...completed,
       ...decision.events.last,
     ],
-    requeueAtMs: [...decision.requeueAtMs, deadline.atMs, ephemeral.requeueAtMs].filter(
-      (atMs) => atMs !== undefined,
-    ),
+    waits: [...decision.waits, ...restart.waits],
+    requeueAtMs: [
+      ...decision.requeueAtMs,
+      ...restart.requeueAtMs,
+      deadline.atMs,
+      ephemeral.requeueAtMs,
+    ].filter((atMs) => atMs !== undefined),
   });
 }
 

@@ -9,6 +9,7 @@ import {
 } from "../api/api.ts";
 import { conditionOf } from "./conditions.ts";
 import type { Context } from "./context.ts";
+import { parseTime } from "./time.ts";
 
 export interface PhaseAndMessage {
   readonly phase: RolloutPhase;
@@ -39,10 +40,16 @@ export function phaseOf(
 
 function progressMessage(context: Context, status: RolloutStatus): string | undefined {
   const { replicas = 0, updatedReplicas = 0, availableReplicas = 0 } = status;
+  if (isRestarting(context, status)) return PHASE_MESSAGES.restarting;
   if (updatedReplicas < context.replicas) return PHASE_MESSAGES.moreReplicas;
   if (availableReplicas < updatedReplicas) return PHASE_MESSAGES.becomingAvailable;
   if (!context.hasRouter && replicas > updatedReplicas) return PHASE_MESSAGES.oldReplicas;
   return status.stableRS === status.currentPodHash ? undefined : PHASE_MESSAGES.waitingForSteps;
+}
+
+function isRestarting({ rollout }: Context, { restartedAt }: RolloutStatus): boolean {
+  const dueMs = parseTime(rollout.spec.restartAt);
+  return dueMs !== undefined && dueMs !== parseTime(restartedAt);
 }
 
 function degraded(reason: string, message: string): PhaseAndMessage {

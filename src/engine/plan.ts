@@ -49,6 +49,7 @@ export type Action =
   | CreateAnalysisRun
   | TerminateAnalysisRun
   | DeleteAnalysisRun
+  | EvictPod
   | AnnotateRollout
   | DefaultReplicas
   | SetPodMetadata;
@@ -126,6 +127,14 @@ export interface DeleteAnalysisRun extends Existing {
   readonly kind: "deleteAnalysisRun";
 }
 
+/**
+ * Asks for a pod to be evicted, so that disruption budgets are heard. A refusal is no failure of the pass: it comes back in the snapshot
+ * (`workload.refusedEvictions`).
+ */
+export interface EvictPod extends Existing {
+  readonly kind: "evictPod";
+}
+
 /** Changes annotations of the Rollout itself (its revision). */
 export interface AnnotateRollout extends Existing {
   readonly kind: "annotateRollout";
@@ -197,4 +206,5 @@ export type WaitCode =
   | "analysis"
   | "inconclusive"
   | "scaleDownDelay"
+  | "restart"
   | "retry";

@@ -27,7 +27,9 @@ export type ActionRequest =
       readonly ref: ObjectName;
       readonly uid: string;
       readonly resourceVersion?: string;
-    };
+    }
+  /** Asks for an eviction, which may be refused. */
+  | { readonly verb: "evict"; readonly type: ResourceType; readonly ref: ObjectName; readonly uid: string };
 
 export interface ObjectName {
   readonly namespace: string;
@@ -89,6 +91,8 @@ export function requestOf(action: Action): ActionRequest {
         ref,
         body: { metadata: { uid: action.uid }, spec: { terminate: true } },
       };
+    case "evictPod":
+      return { verb: "evict", type: RESOURCES.pod, ref, uid: action.uid };
     case "annotateRollout": {
       const { uid, annotations } = action;
       return { verb: "patch", type: RESOURCES.rollout, ref, body: { metadata: { uid, annotations } } };

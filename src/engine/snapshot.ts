@@ -36,6 +36,14 @@ export interface WorkloadSnapshot {
   readonly replicaSets: readonly ReplicaSet[];
   /** The pods of those that the Rollout controls, living and dying. Absent: not known, nothing may be concluded from them. */
   readonly pods?: readonly Pod[];
+  /** Evictions that the API has refused of late, by the pod's uid: when, and in which words. */
+  readonly refusedEvictions?: Readonly<Record<string, RefusedEviction>>;
+}
+
+export interface RefusedEviction {
+  readonly atMs: number;
+  /** The server's, naming the disruption budget. */
+  readonly words: string;
 }
 
 /** The Services that the strategy names. Absent: not named, or named and not there. */

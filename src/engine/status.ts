@@ -15,6 +15,8 @@ export interface Pass {
   readonly revision: number;
   /** It creates the wanted version's ReplicaSet. */
   readonly isCreating: boolean;
+  /** Until when pods were restarted. */
+  readonly restartedAt: string | undefined;
 }
 
 export interface BuiltStatus {
@@ -33,7 +35,7 @@ export interface StatusEvents {
 /** The status after a pass that could be carried out. */
 export function buildStatus(context: Context, decision: Decision, pass: Pass): BuiltStatus {
   const { stage, unsettled } = decision;
-  const draft = draftOf(context, decision);
+  const draft = draftOf(context, decision, pass);
   const isDone = unsettled === undefined && draft.stableRS === draft.currentPodHash;
   const deadline = deadlineOf(context, stage, draft, isDone);
   const facts: ConditionFacts = {
@@ -80,7 +82,7 @@ function hasOldPods(context: Context, draft: RolloutStatus): boolean {
   return context.strategy.kind !== "blueGreen" && (draft.replicas ?? 0) !== context.replicas;
 }
 
-function draftOf(context: Context, decision: Decision): RolloutStatus {
+function draftOf(context: Context, decision: Decision, { restartedAt }: Pass): RolloutStatus {
   const { rollout, roles } = context;
   const { stage, stableHash } = decision;
   const sum = (count: (of: (typeof roles.owned)[number]["status"]) => number | undefined): number =>
@@ -108,6 +110,7 @@ function draftOf(context: Context, decision: Decision): RolloutStatus {
     HPAReplicas: replicas,
     ...(selector === undefined ? {} : { selector: selectorText(selector) }),
     observedGeneration: observed(context),
+    restartedAt,
     ...decision.status,
     duration: nextDuration(context, {
       stage,

@@ -52,6 +52,10 @@ function runCommand(world: World, verb: string, words: readonly string[]): reado
     ack: () => world.acknowledge(),
     nack: () => world.refuse(words[0] ?? "", words.slice(1).join(" ")),
     restart: () => world.restart(),
+    restartpods: () => world.editSpec({ restartAt: timeText(world.nowMs + (parseDuration(rest) ?? 0)) }),
+    budget: () => {
+      world.disruptionBudget = Number(rest);
+    },
     abort: () => world.patchStatus({ abort: true }),
     retry: () => world.patchStatus({ abort: false }),
     promote: () => promote(world, rest === "full"),
@@ -71,6 +75,11 @@ function runCommand(world: World, verb: string, words: readonly string[]): reado
   if (command === undefined) throw new Error(`unknown command ${verb}`);
   command();
   return verb === "tick" ? tick(world, parseDuration(rest) ?? 0) : settle(world);
+}
+
+/** A time as users write it. */
+function timeText(atMs: number): string {
+  return new Date(atMs).toISOString().replace(".000Z", "Z");
 }
 
 /** As the published kubectl plugin does it. */

@@ -21,6 +21,7 @@ import {
   decide,
   type Plan,
   type PlannedEvent,
+  type RefusedEviction,
   requestOf,
   type Snapshot,
 } from "../engine/decide.ts";
@@ -56,6 +57,9 @@ export class World {
   acknowledgement: Acknowledgement = { kind: "yes" };
   /** The last intent that every proxy follows, as a proxy would know it. */
   inForce: TrafficIntent | undefined;
+  /** As many pods must be ready when one is evicted, without it. */
+  disruptionBudget = 0;
+  refusedEvictions: Readonly<Record<string, RefusedEviction>> = {};
   #version = 0;
 
   constructor(rollout: KubeObject) {
@@ -68,6 +72,8 @@ export class World {
     for (const kind of ["replicaSets", "pods", "services", "runs", "templates"] as const)
       for (const [name, object] of this[kind]) copy[kind].set(name, object);
     const { nowMs, rollout, errors, readiness, acking, published, acknowledgement, inForce } = this;
+    const { disruptionBudget, refusedEvictions } = this;
+    Object.assign(copy, { disruptionBudget, refusedEvictions });
     Object.assign(copy, { nowMs, rollout, errors, readiness, acking, published, acknowledgement, inForce });
     copy.#version = this.#version;
     return copy;
@@ -159,6 +165,25 @@ export class World {
     );
   }
 
+  /** Evicts a pod, unless the disruption budget would then be broken. */
+  evict(name: string): void {
+    const pod = this.pods.get(name);
+    const owner = this.replicaSets.get(pod?.metadata.ownerReferences?.[0]?.name ?? "");
+    if (pod === undefined || owner === undefined) return;
+    const ready = [...this.pods.values()].filter((item) => isReady(item)).length;
+    const { uid = "" } = pod.metadata;
+    if (isReady(pod) && ready <= this.disruptionBudget) {
+      const words = "Cannot evict pod as it would violate the pod's disruption budget.";
+      this.refusedEvictions = { ...this.refusedEvictions, [uid]: { atMs: this.nowMs, words } };
+      return;
+    }
+    const { [uid]: _, ...others } = this.refusedEvictions;
+    this.refusedEvictions = others;
+    this.pods.delete(name);
+    const { availableReplicas = 0 } = readReplicaSet(owner).value.status;
+    this.#writeStatus(owner, isReady(pod) ? availableReplicas - 1 : availableReplicas);
+  }
+
   /** The controller restarts: what was published is forgotten, statuses stay. */
   restart(): void {
     this.published = undefined;
@@ -176,6 +201,7 @@ export class World {
       workload: {
         replicaSets: [...this.replicaSets.values()].map((item) => readReplicaSet(item).value),
         pods: [...this.pods.values()].map((item) => readPod(item).value),
+        refusedEvictions: this.refusedEvictions,
       },
       services: {
         ...(stable === undefined ? {} : { stable: readService(stable).value }),
@@ -266,6 +292,7 @@ export class World {
       return;
     }
     const { name } = request.ref;
+    if (request.verb === "evict") return void this.evict(name);
     if (request.type.kind === "Rollout") {
       if (request.verb !== "patch") throw new Error("nobody deletes the Rollout");
       if (isObject(request.body.spec)) this.editSpec(request.body.spec);
@@ -333,6 +360,14 @@ export class World {
       },
     };
   }
+}
+
+function isReady(pod: KubeObject): boolean {
+  return (
+    readPod(pod).value.status.conditions?.some(
+      ({ type, status }) => type === "Ready" && status === "True",
+    ) === true
+  );
 }
 
 function merged(object: KubeObject, patch: unknown): KubeObject {

@@ -8,7 +8,7 @@ import { type Answer, answerError, answerJson, answerText } from "./answer.ts";
 import { parseObject, parseOptional, parsePatch } from "./body.ts";
 import { discoveryAnswer } from "./discovery.ts";
 import { apiError, badRequest, methodNotAllowed, statusOf } from "./errors.ts";
-import { numberAt, stringAt } from "./fields.ts";
+import { numberAt, objectAt, stringAt } from "./fields.ts";
 import { type Kind, subjectOf } from "./kinds.ts";
 import { type LogProvider, podLog } from "./logs.ts";
 import { openApiAnswer, openApiV2Answer } from "./openapi.ts";
@@ -172,6 +172,10 @@ function object(
     context.store.transaction(query.isDryRun, () => bindPod(context.writer, kind, namespace, name, body));
     return answerJson(201, { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", code: 201 });
   }
+  if (part === "eviction") {
+    if (method !== "POST") throw notAllowed(method);
+    return evict(context, request, route, query);
+  }
   switch (method) {
     case "GET": {
       const read = readRequest(request, kind, kind.type.isNamespaced ? namespace : undefined, query);
@@ -254,6 +258,18 @@ function remove(context: HandlerContext, request: ApiRequest, route: ObjectRoute
   if (!deleted.isGone || kind.id === "pods") return answerJson(200, deleted.object);
   const details = { name, group: kind.type.group, kind: kind.type.plural, uid: deleted.object.metadata.uid };
   return answerJson(200, { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", details });
+}
+
+/** There are no disruption budgets here: an eviction is a deletion with the answer of its own kind. */
+function evict(context: HandlerContext, request: ApiRequest, route: ObjectRoute, query: Query): Answer {
+  const { of: kind, namespace, name } = route;
+  const options = objectAt(parseObject(request.body, request.headers["content-type"] ?? ""), "deleteOptions");
+  context.store.transaction(query.isDryRun, () => {
+    const stored = context.store.get(kind, namespace, name);
+    if (stored === undefined) throw apiErrorNotFound(kind, name);
+    return context.remover.delete(kind, stored.object, deleteRequest(options, query));
+  });
+  return answerJson(201, { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", code: 201 });
 }
 
 function deleteRequest(body: Readonly<Record<string, unknown>>, query: Query): DeleteRequest {

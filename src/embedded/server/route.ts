@@ -23,7 +23,7 @@ export type Route =
   | { readonly kind: "interactive"; readonly what: string }
   | { readonly kind: "unknown" };
 
-export type ObjectPart = "main" | "status" | "scale" | "log" | "binding";
+export type ObjectPart = "main" | "status" | "scale" | "log" | "binding" | "eviction";
 
 /** Groups whose one version holds reviews only. */
 export const REVIEWS: Readonly<Record<string, readonly (readonly [plural: string, kind: string])[]>> = {
@@ -83,7 +83,7 @@ function resourceRoute(of: Kind | undefined, namespace: string | undefined, rest
   if (more.length > 0) return UNKNOWN;
   const object = { kind: "object", of, namespace: namespace ?? "", name } as const;
   if (part === undefined) return { ...object, part: "main" };
-  if (part === "binding" && of.id === "pods") return { ...object, part };
+  if ((part === "binding" || part === "eviction") && of.id === "pods") return { ...object, part };
   if ((part === "status" || part === "scale" || part === "log") && of.type.subresources.includes(part))
     return { ...object, part };
   return UNKNOWN;
