@@ -1,5 +1,6 @@
 // What the traffic routers can do, as validation needs to know it, and the split that those which know Services only should hold. A router
 // that weir carries out through its objects declares what it can do in its own file (src/routers); here stand the others.
+import type { FieldError } from "./fielderror.ts";
 import { WEIR_ROUTER } from "./labels.ts";
 import type { TrafficRouting } from "./routingschema.ts";
 import type { HeaderMatch, TrafficIntent } from "./traffic.ts";
@@ -96,6 +97,29 @@ export interface ServiceSplit {
   readonly weights: readonly ServiceWeight[];
   /** In order of precedence. */
   readonly headerRoutes: readonly HeaderRoute[];
+}
+
+/** One router of a Rollout, as its objects were observed. */
+export interface RouterView {
+  readonly name: string;
+  readonly capabilities: RouterCapabilities;
+  readonly state: RouterState;
+  /** What is wrong about the objects that its settings name. */
+  readonly problems: readonly RouterProblem[];
+}
+
+export type RouterState =
+  /** All its objects hold this split. */
+  | { readonly kind: "holds"; readonly split: ServiceSplit }
+  /** They hold no split of ours, or not all the same. */
+  | { readonly kind: "nothing" }
+  /** They may not be written to: somebody has to act. */
+  | { readonly kind: "refused"; readonly why: string };
+
+export interface RouterProblem {
+  readonly error: FieldError;
+  /** The object's kind and name when it is not there at all: `ingress "web"`. */
+  readonly missing?: string;
 }
 
 /** What of `intent` a router with these abilities carries out; stable has what nobody else gets. */

@@ -13,7 +13,7 @@ import { planServices } from "./services.ts";
 import { afterUser, lastIndex, type Mode, modeOf, type Stage } from "./stage.ts";
 import { planSteps } from "./steps.ts";
 import { type InForce, inForceOf, intentOf } from "./traffic.ts";
-import { acknowledgementText, desiredWeights } from "./weights.ts";
+import { desiredWeights } from "./weights.ts";
 
 /** Decides the pass. `reset`: the stage to begin with when the spec's version or steps have changed. */
 export function decideCanary(context: Context, reset: Stage | undefined): Decision {
@@ -152,8 +152,7 @@ function promotionWaits(context: Context, mode: Mode, inForce: InForce): readonl
   const set = context.status.canary?.weights?.canary;
   if (set?.weight !== maxWeight || set.podTemplateHash !== context.podHash)
     waits.push({ code: "acknowledgement", text: "the new version does not have all the traffic yet" });
-  else if (inForce.kind === "no")
-    waits.push({ code: "acknowledgement", text: acknowledgementText(inForce.words) });
+  else if (inForce.kind === "no") waits.push({ code: "acknowledgement", text: inForce.words });
   return waits;
 }
 

@@ -2,8 +2,10 @@
 import { PHASE_MESSAGES, type RolloutStatus, type TrafficWeights } from "../api/api.ts";
 import type { Context } from "./context.ts";
 import { availableOf } from "./replicaset.ts";
+import { unheldWords } from "./routed.ts";
 import type { Stage } from "./stage.ts";
 import { clean } from "./status.ts";
+import { intentOf } from "./traffic.ts";
 
 /** The fields that a pass leaves behind. */
 export function canaryStatus(
@@ -40,7 +42,9 @@ export function unsettledCanary(
   if (!pass.areServicesSettled) return "waiting for the Services to be switched";
   if (pass.weights?.verified === false)
     return `waiting for the proxies to acknowledge the weights${refusals(context)}`;
-  return undefined;
+  const unheld =
+    pass.weights === undefined ? undefined : unheldWords(context, intentOf(context, pass.weights));
+  return unheld === undefined ? undefined : `waiting for the routers to hold the weights: ${unheld}`;
 }
 
 /** What proxies have refused, which only the user can mend, to be added to a message. */

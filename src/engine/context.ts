@@ -18,7 +18,7 @@ import {
   stepHash,
   stepsOf,
   strategyOf,
-  usesWeirRouter,
+  usedRouters,
 } from "../api/api.ts";
 import { currentAmong, isSpecObserved } from "./identity.ts";
 import { byAge, podHashOf } from "./replicaset.ts";
@@ -44,7 +44,7 @@ export interface Context {
   readonly maxSurge: number;
   readonly maxUnavailable: number;
   readonly maxWeight: number;
-  /** Whether weir's proxies split the traffic; otherwise the pods' numbers do. */
+  /** Whether a router splits the traffic, weir's own or another; otherwise the pods' numbers do. */
   readonly hasRouter: boolean;
   readonly scaleDownDelayMs: number;
   /** The version that the spec asks for. */
@@ -100,7 +100,7 @@ export function contextOf(snapshot: Snapshot, nowMs: number): Context {
     replicas: replicasOf(rollout),
     ...rollingLimitsOf(rollout),
     maxWeight: maxTrafficWeightOf(rollout),
-    hasRouter: usesWeirRouter(rollout),
+    hasRouter: usedRouters(canary.trafficRouting).length > 0,
     scaleDownDelayMs: scaleDownDelaySecondsOf(rollout) * 1000,
     // The hash of an equal template that already runs stays: a hash that a library moved is no new version.
     podHash: roles.current === undefined ? computed : podHashOf(roles.current),

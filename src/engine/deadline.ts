@@ -14,7 +14,6 @@ import { deadlineMsOf } from "./replicaset.ts";
 import { aborted, isHalted, type Mode, type Stage } from "./stage.ts";
 import { parseTime } from "./time.ts";
 import { inForceOf } from "./traffic.ts";
-import { acknowledgementText } from "./weights.ts";
 
 export interface Deadline {
   /** The words of the condition, once the time is up. */
@@ -58,12 +57,12 @@ function isDelayed(replicaSet: ReplicaSet): boolean {
   return replicasOf(replicaSet) > 0 && deadlineMsOf(replicaSet) !== undefined;
 }
 
-/** Argo's words, and the proxies' own when it is their silence that holds the update. */
+/** Argo's words, and those of the routers when it is they that hold the update. */
 function timedOutText(context: Context): string {
   const text = MESSAGES.replicaSetTimedOut(replicaSetName(context.name, context.podHash));
   const inForce = inForceOf(context);
   return inForce.kind === "no" && context.status.canary?.weights !== undefined
-    ? `${text} T${acknowledgementText(inForce.words).slice(1)}`
+    ? `${text} ${inForce.words.replace(/^./, (first) => first.toUpperCase())}`
     : text;
 }
 

@@ -1,7 +1,7 @@
 // The door of engine/ and the page to read first: what one pass does about one Rollout. Planners stand in fixed precedence: deleted →
 // invalid → the wanted version's ReplicaSet → canary (where promote full clears an abort, and an abort comes before the steps).
 // Pure: from a snapshot and the time to a plan. Nothing here performs or waits.
-import { MESSAGES, REASONS, type TrafficIntent } from "../api/api.ts";
+import { MESSAGES, REASONS, type TrafficIntent, usesWeirRouter } from "../api/api.ts";
 import { assertNever } from "../lib/assert.ts";
 import { decideCanary, prepareCanary } from "./canary.ts";
 import { type Context, contextOf, isPromoted } from "./context.ts";
@@ -32,6 +32,7 @@ export type {
   WaitCode,
 } from "./plan.ts";
 export { type ActionRequest, type ObjectName, requestOf } from "./request.ts";
+export { withRouterEvents } from "./routed.ts";
 export {
   type AnalysisSnapshot,
   DEFAULT_ENGINE_CONFIG,
@@ -110,6 +111,7 @@ function planPreparing(context: Context, revision: Extract<RevisionPlan, { kind:
   });
   return assemble(context, {
     ...decision,
+    routing: decision.traffic,
     status: built.status,
     actions: [...revision.steps.actions, ...decision.actions, ...defaulted(context)],
     events: [
@@ -147,6 +149,7 @@ function planUpdate(context: Context, revision: Extract<RevisionPlan, { kind: "r
   const ephemeral = planEphemeral(context, decision.stableHash, [...decision.actions, ...history]);
   return assemble(context, {
     ...decision,
+    routing: decision.traffic,
     status: built.status,
     actions: oneWriteEach([
       ...defaulted(context),
@@ -249,20 +252,36 @@ interface Parts {
   readonly actions?: readonly Action[];
   readonly events?: readonly PlannedEvent[];
   readonly traffic: TrafficIntent | undefined;
+  readonly routing?: TrafficIntent | undefined;
   readonly requeueAtMs?: readonly number[];
   readonly waits?: readonly Wait[];
   readonly warnings?: readonly string[];
   readonly next: string;
 }
 
+/** Whether an intent is weir's proxies' business: not where other routers alone split the traffic. */
+function isForProxies({ hasRouter, rollout }: Context): boolean {
+  return !hasRouter || usesWeirRouter(rollout);
+}
+
 /** Puts a plan together, with its explanation. */
 function assemble(context: Context, parts: Parts): Plan {
-  const { status, traffic, actions = [], events = [], requeueAtMs = [], waits = [], warnings = [] } = parts;
+  const {
+    status,
+    traffic,
+    routing,
+    actions = [],
+    events = [],
+    requeueAtMs = [],
+    waits = [],
+    warnings = [],
+  } = parts;
   const soonestMs = Math.min(...requeueAtMs);
   return {
     actions,
     status,
-    ...(traffic === undefined ? {} : { traffic }),
+    ...(traffic === undefined || !isForProxies(context) ? {} : { traffic }),
+    ...(routing === undefined || context.snapshot.traffic.routers === undefined ? {} : { routing }),
     events,
     ...(requeueAtMs.length === 0 ? {} : { requeueAtMs: Math.max(soonestMs, context.nowMs + 1) }),
     warnings,

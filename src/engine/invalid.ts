@@ -32,9 +32,14 @@ export function invalidReason(context: Context): string | undefined {
   return problem === undefined ? undefined : fieldErrorText(problem.error);
 }
 
-/** All that is wrong about the objects that the Rollout names, in Argo's order: Services, then analyses. */
+/** All that is wrong about the objects that the Rollout names, in Argo's order: Services, analyses, objects of routers. */
 export function referenceProblems(context: Context): readonly ReferenceProblem[] {
-  return [...serviceProblems(context), ...analysisProblems(context)];
+  const routers = context.snapshot.traffic.routers ?? [];
+  return [
+    ...serviceProblems(context),
+    ...analysisProblems(context),
+    ...routers.flatMap(({ problems }) => problems),
+  ];
 }
 
 /** A problem at `path`, which Argo spells in full here. */

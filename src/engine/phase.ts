@@ -9,6 +9,7 @@ import {
 } from "../api/api.ts";
 import { conditionOf } from "./conditions.ts";
 import type { Context } from "./context.ts";
+import { routerRefusals } from "./routed.ts";
 import { parseTime } from "./time.ts";
 
 export interface PhaseAndMessage {
@@ -32,7 +33,9 @@ export function phaseOf(
     return { phase: "Paused", message: PHASE_MESSAGES.manuallyPaused };
   const [pause] = status.pauseConditions ?? [];
   if (pause !== undefined) return { phase: "Paused", message: pause.reason };
-  const waiting = progressMessage(context, status) ?? unsettled;
+  const progress = progressMessage(context, status);
+  // Argo says nothing of an object that it may not write to, and tries again for ever.
+  const waiting = progress === undefined ? unsettled : `${progress}${routerRefusals(context)}`;
   return waiting === undefined
     ? { phase: "Healthy", message: "" }
     : { phase: "Progressing", message: waiting };

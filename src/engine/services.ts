@@ -114,8 +114,15 @@ function obstacleOf(context: Context, wishes: ServiceWishes, from: string, to: s
   if (isFirst) return undefined;
   const { pods } = podsToKeep(context, wishes.inForce, wishes.weights, from);
   if (pods > 0 && !isSelectedElsewhere(context, from))
-    return { code: "acknowledgement", text: `proxies may still send to version ${from}` };
+    return { code: "acknowledgement", text: stillSends(context, wishes.inForce, from) };
   return undefined;
+}
+
+/** Who is known, or not known, not to send to a version any more. */
+function stillSends(context: Context, inForce: InForce, from: string): string {
+  const { routers } = context.snapshot.traffic;
+  if (routers === undefined || inForce.kind !== "no") return `proxies may still send to version ${from}`;
+  return `version ${from} may still get traffic: ${inForce.words}`;
 }
 
 /** Whether both Services select the version: then one of them may leave it. */

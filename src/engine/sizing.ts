@@ -67,13 +67,13 @@ export function heldBack(
   if (inForce.kind !== "no") return {};
   if (keep.isOverdue)
     return {
-      warning: `scales down although the proxies have not acknowledged the weights: ${inForce.words}`,
+      warning: `scales down although ${inForce.words}`,
     };
   if (!isHeld) return {};
   const { overdueAtMs: requeueAtMs } = inForce;
   const wait: Wait = {
     code: "acknowledgement",
-    text: `keeps pods until the proxies acknowledge: ${inForce.words}`,
+    text: `keeps pods: ${inForce.words}`,
   };
   return requeueAtMs === undefined ? { wait } : { wait: { ...wait, untilMs: requeueAtMs }, requeueAtMs };
 }

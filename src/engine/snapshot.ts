@@ -9,6 +9,7 @@ import type {
   Pod,
   ReplicaSet,
   Rollout,
+  RouterView,
   Service,
   TrafficIntent,
 } from "../api/api.ts";
@@ -59,6 +60,8 @@ export interface TrafficSnapshot {
   readonly published?: TrafficIntent;
   /** Whether `published` is in force. `notApplicable` for Rollouts that weir's router does not serve. */
   readonly acknowledgement: Acknowledgement;
+  /** The Rollout's other routers, as their objects were observed. Absent: none. */
+  readonly routers?: readonly RouterView[];
 }
 
 export interface AnalysisSnapshot {

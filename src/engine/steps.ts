@@ -12,7 +12,6 @@ import { targetSizes } from "./scaling.ts";
 import { hasPause, isHalted, type Mode, type Stage, withoutPause, withPause } from "./stage.ts";
 import { formatTime, parseTime } from "./time.ts";
 import type { InForce } from "./traffic.ts";
-import { acknowledgementText } from "./weights.ts";
 
 export interface StepPlan {
   readonly stage: Stage;
@@ -105,7 +104,7 @@ function stepState(
  */
 function unlessUnsure(state: StepState, isResumed: boolean, inForce: InForce): StepState {
   if (state.kind === "waiting" || isResumed || inForce.kind !== "no") return state;
-  return { kind: "waiting", waits: [{ code: "acknowledgement", text: acknowledgementText(inForce.words) }] };
+  return { kind: "waiting", waits: [{ code: "acknowledgement", text: inForce.words }] };
 }
 
 function pauseState(
@@ -179,7 +178,7 @@ function weightWaits(context: Context, weight: number, inForce: InForce): readon
   const set = context.status.canary?.weights?.canary;
   if (set?.weight !== weight || set.podTemplateHash !== context.podHash)
     return [{ code: "acknowledgement", text: `the weight is not set to ${weight} yet` }];
-  if (inForce.kind === "no") return [{ code: "acknowledgement", text: acknowledgementText(inForce.words) }];
+  if (inForce.kind === "no") return [{ code: "acknowledgement", text: inForce.words }];
   return [];
 }
 

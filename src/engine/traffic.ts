@@ -1,16 +1,17 @@
 // What is known of the weights in force: whether the proxies have taken over what was last decided, and so how much of a version may be
 // taken down. Lowering a weight never waits; raising one and taking pods away do.
-import { proxyRoutingOf, type TrafficIntent, type TrafficWeights } from "../api/api.ts";
+import { type Acknowledgement, proxyRoutingOf, type TrafficIntent, type TrafficWeights } from "../api/api.ts";
 import { jsonEqual } from "../lib/json.ts";
 import { sharesOf } from "./additional.ts";
 import type { Context } from "./context.ts";
+import { unheldWords } from "./routed.ts";
 
 export type InForce =
   /** No router that could tell: nothing waits. */
   | { readonly kind: "notApplicable" }
-  /** Every proxy follows the weights of the status. */
+  /** Every router follows the weights of the status. */
   | { readonly kind: "yes" }
-  /** Some proxy may follow older weights. `isOverdue`: it had its time, scale-downs no longer wait for it. */
+  /** Some router may follow older weights. `isOverdue`: it had its time, scale-downs no longer wait for it. */
   | {
       readonly kind: "no";
       readonly words: string;
@@ -18,22 +19,35 @@ export type InForce =
       readonly overdueAtMs?: number;
     };
 
-/** Whether the weights that the status holds are in force. */
+/** Whether the weights that the status holds are in force, at every router that there is. */
 export function inForceOf(context: Context): InForce {
-  const { acknowledgement, published } = context.snapshot.traffic;
   const { weights } = context.status.canary ?? {};
-  if (!context.hasRouter || acknowledgement.kind === "notApplicable") return { kind: "notApplicable" };
+  if (!context.hasRouter) return { kind: "notApplicable" };
+  const { acknowledgement, routers = [] } = context.snapshot.traffic;
+  const proxies =
+    acknowledgement.kind === "notApplicable" ? undefined : proxiesFollow(context, acknowledgement);
+  if (routers.length === 0) return proxies ?? { kind: "notApplicable" };
+  const words =
+    weights === undefined ? "no weights are decided yet" : unheldWords(context, intentOf(context, weights));
+  return words === undefined ? (proxies ?? { kind: "yes" }) : { kind: "no", words, isOverdue: false };
+}
+
+/** Whether weir's proxies follow them. */
+function proxiesFollow(context: Context, acknowledgement: Acknowledgement): InForce {
+  const { published } = context.snapshot.traffic;
+  const { weights } = context.status.canary ?? {};
+  const waiting = (why: string) => `the proxies have not acknowledged the weights: ${why}`;
   if (published === undefined || weights === undefined)
-    return { kind: "no", words: "the weights are not published yet", isOverdue: false };
+    return { kind: "no", words: waiting("the weights are not published yet"), isOverdue: false };
   if (!jsonEqual(published, intentOf(context, weights)))
-    return { kind: "no", words: "the new weights are not published yet", isOverdue: false };
-  if (acknowledgement.kind === "yes") return { kind: "yes" };
+    return { kind: "no", words: waiting("the new weights are not published yet"), isOverdue: false };
+  if (acknowledgement.kind !== "no") return { kind: acknowledgement.kind };
   const overdueAtMs =
     acknowledgement.sinceMs + Math.max(context.scaleDownDelayMs, context.snapshot.config.nodeGraceMs);
   const words = acknowledgement.nodes
     .map(({ node, why }) => (node === "" ? why : `${node}: ${why}`))
     .join("; ");
-  return { kind: "no", words, isOverdue: context.nowMs >= overdueAtMs, overdueAtMs };
+  return { kind: "no", words: waiting(words), isOverdue: context.nowMs >= overdueAtMs, overdueAtMs };
 }
 
 /** What the routers should do for these weights. */

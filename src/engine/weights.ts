@@ -73,7 +73,8 @@ function settle(
   mode: Mode,
   needed = 0,
 ): WeightDecision {
-  if (last === undefined && wanted.stable.weight === context.maxWeight) return accept(inForce, last, wanted);
+  if (last === undefined && wanted.stable.weight === context.maxWeight)
+    return accept(context, inForce, last, wanted);
   const stableHash = wanted.stable.podTemplateHash ?? "";
   const canaryHash = wanted.canary.podTemplateHash ?? "";
   const before = last ?? split(context, stableHash, 0);
@@ -96,7 +97,7 @@ function settle(
     next = before;
     waits = [{ code: "replicas", text: "the stable version has too few available pods for its traffic" }];
   }
-  return { ...accept(inForce, last, next), waits };
+  return { ...accept(context, inForce, last, next), waits };
 }
 
 /** What keeps the canary's share from rising; nothing when it may. */
@@ -118,7 +119,7 @@ function proxyWaits(context: Context, inForce: InForce): readonly Wait[] {
   const waits: Wait[] = [];
   if (context.rollout.spec.paused === true) waits.push({ code: "user", text: "paused by the user" });
   if (inForce.kind === "no" && context.status.canary?.weights !== undefined)
-    waits.push({ code: "acknowledgement", text: acknowledgementText(inForce.words) });
+    waits.push({ code: "acknowledgement", text: inForce.words });
   return waits;
 }
 
@@ -129,11 +130,6 @@ function isSelected(context: Context): boolean {
   return (
     named.length === 0 || named.some((service) => service.spec.selector?.[POD_HASH_LABEL] === context.podHash)
   );
-}
-
-/** The words of a wait for proxies. */
-export function acknowledgementText(words: string): string {
-  return `the proxies have not acknowledged the weights: ${words}`;
 }
 
 /** Whether stable has the pods for its share. An abort, and a canary that is gone, take what there is, if there is any. */
@@ -165,10 +161,16 @@ function split(
 }
 
 /** Adds whether the proxies are known to follow: true stays until the weights change. */
-function accept(inForce: InForce, last: TrafficWeights | undefined, next: TrafficWeights): WeightDecision {
+function accept(
+  context: Context,
+  inForce: InForce,
+  last: TrafficWeights | undefined,
+  next: TrafficWeights,
+): WeightDecision {
   const { canary, stable, additional } = next;
   const plain = additional === undefined ? { canary, stable } : { canary, stable, additional };
-  if (inForce.kind === "notApplicable") return { weights: plain, waits: [] };
+  // Objects that hold the weights verify nothing: no proxy has said that it follows them.
+  if (context.snapshot.traffic.acknowledgement.kind === "notApplicable") return { weights: plain, waits: [] };
   const isSame = last !== undefined && isSameSplit(last, next);
   return {
     weights: { ...plain, verified: isSame && (inForce.kind === "yes" || last.verified === true) },

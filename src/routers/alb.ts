@@ -11,26 +11,25 @@ import {
   invalid,
   type Path,
   type Rollout,
-  type ServiceSplit,
+  type RouterState,
   splitFor,
   type TrafficIntent,
   type TrafficRouting,
   WEIGHTS_ONLY,
 } from "../api/api.ts";
-import { jsonEqual } from "../lib/json.ts";
 import { actionText, conditionsText, readAction, readConditions } from "./albaction.ts";
 import { keysOf, withKeys } from "./albbook.ts";
 import {
   eitherError,
   findIngress,
   type IngressFields,
-  ingressErrors,
   ingressName,
   ingressPatch,
+  ingressProblems,
   namesIn,
   usesService,
 } from "./ingress.ts";
-import type { Observed, Patch, Rendering, Router } from "./router.ts";
+import { type Observed, type Patch, type Router, together } from "./router.ts";
 
 const DEFAULT_PREFIX = "alb.ingress.kubernetes.io";
 /** Seconds for which AWS may keep a client with its target group. */
@@ -53,28 +52,23 @@ export const alb: Router = {
   types: [CLUSTER_RESOURCES.ingress],
   reads: (rollout) => namesIn(fieldsOf(rollout)).map((name) => ingressName(rollout, name)),
   settingsErrors: (rollout) => [...eitherError(fieldsOf(rollout)), ...stickinessErrors(rollout)],
-  referenceErrors: (rollout, observed) =>
-    ingressErrors(rollout, observed, fieldsOf(rollout), rootServiceOf(rollout)),
+  problems: (rollout, observed) =>
+    ingressProblems(rollout, observed, fieldsOf(rollout), rootServiceOf(rollout)),
   render,
   observe,
 };
 
-function render(rollout: Rollout, intent: TrafficIntent, observed: Observed): Rendering {
-  const patches: Patch[] = [];
-  for (const name of namesIn(fieldsOf(rollout))) {
+function render(rollout: Rollout, intent: TrafficIntent, observed: Observed): readonly Patch[] {
+  return namesIn(fieldsOf(rollout)).flatMap((name): readonly Patch[] => {
     const ingress = findIngress(rollout, observed, name);
-    const root = rootServiceOf(rollout);
-    if (ingress === undefined || !usesService(ingress, root))
-      return { patches, trouble: `ingress does not have service \`${root}\` in rules` };
+    if (ingress === undefined || !usesService(ingress, rootServiceOf(rollout))) return [];
     const booked = keysOf(ingress.metadata.annotations ?? {}, rollout.metadata.name);
-    if (booked === undefined)
-      return { patches, trouble: `ingress \`${name}\`: the list of managed annotations cannot be read` };
+    if (booked === undefined) return [];
     const wanted = wantedIngress(rollout, intent, ingress, booked);
     const event = eventOf(rollout, intent, ingress, wanted);
     const patch = ingressPatch(ingressName(rollout, name), ingress, wanted, event);
-    if (patch !== undefined) patches.push(patch);
-  }
-  return { patches };
+    return patch === undefined ? [] : [patch];
+  });
 }
 
 /** The Ingress with our part of it as it should be. `booked`: the keys that were ours until now. */
@@ -158,30 +152,32 @@ function eventOf(rollout: Rollout, intent: TrafficIntent, before: Ingress, after
   return { reason: "PatchingALBIngress", message: `Updating Ingress \`${before.metadata.name}\` ${what}` };
 }
 
-function observe(rollout: Rollout, observed: Observed): ServiceSplit | undefined {
-  const splits = namesIn(fieldsOf(rollout)).map((name) => {
-    const ingress = findIngress(rollout, observed, name);
-    return ingress === undefined ? undefined : splitOf(rollout, ingress);
-  });
-  const [first, ...others] = splits;
-  return others.every((split) => jsonEqual(split, first)) ? first : undefined;
+function observe(rollout: Rollout, observed: Observed): RouterState {
+  return together(
+    namesIn(fieldsOf(rollout)).map((name): RouterState => {
+      const ingress = findIngress(rollout, observed, name);
+      return ingress === undefined ? { kind: "nothing" } : stateOf(rollout, ingress);
+    }),
+  );
 }
 
-/** The split that one Ingress holds. */
-function splitOf(rollout: Rollout, ingress: Ingress): ServiceSplit | undefined {
-  const annotations = ingress.metadata.annotations ?? {};
+/** What one Ingress holds. */
+function stateOf(rollout: Rollout, ingress: Ingress): RouterState {
+  const { name, annotations = {} } = ingress.metadata;
   const settings = settingsOf(rollout);
-  const weights = readAction(settings, annotations[actionKey(rollout, rootServiceOf(rollout))] ?? "");
   const booked = keysOf(annotations, rollout.metadata.name);
+  if (booked === undefined)
+    return { kind: "refused", why: `ingress \`${name}\`: the list of managed annotations cannot be read` };
+  const weights = readAction(settings, annotations[actionKey(rollout, rootServiceOf(rollout))] ?? "");
   const canaryService = weights?.[0]?.service;
-  if (weights === undefined || booked === undefined || canaryService === undefined) return undefined;
+  if (weights === undefined || canaryService === undefined) return { kind: "nothing" };
   const toCanary = actionText(settings, [{ service: canaryService, weight: 100 }]);
-  const headerRoutes = routeNames(rollout, booked).flatMap((name): HeaderRoute[] => {
-    const matches = readConditions(annotations[conditionKey(rollout, name)] ?? "");
-    const isWhole = annotations[actionKey(rollout, name)] === toCanary && usesService(ingress, name);
-    return isWhole && matches !== undefined ? [{ name, matches }] : [];
+  const headerRoutes = routeNames(rollout, booked).flatMap((route): HeaderRoute[] => {
+    const matches = readConditions(annotations[conditionKey(rollout, route)] ?? "");
+    const isWhole = annotations[actionKey(rollout, route)] === toCanary && usesService(ingress, route);
+    return isWhole && matches !== undefined ? [{ name: route, matches }] : [];
   });
-  return { weights, headerRoutes };
+  return { kind: "holds", split: { weights, headerRoutes } };
 }
 
 /** Names of the header routes among keys that are ours. */

@@ -9,6 +9,7 @@ import {
   invalid,
   type Path,
   type Rollout,
+  type RouterProblem,
   readIngress,
 } from "../api/api.ts";
 import { diffMergePatch } from "../lib/patch.ts";
@@ -32,11 +33,6 @@ export function pathsOf(ingress: Ingress): readonly IngressPath[] {
 
 export function usesService(ingress: Ingress, service: string): boolean {
   return pathsOf(ingress).some(({ backend }) => backend.service?.name === service);
-}
-
-/** Argo's words for an Ingress without a rule for the Service. */
-export function noRuleText(ingress: string, service: string): string {
-  return `ingress \`${ingress}\` has no rules using service ${service} backend`;
 }
 
 /** A pair of fields of which one must be set: one name, or a list of names. */
@@ -68,12 +64,12 @@ export function eitherError({ path, single, several }: IngressFields): readonly 
 }
 
 /** The named Ingresses that are not there, or have no rule for the Service. */
-export function ingressErrors(
+export function ingressProblems(
   rollout: Rollout,
   observed: Observed,
   fields: IngressFields,
   service: string,
-): readonly FieldError[] {
+): readonly RouterProblem[] {
   const { path, single, several } = fields;
   const field = several.value === undefined ? single.field : several.field;
   const missing = several.value === undefined ? field : (several.fieldOfMissing ?? field);
@@ -81,11 +77,17 @@ export function ingressErrors(
     const at = [...path, shown];
     return invalid(at, JSON.stringify(value), detail, at.join("."));
   };
-  return namesIn(fields).flatMap((name) => {
+  const noRule = (name: string): RouterProblem => ({
+    error: error(field, name, `ingress \`${name}\` has no rules using service ${service} backend`),
+  });
+  const absent = (name: string): RouterProblem => ({
+    error: error(missing, several.value ?? name, `ingress.networking.k8s.io "${name}" not found`),
+    missing: `ingress "${name}"`,
+  });
+  return namesIn(fields).flatMap((name): RouterProblem[] => {
     const ingress = findIngress(rollout, observed, name);
-    if (ingress === undefined)
-      return [error(missing, several.value ?? name, `ingress.networking.k8s.io "${name}" not found`)];
-    return usesService(ingress, service) ? [] : [error(field, name, noRuleText(name, service))];
+    if (ingress === undefined) return [absent(name)];
+    return usesService(ingress, service) ? [] : [noRule(name)];
   });
 }
 

@@ -9,24 +9,22 @@ import {
   type KubeObject,
   type OwnerReference,
   type Rollout,
-  type ServiceSplit,
+  type RouterState,
   splitFor,
   type TrafficIntent,
   WEIGHTS_ONLY,
 } from "../api/api.ts";
-import { jsonEqual } from "../lib/json.ts";
 import {
   eitherError,
   findIngress,
   type IngressFields,
-  ingressErrors,
   ingressName,
   ingressPatch,
+  ingressProblems,
   namesIn,
-  noRuleText,
   usesService,
 } from "./ingress.ts";
-import type { ObjectName, Observed, Patch, Rendering, Router } from "./router.ts";
+import { type ObjectName, type Observed, type Patch, type Router, together } from "./router.ts";
 
 const SUFFIX = "-canary";
 /** Of an object's name. */
@@ -42,26 +40,27 @@ export const nginx: Router = {
   reads: (rollout) =>
     namesIn(fieldsOf(rollout)).flatMap((name) => [ingressName(rollout, name), canaryName(rollout, name)]),
   settingsErrors: (rollout) => eitherError(fieldsOf(rollout)),
-  referenceErrors: (rollout, observed) =>
-    ingressErrors(rollout, observed, fieldsOf(rollout), stableServiceOf(rollout)),
+  problems: (rollout, observed) =>
+    ingressProblems(rollout, observed, fieldsOf(rollout), stableServiceOf(rollout)),
   render,
   observe,
 };
 
-function render(rollout: Rollout, intent: TrafficIntent, observed: Observed): Rendering {
-  const patches: Patch[] = [];
-  for (const name of namesIn(fieldsOf(rollout))) {
+function render(rollout: Rollout, intent: TrafficIntent, observed: Observed): readonly Patch[] {
+  return namesIn(fieldsOf(rollout)).flatMap((name): readonly Patch[] => {
     const stable = findIngress(rollout, observed, name);
-    if (stable === undefined || !usesService(stable, intent.stableService))
-      return { patches, trouble: noRuleText(name, intent.stableService) };
     const at = canaryName(rollout, name);
     const current = findIngress(rollout, observed, at.name);
-    if (current !== undefined && controllerOf(current)?.uid !== rollout.metadata.uid)
-      return { patches, trouble: `canary ingress \`${at.name}\` controlled by different object` };
+    if (stable === undefined || !usesService(stable, intent.stableService)) return [];
+    if (current !== undefined && !isOurs(rollout, current)) return [];
     const patch = patchOf(rollout, at, current, canaryIngress(rollout, intent, stable, at.name));
-    if (patch !== undefined) patches.push(patch);
-  }
-  return { patches };
+    return patch === undefined ? [] : [patch];
+  });
+}
+
+/** Whether the Rollout made the Ingress: nobody else's is written to. */
+function isOurs(rollout: Rollout, ingress: Ingress): boolean {
+  return controllerOf(ingress)?.uid === rollout.metadata.uid;
 }
 
 function patchOf(
@@ -141,26 +140,32 @@ function annotationsOf(rollout: Rollout, intent: TrafficIntent, stable: Ingress)
   };
 }
 
-function observe(rollout: Rollout, observed: Observed): ServiceSplit | undefined {
-  const splits = namesIn(fieldsOf(rollout)).map((name) => {
-    const canary = findIngress(rollout, observed, canaryName(rollout, name).name);
-    return canary === undefined ? undefined : splitOf(rollout, canary);
-  });
-  const [first, ...others] = splits;
-  return others.every((split) => jsonEqual(split, first)) ? first : undefined;
+function observe(rollout: Rollout, observed: Observed): RouterState {
+  return together(
+    namesIn(fieldsOf(rollout)).map((name): RouterState => {
+      const at = canaryName(rollout, name).name;
+      const canary = findIngress(rollout, observed, at);
+      if (canary === undefined) return { kind: "nothing" };
+      if (isOurs(rollout, canary)) return stateOf(rollout, canary);
+      return { kind: "refused", why: `canary ingress \`${at}\` controlled by different object` };
+    }),
+  );
 }
 
 /** The split that one canary Ingress stands for. */
-function splitOf(rollout: Rollout, canary: Ingress): ServiceSplit | undefined {
+function stateOf(rollout: Rollout, canary: Ingress): RouterState {
   const annotations = canary.metadata.annotations ?? {};
   const { canaryService = "" } = rollout.spec.strategy?.canary ?? {};
   const weight = Number(annotations[annotation(rollout, "canary-weight")] ?? Number.NaN);
   const total = Number(annotations[annotation(rollout, "canary-weight-total")] ?? 100);
   const isOn = annotations[annotation(rollout, "canary")] === "true";
-  if (!isOn || !Number.isInteger(weight) || !Number.isInteger(total)) return undefined;
-  if (!usesService(canary, canaryService)) return undefined;
-  const stable = { service: stableServiceOf(rollout), weight: total - weight };
-  return { weights: [{ service: canaryService, weight }, stable], headerRoutes: [] };
+  const isWhole = isOn && Number.isInteger(weight) && Number.isInteger(total);
+  if (!isWhole || !usesService(canary, canaryService)) return { kind: "nothing" };
+  const weights = [
+    { service: canaryService, weight },
+    { service: stableServiceOf(rollout), weight: total - weight },
+  ];
+  return { kind: "holds", split: { weights, headerRoutes: [] } };
 }
 
 function settingsOf(rollout: Rollout) {

@@ -6,9 +6,11 @@ import type {
   ResourceType,
   Rollout,
   RouterCapabilities,
-  ServiceSplit,
+  RouterProblem,
+  RouterState,
   TrafficIntent,
 } from "../api/api.ts";
+import { jsonEqual } from "../lib/json.ts";
 
 export interface Router {
   /** Its field in `trafficRouting`. */
@@ -21,11 +23,11 @@ export interface Router {
   /** What is wrong with its settings by themselves. */
   settingsErrors(rollout: Rollout): readonly FieldError[];
   /** Which objects that the settings name are missing, or do not fit. */
-  referenceErrors(rollout: Rollout, observed: Observed): readonly FieldError[];
-  /** The writes that are left to do; rendering again what they lead to gives none. */
-  render(rollout: Rollout, intent: TrafficIntent, observed: Observed): Rendering;
-  /** The split that the objects hold; undefined when they hold none, or not all the same one. */
-  observe(rollout: Rollout, observed: Observed): ServiceSplit | undefined;
+  problems(rollout: Rollout, observed: Observed): readonly RouterProblem[];
+  /** The writes that are left to do, none to objects that refuse them; rendering again what they lead to gives none. */
+  render(rollout: Rollout, intent: TrafficIntent, observed: Observed): readonly Patch[];
+  /** What the objects hold. */
+  observe(rollout: Rollout, observed: Observed): RouterState;
 }
 
 /** An object, there or not. */
@@ -38,12 +40,6 @@ export interface ObjectName {
 /** The objects of `reads` that exist, in any order; others do no harm. */
 export type Observed = readonly KubeObject[];
 
-export interface Rendering {
-  readonly patches: readonly Patch[];
-  /** Why the router cannot be carried out as it stands: somebody has to act. */
-  readonly trouble?: string;
-}
-
 /** One write. Idempotent: its outcome is a whole value, and an object that has changed since is refused by its resourceVersion. */
 export type Patch = {
   readonly name: ObjectName;
@@ -54,6 +50,14 @@ export type Patch = {
   /** A JSON merge patch with the preconditions in its metadata. */
   | { readonly verb: "patch"; readonly body: Readonly<Record<string, unknown>> }
 );
+
+/** What several objects hold together: a refusal of one is one of all. */
+export function together(states: readonly RouterState[]): RouterState {
+  const refused = states.find(({ kind }) => kind === "refused");
+  const [first, ...others] = states;
+  if (refused !== undefined || first === undefined) return refused ?? { kind: "nothing" };
+  return others.every((state) => jsonEqual(state, first)) ? first : { kind: "nothing" };
+}
 
 /** The object of that name among the observed ones. */
 export function find(observed: Observed, { type, namespace, name }: ObjectName): KubeObject | undefined {

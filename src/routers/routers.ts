@@ -6,13 +6,12 @@ import {
   type ResourceType,
   ROUTER_CAPABILITIES,
   type Rollout,
-  type RouterCapabilities,
-  type ServiceSplit,
+  type RouterView,
   type TrafficIntent,
 } from "../api/api.ts";
 import { alb } from "./alb.ts";
 import { nginx } from "./nginx.ts";
-import type { ObjectName, Observed, Patch, Rendering, Router } from "./router.ts";
+import type { ObjectName, Observed, Patch, Router } from "./router.ts";
 
 export type { ObjectName, Observed, Patch } from "./router.ts";
 
@@ -28,14 +27,6 @@ export const CAPABILITIES: CapabilityTable = {
 /** The kinds that routers read. */
 export const ROUTER_TYPES: readonly ResourceType[] = [...new Set(ROUTERS.flatMap(({ types }) => types))];
 
-/** A router of a Rollout, as it stands. */
-export interface RouterView {
-  readonly name: string;
-  readonly capabilities: RouterCapabilities;
-  /** Absent: its objects hold no split of ours, or not all the same. */
-  readonly holds?: ServiceSplit;
-}
-
 /** The objects that the Rollout's routers read or write, there or not. */
 export function routerObjects(rollout: Rollout): readonly ObjectName[] {
   return routersOf(rollout).flatMap((router) => router.reads(rollout));
@@ -46,36 +37,19 @@ export function routerSettingsErrors(rollout: Rollout): readonly FieldError[] {
   return routersOf(rollout).flatMap((router) => router.settingsErrors(rollout));
 }
 
-/** Which objects that the settings name are missing or do not fit. */
-export function routerReferenceErrors(rollout: Rollout, observed: Observed): readonly FieldError[] {
-  return routersOf(rollout).flatMap((router) => router.referenceErrors(rollout, observed));
-}
-
-/** What the Rollout's routers hold now. */
+/** The Rollout's routers as their objects stand, in their order. */
 export function observeRouters(rollout: Rollout, observed: Observed): readonly RouterView[] {
-  return routersOf(rollout).map((router) => {
-    const holds = router.observe(rollout, observed);
-    return {
-      name: router.name,
-      capabilities: router.capabilities,
-      ...(holds === undefined ? {} : { holds }),
-    };
-  });
+  return routersOf(rollout).map((router) => ({
+    name: router.name,
+    capabilities: router.capabilities,
+    state: router.observe(rollout, observed),
+    problems: router.problems(rollout, observed),
+  }));
 }
 
-/** The writes that bring the objects of all routers to the intent, in their order, and what stands in the way. */
-export function renderRouters(
-  rollout: Rollout,
-  intent: TrafficIntent,
-  observed: Observed,
-): { readonly patches: readonly Patch[]; readonly troubles: readonly string[] } {
-  const renderings: readonly Rendering[] = routersOf(rollout).map((router) =>
-    router.render(rollout, intent, observed),
-  );
-  return {
-    patches: renderings.flatMap(({ patches }) => patches),
-    troubles: renderings.flatMap(({ trouble }) => trouble ?? []),
-  };
+/** The writes that bring the objects of all routers to the intent, in their order. */
+export function renderRouters(rollout: Rollout, intent: TrafficIntent, observed: Observed): readonly Patch[] {
+  return routersOf(rollout).flatMap((router) => router.render(rollout, intent, observed));
 }
 
 function routersOf(rollout: Rollout): readonly Router[] {

@@ -1,10 +1,11 @@
 // Runs a scenario script against the model world: one command a line (`> tick 30s`), below it what weir then does, pass by pass.
 // A script is its own expectation: running it gives the text that the file should hold.
 import type { Plan } from "../engine/decide.ts";
-import { explain } from "../engine/decide.ts";
+import { explain, withRouterEvents } from "../engine/decide.ts";
 import { parseDuration } from "../lib/duration.ts";
 import { jsonEqual } from "../lib/json.ts";
 import { imagePatch, worldWith } from "./manifest.ts";
+import { ingressManifest, routingFrom } from "./routing.ts";
 import { SHOWS } from "./show.ts";
 import type { World } from "./world.ts";
 
@@ -69,6 +70,11 @@ function runCommand(world: World, verb: string, words: readonly string[]): reado
     },
     template: () => world.add("templates", analysisTemplate(rest)),
     measure: () => measure(world, words),
+    ingress: () => world.add("ingresses", ingressManifest(words[0] ?? "", words[1] ?? "")),
+    annotate: () => annotate(world, words),
+    routers: () => {
+      world.areRoutersWritable = rest !== "refused";
+    },
     tick: () => undefined,
   };
   const command = act[verb];
@@ -107,6 +113,15 @@ function crash(world: World, role: string, index: number, restarts: number): voi
   const pod = pods[index];
   if (replicaSet === undefined || pod === undefined) throw new Error(`there is no pod ${index} of ${role}`);
   world.crashPod(pod.metadata.name, restarts);
+}
+
+/** `annotate shop key=value`: somebody else's hand on an Ingress. */
+function annotate(world: World, [name = "", ...words]: readonly string[]): void {
+  const ingress = world.ingresses.get(name);
+  if (ingress === undefined) throw new Error(`there is no Ingress ${name}`);
+  const [key = "", value = ""] = words.join(" ").split(/=(.*)/s);
+  const annotations = { ...ingress.metadata.annotations, [key]: value };
+  world.add("ingresses", { ...ingress, metadata: { ...ingress.metadata, annotations } });
 }
 
 /** A ReplicaSet that cannot create its pods; without words it can again. */
@@ -154,7 +169,13 @@ function describe(world: World, plan: Plan): readonly string[] {
     const split = plan.traffic.versions.map(({ role, podHash, weight }) => `${role} ${podHash} ${weight}`);
     lines.push(`- publish: ${split.join(", ")}`);
   }
-  lines.push(...plan.events.map(({ reason, message }) => `! ${reason}: ${message}`));
+  const writes = world.routerWrites(plan);
+  lines.push(...writes.map(({ verb, name }) => `- ${verb} Ingress ${name.name}`));
+  const events = withRouterEvents(
+    plan.events,
+    writes.map(({ event }) => event),
+  );
+  lines.push(...events.map(({ reason, message }) => `! ${reason}: ${message}`));
   lines.push(...plan.warnings.map((warning) => `? ${warning}`));
   return lines;
 }
@@ -182,13 +203,17 @@ function createWorld(words: readonly string[]): World {
   const steps = (options.get("steps") ?? "").split(",").filter((text) => text !== "");
   const canary = options.get("canary");
   const spec = options.get("spec");
+  const trafficRouting = routingFrom(options);
+  const settings = canary === undefined ? {} : JSON.parse(canary);
   const world = worldWith({
     replicas: Number(options.get("replicas") ?? 1),
-    isRouted: options.has("routed"),
+    isRouted: options.has("routed") || trafficRouting !== undefined,
     steps: steps.map(stepFrom),
-    ...(canary === undefined ? {} : { canary: JSON.parse(canary) }),
+    canary: trafficRouting === undefined ? settings : { trafficRouting, ...settings },
     ...(spec === undefined ? {} : { spec: JSON.parse(spec) }),
   });
+  for (const router of ["nginx", "alb"])
+    if (options.has(router)) world.add("ingresses", ingressManifest(options.get(router) ?? "", "web-stable"));
   if (options.get("readiness") === "manual") world.readiness = "manual";
   return world;
 }

@@ -13,6 +13,7 @@ type Show = (world: World, words: readonly string[]) => readonly string[];
 /** By the name of the command. */
 export const SHOWS: Readonly<Record<string, Show>> = {
   events,
+  ingresses,
   conditions,
   metadata,
   status,
@@ -21,6 +22,14 @@ export const SHOWS: Readonly<Record<string, Show>> = {
 /** The reasons of all events so far, in order. */
 function events(world: World): readonly string[] {
   return world.events.map(({ reason }, index) => `${String(index + 1).padStart(2)}. ${reason}`);
+}
+
+/** One line an Ingress with its annotations below. */
+function ingresses(world: World): readonly string[] {
+  return [...world.ingresses.values()].flatMap(({ metadata }) => [
+    metadata.name,
+    ...Object.entries(metadata.annotations ?? {}).map(([key, value]) => `  ${key}: ${value}`),
+  ]);
 }
 
 /** One line each: type, status, reason and message, and when status and condition last changed. */

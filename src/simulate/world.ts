@@ -24,10 +24,13 @@ import {
   type RefusedEviction,
   requestOf,
   type Snapshot,
+  withRouterEvents,
 } from "../engine/decide.ts";
 import { isObject, jsonEqual } from "../lib/json.ts";
 import { applyMergePatch, diffMergePatch } from "../lib/patch.ts";
+import { observeRouters, type Patch } from "../routers/routers.ts";
 import { podsFor, withRestarts } from "./pods.ts";
+import { routerWrites, written } from "./routing.ts";
 
 /** Whether proxies acknowledge by themselves what is published. */
 export type Acking = "auto" | "manual";
@@ -49,6 +52,10 @@ export class World {
   readonly services = new Map<string, KubeObject>();
   readonly runs = new Map<string, KubeObject>();
   readonly templates = new Map<string, KubeObject>();
+  /** Where other routers than weir's work. */
+  readonly ingresses = new Map<string, KubeObject>();
+  /** Whether the API takes what is written to them. */
+  areRoutersWritable = true;
   readonly events: PlannedEvent[] = [];
   errors: readonly string[] = [];
   readiness: Readiness = "auto";
@@ -69,17 +76,17 @@ export class World {
   /** An independent copy. */
   clone(): World {
     const copy = new World(this.rollout);
-    for (const kind of ["replicaSets", "pods", "services", "runs", "templates"] as const)
+    for (const kind of ["replicaSets", "pods", "services", "runs", "templates", "ingresses"] as const)
       for (const [name, object] of this[kind]) copy[kind].set(name, object);
     const { nowMs, rollout, errors, readiness, acking, published, acknowledgement, inForce } = this;
-    const { disruptionBudget, refusedEvictions } = this;
-    Object.assign(copy, { disruptionBudget, refusedEvictions });
+    const { disruptionBudget, refusedEvictions, areRoutersWritable } = this;
+    Object.assign(copy, { disruptionBudget, refusedEvictions, areRoutersWritable });
     Object.assign(copy, { nowMs, rollout, errors, readiness, acking, published, acknowledgement, inForce });
     copy.#version = this.#version;
     return copy;
   }
 
-  add(kind: "services" | "templates" | "replicaSets" | "runs", object: KubeObject): void {
+  add(kind: "services" | "templates" | "replicaSets" | "runs" | "ingresses", object: KubeObject): void {
     this[kind].set(object.metadata.name, this.#stamp(object));
   }
 
@@ -195,6 +202,7 @@ export class World {
     const stable = this.services.get(stableService ?? "");
     const canary = this.services.get(canaryService ?? "");
     const hasRouter = rollout.spec.strategy?.canary?.trafficRouting?.plugins?.[WEIR_ROUTER] !== undefined;
+    const routers = observeRouters(rollout, [...this.ingresses.values()]);
     return {
       rollout,
       raw: this.rollout,
@@ -210,6 +218,7 @@ export class World {
       traffic: {
         ...(this.published === undefined ? {} : { published: this.published }),
         acknowledgement: hasRouter ? this.acknowledgement : { kind: "notApplicable" },
+        ...(routers.length === 0 ? {} : { routers }),
       },
       analysis: {
         runs: [...this.runs.values()].map((item) => readAnalysisRun(item).value),
@@ -239,13 +248,25 @@ export class World {
       this.patchStatus(patch);
       done += 1;
     }
+    const writes = this.routerWrites(plan);
+    for (const write of writes) {
+      if (done >= steps) return true;
+      this.add("ingresses", written(this.ingresses, write));
+      done += 1;
+    }
     if (plan.traffic !== undefined && !jsonEqual(plan.traffic, this.published)) {
       if (done >= steps) return true;
       this.publish(plan.traffic);
       done += 1;
     }
-    this.events.push(...plan.events);
+    const told = writes.map(({ event }) => event);
+    this.events.push(...withRouterEvents(plan.events, told));
     return done > 0;
+  }
+
+  /** What the plan writes to the objects of routers, if the API takes it. */
+  routerWrites(plan: Plan): readonly Patch[] {
+    return this.areRoutersWritable ? routerWrites(this.rollout, plan, this.ingresses) : [];
   }
 
   publish(intent: TrafficIntent): void {

@@ -8,8 +8,8 @@ import { parse } from "yaml";
 import {
   fieldErrorText,
   type KubeObject,
+  type RouterState,
   readRollout,
-  type ServiceSplit,
   type TrafficIntent,
 } from "../../src/api/api.ts";
 import { isObject } from "../../src/lib/json.ts";
@@ -19,7 +19,6 @@ import {
   type Patch,
   renderRouters,
   routerObjects,
-  routerReferenceErrors,
   routerSettingsErrors,
 } from "../../src/routers/routers.ts";
 
@@ -59,30 +58,31 @@ function outcomeOf(input: Input): unknown {
   const { value: rollout } = readRollout(rolloutOf(input));
   const observed = input.observed.map(completed);
   const intent = intentOf(input);
-  const { patches, troubles } = renderRouters(rollout, intent, observed);
+  const patches = renderRouters(rollout, intent, observed);
   const after = applied(observed, patches);
   const again = renderRouters(rollout, intent, after);
   const outcome = {
-    errors: [...routerSettingsErrors(rollout), ...routerReferenceErrors(rollout, observed)].map(
-      fieldErrorText,
-    ),
-    troubles,
+    errors: [
+      ...routerSettingsErrors(rollout),
+      ...observeRouters(rollout, observed).flatMap(({ problems }) => problems.map(({ error }) => error)),
+    ].map(fieldErrorText),
     reads: routerObjects(rollout).map(({ name }) => name),
-    before: observeRouters(rollout, observed).map(({ holds }) => splitText(holds)),
+    before: observeRouters(rollout, observed).map(({ state }) => stateText(state)),
     writes: patches.map(({ event, ...patch }) => ({
       event: `${event.reason}: ${event.message}`,
       ...(patch.verb === "create" ? { create: patch.object } : { patch: patch.name.name, body: patch.body }),
     })),
-    after: observeRouters(rollout, after).map(({ holds }) => splitText(holds)),
-    ...(again.patches.length === 0 ? {} : { again: again.patches }),
+    after: observeRouters(rollout, after).map(({ state }) => stateText(state)),
+    ...(again.length === 0 ? {} : { again }),
   };
   const shown = Object.entries(outcome).filter(([, value]) => !(Array.isArray(value) && value.length === 0));
   return JSON.parse(JSON.stringify(Object.fromEntries(shown)));
 }
 
 /** `web-canary 20, web-stable 80; beta: X-Beta yes, X-Beta maybe`. */
-function splitText(split: ServiceSplit | undefined): string {
-  if (split === undefined) return "nothing";
+function stateText(state: RouterState): string {
+  if (state.kind !== "holds") return state.kind === "refused" ? `refused: ${state.why}` : state.kind;
+  const { split } = state;
   const weights = split.weights.map(({ service, weight }) => `${service} ${weight}`).join(", ");
   const routes = split.headerRoutes.map(({ name, matches }) => {
     const conditions = matches.map(({ name: header, value }) => `${header} ${value.value}`);
