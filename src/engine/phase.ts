@@ -1,5 +1,6 @@
 // status.phase and status.message: the one word and the one line that clients show. The first row that fits wins.
 // Source: Argo: utils/rollout/rolloututil.go, v1.9; the last row but one is weir's own.
+import { isCompleted } from "../analysis/assess.ts";
 import {
   CONDITION_TYPES,
   PHASE_MESSAGES,
@@ -46,6 +47,7 @@ function progressMessage(context: Context, status: RolloutStatus): string | unde
   if (isRestarting(context, status)) return PHASE_MESSAGES.restarting;
   if (updatedReplicas < context.replicas) return PHASE_MESSAGES.moreReplicas;
   if (availableReplicas < updatedReplicas) return PHASE_MESSAGES.becomingAvailable;
+  if (context.strategy.kind === "blueGreen") return blueGreenMessage(status);
   if (!context.hasRouter && replicas > updatedReplicas) return PHASE_MESSAGES.oldReplicas;
   return status.stableRS === status.currentPodHash ? undefined : PHASE_MESSAGES.waitingForSteps;
 }
@@ -53,6 +55,16 @@ function progressMessage(context: Context, status: RolloutStatus): string | unde
 function isRestarting({ rollout }: Context, { restartedAt }: RolloutStatus): boolean {
   const dueMs = parseTime(rollout.spec.restartAt);
   return dueMs !== undefined && dueMs !== parseTime(restartedAt);
+}
+
+function blueGreenMessage({ blueGreen, currentPodHash, stableRS }: RolloutStatus): string | undefined {
+  const active = blueGreen?.activeSelector ?? "";
+  if (active === "" || active !== currentPodHash) return PHASE_MESSAGES.cutoverPending;
+  if (stableRS === currentPodHash) return undefined;
+  const run = blueGreen?.postPromotionAnalysisRunStatus;
+  return run !== undefined && !isCompleted(run.status)
+    ? PHASE_MESSAGES.waitingForAnalysis
+    : PHASE_MESSAGES.waitingForPostPromotion;
 }
 
 function degraded(reason: string, message: string): PhaseAndMessage {

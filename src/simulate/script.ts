@@ -40,10 +40,10 @@ function runCommand(world: World, verb: string, words: readonly string[]): reado
     rollout: () => undefined,
     image: () => world.editSpec(imagePatch(rest)),
     spec: () => world.editSpec(JSON.parse(rest)),
+    scale: () => world.editSpec({ replicas: Number(rest) }),
     readiness: () => {
       world.readiness = rest === "manual" ? "manual" : "auto";
     },
-    scale: () => world.editSpec({ replicas: Number(rest) }),
     crash: () => crash(world, words[0] ?? "", Number(words[1]), Number(words[2])),
     ready: () => ready(world, words[0] === "stable" ? "stable" : "canary", Number(words[1])),
     failing: () => failing(world, words[0] === "stable" ? "stable" : "canary", words.slice(1).join(" ")),
