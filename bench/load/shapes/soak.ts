@@ -2,6 +2,7 @@
 // left behind.
 import { readdir } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
+import { estimate } from "../../lib/statistics.ts";
 import { type Breaks, startBreakers } from "../clients/breakers.ts";
 import { asked, startOrigin } from "../contenders.ts";
 import { startControlled } from "../controlled.ts";
@@ -11,8 +12,8 @@ import type { Settings } from "../rounds.ts";
 import { type Program, rssMib, Stage } from "../stage.ts";
 import { steadyArm } from "../steady.ts";
 
-/** Memory is not judged before: pools, buffers and compiled code come to be. */
-const WARM_S = 180;
+/** Memory is not judged before: pools, buffers and compiled code come to be, and V8 lets its heap grow for some minutes. */
+const WARM_S = 480;
 const SOAK_S = 600;
 const TRY_S = 5;
 const RATE = 1_000;
@@ -108,23 +109,22 @@ async function watch(program: Program, seconds: number): Promise<Seen[]> {
   }
 }
 
-/** The slope of the line through all that was seen, with the interval that its residuals give. */
+/** The median slope between any two minutes (Theil and Sen): a collection of garbage in between does not tilt it. */
 function growth(seen: readonly Seen[]): Outcome["figures"][number] {
-  const mean = (pick: (one: Seen) => number): number =>
-    seen.reduce((sum, one) => sum + pick(one), 0) / seen.length;
-  const [atMean, mibMean] = [mean(({ minute }) => minute), mean(({ mib }) => mib)];
-  const spread = seen.reduce((sum, { minute }) => sum + (minute - atMean) ** 2, 0);
-  const slope = seen.reduce((sum, { minute, mib }) => sum + (minute - atMean) * (mib - mibMean), 0) / spread;
-  const misses = seen.map(({ minute, mib }) => mib - mibMean - slope * (minute - atMean));
-  const variance = misses.reduce((sum, miss) => sum + miss ** 2, 0) / Math.max(1, seen.length - 2);
-  const margin = 1.96 * Math.sqrt(variance / spread);
-  const [first, last] = [seen[0]?.mib ?? 0, seen.at(-1)?.mib ?? 0];
+  const byMinute = Map.groupBy(seen, ({ minute }) => Math.floor(minute));
+  const mib = [...byMinute].map(([minute, all]) => ({
+    minute,
+    mib: estimate(all.map((one) => one.mib)).median,
+  }));
+  const slopes = mib.flatMap((a) =>
+    mib.filter((b) => b.minute > a.minute).map((b) => (b.mib - a.mib) / (b.minute - a.minute)),
+  );
   return {
     name: "growth of RSS after the warm-up",
     unit: "MiB/min",
-    seen: { median: slope, low: slope - margin, high: slope + margin },
+    seen: slopes.length === 0 ? exactly(0) : estimate(slopes),
     goal: 0.5,
-    note: `${first.toFixed(0)} MiB at first, ${last.toFixed(0)} at last`,
+    note: `${mib[0]?.mib.toFixed(0)} MiB in the first minute, ${mib.at(-1)?.mib.toFixed(0)} in the last`,
   };
 }
 
