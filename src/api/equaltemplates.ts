@@ -58,7 +58,21 @@ const EMPTY_DEFAULTS: ReadonlySet<string> = new Set([
 
 /** Compares two templates as they stand in a Rollout, a ReplicaSet or a Deployment. */
 export function semanticallyEqualTemplates(a: unknown, b: unknown): boolean {
-  return a === b || meaning(a) === meaning(b);
+  return a === b || (mayBeEqual(a, b) && meaning(a) === meaning(b));
+}
+
+/** Versions mostly differ in an image, which no default changes: that is seen at a glance. */
+function mayBeEqual(a: unknown, b: unknown): boolean {
+  const [ours, theirs] = [imagesOf(a), imagesOf(b)];
+  return ours.length === theirs.length && ours.every((image, index) => image === theirs[index]);
+}
+
+/** What stands for the images; of whatever is not as it should be, nothing. */
+function imagesOf(template: unknown): readonly unknown[] {
+  const spec = isObject(template) ? template.spec : undefined;
+  const containers = isObject(spec) ? spec.containers : undefined;
+  if (!Array.isArray(containers)) return [];
+  return containers.map((one: unknown) => (isObject(one) && typeof one.image === "string" ? one.image : ""));
 }
 
 function meaning(template: unknown): string {

@@ -21,7 +21,9 @@ interface Field {
   readonly omitZero: boolean;
 }
 
+// Made once each: the table never changes.
 const encoders = new Map<string, Encoder>();
+const structs = new Map<string, ReadonlyMap<string, string>>();
 
 /** The JSON that Go writes for `value` as `type`: a struct of the table, or `[` before one for a list. */
 export function goJson(type: string, value: unknown): string {
@@ -30,10 +32,14 @@ export function goJson(type: string, value: unknown): string {
 
 /** The names of the JSON fields of a Go struct, and their types in the table's codes. */
 export function goFields(struct: string): ReadonlyMap<string, string> {
+  const known = structs.get(struct);
+  if (known !== undefined) return known;
   const row = GO_STRUCTS[struct];
   if (row === undefined) throw new TypeError(`${struct} is not in gen/gostructs.ts`);
   const fields = row === "" ? [] : row.split(" ").map((part) => part.replace(/[?0]*$/, "").split(":"));
-  return new Map(fields.map(([name = "", type = ""]) => [name, type]));
+  const made = new Map(fields.map(([name = "", type = ""]) => [name, type]));
+  structs.set(struct, made);
+  return made;
 }
 
 function encoderOf(type: string): Encoder {
