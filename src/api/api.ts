@@ -196,6 +196,7 @@ export {
   PAUSE_REASONS,
   type PauseCondition,
   type PauseReason,
+  type PingPong,
   ROLLOUT_PHASES,
   type Rollout,
   type RolloutCondition,
@@ -224,6 +225,7 @@ export {
 } from "./routers.ts";
 export type { TrafficRouting } from "./routingschema.ts";
 export { selectorMatches, selectorText } from "./selector.ts";
+export { type CanaryServices, canaryServicesOf, pingPongAfter } from "./services.ts";
 export type { DeepReadonly, LabelSelector } from "./shapes.ts";
 export {
   type CanaryScale,

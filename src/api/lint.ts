@@ -7,6 +7,7 @@ import { type Issue, isReadableKind, schemaIssues } from "./check.ts";
 import type { Path } from "./decode.ts";
 import { type FieldError, fieldErrorText, invalid } from "./fielderror.ts";
 import { WEIR_ROUTER, WEIR_TRAFFIC_METRIC } from "./labels.ts";
+import { managedRouteErrors } from "./managedroutes.ts";
 import type { KubeObject } from "./meta.ts";
 import { notYetErrors, notYetMetricErrors } from "./notyet.ts";
 import { readAnalysisRun, readAnalysisTemplate, readRollout } from "./read.ts";
@@ -31,6 +32,7 @@ export function rolloutErrors(rollout: Rollout, capabilities: CapabilityTable): 
   return [
     ...validateRollout(rollout, capabilities),
     ...routerSettingsErrors(rollout),
+    ...managedRouteErrors(rollout),
     ...notYetErrors(rollout),
   ];
 }

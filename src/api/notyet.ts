@@ -10,11 +10,8 @@ import type { MetricError } from "./validatemetrics.ts";
 /** Of spec. */
 const SPEC_FIELDS = ["workloadRef"] as const;
 
-/** Of spec.strategy.canary. */
-const CANARY_FIELDS = ["pingPong"] as const;
-
 /** Of a step. */
-const STEP_FIELDS = ["experiment", "setHeaderRoute", "setMirrorRoute", "plugin"] as const;
+const STEP_FIELDS = ["experiment", "plugin"] as const;
 
 /** Of spec.strategy.canary.trafficRouting. */
 const ROUTING_FIELDS = [
@@ -26,7 +23,6 @@ const ROUTING_FIELDS = [
   "appMesh",
   "traefik",
   "apisix",
-  "managedRoutes",
 ] as const;
 
 /** Of a metric's provider; plugins but weir's own as well. */
@@ -55,7 +51,6 @@ export function notYetErrors(rollout: Rollout): readonly FieldError[] {
   const paths: Path[] = [
     ...set(spec, SPEC_FIELDS).map((field) => ["spec", field]),
     ...(blueGreen === undefined ? [] : [["spec", "strategy", "blueGreen"]]),
-    ...set(canary ?? {}, CANARY_FIELDS).map((field) => [...at, field]),
     ...(canary?.steps ?? []).flatMap((step, index) =>
       set(step, STEP_FIELDS).map((field) => [...at, "steps", index, field]),
     ),

@@ -96,12 +96,16 @@ const stepPluginStatus = open({
 });
 export type StepPluginStatus = Parsed<typeof stepPluginStatus>;
 
+const pingPong = z.enum(["ping", "pong"]);
+/** Which of two Services that swap their parts. */
+export type PingPong = z.output<typeof pingPong>;
+
 const canaryStatus = open({
   currentStepAnalysisRunStatus: analysisRunRef.optional(),
   currentBackgroundAnalysisRunStatus: analysisRunRef.optional(),
   currentExperiment: z.string().optional(),
   weights: trafficWeights.optional(),
-  stablePingPong: z.enum(["ping", "pong"]).optional(),
+  stablePingPong: pingPong.optional(),
   stepPluginStatuses: z.array(stepPluginStatus).optional(),
 });
 export type CanaryStatus = Parsed<typeof canaryStatus>;

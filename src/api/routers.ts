@@ -58,7 +58,7 @@ export const ROUTER_CAPABILITIES: CapabilityTable = {
   appMesh: WEIGHTS_ONLY,
   traefik: WEIGHTS_ONLY,
   apisix: { ...WEIGHTS_ONLY, headerRoutes: "any" },
-  [WEIR_ROUTER]: { ...UNKNOWN_PLUGIN, mirrorRoutes: true, services: "required" },
+  [WEIR_ROUTER]: { ...UNKNOWN_PLUGIN, mirrorRoutes: true, pingPong: true, services: "unlessPingPong" },
 };
 
 const BUILT_IN = ["istio", "nginx", "alb", "smi", "ambassador", "appMesh", "traefik", "apisix"] as const;

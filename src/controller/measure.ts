@@ -18,6 +18,7 @@ import {
 import {
   type AnalysisRun,
   type AnalysisRunStatus,
+  canaryServicesOf,
   controllerOf,
   type KubeObject,
   POD_HASH_LABEL,
@@ -223,7 +224,7 @@ function contextOf(
   const rollout = ownerOf(caches, run);
   const canary = run.metadata.labels?.[POD_HASH_LABEL] ?? rollout?.status.currentPodHash;
   const stable = rollout?.status.stableRS;
-  const service = rollout?.spec.strategy?.canary?.stableService;
+  const service = rollout && canaryServicesOf(rollout).root;
   const step = rollout === undefined ? undefined : book.stepBegin(`${namespace}/${rollout.metadata.name}`);
   const begun = rollout === undefined ? undefined : book.runBegin(rollout, run);
   const runStartedAtMs =

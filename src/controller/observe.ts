@@ -1,6 +1,7 @@
 // Builds the snapshot of one Rollout from the caches and the publisher. Nothing is decided here.
 import {
   type AnalysisRun,
+  canaryServicesOf,
   fieldErrorText,
   type KubeObject,
   type Pod,
@@ -28,11 +29,11 @@ export function observe({ caches, publisher, evictions, config }: ObserveDeps, r
   const rollout = caches.rollouts.read(raw);
   const namespace = raw.metadata.namespace ?? "";
   const key = `${namespace}/${raw.metadata.name}`;
-  const canary = rollout.spec?.strategy?.canary;
+  const names = canaryServicesOf(rollout);
   const service = (name: string | undefined) =>
     name === undefined ? undefined : caches.services.get(namespace, name);
-  const stable = service(canary?.stableService);
-  const canaryService = service(canary?.canaryService);
+  const stable = service(names.stable);
+  const canaryService = service(names.canary);
   const published = publisher.published(key);
   return {
     rollout,

@@ -1,5 +1,5 @@
 // Which Rollouts a change concerns: every event of the caches becomes keys for the work queue. Nothing else travels with a key.
-import { controllerOf, type KubeObject, RESOURCES } from "../api/api.ts";
+import { canaryServicesOf, controllerOf, type KubeObject, RESOURCES } from "../api/api.ts";
 import type { StoreEvent } from "../cluster/client.ts";
 import type { Caches } from "./caches.ts";
 
@@ -24,8 +24,8 @@ export function wakeRollouts(caches: Caches, wake: (key: string) => void): () =>
   const named = ({ object }: StoreEvent): void => {
     const { namespace, name } = object.metadata;
     ofNamespace(namespace, (rollout) => {
-      const canary = caches.rollouts.read(rollout).spec.strategy?.canary;
-      return canary?.stableService === name || canary?.canaryService === name;
+      const { stable, canary } = canaryServicesOf(caches.rollouts.read(rollout));
+      return stable === name || canary === name;
     });
   };
   /** A pod that comes, goes, or whose container began anew; readiness is told by its ReplicaSet. */

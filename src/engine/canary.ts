@@ -1,10 +1,20 @@
 // One pass of a canary whose ReplicaSet exists: what the user and the analyses say, which step is done, then weights, Services, pods and
 // promotion, each from what was observed and from the choices before it. The order of this page is the order of the pass.
-import { MESSAGES, PROMOTION_REASONS, REASONS, stepText, type TrafficWeights } from "../api/api.ts";
+import {
+  type CanaryServices,
+  type ManagedRoute,
+  MESSAGES,
+  PROMOTION_REASONS,
+  REASONS,
+  stepText,
+  type TrafficWeights,
+} from "../api/api.ts";
 import { canaryRuns, judgeRuns, planRuns } from "./analysisruns.ts";
 import { canaryStatus, unsettledCanary } from "./canarystatus.ts";
 import type { Context } from "./context.ts";
 import type { Decision } from "./decision.ts";
+import { inForceNow, managedRoutes, routeWaits } from "./managedroutes.ts";
+import { planPingPong } from "./pingpong.ts";
 import type { PlannedEvent, Wait } from "./plan.ts";
 import { podsNeeded } from "./reached.ts";
 import { countsOf } from "./replicaset.ts";
@@ -12,12 +22,12 @@ import { planScaling } from "./scaling.ts";
 import { planServices } from "./services.ts";
 import { afterUser, lastIndex, type Mode, modeOf, type Stage } from "./stage.ts";
 import { planSteps } from "./steps.ts";
-import { type InForce, inForceOf, intentOf } from "./traffic.ts";
+import { type InForce, intentOf } from "./traffic.ts";
 import { desiredWeights } from "./weights.ts";
 
 /** Decides the pass. `reset`: the stage to begin with when the spec's version or steps have changed. */
 export function decideCanary(context: Context, reset: Stage | undefined): Decision {
-  const inForce = inForceOf(context);
+  const inForce = inForceNow(context);
   const user = reset === undefined ? afterUser(context) : { stage: reset, isResumed: false };
   const judged = judgeRuns(context, user.stage, user.isResumed);
   const stepped = planSteps(context, modeOf(context, judged.stage), judged.stage, user.isResumed, inForce);
@@ -31,8 +41,13 @@ export function decideCanary(context: Context, reset: Stage | undefined): Decisi
     promotion.reason === undefined
       ? desiredWeights(context, mode, runs.stage, inForce)
       : desiredWeights(withStable(context), "promoted", stage, inForce);
-  const wishes = { mode, stage: runs.stage, weights: weighed.weights, inForce };
-  const services = planServices(context, { ...wishes, stableHash });
+  const isOver = promotion.reason !== undefined;
+  const routes = isOver ? [] : managedRoutes(context, mode, runs.stage);
+  const wishes = { mode, stage: runs.stage, weights: weighed.weights, routes, inForce };
+  const services = (context.services.isPingPong ? planPingPong : planServices)(context, {
+    ...wishes,
+    stableHash,
+  });
   const scaling = planScaling(context, { ...wishes, selected: services.selected });
   return {
     planner: PLANNER_NAMES[mode],
@@ -40,7 +55,13 @@ export function decideCanary(context: Context, reset: Stage | undefined): Decisi
     stage,
     stableHash,
     promotion: promotion.reason,
-    ...told(context, { stage, stableHash, weights: weighed.weights, areServicesSettled: services.isSettled }),
+    ...told(context, {
+      stage,
+      stableHash,
+      weights: weighed.weights,
+      routes,
+      areServicesSettled: services.isSettled,
+    }),
     actions: [...runs.actions, ...services.actions, ...scaling.actions],
     events: {
       first: [],
@@ -52,6 +73,7 @@ export function decideCanary(context: Context, reset: Stage | undefined): Decisi
       ...stepped.waits,
       ...runs.waits,
       ...weighed.waits,
+      ...(isOver ? [] : routeWaits(context, mode, runs.stage)),
       ...promotion.waits,
       ...services.waits,
       ...scaling.waits,
@@ -69,14 +91,14 @@ export function prepareCanary(context: Context, reset: Stage | undefined): Decis
   const stage = reset ?? afterUser(context).stage;
   const mode = modeOf(context, stage);
   const stableHash = context.status.stableRS ?? "";
-  const { weights } = desiredWeights(context, mode, stage, inForceOf(context));
+  const { weights } = desiredWeights(context, mode, stage, inForceNow(context));
   return {
     planner: "revision",
     mode,
     stage,
     stableHash,
     promotion: undefined,
-    ...told(context, { stage, stableHash, weights, areServicesSettled: false }),
+    ...told(context, { stage, stableHash, weights, routes: [], areServicesSettled: false }),
     actions: [],
     events: { first: [], steps: [], scaling: [], last: [] },
     waits: [],
@@ -102,14 +124,15 @@ function told(
     readonly stage: Stage;
     readonly stableHash: string;
     readonly weights: TrafficWeights | undefined;
+    readonly routes: readonly ManagedRoute[];
     readonly areServicesSettled: boolean;
   },
 ): Pick<Decision, "status" | "unsettled" | "traffic"> {
-  const { stage, weights } = pass;
+  const { weights, routes } = pass;
   return {
-    status: canaryStatus(context, stage, weights),
+    status: canaryStatus(context, pass),
     unsettled: unsettledCanary(context, pass),
-    traffic: weights === undefined ? undefined : intentOf(context, weights),
+    traffic: weights === undefined ? undefined : intentOf(context, weights, routes),
   };
 }
 
@@ -174,8 +197,14 @@ function withStable(context: Context): Context {
   return {
     ...context,
     status: { ...context.status, stableRS: context.podHash },
+    services: context.services.isPingPong ? swapped(context.services) : context.services,
     roles: { ...context.roles, stable: current },
   };
+}
+
+/** Ping and pong after a promotion: each has the other's part. */
+function swapped({ stable, canary, ...rest }: CanaryServices): CanaryServices {
+  return { ...rest, ...(canary && { stable: canary }), ...(stable && { canary: stable }) };
 }
 
 function weightEvents(context: Context, decided: TrafficWeights | undefined): readonly PlannedEvent[] {

@@ -1,5 +1,5 @@
 // What of the status only a canary has, and what a canary that calls itself healthy claims.
-import { PHASE_MESSAGES, type RolloutStatus, type TrafficWeights } from "../api/api.ts";
+import { PHASE_MESSAGES, pingPongAfter, type RolloutStatus, type TrafficWeights } from "../api/api.ts";
 import type { Context } from "./context.ts";
 import { availableOf } from "./replicaset.ts";
 import { unheldWords } from "./routed.ts";
@@ -10,12 +10,21 @@ import { intentOf } from "./traffic.ts";
 /** The fields that a pass leaves behind. */
 export function canaryStatus(
   context: Context,
-  stage: Stage,
-  weights: TrafficWeights | undefined,
+  pass: {
+    readonly stage: Stage;
+    readonly stableHash: string;
+    readonly weights: TrafficWeights | undefined;
+  },
 ): Partial<RolloutStatus> {
+  const { stage, stableHash, weights } = pass;
+  const { canary } = context.status;
+  const isPromotion = stableHash !== (context.status.stableRS ?? "");
   return {
     canary: clean({
-      ...context.status.canary,
+      ...canary,
+      ...(isPromotion && context.canary.pingPong !== undefined
+        ? { stablePingPong: pingPongAfter(canary?.stablePingPong) }
+        : {}),
       currentStepAnalysisRunStatus: stage.stepRun,
       currentBackgroundAnalysisRunStatus: stage.backgroundRun,
       weights,
@@ -43,7 +52,7 @@ export function unsettledCanary(
   if (pass.weights?.verified === false)
     return `waiting for the proxies to acknowledge the weights${refusals(context)}`;
   const unheld =
-    pass.weights === undefined ? undefined : unheldWords(context, intentOf(context, pass.weights));
+    pass.weights === undefined ? undefined : unheldWords(context, intentOf(context, pass.weights, []));
   return unheld === undefined ? undefined : `waiting for the routers to hold the weights: ${unheld}`;
 }
 

@@ -2,7 +2,9 @@
 // the snapshot alone; every planner reads them, none is decided here.
 import {
   type BlueGreenStrategy,
+  type CanaryServices,
   type CanaryStrategy,
+  canaryServicesOf,
   controllerOf,
   maxTrafficWeightOf,
   podTemplateHash,
@@ -44,6 +46,8 @@ export interface Context {
   readonly maxSurge: number;
   readonly maxUnavailable: number;
   readonly maxWeight: number;
+  /** Names of the Services by the version that they serve. */
+  readonly services: CanaryServices;
   /** Whether a router splits the traffic, weir's own or another; otherwise the pods' numbers do. */
   readonly hasRouter: boolean;
   readonly scaleDownDelayMs: number;
@@ -100,6 +104,7 @@ export function contextOf(snapshot: Snapshot, nowMs: number): Context {
     replicas: replicasOf(rollout),
     ...rollingLimitsOf(rollout),
     maxWeight: maxTrafficWeightOf(rollout),
+    services: canaryServicesOf(rollout),
     hasRouter: usedRouters(canary.trafficRouting).length > 0,
     scaleDownDelayMs: scaleDownDelaySecondsOf(rollout) * 1000,
     // The hash of an equal template that already runs stays: a hash that a library moved is no new version.

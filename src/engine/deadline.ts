@@ -10,10 +10,10 @@ import {
 } from "../api/api.ts";
 import { conditionOf, hasProgressed } from "./conditions.ts";
 import { type Context, replicaSetName } from "./context.ts";
+import { inForceNow } from "./managedroutes.ts";
 import { deadlineMsOf } from "./replicaset.ts";
 import { aborted, isHalted, type Mode, type Stage } from "./stage.ts";
 import { parseTime } from "./time.ts";
-import { inForceOf } from "./traffic.ts";
 
 export interface Deadline {
   /** The words of the condition, once the time is up. */
@@ -60,7 +60,7 @@ function isDelayed(replicaSet: ReplicaSet): boolean {
 /** Argo's words, and those of the routers when it is they that hold the update. */
 function timedOutText(context: Context): string {
   const text = MESSAGES.replicaSetTimedOut(replicaSetName(context.name, context.podHash));
-  const inForce = inForceOf(context);
+  const inForce = inForceNow(context);
   return inForce.kind === "no" && context.status.canary?.weights !== undefined
     ? `${text} ${inForce.words.replace(/^./, (first) => first.toUpperCase())}`
     : text;

@@ -243,7 +243,8 @@ function firstSight(context: Context): readonly PlannedEvent[] {
 function lastIntent(context: Context): TrafficIntent | undefined {
   const { weights } = context.status.canary ?? {};
   if (!context.hasRouter || weights === undefined) return context.snapshot.traffic.published;
-  return intentOf(context, weights);
+  // Which routes were in force the status does not tell, and the steps may be what is wrong.
+  return intentOf(context, weights, context.snapshot.traffic.published?.routes ?? []);
 }
 
 interface Parts {
@@ -285,6 +286,13 @@ function assemble(context: Context, parts: Parts): Plan {
     events,
     ...(requeueAtMs.length === 0 ? {} : { requeueAtMs: Math.max(soonestMs, context.nowMs + 1) }),
     warnings,
-    explanation: explanationOf(context, { planner: parts.planner, status, actions, waits, next: parts.next }),
+    explanation: explanationOf(context, {
+      planner: parts.planner,
+      status,
+      traffic,
+      actions,
+      waits,
+      next: parts.next,
+    }),
   };
 }

@@ -1,5 +1,14 @@
 // The decision in words: built with every plan, printed by `weir explain`. Says nothing that the plan does not hold.
-import { REVISION_ANNOTATION, type ReplicaSet, type RolloutStatus, stepText } from "../api/api.ts";
+import {
+  type HeaderMatch,
+  type ManagedRoute,
+  REVISION_ANNOTATION,
+  type ReplicaSet,
+  type RolloutStatus,
+  stepText,
+  type TextMatch,
+  type TrafficIntent,
+} from "../api/api.ts";
 import { humanDuration } from "../lib/duration.ts";
 import type { Context } from "./context.ts";
 import type { Action, ExplainedVersion, Explanation, Plan, Wait } from "./plan.ts";
@@ -8,6 +17,7 @@ import { weightOf } from "./traffic.ts";
 
 interface Decided {
   readonly planner: string;
+  readonly traffic: TrafficIntent | undefined;
   readonly status: RolloutStatus;
   readonly actions: readonly Action[];
   readonly waits: readonly Wait[];
@@ -29,6 +39,7 @@ export function explain(plan: Plan, nowMs?: number): readonly string[] {
     const pods = `${version.available} of ${version.desired} pods available`;
     lines.push(`${version.role}: ${version.replicaSet}, ${pods}${weight}`);
   }
+  for (const route of plan.explanation.routes) lines.push(`route: ${route}`);
   for (const { text, untilMs } of waits) {
     const left =
       nowMs === undefined || untilMs === undefined ? "" : ` (${humanDuration(untilMs - nowMs)} left)`;
@@ -53,11 +64,37 @@ export function explanationOf(context: Context, decided: Decided): Explanation {
     ...(Number.isNaN(revision) ? {} : { revision }),
     planner,
     versions: versionsOf(context, status),
+    routes: (decided.traffic?.routes ?? []).map(routeWords),
     ...(index === undefined || count === 0 ? {} : { step: { index, count, text } }),
     waits: withoutRepeats(decided.waits),
     does: actions.map(wordsOf),
     next,
   };
+}
+
+/** One managed route as a line: `beta (header): X-Group = b -> canary`. */
+function routeWords(route: ManagedRoute): string {
+  if (route.kind === "header") {
+    const matches = route.matches.map(headerWords).join(" or ");
+    return `${route.name} (header): ${matches} -> canary`;
+  }
+  const matches = route.matches.map(({ method, path, headers }) => {
+    const parts = [
+      ...(method === undefined ? [] : [`method ${textWords(method)}`]),
+      ...(path === undefined ? [] : [`path ${textWords(path)}`]),
+      ...headers.map(headerWords),
+    ];
+    return parts.length === 0 ? "everything" : parts.join(" and ");
+  });
+  return `${route.name} (mirror): copies of ${route.percent} % of ${matches.join(" or ")} -> canary`;
+}
+
+function headerWords({ name, value }: HeaderMatch): string {
+  return `${name} ${textWords(value)}`;
+}
+
+function textWords({ kind, value }: TextMatch): string {
+  return `${{ exact: "=", prefix: "begins with", regex: "~" }[kind]} ${value}`;
 }
 
 /** One action as a line. */
@@ -97,7 +134,8 @@ function version(
   const { weights } = status.canary ?? {};
   const base = { role, podHash, replicaSet: replicaSet.metadata.name, desired, available };
   if (weights === undefined) return base;
-  return { ...base, weight: Math.round((weightOf(weights, podHash) * 100) / context.maxWeight) };
+  // To a hundredth of a percent.
+  return { ...base, weight: Math.round((weightOf(weights, podHash) * 10_000) / context.maxWeight) / 100 };
 }
 
 function withoutRepeats(waits: readonly Wait[]): readonly Wait[] {

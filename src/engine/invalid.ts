@@ -52,10 +52,27 @@ function problem(path: Path, value: string, detail: string, missing?: string): R
 function serviceProblems(context: Context): readonly ReferenceProblem[] {
   const at: Path = ["spec", "strategy", "canary"];
   const { stable, canary } = context.snapshot.services;
-  const { stableService, canaryService } = context.canary;
+  const { services } = context;
+  const { pingService } = context.canary.pingPong ?? {};
+  const side = (name: string | undefined): Path => [
+    ...at,
+    "pingPong",
+    name === pingService ? "pingService" : "pongService",
+  ];
+  const { isPingPong } = services;
   return [
-    ...oneServiceProblem(context, [...at, "stableService"], stableService, stable),
-    ...oneServiceProblem(context, [...at, "canaryService"], canaryService, canary),
+    ...oneServiceProblem(
+      context,
+      isPingPong ? side(services.stable) : [...at, "stableService"],
+      services.stable,
+      stable,
+    ),
+    ...oneServiceProblem(
+      context,
+      isPingPong ? side(services.canary) : [...at, "canaryService"],
+      services.canary,
+      canary,
+    ),
   ];
 }
 

@@ -172,6 +172,8 @@ export interface Explanation {
   readonly planner: string;
   /** Stable first. */
   readonly versions: readonly ExplainedVersion[];
+  /** The managed routes that are published, a line each. */
+  readonly routes: readonly string[];
   /** Absent without steps. `index` = `count` once all are done. */
   readonly step?: { readonly index: number; readonly count: number; readonly text: string };
   /** What it waits for; empty when it waits for nothing. */

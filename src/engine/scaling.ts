@@ -105,7 +105,7 @@ function kept(context: Context, wishes: ScalingWishes, replicaSet: ReplicaSet, r
   };
   const reason = `${replicas} of ${context.replicas} pods for this version`;
   if (replicas >= from || !context.hasRouter) return { replicaSet, replicas, annotations, reason };
-  const keep = podsToKeep(context, wishes.inForce, wishes.weights, podHashOf(replicaSet));
+  const keep = podsToKeep(context, wishes, podHashOf(replicaSet));
   const floor = Math.min(keep.pods, context.replicas);
   const size = Math.min(from, Math.max(replicas, floor));
   return {

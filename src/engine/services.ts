@@ -1,18 +1,11 @@
 // Which version the stable and the canary Service select. The proxies take a version's endpoints from the pods that either Service
 // selects, so a selector leaves a version only when no proxy may still send to it, and goes to one only when it has available pods.
-import {
-  MANAGED_BY_ANNOTATION,
-  MESSAGES,
-  POD_HASH_LABEL,
-  REASONS,
-  type Service,
-  type TrafficWeights,
-} from "../api/api.ts";
+import { MANAGED_BY_ANNOTATION, MESSAGES, POD_HASH_LABEL, REASONS, type Service } from "../api/api.ts";
 import type { Context } from "./context.ts";
 import type { Action, PlannedEvent, Wait } from "./plan.ts";
 import { availableOf, countsOf, podHashOf } from "./replicaset.ts";
 import type { Mode } from "./stage.ts";
-import { type InForce, podsToKeep } from "./traffic.ts";
+import { type InForce, podsToKeep, type TrafficWishes } from "./traffic.ts";
 
 export interface ServicePlan {
   readonly actions: readonly Action[];
@@ -24,12 +17,10 @@ export interface ServicePlan {
   readonly selected: ReadonlySet<string>;
 }
 
-export interface ServiceWishes {
+export interface ServiceWishes extends TrafficWishes {
   readonly mode: Mode;
   /** The stable version as this pass leaves it; empty before there is one. */
   readonly stableHash: string;
-  readonly weights: TrafficWeights | undefined;
-  readonly inForce: InForce;
 }
 
 /** Switches what may be switched now. */
@@ -52,7 +43,8 @@ export function planServices(context: Context, wishes: ServiceWishes): ServicePl
   };
 }
 
-function planService(
+/** Points one Service at version `wish`, as soon as it may go there. */
+export function planService(
   context: Context,
   wishes: ServiceWishes,
   service: Service | undefined,
@@ -112,7 +104,7 @@ function obstacleOf(context: Context, wishes: ServiceWishes, from: string, to: s
     };
   }
   if (isFirst) return undefined;
-  const { pods } = podsToKeep(context, wishes.inForce, wishes.weights, from);
+  const { pods } = podsToKeep(context, wishes, from);
   if (pods > 0 && !isSelectedElsewhere(context, from))
     return { code: "acknowledgement", text: stillSends(context, wishes.inForce, from) };
   return undefined;

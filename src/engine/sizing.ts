@@ -1,18 +1,15 @@
 // One ReplicaSet's next size with its reason, and the rule that both kinds of version share: no pod goes that a proxy may still send to.
-import { type ReplicaSet, replicasOf, type TrafficWeights } from "../api/api.ts";
+import { type ReplicaSet, replicasOf } from "../api/api.ts";
 import type { Context } from "./context.ts";
 import type { AnnotationChanges, Wait } from "./plan.ts";
 import { podHashOf } from "./replicaset.ts";
 import type { Mode, Stage } from "./stage.ts";
 import { formatTime } from "./time.ts";
-import { type InForce, podsToKeep } from "./traffic.ts";
+import { type InForce, podsToKeep, type TrafficWishes } from "./traffic.ts";
 
-export interface ScalingWishes {
+export interface ScalingWishes extends TrafficWishes {
   readonly mode: Mode;
   readonly stage: Stage;
-  /** As decided by this pass. */
-  readonly weights: TrafficWeights | undefined;
-  readonly inForce: InForce;
   /** Versions that Services select once this pass is done. */
   readonly selected: ReadonlySet<string>;
 }
@@ -47,7 +44,7 @@ export function emptied(
       wait: { code: "scaleDownDelay", text },
     };
   }
-  const keep = podsToKeep(context, wishes.inForce, wishes.weights, hash);
+  const keep = podsToKeep(context, wishes, hash);
   const size = Math.min(from, keep.pods);
   return { replicaSet, replicas: size, reason, ...heldBack(wishes.inForce, size > 0, keep) };
 }

@@ -4,6 +4,7 @@ import { MESSAGES, REASONS, type ReplicaSet, stepText } from "../api/api.ts";
 import { assertNever } from "../lib/assert.ts";
 import { isStepRunSuccessful } from "./analysisruns.ts";
 import type { Context } from "./context.ts";
+import { isRouteDue } from "./managedroutes.ts";
 import type { PlannedEvent, Wait } from "./plan.ts";
 import { isReached } from "./reached.ts";
 import { countsOf } from "./replicaset.ts";
@@ -83,9 +84,10 @@ function stepState(
         inForce,
       );
     }
-    case "experiment":
     case "setHeaderRoute":
     case "setMirrorRoute":
+      return routeState(context, stage, step.route.name ?? "", inForce);
+    case "experiment":
     case "plugin":
     case "invalid":
       // Validation refuses these; an object that got past it waits rather than skip what its author asked for.
@@ -96,6 +98,14 @@ function stepState(
     default:
       return assertNever(step);
   }
+}
+
+/** A route is set once every proxy has it. That pods are missing for it is told where routes are decided. */
+function routeState(context: Context, stage: Stage, name: string, inForce: InForce): StepState {
+  if (isRouteDue(context, "steps", stage)) return { kind: "waiting", waits: [] };
+  if (inForce.kind !== "no") return { kind: "complete" };
+  const text = `route ${name}: ${inForce.words}`;
+  return { kind: "waiting", waits: [{ code: "acknowledgement", text }] };
 }
 
 /**

@@ -1,6 +1,12 @@
 // What is known of the weights in force: whether the proxies have taken over what was last decided, and so how much of a version may be
 // taken down. Lowering a weight never waits; raising one and taking pods away do.
-import { type Acknowledgement, proxyRoutingOf, type TrafficIntent, type TrafficWeights } from "../api/api.ts";
+import {
+  type Acknowledgement,
+  type ManagedRoute,
+  proxyRoutingOf,
+  type TrafficIntent,
+  type TrafficWeights,
+} from "../api/api.ts";
 import { jsonEqual } from "../lib/json.ts";
 import { sharesOf } from "./additional.ts";
 import type { Context } from "./context.ts";
@@ -19,27 +25,40 @@ export type InForce =
       readonly overdueAtMs?: number;
     };
 
-/** Whether the weights that the status holds are in force, at every router that there is. */
-export function inForceOf(context: Context): InForce {
+/** What a pass decides about traffic, and what it knows of it. */
+export interface TrafficWishes {
+  readonly weights: TrafficWeights | undefined;
+  readonly routes: readonly ManagedRoute[];
+  readonly inForce: InForce;
+}
+
+/** Whether the weights that the status holds are in force at every router that there is, and `routes` with them. */
+export function inForceOf(context: Context, routes: readonly ManagedRoute[]): InForce {
   const { weights } = context.status.canary ?? {};
   if (!context.hasRouter) return { kind: "notApplicable" };
   const { acknowledgement, routers = [] } = context.snapshot.traffic;
   const proxies =
-    acknowledgement.kind === "notApplicable" ? undefined : proxiesFollow(context, acknowledgement);
+    acknowledgement.kind === "notApplicable" ? undefined : proxiesFollow(context, acknowledgement, routes);
   if (routers.length === 0) return proxies ?? { kind: "notApplicable" };
   const words =
-    weights === undefined ? "no weights are decided yet" : unheldWords(context, intentOf(context, weights));
+    weights === undefined
+      ? "no weights are decided yet"
+      : unheldWords(context, intentOf(context, weights, routes));
   return words === undefined ? (proxies ?? { kind: "yes" }) : { kind: "no", words, isOverdue: false };
 }
 
 /** Whether weir's proxies follow them. */
-function proxiesFollow(context: Context, acknowledgement: Acknowledgement): InForce {
+function proxiesFollow(
+  context: Context,
+  acknowledgement: Acknowledgement,
+  routes: readonly ManagedRoute[],
+): InForce {
   const { published } = context.snapshot.traffic;
   const { weights } = context.status.canary ?? {};
   const waiting = (why: string) => `the proxies have not acknowledged the weights: ${why}`;
   if (published === undefined || weights === undefined)
     return { kind: "no", words: waiting("the weights are not published yet"), isOverdue: false };
-  if (!jsonEqual(published, intentOf(context, weights)))
+  if (!jsonEqual(published, intentOf(context, weights, routes)))
     return { kind: "no", words: waiting("the new weights are not published yet"), isOverdue: false };
   if (acknowledgement.kind !== "no") return { kind: acknowledgement.kind };
   const overdueAtMs =
@@ -50,17 +69,23 @@ function proxiesFollow(context: Context, acknowledgement: Acknowledgement): InFo
   return { kind: "no", words: waiting(words), isOverdue: context.nowMs >= overdueAtMs, overdueAtMs };
 }
 
-/** What the routers should do for these weights. */
-export function intentOf(context: Context, weights: TrafficWeights): TrafficIntent {
-  const { canary, namespace, name, maxWeight } = context;
+/** What the routers should do for these weights and routes. */
+export function intentOf(
+  context: Context,
+  weights: TrafficWeights,
+  routes: readonly ManagedRoute[],
+): TrafficIntent {
+  const { services, namespace, name, maxWeight } = context;
   const stableHash = weights.stable.podTemplateHash ?? "";
   const canaryHash = weights.canary.podTemplateHash ?? stableHash;
   const gateways = proxyRoutingOf(context.rollout)?.gateways;
   return {
     namespace,
     rollout: name,
-    stableService: canary.stableService ?? "",
-    canaryService: canary.canaryService ?? "",
+    // As the weights name them: with ping-pong the parts have changed by the time that a promotion is published.
+    stableService: weights.stable.serviceName ?? services.stable ?? "",
+    canaryService: weights.canary.serviceName ?? services.canary ?? "",
+    ...(services.isPingPong && services.root !== undefined ? { rootService: services.root } : {}),
     ...(gateways === undefined ? {} : { gateways }),
     maxWeight,
     versions: [
@@ -75,6 +100,7 @@ export function intentOf(context: Context, weights: TrafficWeights): TrafficInte
         service: serviceName,
       })),
     ],
+    ...(routes.length === 0 || canaryHash === stableHash ? {} : { routes }),
   };
 }
 
@@ -86,22 +112,33 @@ export function weightOf(weights: TrafficWeights | undefined, podHash: string): 
 }
 
 /**
- * The pods that a version must keep for the traffic that may still reach it. `decided`: the weights that this pass decides.
- * `overdue`: a proxy has not acknowledged in time, the scale-down goes on without it.
+ * The pods that a version must keep for the traffic that may still reach it, as this pass decides it. `isOverdue`: a proxy has not acknowledged in
+ * time, the scale-down goes on without it.
  */
 export function podsToKeep(
   context: Context,
-  inForce: InForce,
-  decided: TrafficWeights | undefined,
+  { inForce, weights, routes }: TrafficWishes,
   podHash: string,
 ): { readonly pods: number; readonly isOverdue: boolean } {
   if (inForce.kind === "notApplicable") return { pods: 0, isOverdue: false };
   const { replicas, maxWeight } = context;
   const share = (weight: number): number => Math.ceil((weight * replicas) / maxWeight);
-  const wanted = share(weightOf(decided, podHash));
+  // How much a header route brings nobody knows: it is the steps that say how many pods that takes.
+  const isLed = podHash === context.podHash && routes.some(({ kind }) => kind === "header");
+  const wanted = Math.max(share(weightOf(weights, podHash)), isLed ? 1 : 0);
   const seen = share(weightOf(context.status.canary?.weights, podHash));
-  if (inForce.kind === "yes") return { pods: Math.max(wanted, seen), isOverdue: false };
+  if (inForce.kind === "yes")
+    return { pods: !isLed && wasLed(context, podHash) ? replicas : Math.max(wanted, seen), isOverdue: false };
   // Older weights may be in force somewhere: nobody knows which.
   if (!inForce.isOverdue) return { pods: replicas, isOverdue: false };
   return { pods: Math.max(wanted, seen), isOverdue: true };
+}
+
+/** Whether a header route in force leads to the version. */
+function wasLed({ snapshot }: Context, podHash: string): boolean {
+  const { versions = [], routes = [] } = snapshot.traffic.published ?? {};
+  return (
+    routes.some(({ kind }) => kind === "header") &&
+    versions.some((version) => version.role === "canary" && version.podHash === podHash)
+  );
 }

@@ -124,7 +124,7 @@ function proxyWaits(context: Context, inForce: InForce): readonly Wait[] {
 }
 
 /** Whether a Service selects the wanted version: the proxies take its endpoints from there. */
-function isSelected(context: Context): boolean {
+export function isSelected(context: Context): boolean {
   const { stable, canary } = context.snapshot.services;
   const named = [stable, canary].filter((service) => service !== undefined);
   return (
@@ -150,12 +150,12 @@ function split(
   // The canary and the experiments share what there is, the canary first: stable gets no less than nothing.
   const fitting = fitted(additional, context.maxWeight - share);
   const rest = fitting.reduce((left, { weight }) => left - weight, context.maxWeight - share);
-  const { canaryService, stableService } = context.canary;
+  const { services } = context;
   const named = (service: string | undefined): { serviceName?: string } =>
     service === undefined ? {} : { serviceName: service };
   return {
-    canary: { weight: share, ...named(canaryService), podTemplateHash: context.podHash },
-    stable: { weight: rest, ...named(stableService), podTemplateHash: stableHash },
+    canary: { weight: share, ...named(services.canary), podTemplateHash: context.podHash },
+    stable: { weight: rest, ...named(services.stable), podTemplateHash: stableHash },
     ...(fitting.length === 0 ? {} : { additional: fitting }),
   };
 }

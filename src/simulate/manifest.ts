@@ -8,6 +8,10 @@ export function rolloutManifest(options: {
   readonly replicas?: number;
   readonly image?: string;
   readonly isRouted?: boolean;
+  /** With two Services that swap their parts. */
+  readonly isPingPong?: boolean;
+  /** Of trafficRouting, besides weir's router. */
+  readonly routing?: Readonly<Record<string, unknown>>;
   readonly steps?: readonly unknown[];
   readonly canary?: Readonly<Record<string, unknown>>;
   readonly spec?: Readonly<Record<string, unknown>>;
@@ -17,14 +21,17 @@ export function rolloutManifest(options: {
     replicas = 1,
     image = "web:1",
     isRouted = false,
+    isPingPong = false,
+    routing = {},
     steps = [],
     canary = {},
     spec = {},
   } = options;
-  const routing = {
-    stableService: `${name}-stable`,
-    canaryService: `${name}-canary`,
-    trafficRouting: { plugins: { [WEIR_ROUTER]: {} } },
+  const routed = {
+    ...(isPingPong
+      ? { pingPong: { pingService: `${name}-ping`, pongService: `${name}-pong` } }
+      : { stableService: `${name}-stable`, canaryService: `${name}-canary` }),
+    trafficRouting: { plugins: { [WEIR_ROUTER]: {} }, ...routing },
   };
   return {
     apiVersion: "argoproj.io/v1alpha1",
@@ -35,7 +42,7 @@ export function rolloutManifest(options: {
       selector: { matchLabels: { app: name } },
       template: { metadata: { labels: { app: name } }, spec: { containers: [{ name: "main", image }] } },
       strategy: {
-        canary: { ...(steps.length === 0 ? {} : { steps }), ...(isRouted ? routing : {}), ...canary },
+        canary: { ...(steps.length === 0 ? {} : { steps }), ...(isRouted ? routed : {}), ...canary },
       },
       ...spec,
     },
@@ -47,15 +54,19 @@ export function worldWith(options: Parameters<typeof rolloutManifest>[0]): World
   const world = new World(rolloutManifest(options));
   const name = options.name ?? "web";
   if (options.isRouted === true)
-    for (const role of ["stable", "canary"]) {
-      world.add("services", {
-        apiVersion: "v1",
-        kind: "Service",
-        metadata: { name: `${name}-${role}`, namespace: "default" },
-        spec: { selector: { app: name }, ports: [{ port: 80 }] },
-      });
-    }
+    for (const role of options.isPingPong === true ? ["ping", "pong"] : ["stable", "canary"])
+      world.add("services", serviceManifest(`${name}-${role}`, name));
   return world;
+}
+
+/** A Service over the pods of `app`. */
+export function serviceManifest(name: string, app = "web"): KubeObject {
+  return {
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: { name, namespace: "default" },
+    spec: { selector: { app }, ports: [{ port: 80 }] },
+  };
 }
 
 /** The template patch that asks for another image. */

@@ -1,10 +1,10 @@
 // Runs a scenario script against the model world: one command a line (`> tick 30s`), below it what weir then does, pass by pass.
 // A script is its own expectation: running it gives the text that the file should hold.
-import type { Plan } from "../engine/decide.ts";
-import { explain, withRouterEvents } from "../engine/decide.ts";
+import type { TrafficIntent } from "../api/api.ts";
+import { explain, type Plan, withRouterEvents } from "../engine/decide.ts";
 import { parseDuration } from "../lib/duration.ts";
 import { jsonEqual } from "../lib/json.ts";
-import { imagePatch, worldWith } from "./manifest.ts";
+import { imagePatch, serviceManifest, worldWith } from "./manifest.ts";
 import { ingressManifest, routingFrom } from "./routing.ts";
 import { SHOWS } from "./show.ts";
 import type { World } from "./world.ts";
@@ -68,6 +68,7 @@ function runCommand(world: World, verb: string, words: readonly string[]): reado
     valid: () => {
       world.errors = [];
     },
+    services: () => words.forEach((name) => void world.add("services", serviceManifest(name))),
     template: () => world.add("templates", analysisTemplate(rest)),
     measure: () => measure(world, words),
     ingress: () => world.add("ingresses", ingressManifest(words[0] ?? "", words[1] ?? "")),
@@ -166,8 +167,7 @@ function tick(world: World, durationMs: number): readonly string[] {
 function describe(world: World, plan: Plan): readonly string[] {
   const lines = plan.explanation.does.map((text) => `- ${text}`);
   if (plan.traffic !== undefined && !jsonEqual(plan.traffic, world.published)) {
-    const split = plan.traffic.versions.map(({ role, podHash, weight }) => `${role} ${podHash} ${weight}`);
-    lines.push(`- publish: ${split.join(", ")}`);
+    lines.push(`- publish: ${intentWords(plan.traffic)}`);
   }
   const writes = world.routerWrites(plan);
   lines.push(...writes.map(({ verb, name }) => `- ${verb} Ingress ${name.name}`));
@@ -194,6 +194,13 @@ function state(world: World, plan: Plan): readonly string[] {
   ];
 }
 
+function intentWords({ versions, routes = [], rootService, stableService }: TrafficIntent): string {
+  const split = versions.map(({ role, podHash, weight }) => `${role} ${podHash} ${weight}`);
+  const managed = routes.map(({ kind, name }) => `${kind} route ${name}`);
+  const service = rootService === undefined ? [] : [`stable is ${stableService}`];
+  return [...split, ...managed, ...service].join(", ");
+}
+
 function createWorld(words: readonly string[]): World {
   const options = new Map<string, string>();
   for (const word of words) {
@@ -207,9 +214,14 @@ function createWorld(words: readonly string[]): World {
   const settings = canary === undefined ? {} : JSON.parse(canary);
   const world = worldWith({
     replicas: Number(options.get("replicas") ?? 1),
-    isRouted: options.has("routed") || trafficRouting !== undefined,
+    isRouted: options.has("routed") || options.has("pingpong") || trafficRouting !== undefined,
+    isPingPong: options.has("pingpong"),
+    routing: managedFrom(options),
     steps: steps.map(stepFrom),
-    canary: trafficRouting === undefined ? settings : { trafficRouting, ...settings },
+    canary:
+      trafficRouting === undefined
+        ? settings
+        : { trafficRouting: { ...trafficRouting, ...managedFrom(options) }, ...settings },
     ...(spec === undefined ? {} : { spec: JSON.parse(spec) }),
   });
   for (const router of ["nginx", "alb"])
@@ -218,18 +230,43 @@ function createWorld(words: readonly string[]): World {
   return world;
 }
 
-/** `20`, `pause`, `pause:30s`, `analysis:name`, `scale:3` (pods), `scale:25%` (share), `scale:match`, `plugin:name`. */
+/**
+ * `20`, `pause`, `pause:30s`, `analysis:name`, `scale:3` (pods), `scale:25%` (share), `scale:match`, `plugin:name`, `header:name:X-Group=b` (or
+ * `header:name` to remove it), `mirror:name:20` (percent of all).
+ */
 function stepFrom(text: string): unknown {
-  const [kind = "", value] = text.split(":");
+  const [kind = "", value, rest] = text.split(":");
   if (kind === "pause") return { pause: value === undefined ? {} : { duration: value } };
   if (kind === "analysis") return { analysis: { templates: [{ templateName: value }] } };
   if (kind === "scale") return { setCanaryScale: scaleFrom(value) };
+  if (kind === "header" || kind === "mirror") return routeStep(kind, value ?? "", rest);
   return { setWeight: Number(kind) };
 }
 
 function scaleFrom(text = ""): unknown {
   if (text === "match") return { matchTrafficWeight: true };
   return text.endsWith("%") ? { weight: Number(text.slice(0, -1)) } : { replicas: Number(text) };
+}
+
+/** `routes=beta,copies` names the managed routes, `max=1000` the sum of weights. */
+function managedFrom(options: ReadonlyMap<string, string>): Readonly<Record<string, unknown>> {
+  const names = options.get("routes")?.split(",");
+  const max = options.get("max");
+  return {
+    ...(names && { managedRoutes: names.map((name) => ({ name })) }),
+    ...(max !== undefined && { maxTrafficWeight: Number(max) }),
+  };
+}
+
+function routeStep(kind: "header" | "mirror", name: string, of: string | undefined): unknown {
+  if (kind === "mirror") {
+    const match = [{ path: { prefix: "/" } }];
+    const set = of === undefined ? {} : { match, percentage: Number(of) };
+    return { setMirrorRoute: { name, ...set } };
+  }
+  const [headerName, exact] = (of ?? "").split("=");
+  const set = of === undefined ? {} : { match: [{ headerName, headerValue: { exact } }] };
+  return { setHeaderRoute: { name, ...set } };
 }
 
 function analysisTemplate(name: string): Parameters<World["add"]>[1] {

@@ -3,6 +3,7 @@
 // time is set by hand.
 import {
   type Acknowledgement,
+  canaryServicesOf,
   type KubeObject,
   POD_HASH_LABEL,
   type Rollout,
@@ -198,9 +199,9 @@ export class World {
 
   snapshot(): Snapshot {
     const rollout = readRollout(this.rollout).value;
-    const { stableService, canaryService } = rollout.spec.strategy?.canary ?? {};
-    const stable = this.services.get(stableService ?? "");
-    const canary = this.services.get(canaryService ?? "");
+    const names = canaryServicesOf(rollout);
+    const stable = this.services.get(names.stable ?? "");
+    const canary = this.services.get(names.canary ?? "");
     const hasRouter = rollout.spec.strategy?.canary?.trafficRouting?.plugins?.[WEIR_ROUTER] !== undefined;
     const routers = observeRouters(rollout, [...this.ingresses.values()]);
     return {
