@@ -43,14 +43,13 @@ const PROVIDERS = [
 /** The fields that `rollout` uses and weir does not carry out yet. */
 export function notYetErrors(rollout: Rollout): readonly FieldError[] {
   const { spec } = rollout;
-  const { canary, blueGreen } = spec.strategy ?? {};
+  const { canary } = spec.strategy ?? {};
   const at: Path = ["spec", "strategy", "canary"];
   const routing = canary?.trafficRouting;
   const plugins = Object.keys(routing?.plugins ?? {}).filter((name) => name !== WEIR_ROUTER);
   const unused = routing !== undefined && Object.keys(routing.plugins ?? {}).length === 0;
   const paths: Path[] = [
     ...set(spec, SPEC_FIELDS).map((field) => ["spec", field]),
-    ...(blueGreen === undefined ? [] : [["spec", "strategy", "blueGreen"]]),
     ...(canary?.steps ?? []).flatMap((step, index) =>
       set(step, STEP_FIELDS).map((field) => [...at, "steps", index, field]),
     ),

@@ -54,6 +54,11 @@ export interface TrafficIntent {
   readonly canaryService: string;
   /** The Service by whose name clients and counters know the Rollout, the same over all promotions; absent: `stableService`. */
   readonly rootService?: string;
+  /**
+   * Blue-green: `stableService` is the active one and follows the weights, 0 or all; `canaryService` is the preview and leads to the newest
+   * version alone. No proxy has to carry it.
+   */
+  readonly isBlueGreen?: true;
   /** Names of Gateways (in the Rollout's namespace) to which the split is confined; absent: wherever the services are routed. */
   readonly gateways?: readonly string[];
   /** Default 100. The weights of `versions` add up to it. */

@@ -10,7 +10,7 @@ import type { Logger } from "../lib/log.ts";
 import { diffMergePatch } from "../lib/patch.ts";
 import type { Evictions } from "./evictions.ts";
 import type { Freshness } from "./freshness.ts";
-import { usesWeirRouter } from "./observe.ts";
+import { mayBeRouted } from "./observe.ts";
 import type { OwedEvents } from "./owedevents.ts";
 import type { Publisher } from "./publish.ts";
 
@@ -51,7 +51,7 @@ export async function apply(
     throw error;
   }
   if (plan.traffic !== undefined) deps.publisher.setIntent(key, plan.traffic);
-  else if (!usesWeirRouter(snapshot.rollout)) deps.publisher.removeIntent(key);
+  else if (!mayBeRouted(snapshot.rollout)) deps.publisher.removeIntent(key);
   const about = subjectOf(rollout);
   for (const { type, reason, message } of deps.owed.settle(key, plan.events))
     await deps.events.record(about, type, reason, message);

@@ -1,8 +1,7 @@
 // The controller's own figures as Prometheus text. One table names them all; docs/reference/metrics.md lists the same.
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import type { Rollout } from "../api/api.ts";
+import { type Rollout, usesWeirRouter } from "../api/api.ts";
 import type { Caches } from "./caches.ts";
-import { usesWeirRouter } from "./observe.ts";
 
 /** Every metric: its name and what it says. */
 export const METRICS = {

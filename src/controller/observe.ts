@@ -29,11 +29,14 @@ export function observe({ caches, publisher, evictions, config }: ObserveDeps, r
   const rollout = caches.rollouts.read(raw);
   const namespace = raw.metadata.namespace ?? "";
   const key = `${namespace}/${raw.metadata.name}`;
+  const { blueGreen } = rollout.spec?.strategy ?? {};
   const names = canaryServicesOf(rollout);
   const service = (name: string | undefined) =>
     name === undefined ? undefined : caches.services.get(namespace, name);
   const stable = service(names.stable);
   const canaryService = service(names.canary);
+  const active = service(blueGreen?.activeService);
+  const preview = service(blueGreen?.previewService);
   const published = publisher.published(key);
   return {
     rollout,
@@ -46,9 +49,11 @@ export function observe({ caches, publisher, evictions, config }: ObserveDeps, r
     services: {
       ...(stable !== undefined && { stable }),
       ...(canaryService !== undefined && { canary: canaryService }),
+      ...(active !== undefined && { active }),
+      ...(preview !== undefined && { preview }),
     },
     traffic: {
-      acknowledgement: usesWeirRouter(rollout) ? publisher.acknowledgement(key) : { kind: "notApplicable" },
+      acknowledgement: mayBeRouted(rollout) ? publisher.acknowledgement(key) : { kind: "notApplicable" },
       ...(published !== undefined && { published }),
     },
     analysis: {
@@ -69,9 +74,10 @@ export function podsOf(
   return replicaSets.byOwner(metadata.uid ?? "").flatMap((set) => pods.byOwner(set.metadata.uid ?? ""));
 }
 
-/** Whether weir's proxies carry the Rollout's weights. */
-export function usesWeirRouter(rollout: Rollout): boolean {
-  return rollout.spec?.strategy?.canary?.trafficRouting?.plugins?.[WEIR_ROUTER] !== undefined;
+/** Whether weir's proxies may carry the Rollout's traffic: that of a blue-green one wherever they route its Services. */
+export function mayBeRouted(rollout: Rollout): boolean {
+  const { canary, blueGreen } = rollout.spec?.strategy ?? {};
+  return canary?.trafficRouting?.plugins?.[WEIR_ROUTER] !== undefined || blueGreen !== undefined;
 }
 
 /** Its own ReplicaSets, orphans that may be adopted, and whatever stands under a name that it may compute. */

@@ -20,9 +20,9 @@ import { podsNeeded } from "./reached.ts";
 import { countsOf } from "./replicaset.ts";
 import { planScaling } from "./scaling.ts";
 import { planServices } from "./services.ts";
-import { afterUser, lastIndex, type Mode, modeOf, type Stage } from "./stage.ts";
+import { afterUser, lastIndex, type Mode, modeOf, promotedStage, type Stage } from "./stage.ts";
 import { planSteps } from "./steps.ts";
-import { type InForce, intentOf } from "./traffic.ts";
+import { type InForce, intentOf, overdueAt } from "./traffic.ts";
 import { desiredWeights } from "./weights.ts";
 
 /** Decides the pass. `reset`: the stage to begin with when the spec's version or steps have changed. */
@@ -136,11 +136,6 @@ function told(
   };
 }
 
-/** When Services and pods no longer wait for silent proxies: nothing else may wake the Rollout then. */
-function overdueAt(inForce: InForce): number | undefined {
-  return inForce.kind === "no" && !inForce.isOverdue ? inForce.overdueAtMs : undefined;
-}
-
 /** Whether the wanted version becomes the stable one now, and why or why not. */
 function promotionOf(
   context: Context,
@@ -177,18 +172,6 @@ function promotionWaits(context: Context, mode: Mode, inForce: InForce): readonl
     waits.push({ code: "acknowledgement", text: "the new version does not have all the traffic yet" });
   else if (inForce.kind === "no") waits.push({ code: "acknowledgement", text: inForce.words });
   return waits;
-}
-
-function promotedStage(context: Context, stage: Stage): Stage {
-  return {
-    ...stage,
-    index: lastIndex(context),
-    isAborted: false,
-    abortedAt: undefined,
-    promoteFull: false,
-    pauses: [],
-    controllerPause: false,
-  };
 }
 
 /** The context as it is once the wanted version is the stable one. */

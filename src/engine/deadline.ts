@@ -1,4 +1,5 @@
 // The progress deadline: how long an update may stand without a step ahead before it is called Degraded.
+import { isCompleted } from "../analysis/assess.ts";
 import {
   CONDITION_TYPES,
   MESSAGES,
@@ -8,12 +9,14 @@ import {
   type RolloutStatus,
   replicasOf,
 } from "../api/api.ts";
+import { blueGreenInForce } from "./bluegreentraffic.ts";
 import { conditionOf, hasProgressed } from "./conditions.ts";
 import { type Context, replicaSetName } from "./context.ts";
 import { inForceNow } from "./managedroutes.ts";
 import { deadlineMsOf } from "./replicaset.ts";
 import { aborted, isHalted, type Mode, type Stage } from "./stage.ts";
 import { parseTime } from "./time.ts";
+import type { InForce } from "./traffic.ts";
 
 export interface Deadline {
   /** The words of the condition, once the time is up. */
@@ -47,9 +50,14 @@ function isResting(context: Context, stage: Stage): boolean {
     stage.isAborted ||
     stage.pauses.length > 0 ||
     isHalted(context, stage) ||
-    (isInFlight && waitsByDesign) ||
+    (isInFlight && (waitsByDesign || isAnalysed(stage))) ||
     context.roles.others.some(isDelayed)
   );
+}
+
+/** Whether an analysis before or after a switch runs: as at a step, it may take its time. Argo lets the deadline run meanwhile. */
+function isAnalysed({ prePromotionRun, postPromotionRun }: Stage): boolean {
+  return [prePromotionRun, postPromotionRun].some((run) => run !== undefined && !isCompleted(run.status));
 }
 
 /** Whether an old version stays up for its delay alone. */
@@ -60,10 +68,18 @@ function isDelayed(replicaSet: ReplicaSet): boolean {
 /** Argo's words, and those of the routers when it is they that hold the update. */
 function timedOutText(context: Context): string {
   const text = MESSAGES.replicaSetTimedOut(replicaSetName(context.name, context.podHash));
-  const inForce = inForceNow(context);
-  return inForce.kind === "no" && context.status.canary?.weights !== undefined
+  const inForce = knownInForce(context);
+  return inForce.kind === "no"
     ? `${text} ${inForce.words.replace(/^./, (first) => first.toUpperCase())}`
     : text;
+}
+
+/** What routers have in force of what was decided before this pass. */
+function knownInForce(context: Context): InForce {
+  const { canary, blueGreen } = context.status;
+  if (context.strategy.kind === "blueGreen")
+    return blueGreenInForce(context, blueGreen?.activeSelector ?? "");
+  return canary?.weights === undefined ? { kind: "notApplicable" } : inForceNow(context);
 }
 
 /** The stage to go on with when the deadline ends an update that is in flight; undefined when it does not. */

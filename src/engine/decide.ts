@@ -1,8 +1,9 @@
 // The door of engine/ and the page to read first: what one pass does about one Rollout. Planners stand in fixed precedence: deleted →
-// invalid → the wanted version's ReplicaSet → canary (where promote full clears an abort, and an abort comes before the steps).
+// invalid → the wanted version's ReplicaSet → canary or blue-green (where promote full clears an abort, and an abort comes before the rest).
 // Pure: from a snapshot and the time to a plan. Nothing here performs or waits.
 import { MESSAGES, REASONS, type TrafficIntent, usesWeirRouter } from "../api/api.ts";
 import { assertNever } from "../lib/assert.ts";
+import { decideBlueGreen, prepareBlueGreen } from "./bluegreen.ts";
 import { decideCanary, prepareCanary } from "./canary.ts";
 import { type Context, contextOf, isPromoted } from "./context.ts";
 import { deadlineAbortStage } from "./deadline.ts";
@@ -168,9 +169,9 @@ function planUpdate(context: Context, revision: Extract<RevisionPlan, { kind: "r
       ...skipped(context, reset),
       ...decision.events.steps,
       ...decision.events.scaling,
+      ...completed,
       ...events.aborted,
       ...events.paused,
-      ...completed,
       ...decision.events.last,
     ],
     waits: [...decision.waits, ...restart.waits],
@@ -195,8 +196,9 @@ function strategistOf({ strategy }: Context): Strategist {
   switch (strategy.kind) {
     case "canary":
     case "none":
-    case "blueGreen":
       return { decide: decideCanary, prepare: prepareCanary };
+    case "blueGreen":
+      return { decide: decideBlueGreen, prepare: prepareBlueGreen };
     default:
       return assertNever(strategy);
   }

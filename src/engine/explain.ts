@@ -110,6 +110,7 @@ function stepWords(context: Context, index: number): string {
 }
 
 function versionsOf(context: Context, status: RolloutStatus): readonly ExplainedVersion[] {
+  if (context.strategy.kind === "blueGreen") return blueGreenVersions(context, status);
   const stable = context.roles.owned.find((replicaSet) => podHashOf(replicaSet) === status.stableRS);
   const { current, owned } = context.roles;
   const canary = current === stable ? undefined : current;
@@ -121,6 +122,20 @@ function versionsOf(context: Context, status: RolloutStatus): readonly Explained
     ...(canary === undefined ? [] : [version(context, status, canary, "canary")]),
     ...old.map((replicaSet) => version(context, status, replicaSet, "old")),
   ];
+}
+
+/** Active first, then the one that is to be. */
+function blueGreenVersions(context: Context, status: RolloutStatus): readonly ExplainedVersion[] {
+  const roleOf = (podHash: string): ExplainedVersion["role"] => {
+    if (podHash === status.blueGreen?.activeSelector) return "active";
+    if (podHash === status.currentPodHash) return "preview";
+    return podHash === status.stableRS ? "stable" : "old";
+  };
+  const order = ["active", "preview", "stable", "old"];
+  return context.roles.owned
+    .map((replicaSet) => version(context, status, replicaSet, roleOf(podHashOf(replicaSet))))
+    .filter(({ role, desired }) => role !== "old" || desired > 0)
+    .sort((a, b) => order.indexOf(a.role) - order.indexOf(b.role));
 }
 
 function version(

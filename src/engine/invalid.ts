@@ -49,9 +49,11 @@ function problem(path: Path, value: string, detail: string, missing?: string): R
   return missing === undefined ? { error } : { error, missing };
 }
 
+const BLUE_GREEN: Path = ["spec", "strategy", "blueGreen"];
+
 function serviceProblems(context: Context): readonly ReferenceProblem[] {
   const at: Path = ["spec", "strategy", "canary"];
-  const { stable, canary } = context.snapshot.services;
+  const { stable, canary, active, preview } = context.snapshot.services;
   const { services } = context;
   const { pingService } = context.canary.pingPong ?? {};
   const side = (name: string | undefined): Path => [
@@ -60,7 +62,10 @@ function serviceProblems(context: Context): readonly ReferenceProblem[] {
     name === pingService ? "pingService" : "pongService",
   ];
   const { isPingPong } = services;
+  const { activeService, previewService } = context.blueGreen;
   return [
+    ...oneServiceProblem(context, [...BLUE_GREEN, "activeService"], activeService, active),
+    ...oneServiceProblem(context, [...BLUE_GREEN, "previewService"], previewService, preview),
     ...oneServiceProblem(
       context,
       isPingPong ? side(services.stable) : [...at, "stableService"],
@@ -98,7 +103,12 @@ export function oneServiceProblem(
 function analysisProblems(context: Context): readonly ReferenceProblem[] {
   const at: Path = ["spec", "strategy", "canary"];
   const background = context.canary.analysis;
+  const { prePromotionAnalysis, postPromotionAnalysis } = context.blueGreen;
+  const gate = (field: string, analysis: RolloutAnalysis | undefined) =>
+    analysis === undefined ? [] : oneAnalysisProblem(context, [...BLUE_GREEN, field], analysis, "inline");
   return [
+    ...gate("prePromotionAnalysis", prePromotionAnalysis),
+    ...gate("postPromotionAnalysis", postPromotionAnalysis),
     ...context.steps.flatMap((step, index) =>
       step.kind === "analysis"
         ? oneAnalysisProblem(context, [...at, "steps", index, "analysis"], step.analysis, "inline")

@@ -185,7 +185,7 @@ export interface Explanation {
 }
 
 export interface ExplainedVersion {
-  readonly role: "stable" | "canary" | "old";
+  readonly role: "stable" | "canary" | "active" | "preview" | "old";
   readonly podHash: string;
   readonly replicaSet: string;
   readonly desired: number;

@@ -41,9 +41,12 @@ export interface ScalingPlan {
 /** What to scale now. While the update is halted: only what the user's own change of spec.replicas asks for, and what an abort does. */
 export function planScaling(context: Context, wishes: ScalingWishes): ScalingPlan {
   const isFrozen = isHalted(context, wishes.stage) && wishes.mode !== "aborted";
-  const sizings = [...planInUse(context, wishes), ...planOld(context, wishes)].filter(
-    ({ replicaSet }) => !isFrozen || isScaledByUser(context, replicaSet),
-  );
+  return carryOutAll(context, [...planInUse(context, wishes), ...planOld(context, wishes)], isFrozen);
+}
+
+/** The plan that brings ReplicaSets to these sizes; while it `isFrozen`, those alone that the user's own change of spec.replicas asks for. */
+export function carryOutAll(context: Context, wanted: readonly Sizing[], isFrozen: boolean): ScalingPlan {
+  const sizings = wanted.filter(({ replicaSet }) => !isFrozen || isScaledByUser(context, replicaSet));
   const parts = sizings.map((sizing) => carryOut(context, sizing));
   const times = sizings.map((sizing) => sizing.requeueAtMs).filter((atMs) => atMs !== undefined);
   return {

@@ -62,6 +62,16 @@ export function planService(
   if (service === undefined || (seen === wish && isAdopted)) return keep;
   const obstacle = seen === wish ? undefined : obstacleOf(context, wishes, seen, wish);
   if (obstacle !== undefined) return { ...keep, waits: [obstacle] };
+  return { ...selectVersion(context, service, wish), waits: [], isSettled: true, selected: new Set([wish]) };
+}
+
+/** Points the Service at a version, and marks it as managed. Only a change of the version is told. */
+export function selectVersion(
+  context: Context,
+  service: Service,
+  wish: string,
+): Pick<ServicePlan, "actions" | "events"> {
+  const seen = service.spec.selector?.[POD_HASH_LABEL] ?? "";
   const { namespace = "", name, uid = "" } = service.metadata;
   const action: Action = {
     kind: "selectPods",
@@ -73,15 +83,9 @@ export function planService(
     reason: seen === wish ? "mark the Service as managed" : `point the Service at version ${wish}`,
   };
   const message = MESSAGES.switchedService(name, seen, wish);
-  const of = { kind: "selectPods", name: service.metadata.name } as const;
+  const of = { kind: "selectPods", name } as const;
   const event: PlannedEvent = { type: "Normal", reason: REASONS.switchService, message, of };
-  return {
-    actions: [action],
-    events: seen === wish ? [] : [event],
-    waits: [],
-    isSettled: true,
-    selected: new Set([wish]),
-  };
+  return { actions: [action], events: seen === wish ? [] : [event] };
 }
 
 /** What forbids to take the selector from one version to another; undefined when nothing does. */

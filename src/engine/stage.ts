@@ -97,6 +97,18 @@ export function aborted(context: Context, stage: Stage, message?: string): Stage
   };
 }
 
+/** The stage of a version that has become the stable one. */
+export function promotedStage(context: Context, stage: Stage): Stage {
+  return {
+    ...withoutPauses(stage),
+    index: lastIndex(context),
+    isAborted: false,
+    abortedAt: undefined,
+    promoteFull: false,
+    isPreviewPassed: false,
+  };
+}
+
 /** What the pass is about. */
 export function modeOf(context: Context, stage: Stage): Mode {
   if ((context.status.stableRS ?? "") === "") return stage.isAborted ? "aborted" : "firstDeploy";

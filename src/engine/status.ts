@@ -55,7 +55,8 @@ export function buildStatus(context: Context, decision: Decision, pass: Pass): B
     status: clean({ ...withConditions, phase, message: message === "" ? undefined : message }),
     deadline,
     events: {
-      incomplete: conditions.becameIncomplete ? [notCompleted(context, pass.revision)] : [],
+      incomplete:
+        conditions.becameIncomplete && !isBegun(context) ? [notCompleted(context, pass.revision)] : [],
       aborted: conditions.becameAborted ? [abortedEvent(stage, pass.revision)] : [],
       paused: pauseEvents(context, decision),
     },
@@ -119,6 +120,11 @@ function draftOf(context: Context, decision: Decision, { restartedAt }: Pass): R
       isFast: decision.mode === "promoteFull" || decision.mode === "rollback" || decision.isFast === true,
     }),
   });
+}
+
+/** A blue-green Rollout's first version is complete as soon as it is scaled: Argo's list of events has none of its beginning. */
+function isBegun({ status, strategy }: Context): boolean {
+  return strategy.kind === "blueGreen" && (status.stableRS ?? "") === "";
 }
 
 function notCompleted(context: Context, revision: number): PlannedEvent {

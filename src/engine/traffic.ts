@@ -61,12 +61,26 @@ function proxiesFollow(
   if (!jsonEqual(published, intentOf(context, weights, routes)))
     return { kind: "no", words: waiting("the new weights are not published yet"), isOverdue: false };
   if (acknowledgement.kind !== "no") return { kind: acknowledgement.kind };
+  return silence(context, acknowledgement, waiting);
+}
+
+/** Which proxies may still follow older weights, and how long scale-downs wait for them. */
+export function silence(
+  context: Context,
+  acknowledgement: Extract<Acknowledgement, { kind: "no" }>,
+  waiting: (why: string) => string,
+): Extract<InForce, { kind: "no" }> {
   const overdueAtMs =
     acknowledgement.sinceMs + Math.max(context.scaleDownDelayMs, context.snapshot.config.nodeGraceMs);
   const words = acknowledgement.nodes
     .map(({ node, why }) => (node === "" ? why : `${node}: ${why}`))
     .join("; ");
   return { kind: "no", words: waiting(words), isOverdue: context.nowMs >= overdueAtMs, overdueAtMs };
+}
+
+/** When Services and pods no longer wait for silent proxies: nothing else may wake the Rollout then. */
+export function overdueAt(inForce: InForce): number | undefined {
+  return inForce.kind === "no" && !inForce.isOverdue ? inForce.overdueAtMs : undefined;
 }
 
 /** What the routers should do for these weights and routes. */

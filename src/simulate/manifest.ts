@@ -14,6 +14,8 @@ export function rolloutManifest(options: {
   readonly routing?: Readonly<Record<string, unknown>>;
   readonly steps?: readonly unknown[];
   readonly canary?: Readonly<Record<string, unknown>>;
+  /** Blue-green in place of a canary, with an active Service `<name>-active`. */
+  readonly blueGreen?: Readonly<Record<string, unknown>>;
   readonly spec?: Readonly<Record<string, unknown>>;
 }): KubeObject {
   const {
@@ -25,6 +27,7 @@ export function rolloutManifest(options: {
     routing = {},
     steps = [],
     canary = {},
+    blueGreen,
     spec = {},
   } = options;
   const routed = {
@@ -41,21 +44,28 @@ export function rolloutManifest(options: {
       replicas,
       selector: { matchLabels: { app: name } },
       template: { metadata: { labels: { app: name } }, spec: { containers: [{ name: "main", image }] } },
-      strategy: {
-        canary: { ...(steps.length === 0 ? {} : { steps }), ...(isRouted ? routed : {}), ...canary },
-      },
+      strategy:
+        blueGreen === undefined
+          ? {
+              canary: { ...(steps.length === 0 ? {} : { steps }), ...(isRouted ? routed : {}), ...canary },
+            }
+          : { blueGreen: { activeService: `${name}-active`, ...blueGreen } },
       ...spec,
     },
   };
 }
 
-/** A world with that Rollout and, when it is routed, its two Services. */
+/** A world with that Rollout and its Services: a canary's two when it is routed, those that blue-green names. */
 export function worldWith(options: Parameters<typeof rolloutManifest>[0]): World {
   const world = new World(rolloutManifest(options));
   const name = options.name ?? "web";
-  if (options.isRouted === true)
-    for (const role of options.isPingPong === true ? ["ping", "pong"] : ["stable", "canary"])
-      world.add("services", serviceManifest(`${name}-${role}`, name));
+  const { isRouted = false, isPingPong = false, blueGreen } = options;
+  const roles = isPingPong ? ["ping", "pong"] : ["stable", "canary"];
+  const routed = isRouted ? roles.map((role) => `${name}-${role}`) : [];
+  const preview = typeof blueGreen?.previewService === "string" ? [blueGreen.previewService] : [];
+  world.isBlueGreenRouted = isRouted && blueGreen !== undefined;
+  for (const service of blueGreen === undefined ? routed : [`${name}-active`, ...preview])
+    world.add("services", serviceManifest(service, name));
   return world;
 }
 

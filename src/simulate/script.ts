@@ -134,9 +134,14 @@ function failing(world: World, role: "stable" | "canary", message: string): void
 
 function measure(world: World, words: readonly string[]): void {
   const [kind, phase = "", ...message] = words;
-  const { currentStepAnalysisRunStatus, currentBackgroundAnalysisRunStatus } = world.status().canary ?? {};
-  const ref = kind === "step" ? currentStepAnalysisRunStatus : currentBackgroundAnalysisRunStatus;
-  world.setRun(ref?.name ?? "", phase, message.length === 0 ? undefined : message.join(" "));
+  const { canary, blueGreen } = world.status();
+  const refs: Readonly<Record<string, { readonly name: string } | undefined>> = {
+    step: canary?.currentStepAnalysisRunStatus,
+    background: canary?.currentBackgroundAnalysisRunStatus,
+    pre: blueGreen?.prePromotionAnalysisRunStatus,
+    post: blueGreen?.postPromotionAnalysisRunStatus,
+  };
+  world.setRun(refs[kind ?? ""]?.name ?? "", phase, message.length === 0 ? undefined : message.join(" "));
 }
 
 function settle(world: World): readonly string[] {
@@ -209,6 +214,7 @@ function createWorld(words: readonly string[]): World {
   }
   const steps = (options.get("steps") ?? "").split(",").filter((text) => text !== "");
   const canary = options.get("canary");
+  const blueGreen = options.get("bluegreen");
   const spec = options.get("spec");
   const trafficRouting = routingFrom(options);
   const settings = canary === undefined ? {} : JSON.parse(canary);
@@ -222,6 +228,7 @@ function createWorld(words: readonly string[]): World {
       trafficRouting === undefined
         ? settings
         : { trafficRouting: { ...trafficRouting, ...managedFrom(options) }, ...settings },
+    ...(blueGreen === undefined ? {} : { blueGreen: JSON.parse(blueGreen === "" ? "{}" : blueGreen) }),
     ...(spec === undefined ? {} : { spec: JSON.parse(spec) }),
   });
   for (const router of ["nginx", "alb"])

@@ -61,6 +61,8 @@ export class World {
   errors: readonly string[] = [];
   readiness: Readiness = "auto";
   acking: Acking = "auto";
+  /** Whether proxies route the Services of a blue-green Rollout, which no field asks for. */
+  isBlueGreenRouted = false;
   published: TrafficIntent | undefined;
   acknowledgement: Acknowledgement = { kind: "yes" };
   /** The last intent that every proxy follows, as a proxy would know it. */
@@ -83,6 +85,7 @@ export class World {
     const { disruptionBudget, refusedEvictions, areRoutersWritable } = this;
     Object.assign(copy, { disruptionBudget, refusedEvictions, areRoutersWritable });
     Object.assign(copy, { nowMs, rollout, errors, readiness, acking, published, acknowledgement, inForce });
+    copy.isBlueGreenRouted = this.isBlueGreenRouted;
     copy.#version = this.#version;
     return copy;
   }
@@ -199,10 +202,12 @@ export class World {
 
   snapshot(): Snapshot {
     const rollout = readRollout(this.rollout).value;
+    const { canary, blueGreen } = rollout.spec.strategy ?? {};
     const names = canaryServicesOf(rollout);
-    const stable = this.services.get(names.stable ?? "");
-    const canary = this.services.get(names.canary ?? "");
-    const hasRouter = rollout.spec.strategy?.canary?.trafficRouting?.plugins?.[WEIR_ROUTER] !== undefined;
+    const isRouted =
+      blueGreen === undefined
+        ? canary?.trafficRouting?.plugins?.[WEIR_ROUTER] !== undefined
+        : this.isBlueGreenRouted;
     const routers = observeRouters(rollout, [...this.ingresses.values()]);
     return {
       rollout,
@@ -213,12 +218,14 @@ export class World {
         refusedEvictions: this.refusedEvictions,
       },
       services: {
-        ...(stable === undefined ? {} : { stable: readService(stable).value }),
-        ...(canary === undefined ? {} : { canary: readService(canary).value }),
+        ...this.#service("stable", names.stable),
+        ...this.#service("canary", names.canary),
+        ...this.#service("active", blueGreen?.activeService),
+        ...this.#service("preview", blueGreen?.previewService),
       },
       traffic: {
         ...(this.published === undefined ? {} : { published: this.published }),
-        acknowledgement: hasRouter ? this.acknowledgement : { kind: "notApplicable" },
+        acknowledgement: isRouted ? this.acknowledgement : { kind: "notApplicable" },
         ...(routers.length === 0 ? {} : { routers }),
       },
       analysis: {
@@ -330,6 +337,11 @@ export class World {
       throw new Error(`conflict on ${name}`);
     const next = merged(object, request.body);
     if (!jsonEqual(next, object)) store.set(name, this.#stamp(next));
+  }
+
+  #service(role: keyof Snapshot["services"], name: string | undefined): Snapshot["services"] {
+    const service = this.services.get(name ?? "");
+    return service === undefined ? {} : { [role]: readService(service).value };
   }
 
   #storeOf(kind: string): Map<string, KubeObject> {

@@ -1,0 +1,175 @@
+// One pass of a blue-green Rollout whose ReplicaSet exists: what the user and the analyses say, the preview, the pause, the switch of the
+// active Service, then runs, promotion and sizes, each from what was observed and from the choices before it. The order of this page is the
+// order of the pass. Source: Argo: rollout/bluegreen.go, v1.9.
+import { MESSAGES, PROMOTION_REASONS, REASONS } from "../api/api.ts";
+import { judgeRuns, planRuns } from "./analysisruns.ts";
+import { type BlueGreenFacts, blueGreenFacts, isRollback, selectedBy } from "./bluegreenfacts.ts";
+import { isPrePromotionDone, planPause, withPreviewPassed } from "./bluegreenpause.ts";
+import { planBlueGreenSizes } from "./bluegreensizes.ts";
+import { blueGreenStatus, unsettledBlueGreen } from "./bluegreenstatus.ts";
+import { planActive, planPreview } from "./bluegreenswitch.ts";
+import { blueGreenInForce, blueGreenIntent } from "./bluegreentraffic.ts";
+import { type Context, isPromoted, replicaSetName } from "./context.ts";
+import type { Decision } from "./decision.ts";
+import type { RunKind } from "./newrun.ts";
+import type { PlannedEvent, Wait } from "./plan.ts";
+import { afterUser, isHalted, type Mode, modeOf, promotedStage, type Stage } from "./stage.ts";
+import { type InForce, overdueAt } from "./traffic.ts";
+
+/** Decides the pass. `reset`: the stage to begin with when the spec asks for another version. */
+export function decideBlueGreen(context: Context, reset: Stage | undefined): Decision {
+  if (isOtherVersion(context)) return prepareBlueGreen(context, reset);
+  const user = reset === undefined ? afterUser(context) : { stage: reset, isResumed: false };
+  const judged = judgeRuns(context, user.stage, user.isResumed);
+  const facts = blueGreenFacts(context, judged.stage, isRetried(context, reset, user.stage));
+  const pause = planPause(context, judged.stage, facts, user.isResumed);
+  const preview = planPreview(context, pause.stage);
+  const active = planActive(context, pause.stage, facts, pause.isOver);
+  const inForce = blueGreenInForce(context, active.selected);
+
+  const passed = withPreviewPassed(context, pause.stage, pause);
+  const mode = modeOf(context, passed);
+  const isFast = isRollback(facts.fastTrack);
+  const wanted = mode === "steps" && !isFast ? wantedRuns(context, passed, facts, inForce) : [];
+  const runs = planRuns(context, wanted, mode !== "steps" || isFast, passed);
+
+  const promotion = promotionOf(context, runs.stage, facts, active.selected, inForce);
+  const isPromoting = promotion.reason !== undefined;
+  const stage = isPromoting ? promotedStage(context, runs.stage) : runs.stage;
+  const stableHash = isPromoting ? context.podHash : (context.status.stableRS ?? "");
+  const selected = new Set(
+    [facts.activeHash, active.selected, preview.selected].filter((hash) => hash !== ""),
+  );
+  const sizes = planBlueGreenSizes(context, { stage: runs.stage, facts, selected, inForce, isPromoting });
+  const outcome = { stage, stableHash, activeHash: active.selected, previewHash: preview.selected };
+  return {
+    planner: PLANNER_NAMES[mode],
+    mode,
+    stage,
+    stableHash,
+    promotion: promotion.reason,
+    isFast,
+    status: blueGreenStatus(context, outcome),
+    unsettled: unsettledBlueGreen(context, outcome, inForce),
+    traffic: blueGreenIntent(context, active.selected, stableHash),
+    actions: [...preview.actions, ...sizes.actions, ...active.actions, ...runs.actions],
+    events: {
+      first: preview.events,
+      steps: [],
+      // Argo looks at analyses after the Service: it tells of their success behind the switch, and switches back when the abort is told.
+      ...(stage.abortMessage === undefined
+        ? { scaling: [...sizes.events, ...active.events, ...judged.events], last: resumed(user.isResumed) }
+        : { scaling: [...sizes.events, ...judged.events], last: active.events }),
+    },
+    waits: [...pause.waits, ...active.waits, ...runs.waits, ...promotion.waits, ...sizes.waits],
+    warnings: sizes.warnings,
+    requeueAtMs: [pause.requeueAtMs, sizes.requeueAtMs, overdueAt(inForce)].filter(
+      (atMs) => atMs !== undefined,
+    ),
+    next: nextWords(mode, facts, isPromoting),
+  };
+}
+
+/** Whether the spec asks for another version than the last pass knew: the first pass notes it, as Argo's does, the next one begins. */
+function isOtherVersion({ status, podHash }: Context): boolean {
+  return status.currentPodHash !== undefined && status.currentPodHash !== podHash;
+}
+
+/** A pass in which something has to exist or be noted first: the preview Service follows the wanted version already. */
+export function prepareBlueGreen(context: Context, reset: Stage | undefined): Decision {
+  const { services } = context.snapshot;
+  const stage = reset ?? afterUser(context).stage;
+  const stableHash = context.status.stableRS ?? "";
+  const activeHash = selectedBy(services.active);
+  const { orphans, blocker } = context.roles;
+  const isMade = orphans.length === 0 && blocker === undefined;
+  const preview = isMade
+    ? planPreview(context, stage)
+    : { actions: [], events: [], selected: selectedBy(services.preview) };
+  const outcome = { stage, stableHash, activeHash, previewHash: preview.selected };
+  return {
+    planner: "revision",
+    mode: modeOf(context, stage),
+    stage,
+    stableHash,
+    promotion: undefined,
+    status: blueGreenStatus(context, outcome),
+    unsettled: unsettledBlueGreen(context, outcome, { kind: "notApplicable" }),
+    traffic: blueGreenIntent(context, activeHash, stableHash),
+    actions: preview.actions,
+    events: { first: preview.events, steps: [], scaling: [], last: [] },
+    waits: [],
+    warnings: [],
+    requeueAtMs: [context.nowMs + 1],
+    next: "scale the new version",
+  };
+}
+
+const PLANNER_NAMES: Readonly<Record<Mode, string>> = {
+  firstDeploy: "first deploy",
+  promoted: "promoted",
+  promoteFull: "promote full",
+  rollback: "rollback",
+  aborted: "abort",
+  steps: "blue-green",
+};
+
+function isRetried(context: Context, reset: Stage | undefined, stage: Stage): boolean {
+  return reset === undefined && context.status.abortedAt !== undefined && !stage.isAborted;
+}
+
+/** The runs that are due: before the switch once the preview is there, after it once the proxies follow. */
+function wantedRuns(
+  context: Context,
+  stage: Stage,
+  facts: BlueGreenFacts,
+  inForce: InForce,
+): readonly RunKind[] {
+  if (isHalted(context, stage)) return [];
+  const { postPromotionAnalysis, previewReplicaCount } = context.blueGreen;
+  const isPreviewThere = previewReplicaCount === undefined ? facts.isSaturated : facts.isReady;
+  const isPreDue = facts.fastTrack === undefined && !isPrePromotionDone(context, stage);
+  if (isPreDue && (isPreviewThere || stage.prePromotionRun !== undefined)) return ["PrePromotion"];
+  const isPostDue =
+    postPromotionAnalysis !== undefined &&
+    facts.fastTrack === "active" &&
+    stage.postPromotionRun?.status !== "Successful";
+  const isThere = facts.isSaturated && inForce.kind !== "no";
+  return isPostDue && (isThere || stage.postPromotionRun !== undefined) ? ["PostPromotion"] : [];
+}
+
+/** Whether the wanted version becomes the stable one now, and why or why not. */
+function promotionOf(
+  context: Context,
+  stage: Stage,
+  { fastTrack }: BlueGreenFacts,
+  activeHash: string,
+  inForce: InForce,
+): { readonly reason?: string; readonly waits: readonly Wait[] } {
+  const { initialDeploy, fullPromotion, rollbackInWindow, rollbackInDelay, blueGreen } = PROMOTION_REASONS;
+  const isFirst = (context.status.stableRS ?? "") === "" || activeHash === "";
+  if (isPromoted(context) || stage.isAborted) return { waits: [] };
+  if (isFirst) return { reason: initialDeploy, waits: [] };
+  if (activeHash !== context.podHash || isHalted(context, stage)) return { waits: [] };
+  if (inForce.kind === "no") return { waits: [{ code: "acknowledgement", text: inForce.words }] };
+  if (stage.promoteFull) return { reason: fullPromotion, waits: [] };
+  if (fastTrack === "window") return { reason: rollbackInWindow, waits: [] };
+  if (fastTrack === "delay")
+    return { reason: rollbackInDelay(replicaSetName(context.name, context.podHash)), waits: [] };
+  const isAnalysed = context.blueGreen.postPromotionAnalysis !== undefined;
+  if (isAnalysed && stage.postPromotionRun?.status !== "Successful") return { waits: [] };
+  return { reason: blueGreen, waits: [] };
+}
+
+function resumed(isResumed: boolean): readonly PlannedEvent[] {
+  return isResumed ? [{ type: "Normal", reason: REASONS.rolloutResumed, message: MESSAGES.resumed }] : [];
+}
+
+function nextWords(mode: Mode, { activeHash, fastTrack }: BlueGreenFacts, isPromoting: boolean): string {
+  if (mode === "aborted") return "nothing until somebody retries, or applies another version";
+  if (activeHash === "") return "point the active Service at this first version";
+  if (isPromoting || mode === "promoted") return "nothing: the version is the stable one";
+  return fastTrack === "active"
+    ? "make the new version the stable one"
+    : "point the active Service at the new version";
+}

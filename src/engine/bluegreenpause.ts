@@ -1,0 +1,89 @@
+// The pause of blue-green before the switch: when it begins, when it is over, and when the preview has been looked at in its own size.
+// Source: Argo: rollout/bluegreen.go reconcileBlueGreenPause, rollout/pause.go CompletedBlueGreenPause, v1.9.
+import type { BlueGreenFacts } from "./bluegreenfacts.ts";
+import type { Context } from "./context.ts";
+import type { Wait } from "./plan.ts";
+import { availableOf } from "./replicaset.ts";
+import { hasPause, isHalted, type Stage, withoutPause, withPause } from "./stage.ts";
+import { formatTime, parseTime } from "./time.ts";
+
+export interface PausePlan {
+  readonly stage: Stage;
+  /** The switch need not wait for a pause any more. */
+  readonly isOver: boolean;
+  readonly waits: readonly Wait[];
+  readonly requeueAtMs?: number;
+}
+
+/** Whether the analysis before the switch has nothing against it. */
+export function isPrePromotionDone({ blueGreen }: Context, stage: Stage): boolean {
+  return blueGreen.prePromotionAnalysis === undefined || stage.prePromotionRun?.status === "Successful";
+}
+
+/** Begins the pause, lets it stand, or ends it. `isResumed`: the user took a pause away since the last pass. */
+export function planPause(
+  context: Context,
+  before: Stage,
+  facts: BlueGreenFacts,
+  isResumed: boolean,
+): PausePlan {
+  const stage = resumed(before);
+  if (stage.isAborted) return { stage, isOver: false, waits: [] };
+  if (isHalted(context, stage)) return { stage, isOver: false, waits: haltedWaits(context) };
+  if (!facts.isReady) return { stage, isOver: isPast(context, stage), waits: [] };
+  if (facts.fastTrack !== undefined || isPast(context, stage))
+    return { stage: withoutPause(stage, "BlueGreenPause"), isOver: true, waits: [] };
+  if (!isPrePromotionDone(context, stage)) return { stage, isOver: false, waits: [] };
+  if (isResumed && !hasPause(stage, "BlueGreenPause")) return { stage, isOver: true, waits: [] };
+  return pausedPlan(context, withPause(context, stage, "BlueGreenPause"));
+}
+
+/**
+ * The preview is scaled up once it was available in its own size, was analysed and its pause is over. Stays so until the version
+ * is promoted or replaced.
+ */
+export function withPreviewPassed(
+  context: Context,
+  stage: Stage,
+  { isOver }: Pick<PausePlan, "isOver">,
+): Stage {
+  const { previewReplicaCount } = context.blueGreen;
+  if (previewReplicaCount === undefined) return { ...stage, isPreviewPassed: false };
+  const isDone =
+    !stage.isAborted &&
+    isOver &&
+    isPrePromotionDone(context, stage) &&
+    availableOf(context.roles.current) === previewReplicaCount;
+  return isDone ? { ...stage, isPreviewPassed: true } : stage;
+}
+
+function pausedPlan(context: Context, stage: Stage): PausePlan {
+  const { autoPromotionEnabled = true, autoPromotionSeconds = 0 } = context.blueGreen;
+  if (!autoPromotionEnabled) {
+    const text = "paused before the switch until it is promoted";
+    return { stage, isOver: false, waits: [{ code: "pause", text }] };
+  }
+  const pause = stage.pauses.find(({ reason }) => reason === "BlueGreenPause");
+  const untilMs = (parseTime(pause?.startTime) ?? context.nowMs) + autoPromotionSeconds * 1000;
+  if (context.nowMs >= untilMs)
+    return { stage: withoutPause(stage, "BlueGreenPause"), isOver: true, waits: [] };
+  const text = `paused before the switch until ${formatTime(untilMs)}, or until it is promoted`;
+  return { stage, isOver: false, waits: [{ code: "pause", text, untilMs }], requeueAtMs: untilMs };
+}
+
+/** Whether there is no pause (any more) for this version. */
+function isPast({ blueGreen }: Context, stage: Stage): boolean {
+  const { autoPromotionEnabled = true, autoPromotionSeconds = 0 } = blueGreen;
+  return stage.isPreviewPassed || (autoPromotionEnabled && autoPromotionSeconds <= 0);
+}
+
+/** A pause that the user took away: what it let pass is known to this pass alone. */
+function resumed(stage: Stage): Stage {
+  return stage.pauses.length > 0 ? stage : { ...stage, controllerPause: false };
+}
+
+function haltedWaits(context: Context): readonly Wait[] {
+  return context.rollout.spec.paused === true
+    ? [{ code: "user", text: "paused by the user (spec.paused)" }]
+    : [{ code: "inconclusive", text: "an analysis was inconclusive: promote or abort" }];
+}
