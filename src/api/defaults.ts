@@ -51,9 +51,10 @@ export function progressDeadlineSecondsOf(rollout: Rollout): number {
   return rollout.spec.progressDeadlineSeconds ?? DEFAULT_PROGRESS_DEADLINE_SECONDS;
 }
 
-/** Default 100. */
+/** Default 100, also for what is no weight at all: shares of it are computed before the spec is known to be valid. */
 export function maxTrafficWeightOf(rollout: Rollout): number {
-  return rollout.spec.strategy?.canary?.trafficRouting?.maxTrafficWeight ?? DEFAULT_MAX_TRAFFIC_WEIGHT;
+  const wanted = rollout.spec.strategy?.canary?.trafficRouting?.maxTrafficWeight ?? 0;
+  return wanted > 0 ? wanted : DEFAULT_MAX_TRAFFIC_WEIGHT;
 }
 
 /** Seconds before a replaced ReplicaSet goes down: 30 with a router or blue-green, 0 without. */

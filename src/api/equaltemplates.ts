@@ -83,7 +83,9 @@ function meaning(template: unknown): string {
 function strip(type: string, value: unknown): unknown {
   const inner = type.slice(1);
   if (type[0] === "*") return strip(inner, value);
-  if (Array.isArray(value)) return value.map((item) => strip(inner, item));
+  // What is no list where one should be means nothing, and the other way round.
+  if (type[0] === "[") return Array.isArray(value) ? value.map((item) => strip(inner, item)) : undefined;
+  if (Array.isArray(value)) return undefined;
   if (!isObject(value) || type.length === 1) return value;
   if (type[0] === "{")
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, strip(inner, item)]));
