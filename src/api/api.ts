@@ -259,3 +259,11 @@ export { readTrafficMetric, type TrafficMetric } from "./trafficmetric.ts";
 export { invalidSpecMessage, validateRollout } from "./validate.ts";
 export { type MetricError, validateMetrics } from "./validatemetrics.ts";
 export { type ProxyRouting, proxyRoutingOf, readProxyRouting, usesWeirRouter } from "./weirsettings.ts";
+export {
+  type ResolvedRollout,
+  resolveWorkload,
+  templateOfWorkload,
+  WORKLOAD_TYPES,
+  type WorkloadReference,
+  workloadTypeOf,
+} from "./workloadref.ts";

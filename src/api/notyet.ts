@@ -7,9 +7,6 @@ import { WEIR_ROUTER, WEIR_TRAFFIC_METRIC } from "./labels.ts";
 import type { Rollout } from "./rolloutschema.ts";
 import type { MetricError } from "./validatemetrics.ts";
 
-/** Of spec. */
-const SPEC_FIELDS = ["workloadRef"] as const;
-
 /** Of a step. */
 const STEP_FIELDS = ["experiment", "plugin"] as const;
 
@@ -49,7 +46,6 @@ export function notYetErrors(rollout: Rollout): readonly FieldError[] {
   const plugins = Object.keys(routing?.plugins ?? {}).filter((name) => name !== WEIR_ROUTER);
   const unused = routing !== undefined && Object.keys(routing.plugins ?? {}).length === 0;
   const paths: Path[] = [
-    ...set(spec, SPEC_FIELDS).map((field) => ["spec", field]),
     ...(canary?.steps ?? []).flatMap((step, index) =>
       set(step, STEP_FIELDS).map((field) => [...at, "steps", index, field]),
     ),

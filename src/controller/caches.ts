@@ -37,6 +37,7 @@ import {
 import { type Clock, sleep } from "../lib/clock.ts";
 import { isWeirError, messageOf } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
+import { createWorkloads, type Workloads } from "./workloads.ts";
 
 /** How often a kind that the server does not know is asked for again. */
 const PROBE_MS = 30_000;
@@ -67,6 +68,8 @@ export interface Caches {
   readonly gateways: View<Gateway>;
   readonly httpRoutes: View<HttpRoute>;
   readonly trafficPolicies: View<TrafficPolicy>;
+  /** What `spec.workloadRef` names, watched on demand. */
+  readonly workloads: Workloads;
   /** Resolves true when every cache holds its first list, false when `signal` aborts before. */
   waitForSync(signal: AbortSignal): Promise<boolean>;
   start(): void;
@@ -81,7 +84,8 @@ export interface CachesDeps {
   readonly namespace?: string;
 }
 
-interface Watched {
+/** What keeps a cache up to date. */
+export interface Watched {
   start(): void;
   waitForSync(signal: AbortSignal): Promise<boolean>;
   stop(): Promise<void>;
@@ -95,7 +99,7 @@ export function createCaches(deps: CachesDeps): Caches {
     watched.push(made);
     return made.view;
   };
-  return {
+  const views = {
     rollouts: view(RESOURCES.rollout, readRollout),
     replicaSets: view(RESOURCES.replicaSet, readReplicaSet),
     analysisRuns: view(RESOURCES.analysisRun, readAnalysisRun),
@@ -107,10 +111,17 @@ export function createCaches(deps: CachesDeps): Caches {
     gateways: view(RESOURCES.gateway, readGateway),
     httpRoutes: view(RESOURCES.httpRoute, readHttpRoute),
     trafficPolicies: view(RESOURCES.trafficPolicy, readTrafficPolicy),
+  };
+  const workloads = createWorkloads(views.replicaSets, (type) =>
+    createView(deps, type, (object) => ({ value: object })),
+  );
+  return {
+    ...views,
+    workloads,
     start: () => watched.forEach((one) => void one.start()),
     waitForSync: async (signal) =>
       (await Promise.all(watched.map((one) => one.waitForSync(signal)))).every((isSynced) => isSynced),
-    stop: async () => void (await Promise.all(watched.map((one) => one.stop()))),
+    stop: async () => void (await Promise.all([workloads.stop(), ...watched.map((one) => one.stop())])),
   };
 }
 

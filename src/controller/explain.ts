@@ -32,6 +32,10 @@ export async function explainRollout(
   try {
     caches.start();
     await caches.waitForSync(AbortSignal.any([signal, AbortSignal.timeout(READ_TIMEOUT_MS)]));
+    await caches.workloads.ready(
+      readRollout(raw).value,
+      AbortSignal.any([signal, AbortSignal.timeout(READ_TIMEOUT_MS)]),
+    );
     const records = await readRecords(client, signal);
     const first = observe({ caches, publisher: recorded(raw, undefined, records) }, raw);
     // The first look only tells what the last weights are; with them, the second is the pass that the leader would make.

@@ -68,7 +68,7 @@ export async function lead(deps: LeadDeps, signal: AbortSignal): Promise<void> {
 async function leadOnce(deps: LeadDeps, signal: AbortSignal): Promise<void> {
   const { client, clock, log, caches, xds, namespace, bindAddress, onServing } = deps;
   const ended = untilAborted(signal);
-  if (!(await caches.waitForSync(signal))) return;
+  if (!(await hasSynced(deps, signal))) return;
   const { metrics } = deps;
   const events = counted(createEventRecorder({ client, clock, log, component: COMPONENT }), metrics);
   const records = createNodeRecords({ client, clock, log, namespace });
@@ -142,6 +142,20 @@ async function leadOnce(deps: LeadDeps, signal: AbortSignal): Promise<void> {
     await halted;
     log.info("no longer leading");
   }
+}
+
+/** Waits for the caches, and for the workloads that Rollouts refer to: a first pass must not take what is not listed yet for missing. */
+async function hasSynced({ caches, clock, log }: LeadDeps, signal: AbortSignal): Promise<boolean> {
+  if (!(await caches.waitForSync(signal))) return false;
+  const late = new AbortController();
+  const timer = clock.after(FIRST_PASSES_MS, () => {
+    log.warn("workloads that Rollouts refer to cannot be listed", {});
+    late.abort();
+  });
+  const either = AbortSignal.any([signal, late.signal]);
+  await Promise.all(caches.rollouts.list().map((rollout) => caches.workloads.ready(rollout, either)));
+  timer.cancel();
+  return !signal.aborted;
 }
 
 /** The recorder, with the events on Rollouts counted. */

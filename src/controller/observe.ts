@@ -7,6 +7,7 @@ import {
   type Pod,
   type ReplicaSet,
   type Rollout,
+  resolveWorkload,
   rolloutErrors,
   WEIR_ROUTER,
 } from "../api/api.ts";
@@ -25,9 +26,13 @@ export interface ObserveDeps {
 }
 
 /** What the decision about `raw` may depend on. */
-export function observe({ caches, publisher, evictions, config }: ObserveDeps, raw: KubeObject): Snapshot {
-  const rollout = caches.rollouts.read(raw);
-  const namespace = raw.metadata.namespace ?? "";
+export function observe({ caches, publisher, evictions, config }: ObserveDeps, held: KubeObject): Snapshot {
+  const namespace = held.metadata.namespace ?? "";
+  const { rollout, raw, reference, checked } = resolveWorkload(
+    held,
+    caches.rollouts.read(held),
+    (type, name) => caches.workloads.get(type, namespace, name),
+  );
   const key = `${namespace}/${raw.metadata.name}`;
   const { blueGreen } = rollout.spec?.strategy ?? {};
   const names = canaryServicesOf(rollout);
@@ -44,6 +49,7 @@ export function observe({ caches, publisher, evictions, config }: ObserveDeps, r
     workload: {
       replicaSets: caches.replicaSets.list(namespace).filter((set) => concerns(set, raw)),
       pods: podsOf(caches, raw),
+      ...(reference !== undefined && { reference }),
       ...(evictions !== undefined && { refusedEvictions: evictions.refused(key) }),
     },
     services: {
@@ -61,7 +67,7 @@ export function observe({ caches, publisher, evictions, config }: ObserveDeps, r
       templates: caches.analysisTemplates.list(namespace),
       clusterTemplates: caches.clusterAnalysisTemplates.list(),
     },
-    validation: { errors: rolloutErrors(rollout, CAPABILITIES).map(fieldErrorText) },
+    validation: { errors: rolloutErrors(checked, CAPABILITIES).map(fieldErrorText) },
     config: config ?? DEFAULT_ENGINE_CONFIG,
   };
 }

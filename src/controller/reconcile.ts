@@ -26,6 +26,7 @@ export async function reconcile(deps: ReconcileDeps, key: string, signal: AbortS
   }
   if (!freshness.isFresh(key, cachedVersion(caches), clock.nowMs()))
     return { requeueAfterMs: STALE_RETRY_MS };
+  if (!caches.workloads.isReady(caches.rollouts.read(raw))) return { requeueAfterMs: STALE_RETRY_MS };
   const nowMs = clock.nowMs();
   const snapshot = observe(deps, raw);
   const plan = decide(snapshot, nowMs);
@@ -37,11 +38,13 @@ export async function reconcile(deps: ReconcileDeps, key: string, signal: AbortS
 
 /** The version that the caches hold of an object that a pass may have written. */
 function cachedVersion(caches: Caches): (object: string) => string | undefined {
-  const stores = [caches.rollouts, caches.replicaSets, caches.services, caches.analysisRuns];
+  const stores = [caches.rollouts, caches.replicaSets, caches.services, caches.analysisRuns, caches.pods];
   const byKind = new Map(stores.map((view) => [view.type.kind, view.store]));
   return (object) => {
     const [kind = "", ...rest] = object.split("/");
-    const cached: KubeObject | undefined = byKind.get(kind)?.get(rest.join("/"));
+    const cached: KubeObject | undefined = (byKind.get(kind) ?? caches.workloads.storeOf(kind))?.get(
+      rest.join("/"),
+    );
     return cached?.metadata.resourceVersion;
   };
 }

@@ -1,5 +1,12 @@
 // Which Rollouts a change concerns: every event of the caches becomes keys for the work queue. Nothing else travels with a key.
-import { canaryServicesOf, controllerOf, type KubeObject, RESOURCES } from "../api/api.ts";
+import {
+  canaryServicesOf,
+  controllerOf,
+  type KubeObject,
+  RESOURCES,
+  type ResourceType,
+  workloadTypeOf,
+} from "../api/api.ts";
 import type { StoreEvent } from "../cluster/client.ts";
 import type { Caches } from "./caches.ts";
 
@@ -28,6 +35,12 @@ export function wakeRollouts(caches: Caches, wake: (key: string) => void): () =>
       return stable === name || canary === name;
     });
   };
+  const referenced = (type: ResourceType, { metadata }: KubeObject): void => {
+    ofNamespace(metadata.namespace, (rollout) => {
+      const ref = caches.rollouts.read(rollout).spec.workloadRef;
+      return ref?.name === metadata.name && workloadTypeOf(ref)?.kind === type.kind;
+    });
+  };
   /** A pod that comes, goes, or whose container began anew; readiness is told by its ReplicaSet. */
   const ofPod = (event: StoreEvent): void => {
     if (event.kind === "updated" && restartsOf(caches, event.old) === restartsOf(caches, event.object))
@@ -43,6 +56,7 @@ export function wakeRollouts(caches: Caches, wake: (key: string) => void): () =>
     caches.pods.subscribe(ofPod),
     caches.analysisRuns.subscribe(owned),
     caches.services.subscribe(named),
+    caches.workloads.subscribe(referenced),
     caches.analysisTemplates.subscribe(({ object }) => ofNamespace(object.metadata.namespace, () => true)),
     caches.clusterAnalysisTemplates.subscribe(() => ofNamespace(undefined, () => true)),
   ];

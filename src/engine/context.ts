@@ -86,7 +86,7 @@ export function contextOf(snapshot: Snapshot, nowMs: number): Context {
   const canary = strategy.kind === "canary" ? strategy.canary : {};
   const blueGreen = strategy.kind === "blueGreen" ? strategy.blueGreen : { activeService: "" };
   const collisionCount = rollout.status.collisionCount;
-  const isObserved = isSpecObserved(rollout);
+  const isObserved = isSpecObserved(rollout) && isWorkloadObserved(snapshot);
   const computed = podTemplateHash(templateOf(snapshot), collisionCount);
   const roles = rolesOf(snapshot, computed, isObserved);
   return {
@@ -117,6 +117,11 @@ export function contextOf(snapshot: Snapshot, nowMs: number): Context {
     revision: 0,
     roles,
   };
+}
+
+/** Whether the status tells of the template that the workload has now. */
+function isWorkloadObserved({ rollout, workload: { reference } }: Snapshot): boolean {
+  return reference?.kind !== "found" || rollout.status.workloadObservedGeneration === reference.generation;
 }
 
 /** The name of the ReplicaSet of a version. */

@@ -19,6 +19,7 @@ import type { Snapshot } from "./snapshot.ts";
 import { firstStage, type Stage } from "./stage.ts";
 import { buildStatus, collisionStatus, invalidStatus, isFirstSight } from "./status.ts";
 import { intentOf } from "./traffic.ts";
+import { planMigration } from "./workload.ts";
 import { oneWriteEach } from "./writes.ts";
 
 export { explain } from "./explain.ts";
@@ -147,6 +148,7 @@ function planUpdate(context: Context, revision: Extract<RevisionPlan, { kind: "r
   const { deadline, events } = built;
   const completed = completedEvents(context, decision, revision.revision);
   const history = planHistory(context);
+  const migration = planMigration(context, decision, revision.revision);
   const ephemeral = planEphemeral(context, decision.stableHash, [...decision.actions, ...history]);
   return assemble(context, {
     ...decision,
@@ -160,6 +162,7 @@ function planUpdate(context: Context, revision: Extract<RevisionPlan, { kind: "r
       ...history,
       ...ephemeral.pods,
       ...restart.actions,
+      ...migration.actions,
     ]),
     events: [
       ...firstSight(context),
@@ -174,7 +177,7 @@ function planUpdate(context: Context, revision: Extract<RevisionPlan, { kind: "r
       ...events.paused,
       ...decision.events.last,
     ],
-    waits: [...decision.waits, ...restart.waits],
+    waits: [...decision.waits, ...restart.waits, ...migration.waits],
     requeueAtMs: [
       ...decision.requeueAtMs,
       ...restart.requeueAtMs,

@@ -99,7 +99,8 @@ function textWords({ kind, value }: TextMatch): string {
 
 /** One action as a line. */
 function wordsOf(action: Action): string {
-  const size = action.kind === "scaleReplicaSet" ? ` ${action.from} -> ${action.replicas}` : "";
+  const isSize = action.kind === "scaleReplicaSet" || action.kind === "scaleWorkload";
+  const size = isSize ? ` ${action.from} -> ${action.replicas}` : "";
   const version = action.kind === "selectPods" ? ` -> ${action.podHash}` : "";
   return `${action.kind} ${action.name}${size}${version}: ${action.reason}`;
 }

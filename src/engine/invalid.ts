@@ -15,6 +15,7 @@ import {
 } from "../api/api.ts";
 import { resolveAnalysis } from "./analysistemplates.ts";
 import type { Context } from "./context.ts";
+import { workloadProblem } from "./workload.ts";
 
 /** What is wrong about one object that the Rollout names. */
 export interface ReferenceProblem {
@@ -27,7 +28,8 @@ export interface ReferenceProblem {
 /** The first reason, worded as a Kubernetes field error; undefined for a Rollout that can be carried out. */
 export function invalidReason(context: Context): string | undefined {
   const [first] = context.snapshot.validation.errors;
-  if (first !== undefined) return first;
+  const early = workloadProblem(context) ?? first;
+  if (early !== undefined) return early;
   const [problem] = referenceProblems(context);
   return problem === undefined ? undefined : fieldErrorText(problem.error);
 }

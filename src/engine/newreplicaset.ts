@@ -8,10 +8,12 @@ import {
   POD_HASH_LABEL,
   RESOURCES,
   REVISION_ANNOTATION,
+  WORKLOAD_GENERATION_ANNOTATION,
 } from "../api/api.ts";
 import { isObject } from "../lib/json.ts";
 import { type Context, replicaSetName, templateOf } from "./context.ts";
 import { dressed } from "./ephemeral.ts";
+import { workloadGeneration } from "./workload.ts";
 
 /** The object to create for the wanted version. */
 export function newReplicaSet(context: Context, revision: number): KubeObject {
@@ -50,7 +52,11 @@ export function newReplicaSet(context: Context, revision: number): KubeObject {
 
 /** Annotations of the Rollout that its ReplicaSets carry as well. */
 export function inheritedAnnotations(context: Context): Readonly<Record<string, string>> {
-  const annotations = context.rollout.metadata.annotations ?? {};
+  const generation = workloadGeneration(context);
+  const annotations = {
+    ...context.rollout.metadata.annotations,
+    ...(generation === undefined ? {} : { [WORKLOAD_GENERATION_ANNOTATION]: generation }),
+  };
   return Object.fromEntries(
     Object.entries(annotations).filter(([key]) => !ANNOTATIONS_KEPT_OFF_REPLICA_SETS.includes(key)),
   );

@@ -52,6 +52,7 @@ export type Action =
   | TerminateAnalysisRun
   | DeleteAnalysisRun
   | EvictPod
+  | ScaleWorkload
   | AnnotateRollout
   | DefaultReplicas
   | SetPodMetadata;
@@ -127,6 +128,13 @@ export interface TerminateAnalysisRun extends Existing {
 /** Deletes a finished run beyond the history limits. */
 export interface DeleteAnalysisRun extends Existing {
   readonly kind: "deleteAnalysisRun";
+}
+
+/** Sets `spec.replicas` of the Deployment that the Rollout takes its template from. */
+export interface ScaleWorkload extends Existing {
+  readonly kind: "scaleWorkload";
+  readonly from: number;
+  readonly replicas: number;
 }
 
 /**

@@ -6,6 +6,7 @@ import {
   POD_HASH_LABEL,
   RESOURCES,
   type ResourceType,
+  WORKLOAD_TYPES,
 } from "../api/api.ts";
 import { assertNever } from "../lib/assert.ts";
 import type { Action, AnnotateReplicaSet, ScaleReplicaSet } from "./plan.ts";
@@ -39,6 +40,12 @@ export interface ObjectName {
 /** The call of the API that does what `action` says. */
 export function requestOf(action: Action): ActionRequest {
   const ref = { namespace: action.namespace, name: action.name };
+  const patch = (type: ResourceType, body: Readonly<Record<string, unknown>>): ActionRequest => ({
+    verb: "patch",
+    type,
+    ref,
+    body,
+  });
   switch (action.kind) {
     case "createReplicaSet":
       return { verb: "create", type: RESOURCES.replicaSet, object: action.object };
@@ -52,64 +59,41 @@ export function requestOf(action: Action): ActionRequest {
       return { verb: "delete", type: RESOURCES.analysisRun, ref, uid: action.uid };
     case "adoptReplicaSet": {
       const { uid, resourceVersion, ownerReferences } = action;
-      return {
-        verb: "patch",
-        type: RESOURCES.replicaSet,
-        ref,
-        body: { metadata: { uid, resourceVersion, ownerReferences } },
-      };
+      return patch(RESOURCES.replicaSet, { metadata: { uid, resourceVersion, ownerReferences } });
     }
     case "scaleReplicaSet": {
       const { uid, resourceVersion, annotations, replicas } = action;
-      const metadata = {
-        uid,
-        ...(resourceVersion === undefined ? {} : { resourceVersion }),
-        annotations,
-      };
+      const version = resourceVersion === undefined ? {} : { resourceVersion };
       const spec = { replicas, ...followed(action) };
-      return { verb: "patch", type: RESOURCES.replicaSet, ref, body: { metadata, spec } };
+      return patch(RESOURCES.replicaSet, { metadata: { uid, ...version, annotations }, spec });
     }
     case "annotateReplicaSet": {
       const { uid, annotations } = action;
       const spec = followed(action);
-      return {
-        verb: "patch",
-        type: RESOURCES.replicaSet,
-        ref,
-        body: { metadata: { uid, annotations }, ...(Object.keys(spec).length > 0 && { spec }) },
-      };
+      const body = { metadata: { uid, annotations }, ...(Object.keys(spec).length > 0 && { spec }) };
+      return patch(RESOURCES.replicaSet, body);
     }
     case "selectPods": {
       const metadata = { uid: action.uid, annotations: { [MANAGED_BY_ANNOTATION]: action.managedBy } };
       const spec = { selector: { [POD_HASH_LABEL]: action.podHash } };
-      return { verb: "patch", type: RESOURCES.service, ref, body: { metadata, spec } };
+      return patch(RESOURCES.service, { metadata, spec });
     }
     case "terminateAnalysisRun":
-      return {
-        verb: "patch",
-        type: RESOURCES.analysisRun,
-        ref,
-        body: { metadata: { uid: action.uid }, spec: { terminate: true } },
-      };
+      return patch(RESOURCES.analysisRun, { metadata: { uid: action.uid }, spec: { terminate: true } });
+    case "scaleWorkload": {
+      const { uid, replicas } = action;
+      return patch(WORKLOAD_TYPES.deployment, { metadata: { uid }, spec: { replicas } });
+    }
     case "evictPod":
       return { verb: "evict", type: RESOURCES.pod, ref, uid: action.uid };
-    case "annotateRollout": {
-      const { uid, annotations } = action;
-      return { verb: "patch", type: RESOURCES.rollout, ref, body: { metadata: { uid, annotations } } };
-    }
-    case "defaultReplicas": {
-      const { uid, replicas } = action;
-      return { verb: "patch", type: RESOURCES.rollout, ref, body: { metadata: { uid }, spec: { replicas } } };
-    }
+    case "annotateRollout":
+      return patch(RESOURCES.rollout, { metadata: { uid: action.uid, annotations: action.annotations } });
+    case "defaultReplicas":
+      return patch(RESOURCES.rollout, { metadata: { uid: action.uid }, spec: { replicas: action.replicas } });
     case "setPodMetadata": {
       const { uid, labels, annotations } = action;
-      return {
-        verb: "patch",
-        type: RESOURCES.pod,
-        ref,
-        body: { metadata: { uid, labels, annotations } },
-        mayBeGone: true,
-      };
+      const body = { metadata: { uid, labels, annotations } };
+      return { verb: "patch", type: RESOURCES.pod, ref, body, mayBeGone: true };
     }
     default:
       return assertNever(action);

@@ -14,6 +14,7 @@ import { type Context, replicaSetName } from "./context.ts";
 import { inheritedAnnotations, newReplicaSet, ownerReference } from "./newreplicaset.ts";
 import type { Action, PlannedEvent } from "./plan.ts";
 import { byAge, identityOf, podHashOf, revisionOf, versionOf } from "./replicaset.ts";
+import { workloadAnnotation } from "./workload.ts";
 
 export type RevisionPlan =
   /** The name is taken by somebody else: another salt gives another name. */
@@ -104,22 +105,21 @@ function planNew(context: Context, revision: number): RevisionPlan {
   };
 }
 
-/** The revision on the Rollout itself. */
+/** The revision, and the generation of the workload, on the Rollout itself. */
 function noteRevision(context: Context, revision: number): RevisionSteps {
   const noted = context.rollout.metadata.annotations?.[REVISION_ANNOTATION];
-  if (noted === String(revision)) return { actions: [], events: [] };
+  const isNoted = noted === String(revision);
+  const annotations = {
+    ...(isNoted ? {} : { [REVISION_ANNOTATION]: String(revision) }),
+    ...workloadAnnotation(context),
+  };
+  if (Object.keys(annotations).length === 0) return { actions: [], events: [] };
   const { namespace, name, uid } = context;
+  const reason = isNoted ? "the workload has changed" : `this is revision ${revision}`;
+  const actions: readonly Action[] = [{ kind: "annotateRollout", namespace, name, uid, annotations, reason }];
+  if (isNoted) return { actions, events: [] };
   return {
-    actions: [
-      {
-        kind: "annotateRollout",
-        namespace,
-        name,
-        uid,
-        annotations: { [REVISION_ANNOTATION]: String(revision) },
-        reason: `this is revision ${revision}`,
-      },
-    ],
+    actions,
     events: [
       {
         type: "Normal",

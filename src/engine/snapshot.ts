@@ -12,6 +12,7 @@ import type {
   RouterView,
   Service,
   TrafficIntent,
+  WorkloadReference,
 } from "../api/api.ts";
 
 /** One Rollout and all that a decision about it depends on, but for the time. */
@@ -37,6 +38,8 @@ export interface WorkloadSnapshot {
   readonly replicaSets: readonly ReplicaSet[];
   /** The pods of those that the Rollout controls, living and dying. Absent: not known, nothing may be concluded from them. */
   readonly pods?: readonly Pod[];
+  /** The object that `spec.workloadRef` names; its template is in `rollout` and `raw`. Absent: none is named. */
+  readonly reference?: WorkloadReference;
   /** Evictions that the API has refused of late, by the pod's uid: when, and in which words. */
   readonly refusedEvictions?: Readonly<Record<string, RefusedEviction>>;
 }

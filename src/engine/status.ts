@@ -9,6 +9,7 @@ import { phaseOf } from "./phase.ts";
 import type { PlannedEvent } from "./plan.ts";
 import type { Stage } from "./stage.ts";
 import { nextDuration } from "./timing.ts";
+import { workloadGeneration } from "./workload.ts";
 
 /** What the status tells besides the decision. */
 export interface Pass {
@@ -112,6 +113,7 @@ function draftOf(context: Context, decision: Decision, { restartedAt }: Pass): R
     ...(selector === undefined ? {} : { selector: selectorText(selector) }),
     observedGeneration: observed(context),
     restartedAt,
+    workloadObservedGeneration: workloadGeneration(context),
     ...decision.status,
     duration: nextDuration(context, {
       stage,

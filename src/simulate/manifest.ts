@@ -79,6 +79,27 @@ export function serviceManifest(name: string, app = "web"): KubeObject {
   };
 }
 
+/** The spec patch of a Rollout that takes its pods from a workload named like it: `Deployment`, `Deployment:onsuccess`, `PodTemplate`. */
+export function referencePatch(text: string): unknown {
+  const [kind = "", scaleDown] = text.split(":");
+  const apiVersion = kind === "PodTemplate" ? "v1" : "apps/v1";
+  return {
+    template: null,
+    ...(kind === "PodTemplate" ? {} : { selector: null }),
+    workloadRef: { apiVersion, kind, name: "web", ...(scaleDown === undefined ? {} : { scaleDown }) },
+  };
+}
+
+/** A workload: its kind, image and replicas. */
+export function workloadManifest([kind = "", image = "", replicas]: readonly string[]): KubeObject {
+  const labels = { app: "web" };
+  const template = { metadata: { labels }, spec: { containers: [{ name: "main", image }] } };
+  const metadata = { name: "web", namespace: "default" };
+  if (kind === "PodTemplate") return { apiVersion: "v1", kind, metadata, template };
+  const spec = { replicas: Number(replicas ?? 0), selector: { matchLabels: labels }, template };
+  return { apiVersion: "apps/v1", kind, metadata, spec };
+}
+
 /** The template patch that asks for another image. */
 export function imagePatch(image: string): unknown {
   return { template: { spec: { containers: [{ name: "main", image }] } } };

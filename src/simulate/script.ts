@@ -4,7 +4,7 @@ import type { TrafficIntent } from "../api/api.ts";
 import { explain, type Plan, withRouterEvents } from "../engine/decide.ts";
 import { parseDuration } from "../lib/duration.ts";
 import { jsonEqual } from "../lib/json.ts";
-import { imagePatch, serviceManifest, worldWith } from "./manifest.ts";
+import { imagePatch, referencePatch, serviceManifest, workloadManifest, worldWith } from "./manifest.ts";
 import { ingressManifest, routingFrom } from "./routing.ts";
 import { SHOWS } from "./show.ts";
 import type { World } from "./world.ts";
@@ -53,6 +53,8 @@ function runCommand(world: World, verb: string, words: readonly string[]): reado
     ack: () => world.acknowledge(),
     nack: () => world.refuse(words[0] ?? "", words.slice(1).join(" ")),
     restart: () => world.restart(),
+    workload: () => world.editWorkload(workloadManifest(words)),
+    noworkload: () => world.workloads.delete(rest),
     restartpods: () => world.editSpec({ restartAt: timeText(world.nowMs + (parseDuration(rest) ?? 0)) }),
     budget: () => {
       world.disruptionBudget = Number(rest);
@@ -233,6 +235,8 @@ function createWorld(words: readonly string[]): World {
   });
   for (const router of ["nginx", "alb"])
     if (options.has(router)) world.add("ingresses", ingressManifest(options.get(router) ?? "", "web-stable"));
+  const ref = options.get("ref");
+  if (ref !== undefined) world.editSpec(referencePatch(ref));
   if (options.get("readiness") === "manual") world.readiness = "manual";
   return world;
 }

@@ -17,6 +17,7 @@ export const SHOWS: Readonly<Record<string, Show>> = {
   conditions,
   metadata,
   status,
+  show: (world, words) => words.map((path) => `${path}: ${fieldText(world, path)}`),
 };
 
 /** The reasons of all events so far, in order. */
@@ -79,4 +80,16 @@ function status(world: World, names: readonly string[]): readonly string[] {
 
 function clock(time: string | undefined): string {
   return time?.slice(11, 19) ?? "never";
+}
+
+/** A field of the Rollout as the API holds it, or the size of its workload. */
+function fieldText(world: World, path: string): string {
+  const [first = "", ...rest] = path.split(".");
+  if (first === "workload")
+    return [...world.workloads]
+      .map(([key, { spec }]) => `${key} ${String(asObject(spec).replicas)}`)
+      .join(", ");
+  let value: unknown = world.rollout[first];
+  for (const key of rest) value = asObject(value)[key];
+  return value === undefined ? "none" : JSON.stringify(value);
 }

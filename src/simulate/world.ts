@@ -13,8 +13,10 @@ import {
   readReplicaSet,
   readRollout,
   readService,
+  resolveWorkload,
   type TrafficIntent,
   WEIR_ROUTER,
+  WORKLOAD_TYPES,
 } from "../api/api.ts";
 import {
   type Action,
@@ -57,6 +59,8 @@ export class World {
   readonly ingresses = new Map<string, KubeObject>();
   /** Whether the API takes what is written to them. */
   areRoutersWritable = true;
+  /** What `spec.workloadRef` may name, by kind and name. */
+  readonly workloads = new Map<string, KubeObject>();
   readonly events: PlannedEvent[] = [];
   errors: readonly string[] = [];
   readiness: Readiness = "auto";
@@ -79,7 +83,15 @@ export class World {
   /** An independent copy. */
   clone(): World {
     const copy = new World(this.rollout);
-    for (const kind of ["replicaSets", "pods", "services", "runs", "templates", "ingresses"] as const)
+    for (const kind of [
+      "replicaSets",
+      "pods",
+      "services",
+      "runs",
+      "templates",
+      "ingresses",
+      "workloads",
+    ] as const)
       for (const [name, object] of this[kind]) copy[kind].set(name, object);
     const { nowMs, rollout, errors, readiness, acking, published, acknowledgement, inForce } = this;
     const { disruptionBudget, refusedEvictions, areRoutersWritable } = this;
@@ -92,6 +104,13 @@ export class World {
 
   add(kind: "services" | "templates" | "replicaSets" | "runs" | "ingresses", object: KubeObject): void {
     this[kind].set(object.metadata.name, this.#stamp(object));
+  }
+
+  /** Creates or changes a workload as a user does: its generation rises. */
+  editWorkload(workload: KubeObject): void {
+    const key = `${workload.kind}/${workload.metadata.name}`;
+    const generation = (this.workloads.get(key)?.metadata.generation ?? 0) + 1;
+    this.workloads.set(key, this.#stamp({ ...workload, metadata: { ...workload.metadata, generation } }));
   }
 
   /** Changes the spec as a user does: the generation rises. */
@@ -201,7 +220,10 @@ export class World {
   }
 
   snapshot(): Snapshot {
-    const rollout = readRollout(this.rollout).value;
+    const held = readRollout(this.rollout).value;
+    const { rollout, raw, reference } = resolveWorkload(this.rollout, held, (type, name) =>
+      this.workloads.get(`${type.kind}/${name}`),
+    );
     const { canary, blueGreen } = rollout.spec.strategy ?? {};
     const names = canaryServicesOf(rollout);
     const isRouted =
@@ -211,10 +233,11 @@ export class World {
     const routers = observeRouters(rollout, [...this.ingresses.values()]);
     return {
       rollout,
-      raw: this.rollout,
+      raw,
       workload: {
         replicaSets: [...this.replicaSets.values()].map((item) => readReplicaSet(item).value),
         pods: [...this.pods.values()].map((item) => readPod(item).value),
+        ...(reference === undefined ? {} : { reference }),
         refusedEvictions: this.refusedEvictions,
       },
       services: {
@@ -326,6 +349,12 @@ export class World {
       if (request.verb !== "patch") throw new Error("nobody deletes the Rollout");
       if (isObject(request.body.spec)) this.editSpec(request.body.spec);
       else this.rollout = this.#stamp(merged(this.rollout, request.body));
+      return;
+    }
+    if (request.type.kind === WORKLOAD_TYPES.deployment.kind) {
+      const workload = this.workloads.get(`${request.type.kind}/${name}`);
+      if (workload !== undefined && request.verb === "patch")
+        this.editWorkload(merged(workload, request.body));
       return;
     }
     const store = this.#storeOf(request.type.kind);
