@@ -151,21 +151,24 @@ function revisionOf(object: { readonly metadata: Rollout["metadata"] }): number 
   return Number(object.metadata.annotations?.[REVISION_ANNOTATION] ?? 0);
 }
 
-function roleOf(set: ReplicaSet, { spec, status }: Rollout): string | undefined {
+/** What its version is to the Rollout; blue-green ones may be two things. Source: Argo: pkg/kubectl-argo-rollouts/info, v1.9. */
+function rolesOf(set: ReplicaSet, { spec, status }: Rollout): readonly string[] {
   const hash = hashOf(set);
-  if (hash === status.stableRS) return "stable";
-  return hash === status.currentPodHash && spec.strategy?.canary !== undefined ? "canary" : undefined;
+  const stable = hash === status.stableRS ? ["stable"] : [];
+  if (spec.strategy?.canary !== undefined)
+    return stable.length === 0 && hash === status.currentPodHash ? ["canary"] : stable;
+  const { activeSelector, previewSelector } = status.blueGreen ?? {};
+  if (hash === activeSelector) return [...stable, "active"];
+  return hash === previewSelector ? [...stable, "preview"] : stable;
 }
 
 function imagesOf(rollout: Rollout, replicaSets: readonly ReplicaSet[]): string[] {
   const images = new Map<string, string[]>();
   const newestFirst = [...replicaSets].sort((a, b) => revisionOf(b) - revisionOf(a));
   for (const set of newestFirst.filter((candidate) => (candidate.spec.replicas ?? 0) > 0)) {
-    const role = roleOf(set, rollout);
     for (const { image = "" } of set.spec.template?.spec?.containers ?? []) {
-      const roles = images.get(image) ?? [];
-      if (role !== undefined && !roles.includes(role)) roles.push(role);
-      images.set(image, roles);
+      const known = images.get(image) ?? [];
+      images.set(image, [...new Set([...known, ...rolesOf(set, rollout)])]);
     }
   }
   return [...images].map(([image, roles]) => (roles.length > 0 ? `${image} (${roles.join(", ")})` : image));
@@ -199,7 +202,7 @@ function treeOf(parts: RolloutParts, phase: string, nowMs: number): TreeNode {
 }
 
 function replicaSetNode(set: ReplicaSet, { rollout, pods }: RolloutParts, nowMs: number): TreeNode {
-  const role = roleOf(set, rollout);
+  const roles = rolesOf(set, rollout);
   const deadline = set.metadata.annotations?.[SCALE_DOWN_DEADLINE_ANNOTATION];
   const own = pods.filter((pod) =>
     pod.metadata.ownerReferences?.some((owner) => owner.uid === set.metadata.uid),
@@ -210,7 +213,7 @@ function replicaSetNode(set: ReplicaSet, { rollout, pods }: RolloutParts, nowMs:
     status: withIcon(replicaSetPhase(set)),
     age: ageOf(set, nowMs),
     info: [
-      ...(role === undefined ? [] : [role]),
+      ...roles,
       ...(deadline === undefined || (set.spec.replicas ?? 0) === 0 ? [] : [delayOf(deadline, nowMs)]),
     ],
     children: own

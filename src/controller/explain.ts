@@ -72,12 +72,15 @@ async function readRecords(client: ClusterClient, signal: AbortSignal): Promise<
 }
 
 function lastAcknowledgement({ metadata, status }: Rollout, records: readonly NodeRecord[]): Acknowledgement {
-  if (status.canary?.weights?.verified !== false) return { kind: "yes" };
+  const active = status.blueGreen?.activeSelector;
+  const isSwitching = active !== undefined && active !== status.stableRS;
+  if (status.canary?.weights?.verified !== false && !isSwitching) return { kind: "yes" };
   const progressing = status.conditions?.find((condition) => condition.type === "Progressing");
   const sinceMs = Date.parse(progressing?.lastUpdateTime ?? "") || 0;
   const key = `${metadata.namespace}/${metadata.name}`;
   const nodes = records.flatMap(({ troubles }) => troubles.filter(({ rollouts }) => rollouts.includes(key)));
   if (nodes.length > 0) return { kind: "no", nodes, sinceMs };
+  if (isSwitching) return { kind: "notApplicable" };
   const hasProxies = records.some(({ members }) => members.length > 0);
   const why = hasProxies ? "not every proxy has acknowledged the weights" : "no proxy connected";
   return { kind: "no", nodes: [{ node: "", why }], sinceMs };

@@ -224,7 +224,8 @@ function contextOf(
   const rollout = ownerOf(caches, run);
   const canary = run.metadata.labels?.[POD_HASH_LABEL] ?? rollout?.status.currentPodHash;
   const stable = rollout?.status.stableRS;
-  const service = rollout && canaryServicesOf(rollout).root;
+  const service =
+    rollout && (canaryServicesOf(rollout).root ?? rollout.spec.strategy?.blueGreen?.activeService);
   const step = rollout === undefined ? undefined : book.stepBegin(`${namespace}/${rollout.metadata.name}`);
   const begun = rollout === undefined ? undefined : book.runBegin(rollout, run);
   const runStartedAtMs =

@@ -81,8 +81,12 @@ export function updateMembers(
   return { members: next, hasChanged, ...(nextExpiryMs !== undefined && { nextExpiryMs }) };
 }
 
-/** Whether every proxy that must carry the intent has it in force. */
-export function acknowledgementOf(groups: readonly GroupState[], sinceMs: number): Acknowledgement {
+/** Whether every proxy that must carry the intent has it in force. `isOptional`: none has to. */
+export function acknowledgementOf(
+  groups: readonly GroupState[],
+  sinceMs: number,
+  isOptional = false,
+): Acknowledgement {
   const silent: SilentNode[] = [];
   let inForce = 0;
   for (const group of groups) {
@@ -106,6 +110,7 @@ export function acknowledgementOf(groups: readonly GroupState[], sinceMs: number
   }
   if (silent.length > 0) return { kind: "no", nodes: silent, sinceMs };
   if (inForce > 0) return { kind: "yes" };
+  if (isOptional) return { kind: "notApplicable" };
   const why =
     groups.length === 0 ? "no Gateway of class weir routes to the stable service" : "no proxy connected";
   return {

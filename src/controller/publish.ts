@@ -183,8 +183,9 @@ class GatewayPublisher implements Publisher {
       if (state.kind === "unpublished") return notYet(state.why, sinceMs, group.name);
       if (state.kind === "carried") states.push(state.state);
     }
-    if (states.length === 0 && failure !== undefined) return notYet(failure, sinceMs);
-    return acknowledgementOf(states, sinceMs);
+    const isOptional = intent.isBlueGreen === true;
+    if (states.length === 0 && failure !== undefined && !isOptional) return notYet(failure, sinceMs);
+    return acknowledgementOf(states, sinceMs, isOptional);
   }
 
   #tellChanges(keys: Iterable<string>): void {

@@ -229,8 +229,11 @@ function asksForTraffic({ spec }: AnalysisRun): boolean {
 /** Whether anybody will ask: counts of a Rollout without analysis are not written down. */
 function isAnalysed(rollout: KubeObject | undefined, { rollouts }: TrafficBookDeps["caches"]): boolean {
   if (rollout === undefined) return false;
-  const canary = rollouts.read(rollout).spec.strategy?.canary;
-  return canary?.analysis !== undefined || (canary?.steps ?? []).some((step) => step.analysis !== undefined);
+  const { canary, blueGreen } = rollouts.read(rollout).spec.strategy ?? {};
+  const gates = [canary?.analysis, blueGreen?.prePromotionAnalysis, blueGreen?.postPromotionAnalysis];
+  return [...gates, ...(canary?.steps ?? []).map((step) => step.analysis)].some(
+    (analysis) => analysis !== undefined,
+  );
 }
 
 /** `shop/web` becomes `weir-traffic-shop.web`. */

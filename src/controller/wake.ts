@@ -31,8 +31,10 @@ export function wakeRollouts(caches: Caches, wake: (key: string) => void): () =>
   const named = ({ object }: StoreEvent): void => {
     const { namespace, name } = object.metadata;
     ofNamespace(namespace, (rollout) => {
-      const { stable, canary } = canaryServicesOf(caches.rollouts.read(rollout));
-      return stable === name || canary === name;
+      const read = caches.rollouts.read(rollout);
+      const { stable, canary } = canaryServicesOf(read);
+      const { activeService, previewService } = read.spec.strategy?.blueGreen ?? {};
+      return [stable, canary, activeService, previewService].includes(name);
     });
   };
   const referenced = (type: ResourceType, { metadata }: KubeObject): void => {

@@ -15,7 +15,7 @@ import {
 } from "../xds/types.ts";
 import type { Destination, Report, TranslateInput } from "./input.ts";
 import { type Managed, managedOf } from "./managed.ts";
-import { type Memo, textOf } from "./memo.ts";
+import { type Memo, type PodEndpoint, textOf } from "./memo.ts";
 import { type Applied, NO_POLICY, type PolicyBook } from "./policies.ts";
 import { type ClusterInit, clusterPart } from "./upstreams.ts";
 import {
@@ -25,6 +25,7 @@ import {
   type Target,
   targetsOf,
   type Version,
+  versionBehind,
   versionsOf,
 } from "./versions.ts";
 
@@ -123,6 +124,11 @@ class Book implements ClusterBook {
     if (!routes.includes(this.#route)) this.#rollouts.set(rollout, [...routes, this.#route]);
     const versions = versionsOf(this.#input, intent, destination.port);
     for (const { plan } of versions) this.#plans.set(plan.name, plan);
+    const preview = isPreview(intent, destination)
+      ? versionBehind(intent, versions, destination.service)
+      : undefined;
+    if (preview !== undefined)
+      return { targets: [{ cluster: preview.plan.name, role: preview.role, weight: 1 }], scale: 1, rollout };
     const { targets, lacking } = targetsOf(versions, (version) => this.#isEmpty(version));
     for (const version of lacking) this.#withhold(rollout, version);
     const role = destination.service === intent.canaryService ? "canary" : "stable";
@@ -150,14 +156,15 @@ class Book implements ClusterBook {
 
   mirror(destination: Destination): string {
     const intent = this.#intentFor(destination);
-    const role = intent?.stableService === destination.service ? "stable" : "canary";
-    const plan = intent && this.#planOf(intent, destination.port, role);
+    const versions = intent && versionsOf(this.#input, intent, destination.port);
+    const plan = intent && versions && versionBehind(intent, versions, destination.service)?.plan;
     return this.#mirrorOf(plan ?? { name: clusterName(destination), destinations: [destination] });
   }
 
   canaryMirror(destination: Destination): string | undefined {
     const intent = this.#intentFor(destination);
-    const plan = intent && this.#planOf(intent, destination.port, "canary");
+    const versions = intent && versionsOf(this.#input, intent, destination.port);
+    const plan = versions?.find(({ role }) => role === "canary")?.plan;
     return plan && this.#mirrorOf(plan);
   }
 
@@ -180,10 +187,6 @@ class Book implements ClusterBook {
 
   #intentFor({ namespace, service }: Destination): TrafficIntent | undefined {
     return this.#byService.get(`${namespace}/${service}`);
-  }
-
-  #planOf(intent: TrafficIntent, port: number, role: Version["role"]): ClusterPlan | undefined {
-    return versionsOf(this.#input, intent, port).find((version) => version.role === role)?.plan;
   }
 
   #mirrorOf(plan: ClusterPlan): string {
@@ -210,6 +213,11 @@ class Book implements ClusterBook {
   #sorted(): ClusterPlan[] {
     return [...this.#plans.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
+}
+
+/** Whether it is the Service at which a blue-green version is looked at before it has the traffic. */
+function isPreview({ isBlueGreen, canaryService }: TrafficIntent, { service }: Destination): boolean {
+  return isBlueGreen === true && service === canaryService;
 }
 
 function keyOf({ namespace, rollout }: TrafficIntent): string {
@@ -246,19 +254,15 @@ function clusterMessage(name: string, part: ClusterInit): Cluster {
   });
 }
 
+/**
+ * The ready endpoints of a cluster. Make before break: a Service that is switched leaves its old version without any, before or after the
+ * proxies are told to go elsewhere; a lasting one keeps those that it had, as far as their pods are there.
+ */
 function assignmentOf(input: TranslateInput, plan: ClusterPlan, memo: Memo): ClusterLoadAssignment {
-  const addresses = new Map<string, { address: string; port: number }>();
-  for (const destination of plan.destinations) {
-    const service = input.service(destination.namespace, destination.service);
-    if (service === undefined) continue;
-    for (const slice of input.slices(destination.namespace, destination.service)) {
-      const port = slicePort(service, destination.port, slice);
-      if (port === undefined) continue;
-      for (const address of readyAddresses(input, slice, destination.namespace, plan.podHash)) {
-        addresses.set(`${address}:${port}`, { address, port });
-      }
-    }
-  }
+  const seen = endpointsOf(input, plan);
+  const found = plan.isLasting === true && seen.length === 0 ? lastOf(input, plan, memo) : seen;
+  if (plan.isLasting === true) memo.pods.keep(plan.name, [textOf(found)], () => found);
+  const addresses = new Map(found.map((endpoint) => [`${endpoint.address}:${endpoint.port}`, endpoint]));
   const { name } = plan;
   const keys = [...addresses.keys()].sort();
   return memo.endpoints.keep(name, keys, () => {
@@ -266,6 +270,30 @@ function assignmentOf(input: TranslateInput, plan: ClusterPlan, memo: Memo): Clu
     const endpoints = sorted.length === 0 ? [] : [localityOf(sorted)];
     return create(ClusterLoadAssignmentSchema, { clusterName: name, endpoints });
   });
+}
+
+function lastOf(
+  input: TranslateInput,
+  { name, podHash, destinations }: ClusterPlan,
+  memo: Memo,
+): PodEndpoint[] {
+  const namespace = destinations[0]?.namespace ?? "";
+  return (memo.pods.last(name) ?? []).filter(({ pod }) => input.podHash(namespace, pod) === podHash);
+}
+
+function endpointsOf(input: TranslateInput, plan: ClusterPlan): PodEndpoint[] {
+  const found: PodEndpoint[] = [];
+  for (const destination of plan.destinations) {
+    const service = input.service(destination.namespace, destination.service);
+    if (service === undefined) continue;
+    for (const slice of input.slices(destination.namespace, destination.service)) {
+      const port = slicePort(service, destination.port, slice);
+      if (port === undefined) continue;
+      for (const ready of readyAddresses(input, slice, destination.namespace, plan.podHash))
+        found.push({ ...ready, port });
+    }
+  }
+  return found;
 }
 
 function localityOf(endpoints: readonly { readonly address: string; readonly port: number }[]) {
@@ -300,12 +328,11 @@ function readyAddresses(
   slice: EndpointSlice,
   namespace: string,
   podHash: string | undefined,
-): string[] {
-  const chosen = (slice.endpoints ?? []).filter((endpoint) => {
-    if (endpoint.conditions?.ready === false) return false;
-    if (podHash === undefined) return true;
-    const pod = endpoint.targetRef?.kind === "Pod" ? endpoint.targetRef.name : undefined;
-    return pod !== undefined && input.podHash(namespace, pod) === podHash;
+): Pick<PodEndpoint, "address" | "pod">[] {
+  return (slice.endpoints ?? []).flatMap(({ addresses, conditions, targetRef }) => {
+    const pod = targetRef?.kind === "Pod" ? targetRef.name : undefined;
+    const isOther = podHash !== undefined && (pod === undefined || input.podHash(namespace, pod) !== podHash);
+    if (conditions?.ready === false || isOther) return [];
+    return addresses.slice(0, 1).map((address) => ({ address, pod: pod ?? "" }));
   });
-  return chosen.flatMap((endpoint) => endpoint.addresses.slice(0, 1));
 }

@@ -1,5 +1,6 @@
 // What a translation takes over from the one before it: messages whose inputs are the same. A message that is taken over is not made again, nor
-// encoded again by whoever keeps encodings by identity. It changes no outcome: with an empty memo the messages are equal, only not identical.
+// encoded again by whoever keeps encodings by identity. But for `pods` it changes no outcome: with an empty memo the messages are equal, only not
+// identical.
 import type { Cluster, ClusterLoadAssignment, Route, VirtualHost } from "../xds/types.ts";
 
 /** The messages of one Gateway's last translation. */
@@ -8,8 +9,17 @@ export interface Memo {
   readonly endpoints: Kept<ClusterLoadAssignment>;
   readonly routes: Kept<Route>;
   readonly hosts: Kept<VirtualHost>;
+  /** Where the pods of blue-green versions were last seen. Unlike all else here it decides something: see `assignmentOf` in clusters.ts. */
+  readonly pods: Kept<readonly PodEndpoint[]>;
   /** A translation begins: what the last one did not ask for is forgotten. */
   turn(): void;
+}
+
+/** One pod at one port. */
+export interface PodEndpoint {
+  readonly address: string;
+  readonly port: number;
+  readonly pod: string;
 }
 
 /** Makes an empty memo. Bounded by what one translation makes. */
@@ -18,12 +28,14 @@ export function createMemo(): Memo {
   const endpoints = new Kept<ClusterLoadAssignment>();
   const routes = new Kept<Route>();
   const hosts = new Kept<VirtualHost>();
+  const pods = new Kept<readonly PodEndpoint[]>();
   return {
     clusters,
     endpoints,
     routes,
     hosts,
-    turn: () => [clusters, endpoints, routes, hosts].forEach((kept) => void kept.turn()),
+    pods,
+    turn: () => [clusters, endpoints, routes, hosts, pods].forEach((kept) => void kept.turn()),
   };
 }
 
@@ -40,6 +52,11 @@ export class Kept<T> {
   turn(): void {
     this.#before = this.#now;
     this.#now = new Map();
+  }
+
+  /** What `key` stood for last. */
+  last(key: string): T | undefined {
+    return (this.#now.get(key) ?? this.#before.get(key))?.value;
   }
 
   /** What was made for `key` of the same inputs (texts and numbers by value, objects by identity), or else what `make` makes of them. */

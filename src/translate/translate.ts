@@ -118,7 +118,8 @@ function collectHosts(
     );
     const isReachable =
       intent.namespace === input.gateway.metadata.namespace && listener.hostname === undefined;
-    if (isRouted || !isReachable) continue;
+    // Nobody asked that a blue-green Service be reachable from outside.
+    if (isRouted || !isReachable || intent.isBlueGreen === true) continue;
     const applied = policies.listener(input.gateway, listener.name);
     for (const [host, routes] of serviceHosts(intent, input, book, applied, report))
       if (!hosts.has(host)) add(host, routes);

@@ -11,6 +11,8 @@ export interface ClusterPlan {
   /** Only those whose pods carry it. */
   readonly podHash?: string;
   readonly isMirror?: boolean;
+  /** While no Service selects its pods it keeps the endpoints that it had, as long as these pods are there. */
+  readonly isLasting?: boolean;
 }
 
 /** A cluster that a destination leads to. */
@@ -31,13 +33,32 @@ export function versionsOf(input: TranslateInput, intent: TrafficIntent, port: n
   const at = (service: string): Destination => ({ namespace: intent.namespace, service, port });
   const root = at(rootServiceOf(intent));
   const destinations = [at(intent.stableService), at(intent.canaryService)];
+  const isLasting = intent.isBlueGreen === true;
   return intent.versions.map((version) => {
     const { podHash, service } = version;
     if (service === undefined)
-      return { ...version, plan: { name: `${clusterName(root)}/${podHash}`, podHash, destinations } };
+      return {
+        ...version,
+        plan: { name: `${clusterName(root)}/${podHash}`, podHash, destinations, isLasting },
+      };
     const own = { ...at(service), port: experimentPort(input, root, service) };
     return { ...version, plan: { name: `${clusterName(own)}/${podHash}`, podHash, destinations: [own] } };
   });
+}
+
+/**
+ * The one version that a Service of a Rollout stands for, where it is to be one: with blue-green the active Service for what has the weight,
+ * the preview for the newest.
+ */
+export function versionBehind(
+  intent: TrafficIntent,
+  versions: readonly Version[],
+  service: string,
+): Version | undefined {
+  const isStable = service === intent.stableService;
+  if (intent.isBlueGreen === true && isStable) return versions.find(({ weight }) => weight > 0);
+  const named = versions.find(({ role }) => role === (isStable ? "stable" : "canary"));
+  return intent.isBlueGreen === true ? (named ?? versions[0]) : named;
 }
 
 /** The targets of a split; the weights of empty versions go to a stable version that has endpoints. */
