@@ -62,6 +62,14 @@ export const ENDPOINT_SLICE_MANAGED_BY_LABEL = "endpointslice.kubernetes.io/mana
 
 /** The name of weir's router in `trafficRouting.plugins`. */
 export const WEIR_ROUTER = "weir.dev/proxy";
+/** On a Rollout: how much of all traffic, in percent, goes back to stable at a time after an abort. Default 20 when the interval is set. */
+export const ABORT_STEP_ANNOTATION = "weir.dev/abort-step";
+/** On a Rollout: how long after an abort's last step back the next one follows, as a Go duration. Default 10s when the step is set. */
+export const ABORT_INTERVAL_ANNOTATION = "weir.dev/abort-interval";
+/** On a Rollout: an update is aborted when one container of its pods has ended that often. */
+export const CRASH_LOOP_ANNOTATION = "weir.dev/abort-after-crashes";
+/** On the ReplicaSet of an aborted version: when traffic was last taken from it, RFC 3339. */
+export const TRAFFIC_LOWERED_ANNOTATION = "weir.dev/traffic-lowered-at";
 /** The name of weir's metric in `provider.plugin`. */
 export const WEIR_TRAFFIC_METRIC = "weir.dev/traffic";
 /** On a pod: JSON, the declared container port to the port that the process really listens on. */

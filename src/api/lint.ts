@@ -1,7 +1,9 @@
 // Strict looks at manifests: what a tolerant read would drop or ignore, what Argo holds invalid, and what weir does not carry
 // out yet, each with its place, what is wrong, and how to mend it.
+
 import { assertNever } from "../lib/assert.ts";
 import { isObject } from "../lib/json.ts";
+import { abortSettingErrors } from "./abortsettings.ts";
 import type { AnalysisTemplateSpec, Metric } from "./analysisschema.ts";
 import { type Issue, isReadableKind, schemaIssues } from "./check.ts";
 import type { Path } from "./decode.ts";
@@ -33,6 +35,7 @@ export function rolloutErrors(rollout: Rollout, capabilities: CapabilityTable): 
     ...validateRollout(rollout, capabilities),
     ...routerSettingsErrors(rollout),
     ...managedRouteErrors(rollout),
+    ...abortSettingErrors(rollout),
     ...notYetErrors(rollout),
   ];
 }

@@ -12,6 +12,7 @@ import {
 import { canaryRuns, judgeRuns, planRuns } from "./analysisruns.ts";
 import { canaryStatus, unsettledCanary } from "./canarystatus.ts";
 import type { Context } from "./context.ts";
+import { crashLoopWaits } from "./crashloop.ts";
 import type { Decision } from "./decision.ts";
 import { inForceNow, managedRoutes, routeWaits } from "./managedroutes.ts";
 import { planPingPong } from "./pingpong.ts";
@@ -71,6 +72,7 @@ export function decideCanary(context: Context, reset: Stage | undefined): Decisi
     },
     waits: [
       ...stepped.waits,
+      ...crashLoopWaits(context, mode),
       ...runs.waits,
       ...weighed.waits,
       ...(isOver ? [] : routeWaits(context, mode, runs.stage)),
@@ -79,7 +81,7 @@ export function decideCanary(context: Context, reset: Stage | undefined): Decisi
       ...scaling.waits,
     ],
     warnings: scaling.warnings,
-    requeueAtMs: [stepped.requeueAtMs, scaling.requeueAtMs, overdueAt(inForce)].filter(
+    requeueAtMs: [stepped.requeueAtMs, weighed.requeueAtMs, scaling.requeueAtMs, overdueAt(inForce)].filter(
       (atMs) => atMs !== undefined,
     ),
     next: nextWords(context, mode, stage, promotion.reason),

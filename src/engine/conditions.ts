@@ -9,6 +9,7 @@ import {
   type RolloutStatus,
 } from "../api/api.ts";
 import type { Context } from "./context.ts";
+import { crashLoopOf } from "./crashloop.ts";
 import { formatTime } from "./time.ts";
 
 /** What the conditions are made from; everything else is in the context and the draft. */
@@ -164,15 +165,17 @@ export function hasProgressed(context: Context, draft: Draft): boolean {
   const { status } = context;
   const old = (of: Draft): number => (of.replicas ?? 0) - (of.updatedReplicas ?? 0);
   const weights = (of: Draft): string => JSON.stringify(of.canary?.weights ?? null);
-  return (
-    (draft.updatedReplicas ?? 0) !== (status.updatedReplicas ?? 0) ||
-    old(draft) < old(status) ||
+  const rises =
     (draft.readyReplicas ?? 0) > (status.readyReplicas ?? 0) ||
     (draft.availableReplicas ?? 0) > (status.availableReplicas ?? 0) ||
+    weights(draft) !== weights(status);
+  return (
+    (rises && crashLoopOf(context) === undefined) ||
+    (draft.updatedReplicas ?? 0) !== (status.updatedReplicas ?? 0) ||
+    old(draft) < old(status) ||
     draft.currentStepIndex !== status.currentStepIndex ||
     draft.stableRS !== status.stableRS ||
-    draft.currentPodHash !== status.currentPodHash ||
-    weights(draft) !== weights(status)
+    draft.currentPodHash !== status.currentPodHash
   );
 }
 

@@ -12,6 +12,7 @@ import {
 import { blueGreenInForce } from "./bluegreentraffic.ts";
 import { conditionOf, hasProgressed } from "./conditions.ts";
 import { type Context, replicaSetName } from "./context.ts";
+import { crashLoopOf, wordsOf } from "./crashloop.ts";
 import { inForceNow } from "./managedroutes.ts";
 import { deadlineMsOf } from "./replicaset.ts";
 import { aborted, isHalted, type Mode, type Stage } from "./stage.ts";
@@ -65,13 +66,13 @@ function isDelayed(replicaSet: ReplicaSet): boolean {
   return replicasOf(replicaSet) > 0 && deadlineMsOf(replicaSet) !== undefined;
 }
 
-/** Argo's words, and those of the routers when it is they that hold the update. */
+/** Argo's words, and those of what holds the update: a crash loop, or the routers. */
 function timedOutText(context: Context): string {
   const text = MESSAGES.replicaSetTimedOut(replicaSetName(context.name, context.podHash));
   const inForce = knownInForce(context);
-  return inForce.kind === "no"
-    ? `${text} ${inForce.words.replace(/^./, (first) => first.toUpperCase())}`
-    : text;
+  const loop = crashLoopOf(context);
+  const words = loop !== undefined ? wordsOf(loop) : inForce.kind === "no" ? inForce.words : undefined;
+  return words === undefined ? text : `${text} ${words.replace(/^./, (first) => first.toUpperCase())}`;
 }
 
 /** What routers have in force of what was decided before this pass. */

@@ -1,7 +1,7 @@
 // With a router: how many pods each version should have for its share of the traffic. The canary follows its share or the setCanaryScale in
 // force; stable stays whole or, with dynamicStableScale, follows the share that is left to it, one pass behind the traffic.
 // Source of the rules: Argo: utils/replicaset/canary.go, rollout/trafficrouting.go, v1.10.
-import type { CanaryScale } from "../api/api.ts";
+import { type CanaryScale, gradualAbortOf } from "../api/api.ts";
 import type { Context } from "./context.ts";
 import type { Split } from "./replicas.ts";
 import { availableOf, podHashOf } from "./replicaset.ts";
@@ -101,7 +101,8 @@ function stableSize(context: Context, mode: Mode, stage: Stage): number {
 
 /** The canary's share that stable leaves room for. */
 function shareSizedFor(context: Context, mode: Mode, stage: Stage): number {
-  if (mode === "aborted") return nextRung(context);
+  // A gradual abort goes by time and by the pods that are there: all of them are wanted.
+  if (mode === "aborted") return isGradual(context) ? 0 : nextRung(context);
   // An earlier canary still has traffic, and it will all go to stable first.
   if (![undefined, context.podHash].includes(holderOf(context))) return 0;
   const scale = mode === "steps" ? scaleInForce(context, stage.index) : undefined;
@@ -112,7 +113,11 @@ function shareSizedFor(context: Context, mode: Mode, stage: Stage): number {
 /** It shrinks with the traffic that it loses, and never grows again: a raised spec.replicas is stable's. */
 function abortedCanarySize(context: Context): number {
   const has = context.status.canary?.weights?.canary.weight ?? 0;
-  return canaryPods(context, Math.max(has, nextRung(context)));
+  return canaryPods(context, isGradual(context) ? has : Math.max(has, nextRung(context)));
+}
+
+function isGradual({ rollout }: Context): boolean {
+  return gradualAbortOf(rollout) !== undefined;
 }
 
 /**

@@ -11,6 +11,7 @@ import {
   SCALE_DOWN_DEADLINE_ANNOTATION,
 } from "../api/api.ts";
 import type { Context } from "./context.ts";
+import { loweredMark } from "./gradualabort.ts";
 import { planOld } from "./oldreplicas.ts";
 import type { Action, AnnotationChanges, PlannedEvent, Wait } from "./plan.ts";
 import { nearestSplit, nextSizes } from "./replicas.ts";
@@ -133,7 +134,8 @@ function abortedCanary(
   const { nowMs, roles } = context;
   const from = replicasOf(replicaSet);
   const delay = abortScaleDownDelayOf(context.rollout);
-  const annotations = desiredAnnotation(context, replicaSet);
+  const lowered = loweredMark(context, wishes.mode, wishes.weights);
+  const annotations = { ...desiredAnnotation(context, replicaSet), ...lowered };
   const stay = {
     replicaSet,
     replicas: Math.min(from, context.replicas),
@@ -142,7 +144,7 @@ function abortedCanary(
   };
   if (from === 0 || delay === "never") return stay;
   if (isDynamic(context) && context.canary.abortScaleDownDelaySeconds === undefined)
-    return kept(context, wishes, replicaSet, Math.min(from, target));
+    return withAnnotations(kept(context, wishes, replicaSet, Math.min(from, target)), lowered);
   const isStableWhole = availableOf(roles.stable) >= context.replicas;
   const deadlineMs = deadlineMsOf(replicaSet);
   if (deadlineMs === undefined) {
@@ -159,6 +161,10 @@ function abortedCanary(
   if (nowMs < deadlineMs)
     return { ...stay, requeueAtMs: deadlineMs, wait: delayWait(replicaSet, deadlineMs) };
   return emptied(context, wishes, replicaSet, "the aborted version's delay has passed");
+}
+
+function withAnnotations(sizing: Sizing, more: AnnotationChanges): Sizing {
+  return { ...sizing, annotations: { ...sizing.annotations, ...more } };
 }
 
 function desiredAnnotation(context: Context, replicaSet: ReplicaSet): AnnotationChanges {

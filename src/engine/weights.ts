@@ -4,18 +4,11 @@
 import { POD_HASH_LABEL, type TrafficWeights, type WeightDestination } from "../api/api.ts";
 import { additionalDestinations, fitted, shareIn, sharesOf } from "./additional.ts";
 import type { Context } from "./context.ts";
+import { returningTraffic } from "./gradualabort.ts";
 import type { Wait } from "./plan.ts";
 import { podsNeeded } from "./reached.ts";
 import { availableOf, countsOf } from "./replicaset.ts";
-import {
-  availableOfVersion,
-  canaryPods,
-  canarySize,
-  holderOf,
-  isDynamic,
-  returningShare,
-  shareAt,
-} from "./routedsizes.ts";
+import { availableOfVersion, canaryPods, canarySize, holderOf, isDynamic, shareAt } from "./routedsizes.ts";
 import type { Mode, Stage } from "./stage.ts";
 import { type InForce, weightOf } from "./traffic.ts";
 
@@ -23,6 +16,8 @@ export interface WeightDecision {
   /** Absent without a router, and before there is any version. */
   readonly weights?: TrafficWeights;
   readonly waits: readonly Wait[];
+  /** When the weights may move on though nothing else changes. */
+  readonly requeueAtMs?: number;
 }
 
 /** The weights to hold from now on. `mode` and `stage` are those that the pass has arrived at. */
@@ -34,10 +29,10 @@ export function desiredWeights(context: Context, mode: Mode, stage: Stage, inFor
     return settle(context, inForce, last, split(context, stableHash || context.podHash, 0), mode);
   // What goes back to stable is taken from the version that has it, which need not be the one that the spec asks for.
   if (mode === "aborted" || stableHash === context.podHash) {
-    const share = returningShare(context);
+    const { share, waits, ...rest } = returningTraffic(context, mode);
     const podHash = share > 0 ? (holderOf(context) ?? context.podHash) : context.podHash;
     const settled = settle(context, inForce, last, split({ ...context, podHash }, stableHash, share), mode);
-    return share === 0 ? settled : { ...settled, waits: [...settled.waits, returnWait(context, share)] };
+    return { ...settled, waits: [...settled.waits, ...waits], ...rest };
   }
   const share = wantedShare(context, mode, stage);
   const additional = additionalDestinations(context, mode, stage);
@@ -53,15 +48,6 @@ function wantedShare(context: Context, mode: Mode, stage: Stage): number {
   if (replicas === 0) return maxWeight;
   // A stable version that shrinks as its traffic does lets go of it pod by pod.
   return isDynamic(context) ? Math.floor((maxWeight * Math.min(available, replicas)) / replicas) : maxWeight;
-}
-
-/** Why a version that is to have no traffic still has some. */
-function returnWait(context: Context, share: number): Wait {
-  const { replicas, status, maxWeight } = context;
-  const available = availableOfVersion(context, status.stableRS);
-  const kept = `${Math.round((share * 100) / maxWeight)} % of the traffic stays with version ${holderOf(context) ?? ""}`;
-  const text = `${kept} until stable can carry it: ${available} of ${replicas} pods available`;
-  return { code: "replicas", text };
 }
 
 /** Takes the wanted split, or leaves the last one standing and says what it waits for. `needed`: pods that the canary must have for it. */

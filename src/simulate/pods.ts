@@ -19,8 +19,8 @@ export function podsFor(
 }
 
 /** The pod after its container ended `restarts` times in all. */
-export function withRestarts(pod: KubeObject, restarts: number): KubeObject {
-  const terminated = { exitCode: 1, reason: "Error" };
+export function withRestarts(pod: KubeObject, restarts: number, nowMs: number): KubeObject {
+  const terminated = { exitCode: 1, reason: "Error", finishedAt: new Date(nowMs).toISOString() };
   const waiting = { reason: "CrashLoopBackOff", message: "back-off restarting failed container" };
   const container = {
     ...containerOf(),

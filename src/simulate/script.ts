@@ -44,6 +44,7 @@ function runCommand(world: World, verb: string, words: readonly string[]): reado
     readiness: () => {
       world.readiness = rest === "manual" ? "manual" : "auto";
     },
+    setting: () => world.annotate(words[0] ?? "", words.slice(1).join(" ")),
     crash: () => crash(world, words[0] ?? "", Number(words[1]), Number(words[2])),
     ready: () => ready(world, words[0] === "stable" ? "stable" : "canary", Number(words[1])),
     failing: () => failing(world, words[0] === "stable" ? "stable" : "canary", words.slice(1).join(" ")),

@@ -121,6 +121,11 @@ export class World {
     this.rollout = this.#stamp({ ...next, metadata: { ...next.metadata, generation } });
   }
 
+  /** As `kubectl annotate`. */
+  annotate(key: string, value: string): void {
+    this.rollout = this.#stamp(merged(this.rollout, { metadata: { annotations: { [key]: value } } }));
+  }
+
   patchStatus(patch: unknown): void {
     this.rollout = this.#stamp(merged(this.rollout, { status: patch }));
   }
@@ -160,7 +165,7 @@ export class World {
   crashPod(name: string, restarts: number): void {
     const pod = this.pods.get(name);
     if (pod === undefined) throw new Error(`no pod ${name}`);
-    this.pods.set(name, this.#stamp(withRestarts(pod, restarts)));
+    this.pods.set(name, this.#stamp(withRestarts(pod, restarts, this.nowMs)));
   }
 
   /** Every pod that is asked for becomes available, or, by hand, none that was not. */
