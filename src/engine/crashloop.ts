@@ -3,7 +3,7 @@
 import { CONDITION_TYPES, crashLoopLimitOf, POD_HASH_LABEL, type Pod } from "../api/api.ts";
 import type { Context } from "./context.ts";
 import type { Wait } from "./plan.ts";
-import { aborted, type Mode, type Stage } from "./stage.ts";
+import type { Mode } from "./stage.ts";
 import { parseTime } from "./time.ts";
 
 /** Ends of a container from which on it counts as looping: one or two happen to programs that wait for others to start. */
@@ -34,21 +34,16 @@ export function crashLoopWaits(context: Context, mode: Mode): readonly Wait[] {
   return [{ code: "replicas", text: `${wordsOf(loop)}; that it is ready now and then is no progress` }];
 }
 
-/** The stage to go on with when the Rollout wants an abort after so many ends; undefined when it does not, or nothing is in flight. */
-export function crashAbortStage(
-  context: Context,
-  decision: { readonly stage: Stage; readonly mode: Mode },
-): Stage | undefined {
-  const isInFlight = decision.mode === "steps" || decision.mode === "promoteFull";
+/** The words of an abort that the Rollout wants after so many ends; undefined when there were not as many. */
+export function crashAbortWords(context: Context): string | undefined {
   const limit = crashLoopLimitOf(context.rollout);
   const worst = worstOf(context);
-  if (limit === undefined || worst === undefined || worst.restarts < limit || !isInFlight) return undefined;
+  if (limit === undefined || worst === undefined || worst.restarts < limit) return undefined;
   // After a retry a container gets another chance: it must end once more.
   if (context.status.abortedAt !== undefined) return undefined;
   const since = context.status.conditions?.find(({ type }) => type === CONDITION_TYPES.progressing);
   const sinceMs = parseTime(since?.lastTransitionTime) ?? 0;
-  if (worst.endedMs !== undefined && worst.endedMs < sinceMs) return undefined;
-  return aborted(context, { ...decision.stage, promoteFull: false }, wordsOf(worst));
+  return worst.endedMs !== undefined && worst.endedMs < sinceMs ? undefined : wordsOf(worst);
 }
 
 /** In words: which, how often, how. */

@@ -12,7 +12,7 @@ import {
 import { blueGreenInForce } from "./bluegreentraffic.ts";
 import { conditionOf, hasProgressed } from "./conditions.ts";
 import { type Context, replicaSetName } from "./context.ts";
-import { crashLoopOf, wordsOf } from "./crashloop.ts";
+import { crashAbortWords, crashLoopOf, wordsOf } from "./crashloop.ts";
 import { inForceNow } from "./managedroutes.ts";
 import { deadlineMsOf } from "./replicaset.ts";
 import { aborted, isHalted, type Mode, type Stage } from "./stage.ts";
@@ -83,14 +83,15 @@ function knownInForce(context: Context): InForce {
   return canary?.weights === undefined ? { kind: "notApplicable" } : inForceNow(context);
 }
 
-/** The stage to go on with when the deadline ends an update that is in flight; undefined when it does not. */
-export function deadlineAbortStage(
+/** The stage to go on with when crashes or the deadline end an update that is in flight; undefined when nothing does. */
+export function forcedAbortStage(
   context: Context,
   decision: { readonly stage: Stage; readonly mode: Mode },
   deadline: Deadline,
 ): Stage | undefined {
   const isInFlight = decision.mode === "steps" || decision.mode === "promoteFull";
-  const mayAbort = context.rollout.spec.progressDeadlineAbort === true;
-  if (deadline.timedOut === undefined || !isInFlight || !mayAbort) return undefined;
-  return aborted(context, { ...decision.stage, promoteFull: false }, deadline.timedOut);
+  const timedOut = context.rollout.spec.progressDeadlineAbort === true ? deadline.timedOut : undefined;
+  const words = crashAbortWords(context) ?? timedOut;
+  if (words === undefined || !isInFlight) return undefined;
+  return aborted(context, { ...decision.stage, promoteFull: false }, words);
 }

@@ -6,8 +6,7 @@ import { assertNever } from "../lib/assert.ts";
 import { decideBlueGreen, prepareBlueGreen } from "./bluegreen.ts";
 import { decideCanary, prepareCanary } from "./canary.ts";
 import { type Context, contextOf, isPromoted } from "./context.ts";
-import { crashAbortStage } from "./crashloop.ts";
-import { deadlineAbortStage } from "./deadline.ts";
+import { forcedAbortStage } from "./deadline.ts";
 import type { Decision } from "./decision.ts";
 import { planEphemeral } from "./ephemeral.ts";
 import { explanationOf } from "./explain.ts";
@@ -140,8 +139,7 @@ function planUpdate(context: Context, revision: Extract<RevisionPlan, { kind: "r
   let restart = planRestart(context, decision, reset !== undefined);
   const pass = { revision: revision.revision, isCreating: false };
   let built = buildStatus(context, decision, { ...pass, restartedAt: restart.restartedAt });
-  const abortStage =
-    crashAbortStage(context, decision) ?? deadlineAbortStage(context, decision, built.deadline);
+  const abortStage = forcedAbortStage(context, decision, built.deadline);
   if (abortStage !== undefined) {
     decision = strategist.decide(context, abortStage);
     restart = planRestart(context, decision, false);
