@@ -27,6 +27,8 @@ export {
   DEFAULT_MEASUREMENTS_KEPT,
   ERROR_RETRY_INTERVAL_MS,
   effectiveCountOf,
+  experimentDeadlineSecondsOf,
+  experimentScaleDownDelaySecondsOf,
   maxTrafficWeightOf,
   metricLimitsOf,
   minReadySecondsOf,
@@ -38,6 +40,7 @@ export {
   scaleDownDelaySecondsOf,
 } from "./defaults.ts";
 export { semanticallyEqualTemplates } from "./equaltemplates.ts";
+export { EXPERIMENT_MESSAGES, EXPERIMENT_REASONS } from "./experimentreasons.ts";
 export {
   type Experiment,
   type ExperimentAnalysis,
@@ -110,6 +113,7 @@ export {
   ENDPOINT_SLICE_MANAGED_BY_LABEL,
   ENDPOINTS_ANNOTATION,
   EPHEMERAL_METADATA_ANNOTATION,
+  EXPERIMENT_ANALYSIS_ANNOTATION,
   EXPERIMENT_NAME_ANNOTATION,
   EXPERIMENT_TEMPLATE_ANNOTATION,
   HEALTHY_ENDPOINTS_ANNOTATION,

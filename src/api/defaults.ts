@@ -1,6 +1,7 @@
 // Defaults of Rollouts and metrics, as functions: nothing writes a default back into a spec.
 // Source: Argo utils/defaults, v1.9.
 import type { Metric } from "./analysisschema.ts";
+import type { Experiment } from "./experimentschema.ts";
 import { type IntOrString, intValue, scaledValue } from "./intstr.ts";
 import type { ReplicaSet } from "./kubeschema.ts";
 import type { Rollout } from "./rolloutschema.ts";
@@ -49,6 +50,16 @@ export function runHistoryLimitsOf(rollout: Rollout): {
 /** Default 600. */
 export function progressDeadlineSecondsOf(rollout: Rollout): number {
   return rollout.spec.progressDeadlineSeconds ?? DEFAULT_PROGRESS_DEADLINE_SECONDS;
+}
+
+/** Seconds in which each template of an Experiment has to become available, default 600. */
+export function experimentDeadlineSecondsOf(experiment: Experiment): number {
+  return experiment.spec.progressDeadlineSeconds ?? DEFAULT_PROGRESS_DEADLINE_SECONDS;
+}
+
+/** Seconds that an ended Experiment's pods stay, default 30. */
+export function experimentScaleDownDelaySecondsOf(experiment: Experiment): number {
+  return experiment.spec.scaleDownDelaySeconds ?? DEFAULT_SCALE_DOWN_DELAY_SECONDS;
 }
 
 /** Default 100, also for what is no weight at all: shares of it are computed before the spec is known to be valid. */

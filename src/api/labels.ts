@@ -26,6 +26,8 @@ export const RESTARTED_AFTER_ANNOTATION = "argo-rollouts.argoproj.io/restarted-a
 /** On the ReplicaSets of an Experiment. */
 export const EXPERIMENT_NAME_ANNOTATION = "experiment.argoproj.io/name";
 export const EXPERIMENT_TEMPLATE_ANNOTATION = "experiment.argoproj.io/template-name";
+/** On an AnalysisRun of an Experiment: JSON, template and arguments as the analysis was written when the run began. */
+export const EXPERIMENT_ANALYSIS_ANNOTATION = "weir.dev/analysis";
 /** On an AnalysisRun: one of ROLLOUT_TYPES. */
 export const ROLLOUT_TYPE_LABEL = "rollout-type";
 /** On an AnalysisRun of a step: its index. */

@@ -8,7 +8,7 @@ import type { Rollout } from "./rolloutschema.ts";
 import type { MetricError } from "./validatemetrics.ts";
 
 /** Of a step. */
-const STEP_FIELDS = ["experiment", "plugin"] as const;
+const STEP_FIELDS = ["plugin"] as const;
 
 /** Of spec.strategy.canary.trafficRouting. */
 const ROUTING_FIELDS = [

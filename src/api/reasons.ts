@@ -1,6 +1,7 @@
 // Condition types, condition and event reasons, and their messages, exactly as Argo Rollouts writes them: programs compare them.
 // %q of Go is a quoted string here as well. Source: Argo utils/conditions, rollout/sync.go, analysis.go, service.go, v1.9.
 import type { AnalysisPhase } from "./analysisschema.ts";
+import type { WeightDestination } from "./rolloutschema.ts";
 import type { CanaryStep } from "./strategyschema.ts";
 
 export const CONDITION_TYPES = {
@@ -98,8 +99,22 @@ export const MESSAGES = {
   resumed: "Rollout is resumed",
   stepCompleted: (step: number, steps: number, text: string): string =>
     `Rollout step ${step}/${steps} completed (${text})`,
-  trafficWeightUpdated: (before: number | undefined, after: number): string =>
-    `Traffic weight updated ${before === undefined ? `to ${after}` : `from ${before} to ${after}`}`,
+  /** `additional`: shares beside the canary's, where those have changed. Go prints them as a slice of structs. */
+  trafficWeightUpdated: (
+    before: number | undefined,
+    after: number,
+    additional?: readonly WeightDestination[],
+  ): string => {
+    const share = before === undefined ? `to ${after}` : `from ${before} to ${after}`;
+    const more = additional?.map(
+      ({ weight, serviceName = "", podTemplateHash = "" }) => `{${weight} ${serviceName} ${podTemplateHash}}`,
+    );
+    const details = [
+      ...(before === after ? [] : [share]),
+      ...(more === undefined ? [] : [`additional: [${more.join(" ")}]`]),
+    ];
+    return `Traffic weight updated ${details.join(", ")}`;
+  },
   weightVerifyError: (error: string): string => `Failed to verify weight: ${error}`,
   reconciliationError: (error: string): string => `Reconciliation failed with error: ${error}`,
   /** `up` or `down`. */

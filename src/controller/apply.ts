@@ -1,8 +1,8 @@
 // Carries a plan out, in the plan's order: actions, status, traffic, events. It decides nothing: the first write that fails ends the pass, and
 // what had been written by then is told with the events of the next.
-import { type KubeObject, RESOURCES } from "../api/api.ts";
+import { type KubeObject, RESOURCES, type ResourceType } from "../api/api.ts";
 import { CLUSTER_ERRORS, type ClusterClient, type EventRecorder, subjectOf } from "../cluster/client.ts";
-import { type Action, type Plan, requestOf, type Snapshot } from "../engine/decide.ts";
+import { type Action, type Plan, type PlannedEvent, requestOf, type Snapshot } from "../engine/decide.ts";
 import { assertNever } from "../lib/assert.ts";
 import type { Clock } from "../lib/clock.ts";
 import { isWeirError } from "../lib/errors.ts";
@@ -13,11 +13,13 @@ import type { Freshness } from "./freshness.ts";
 import { mayBeRouted } from "./observe.ts";
 import type { OwedEvents } from "./owedevents.ts";
 import type { Publisher } from "./publish.ts";
+import type { RefusedWrites } from "./refusedwrites.ts";
 
 /** No single write may take longer. */
 const WRITE_TIMEOUT_MS = 10_000;
 
-export interface ApplyDeps {
+/** What every write of a pass needs. */
+export interface WriteDeps {
   readonly client: ClusterClient;
   readonly clock: Clock;
   readonly log: Logger;
@@ -25,6 +27,10 @@ export interface ApplyDeps {
   readonly freshness: Freshness;
   readonly owed: OwedEvents;
   readonly evictions: Evictions;
+  readonly refused: RefusedWrites;
+}
+
+export interface ApplyDeps extends WriteDeps {
   readonly publisher: Publisher;
 }
 
@@ -36,24 +42,69 @@ export async function apply(
   plan: Plan,
   signal: AbortSignal,
 ): Promise<void> {
-  let rollout = snapshot.raw;
+  const status = snapshot.rollout.status ?? {};
+  const rollout = await writePlan(
+    deps,
+    key,
+    { type: RESOURCES.rollout, raw: snapshot.raw, status },
+    plan,
+    signal,
+  );
+  if (plan.traffic !== undefined) deps.publisher.setIntent(key, plan.traffic);
+  else if (!mayBeRouted(snapshot.rollout)) deps.publisher.removeIntent(key);
+  await tell(deps, key, rollout, plan.events);
+}
+
+/** What a plan is about. */
+export interface Subject {
+  readonly type: ResourceType;
+  readonly raw: KubeObject;
+  /** As the decision saw it. */
+  readonly status: object;
+}
+
+/** What every plan has. */
+export interface Written {
+  readonly actions: readonly Action[];
+  readonly events: readonly PlannedEvent[];
+  readonly status: object;
+}
+
+/** Carries out actions and status; resolves with the object as it was last written. Throws what the first failed write threw. */
+export async function writePlan(
+  deps: WriteDeps,
+  key: string,
+  subject: Subject,
+  plan: Written,
+  signal: AbortSignal,
+): Promise<KubeObject> {
+  let object = subject.raw;
   const done: Action[] = [];
   try {
     for (const action of plan.actions) {
       const written = await applyAction(deps, key, action, deadline(signal));
       done.push(action);
       deps.log.info("applied", { action: action.kind, name: action.name, reason: action.reason });
-      if (written?.kind === RESOURCES.rollout.kind) rollout = written;
+      if (written?.kind === subject.type.kind && written.metadata.uid === object.metadata.uid)
+        object = written;
     }
-    rollout = await writeStatus(deps, key, snapshot, rollout, plan, deadline(signal));
+    return await writeStatus(deps, key, { ...subject, raw: object }, plan.status, deadline(signal));
   } catch (error) {
     deps.owed.lost(key, done, plan.events);
+    deps.refused.failed(key, plan.actions[done.length], error);
     throw error;
   }
-  if (plan.traffic !== undefined) deps.publisher.setIntent(key, plan.traffic);
-  else if (!mayBeRouted(snapshot.rollout)) deps.publisher.removeIntent(key);
-  const about = subjectOf(rollout);
-  for (const { type, reason, message } of deps.owed.settle(key, plan.events))
+}
+
+/** Emits the events of a pass that has succeeded, and those that are owed. */
+export async function tell(
+  deps: Pick<WriteDeps, "events" | "owed">,
+  key: string,
+  object: KubeObject,
+  events: readonly PlannedEvent[],
+): Promise<void> {
+  const about = subjectOf(object);
+  for (const { type, reason, message } of deps.owed.settle(key, events))
     await deps.events.record(about, type, reason, message);
 }
 
@@ -62,7 +113,7 @@ function deadline(signal: AbortSignal): AbortSignal {
 }
 
 async function applyAction(
-  { client, clock, freshness, evictions }: ApplyDeps,
+  { client, clock, freshness, evictions }: WriteDeps,
   key: string,
   action: Action,
   signal: AbortSignal,
@@ -114,23 +165,23 @@ export function objectId(kind: string, namespace: string, name: string): string 
 }
 
 async function writeStatus(
-  { client, clock, freshness }: ApplyDeps,
+  { client, clock, freshness }: WriteDeps,
   key: string,
-  snapshot: Snapshot,
-  rollout: KubeObject,
-  plan: Plan,
+  { type, raw, status }: Subject,
+  wanted: object,
   signal: AbortSignal,
 ): Promise<KubeObject> {
-  const patch = diffMergePatch(snapshot.rollout.status ?? {}, plan.status);
-  if (patch === undefined) return rollout;
-  const { namespace, name, resourceVersion } = rollout.metadata;
+  const patch = diffMergePatch(status, wanted);
+  if (patch === undefined) return raw;
+  const { namespace, name, resourceVersion } = raw.metadata;
+  const hasSubresource = type.subresources.includes("status");
   const written = await client.patch(
-    RESOURCES.rollout,
+    type,
     { name, ...(namespace !== undefined && { namespace }) },
     { type: "merge", body: { metadata: { resourceVersion }, status: patch } },
-    { subresource: "status", signal },
+    { signal, ...(hasSubresource && { subresource: "status" as const }) },
   );
-  const id = objectId(RESOURCES.rollout.kind, namespace ?? "", name);
+  const id = objectId(type.kind, namespace ?? "", name);
   freshness.wrote(key, id, written.metadata.resourceVersion, clock.nowMs());
   return written;
 }

@@ -5,6 +5,7 @@ import {
   type AnalysisTemplate,
   type ClusterAnalysisTemplate,
   type EndpointSlice,
+  type Experiment,
   type Gateway,
   type HttpRoute,
   type KubeObject,
@@ -17,6 +18,7 @@ import {
   readAnalysisTemplate,
   readClusterAnalysisTemplate,
   readEndpointSlice,
+  readExperiment,
   readGateway,
   readHttpRoute,
   readPod,
@@ -62,6 +64,7 @@ export interface Caches {
   readonly analysisRuns: View<AnalysisRun>;
   readonly analysisTemplates: View<AnalysisTemplate>;
   readonly clusterAnalysisTemplates: View<ClusterAnalysisTemplate>;
+  readonly experiments: View<Experiment>;
   readonly services: View<Service>;
   readonly pods: View<Pod>;
   readonly endpointSlices: View<EndpointSlice>;
@@ -105,6 +108,7 @@ export function createCaches(deps: CachesDeps): Caches {
     analysisRuns: view(RESOURCES.analysisRun, readAnalysisRun),
     analysisTemplates: view(RESOURCES.analysisTemplate, readAnalysisTemplate),
     clusterAnalysisTemplates: view(RESOURCES.clusterAnalysisTemplate, readClusterAnalysisTemplate),
+    experiments: view(RESOURCES.experiment, readExperiment),
     services: view(RESOURCES.service, readService),
     pods: view(RESOURCES.pod, readPod),
     endpointSlices: view(RESOURCES.endpointSlice, readEndpointSlice),

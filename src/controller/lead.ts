@@ -15,21 +15,24 @@ import { createProviders, type TrafficStore } from "../providers/providers.ts";
 import type { XdsServer } from "../xds/server.ts";
 import type { Caches } from "./caches.ts";
 import { createEvictions } from "./evictions.ts";
+import { type ExperimentDeps, reconcileExperiment } from "./experiments.ts";
 import { createFreshness } from "./freshness.ts";
-import { measureRun } from "./measure.ts";
+import { type MeasureDeps, measureRun } from "./measure.ts";
 import type { ControllerMetrics } from "./metrics.ts";
 import { createNodeRecords } from "./noderecords.ts";
 import { observe } from "./observe.ts";
 import { createOwedEvents } from "./owedevents.ts";
 import { createPublisher } from "./publish.ts";
 import { type ReconcileDeps, reconcile } from "./reconcile.ts";
+import { createRefusedWrites } from "./refusedwrites.ts";
 import { snapshotServer } from "./snapshotserver.ts";
 import { createTrafficBook } from "./trafficbook.ts";
-import { wakeRollouts } from "./wake.ts";
+import { experimentsOf, wakeExperiments, wakeRollouts } from "./wake.ts";
 
 /** Who writes events, as Argo names it. */
 const COMPONENT = "rollouts-controller";
 const ROLLOUT_WORKERS = 10;
+const EXPERIMENT_WORKERS = 10;
 const RUN_WORKERS = 30;
 /** For so long a Rollout whose first pass fails again and again keeps proxies waiting; then what it would publish is published. */
 export const FIRST_PASSES_MS = 10_000;
@@ -82,16 +85,66 @@ async function leadOnce(deps: LeadDeps, signal: AbortSignal): Promise<void> {
     server: snapshotServer(xds),
     bindAddress,
     onIntent: (key, intent) => (intent === undefined ? book.forget(key) : book.weightsSet(key, intent)),
-    onAcknowledgement: (key) => rollouts.add(key),
+    onAcknowledgement(key) {
+      rollouts.add(key);
+      for (const experiment of experimentsOf(caches, key)) experiments.add(experiment);
+    },
     onInForce: (key, afterMs) => metrics?.acknowledged(key, afterMs / 1000),
   });
   const providers = createProviders({ traffic: { window: (query) => book.store.window(query) } });
-  const kept = { freshness: createFreshness(), owed: createOwedEvents(), evictions: createEvictions(deps) };
+  const kept = {
+    freshness: createFreshness(),
+    owed: createOwedEvents(),
+    evictions: createEvictions(deps),
+    refused: createRefusedWrites(),
+  };
   const shared = { client, clock, log, caches, events, ...kept, publisher, book, providers };
   const first = createFirstPasses(shared, caches.rollouts.store.keys());
+  const { rollouts, experiments, runs, stop } = createQueues(shared, first, metrics);
+  const endings = [
+    wakeRollouts(caches, (key) => rollouts.add(key)),
+    wakeExperiments(caches, (key) => experiments.add(key)),
+    caches.analysisRuns.subscribe(({ key }) => runs.add(key)),
+  ];
+  let halted: Promise<unknown> | undefined;
+  const halt = (): void => {
+    onServing(false);
+    for (const end of endings.splice(0)) end();
+    halted ??= Promise.all([stop(), publisher.stop(), book.stop()]);
+  };
+  signal.addEventListener("abort", halt, { once: true });
+  if (signal.aborted) halt();
+  try {
+    await Promise.race([book.load(), ended]);
+    if (signal.aborted) return;
+    deps.onStore(book.store);
+    rollouts.start();
+    await Promise.race([first.all(signal), ended]);
+    await Promise.race([publisher.start(), ended]);
+    if (signal.aborted) return;
+    onServing(true);
+    experiments.start();
+    runs.start();
+    log.info("leading", { rollouts: caches.rollouts.store.size });
+    await ended;
+  } finally {
+    signal.removeEventListener("abort", halt);
+    halt();
+    await halted;
+    log.info("no longer leading");
+  }
+}
+
+/** The queues of all that is reconciled; none works yet. */
+function createQueues(
+  shared: ReconcileDeps & ExperimentDeps & MeasureDeps,
+  first: FirstPasses,
+  metrics: ControllerMetrics | undefined,
+) {
+  const { clock, log } = shared;
+  const common = { clock, log };
   const rollouts = createWorkQueue({
-    clock,
-    log,
+    ...common,
     workers: ROLLOUT_WORKERS,
     async process(key, passSignal) {
       const startedMs = clock.nowMs();
@@ -106,42 +159,18 @@ async function leadOnce(deps: LeadDeps, signal: AbortSignal): Promise<void> {
       }
     },
   });
+  const experiments = createWorkQueue({
+    ...common,
+    workers: EXPERIMENT_WORKERS,
+    process: (key, passSignal) => reconcileExperiment(shared, key, passSignal),
+  });
   const runs = createWorkQueue({
-    clock,
-    log,
+    ...common,
     workers: RUN_WORKERS,
     process: (key, passSignal) => measureRun(shared, key, passSignal),
   });
-  const endings = [
-    wakeRollouts(caches, (key) => rollouts.add(key)),
-    caches.analysisRuns.subscribe(({ key }) => runs.add(key)),
-  ];
-  let halted: Promise<unknown> | undefined;
-  const halt = (): void => {
-    onServing(false);
-    for (const end of endings.splice(0)) end();
-    halted ??= Promise.all([rollouts.stop(), runs.stop(), publisher.stop(), book.stop()]);
-  };
-  signal.addEventListener("abort", halt, { once: true });
-  if (signal.aborted) halt();
-  try {
-    await Promise.race([book.load(), ended]);
-    if (signal.aborted) return;
-    deps.onStore(book.store);
-    rollouts.start();
-    await Promise.race([first.all(signal), ended]);
-    await Promise.race([publisher.start(), ended]);
-    if (signal.aborted) return;
-    onServing(true);
-    runs.start();
-    log.info("leading", { rollouts: caches.rollouts.store.size });
-    await ended;
-  } finally {
-    signal.removeEventListener("abort", halt);
-    halt();
-    await halted;
-    log.info("no longer leading");
-  }
+  const stop = (): Promise<unknown> => Promise.all([rollouts.stop(), experiments.stop(), runs.stop()]);
+  return { rollouts, experiments, runs, stop };
 }
 
 /** Waits for the caches, and for the workloads that Rollouts refer to: a first pass must not take what is not listed yet for missing. */

@@ -2,6 +2,7 @@
 import {
   type AnalysisRun,
   canaryServicesOf,
+  type Experiment,
   fieldErrorText,
   type KubeObject,
   type Pod,
@@ -67,6 +68,7 @@ export function observe({ caches, publisher, evictions, config }: ObserveDeps, h
       templates: caches.analysisTemplates.list(namespace),
       clusterTemplates: caches.clusterAnalysisTemplates.list(),
     },
+    experiments: caches.experiments.list(namespace).filter((experiment) => isTheirs(experiment, raw)),
     validation: { errors: rolloutErrors(checked, CAPABILITIES).map(fieldErrorText) },
     config: config ?? DEFAULT_ENGINE_CONFIG,
   };
@@ -91,7 +93,7 @@ function concerns(set: ReplicaSet, rollout: KubeObject): boolean {
   return !set.metadata.ownerReferences?.some((owner) => owner.controller === true) || isTheirs(set, rollout);
 }
 
-function isTheirs(object: ReplicaSet | AnalysisRun, rollout: KubeObject): boolean {
+function isTheirs(object: ReplicaSet | AnalysisRun | Experiment, rollout: KubeObject): boolean {
   return (
     object.metadata.ownerReferences?.some((owner) => owner.uid === rollout.metadata.uid) === true ||
     object.metadata.name.startsWith(`${rollout.metadata.name}-`)

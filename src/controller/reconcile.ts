@@ -7,7 +7,7 @@ import type { Caches } from "./caches.ts";
 import { type ObserveDeps, observe } from "./observe.ts";
 
 /** How long to wait for the caches to show this process's own writes, when no event wakes the key before. */
-const STALE_RETRY_MS = 250;
+export const STALE_RETRY_MS = 250;
 /** The longest timer that one requeue sets. */
 const MAX_REQUEUE_MS = 3_600_000;
 
@@ -21,6 +21,7 @@ export async function reconcile(deps: ReconcileDeps, key: string, signal: AbortS
     freshness.forget(key);
     deps.owed.forget(key);
     deps.evictions.forget(key);
+    deps.refused.told(key);
     publisher.removeIntent(key);
     return;
   }
@@ -32,13 +33,25 @@ export async function reconcile(deps: ReconcileDeps, key: string, signal: AbortS
   const plan = decide(snapshot, nowMs);
   for (const warning of plan.warnings) log.warn(warning, { rollout: key });
   await apply(deps, key, snapshot, plan, signal);
-  if (plan.requeueAtMs === undefined) return;
-  return { requeueAfterMs: Math.min(Math.max(plan.requeueAtMs - clock.nowMs(), 1), MAX_REQUEUE_MS) };
+  return lookAgain(plan, clock.nowMs());
+}
+
+/** When the queue is to look again. */
+export function lookAgain({ requeueAtMs }: { readonly requeueAtMs?: number }, nowMs: number): WorkResult {
+  if (requeueAtMs !== undefined)
+    return { requeueAfterMs: Math.min(Math.max(requeueAtMs - nowMs, 1), MAX_REQUEUE_MS) };
 }
 
 /** The version that the caches hold of an object that a pass may have written. */
-function cachedVersion(caches: Caches): (object: string) => string | undefined {
-  const stores = [caches.rollouts, caches.replicaSets, caches.services, caches.analysisRuns, caches.pods];
+export function cachedVersion(caches: Caches): (object: string) => string | undefined {
+  const stores = [
+    caches.rollouts,
+    caches.replicaSets,
+    caches.services,
+    caches.analysisRuns,
+    caches.experiments,
+    caches.pods,
+  ];
   const byKind = new Map(stores.map((view) => [view.type.kind, view.store]));
   return (object) => {
     const [kind = "", ...rest] = object.split("/");

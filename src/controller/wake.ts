@@ -1,4 +1,4 @@
-// Which Rollouts a change concerns: every event of the caches becomes keys for the work queue. Nothing else travels with a key.
+// Which Rollouts and Experiments a change concerns: every event of the caches becomes keys for the work queue. Nothing else travels with a key.
 import {
   canaryServicesOf,
   controllerOf,
@@ -57,6 +57,7 @@ export function wakeRollouts(caches: Caches, wake: (key: string) => void): () =>
     caches.replicaSets.subscribe(owned),
     caches.pods.subscribe(ofPod),
     caches.analysisRuns.subscribe(owned),
+    caches.experiments.subscribe(owned),
     caches.services.subscribe(named),
     caches.workloads.subscribe(referenced),
     caches.analysisTemplates.subscribe(({ object }) => ofNamespace(object.metadata.namespace, () => true)),
@@ -65,6 +66,39 @@ export function wakeRollouts(caches: Caches, wake: (key: string) => void): () =>
   return () => {
     for (const end of endings) end();
   };
+}
+
+/** Subscribes to all caches that decisions about Experiments depend on; returns how to stop. */
+export function wakeExperiments(caches: Caches, wake: (key: string) => void): () => void {
+  const keyOf = ({ metadata }: KubeObject): string => `${metadata.namespace}/${metadata.name}`;
+  const owned = ({ object }: StoreEvent): void => {
+    const owner = controllerOf(object);
+    const { namespace, name } = object.metadata;
+    if (owner?.kind === RESOURCES.experiment.kind) wake(`${namespace}/${owner.name}`);
+    else
+      for (const experiment of caches.experiments.store.list(namespace))
+        if (name.startsWith(`${experiment.metadata.name}-`)) wake(keyOf(experiment));
+  };
+  const all = (namespace: string | undefined): void => {
+    for (const experiment of caches.experiments.store.list(namespace)) wake(keyOf(experiment));
+  };
+  const endings = [
+    caches.experiments.subscribe(({ key }) => wake(key)),
+    caches.replicaSets.subscribe(owned),
+    caches.services.subscribe(owned),
+    caches.analysisRuns.subscribe(owned),
+    caches.analysisTemplates.subscribe(({ object }) => all(object.metadata.namespace)),
+    caches.clusterAnalysisTemplates.subscribe(() => all(undefined)),
+  ];
+  return () => {
+    for (const end of endings) end();
+  };
+}
+
+/** The Experiments of the Rollout under `key`: its proxies' news concern them too. */
+export function experimentsOf({ experiments, rollouts }: Caches, key: string): readonly string[] {
+  const uid = rollouts.store.get(key)?.metadata.uid ?? "";
+  return experiments.store.byOwner(uid).map(({ metadata }) => `${metadata.namespace}/${metadata.name}`);
 }
 
 function restartsOf({ pods }: Caches, pod: KubeObject): number {

@@ -1,6 +1,7 @@
 // Shares of the traffic that belong to neither stable nor canary: those of an experiment's templates (`weights.additional`).
-import type { TrafficWeights, WeightDestination } from "../api/api.ts";
+import type { Acknowledgement, TrafficIntent, TrafficWeights, WeightDestination } from "../api/api.ts";
 import type { Context } from "./context.ts";
+import { experimentShares } from "./experimentstep.ts";
 import type { Mode, Stage } from "./stage.ts";
 
 /**
@@ -8,11 +9,11 @@ import type { Mode, Stage } from "./stage.ts";
  * template that no longer serves is left out at once.
  */
 export function additionalDestinations(
-  _context: Context,
-  _mode: Mode,
-  _stage: Stage,
+  context: Context,
+  mode: Mode,
+  stage: Stage,
 ): readonly WeightDestination[] {
-  return [];
+  return experimentShares(context, mode, stage);
 }
 
 /** The additional shares of `weights`. */
@@ -39,4 +40,19 @@ export function fitted(shares: readonly WeightDestination[], room: number): read
     left -= weight;
     return { ...share, weight };
   });
+}
+
+/** Whether a proxy may still send requests to the pods of `hash`: by what was published, what is to be, or what nobody has acknowledged. */
+export function mayBeSentTo(
+  hash: string,
+  published: TrafficIntent | undefined,
+  acknowledgement: Acknowledgement,
+  decided: TrafficWeights | undefined,
+): boolean {
+  if (acknowledgement.kind === "notApplicable") return false;
+  if (published === undefined || acknowledgement.kind === "no") return true;
+  return (
+    published.versions.some(({ podHash, weight }) => podHash === hash && weight > 0) ||
+    sharesOf(decided).some(({ podTemplateHash, weight }) => podTemplateHash === hash && weight > 0)
+  );
 }

@@ -7,17 +7,14 @@ import {
   type AnalysisRunRef,
   analysisRunReason,
   MESSAGES,
-  POD_HASH_LABEL,
-  runHistoryLimitsOf,
   STEP_INDEX_LABEL,
 } from "../api/api.ts";
 import { type Context, isOwnedBy } from "./context.ts";
 import { newRun, type RunKind } from "./newrun.ts";
 import type { Action, PlannedEvent, Wait } from "./plan.ts";
-import { podHashOf } from "./replicaset.ts";
 import { isInRollbackWindow } from "./rollbackwindow.ts";
+import { beyondHistory } from "./runhistory.ts";
 import { aborted, hasPause, isHalted, type Mode, type Stage, withPause } from "./stage.ts";
-import { parseTime } from "./time.ts";
 
 /** Where a run of each kind stands in a stage, and the words with which its failure aborts. In the order of their events. */
 const PLACES = {
@@ -150,20 +147,7 @@ function endUnneeded(context: Context, needed: ReadonlySet<string | undefined>):
 
 /** Deletes finished runs of versions that are gone, and those beyond the history limits, oldest first. */
 function deleteOld(context: Context, shown: ReadonlySet<string | undefined>): readonly Action[] {
-  const limits = runHistoryLimitsOf(context.rollout);
-  const versions = new Set([context.podHash, ...context.roles.owned.map(podHashOf)]);
-  const isOfVersion = (run: AnalysisRun): boolean =>
-    versions.has(run.metadata.labels?.[POD_HASH_LABEL] ?? "");
-  const old = ownRuns(context).filter(
-    (run) => isCompleted(run.status.phase) && !shown.has(run.metadata.name),
-  );
-  const newestFirst = old.filter(isOfVersion).sort((a, b) => createdMs(b) - createdMs(a));
-  const isSuccess = (run: AnalysisRun): boolean => run.status.phase === "Successful";
-  const beyond = [
-    ...newestFirst.filter(isSuccess).slice(limits.successful),
-    ...newestFirst.filter((run) => !isSuccess(run)).slice(limits.unsuccessful),
-  ];
-  return [...old.filter((run) => !isOfVersion(run)), ...beyond].map((run) => ({
+  return beyondHistory(context, ownRuns(context), shown).map((run) => ({
     kind: "deleteAnalysisRun",
     ...identity(run),
     reason: "the run is beyond the history limit",
@@ -197,10 +181,6 @@ function ownRun(context: Context, name: string): AnalysisRun | undefined {
 function identity(run: AnalysisRun): { namespace: string; name: string; uid: string } {
   const { namespace = "", name, uid = "" } = run.metadata;
   return { namespace, name, uid };
-}
-
-function createdMs(run: AnalysisRun): number {
-  return parseTime(run.metadata.creationTimestamp) ?? 0;
 }
 
 function refOf(stage: Stage, kind: RunKind): AnalysisRunRef | undefined {

@@ -17,23 +17,36 @@ export function resolveAnalysis(
   analysis: RolloutAnalysis,
   hashes: Hashes,
 ): RunSpecResult {
-  const args: Argument[] = [];
-  for (const argument of analysis.args ?? []) {
-    const value = argumentValue(snapshot, argument, hashes);
-    if (value === undefined) return { kind: "error", message: `args.${argument.name} was not resolved` };
-    args.push({ name: argument.name, value });
-  }
+  const args = resolveArguments(snapshot, analysis.args ?? [], hashes);
+  if (args.kind === "error") return args;
   const { templates, clusterTemplates } = snapshot.analysis;
   return runSpecFromTemplates({
     refs: analysis.templates ?? [],
     templates,
     clusterTemplates,
-    args,
+    args: args.value,
     ...(analysis.dryRun === undefined ? {} : { dryRun: analysis.dryRun }),
     ...(analysis.measurementRetention === undefined
       ? {}
       : { measurementRetention: analysis.measurementRetention }),
   });
+}
+
+/** The arguments that a Rollout gives, with their values. */
+export function resolveArguments(
+  snapshot: Snapshot,
+  given: readonly AnalysisArgument[],
+  hashes: Hashes,
+):
+  | { readonly kind: "ok"; readonly value: readonly Argument[] }
+  | { readonly kind: "error"; readonly message: string } {
+  const args: Argument[] = [];
+  for (const argument of given) {
+    const value = argumentValue(snapshot, argument, hashes);
+    if (value === undefined) return { kind: "error", message: `args.${argument.name} was not resolved` };
+    args.push({ name: argument.name, value });
+  }
+  return { kind: "ok", value: args };
 }
 
 function argumentValue(snapshot: Snapshot, argument: AnalysisArgument, hashes: Hashes): string | undefined {

@@ -9,11 +9,14 @@ import {
   stepText,
   type TrafficWeights,
 } from "../api/api.ts";
+import { jsonEqual } from "../lib/json.ts";
+import { sharesOf } from "./additional.ts";
 import { canaryRuns, judgeRuns, planRuns } from "./analysisruns.ts";
 import { canaryStatus, unsettledCanary } from "./canarystatus.ts";
 import type { Context } from "./context.ts";
 import { crashLoopWaits } from "./crashloop.ts";
 import type { Decision } from "./decision.ts";
+import { judgeExperiment, planExperiments } from "./experimentstep.ts";
 import { inForceNow, managedRoutes, routeWaits } from "./managedroutes.ts";
 import { planPingPong } from "./pingpong.ts";
 import type { PlannedEvent, Wait } from "./plan.ts";
@@ -31,20 +34,23 @@ export function decideCanary(context: Context, reset: Stage | undefined): Decisi
   const inForce = inForceNow(context);
   const user = reset === undefined ? afterUser(context) : { stage: reset, isResumed: false };
   const judged = judgeRuns(context, user.stage, user.isResumed);
-  const stepped = planSteps(context, modeOf(context, judged.stage), judged.stage, user.isResumed, inForce);
+  const tried = judgeExperiment(context, judged.stage, user.isResumed);
+  const stepped = planSteps(context, modeOf(context, tried), tried, user.isResumed, inForce);
   const mode = modeOf(context, stepped.stage);
   const runs = planRuns(context, canaryRuns(context, mode, stepped.stage), mode !== "steps", stepped.stage);
-  const promotion = promotionOf(context, mode, runs.stage, inForce);
-  const stage = promotion.reason === undefined ? runs.stage : promotedStage(context, runs.stage);
+  const experiments = planExperiments(context, mode, runs.stage);
+  const reached = experiments.stage;
+  const promotion = promotionOf(context, mode, reached, inForce);
+  const stage = promotion.reason === undefined ? reached : promotedStage(context, reached);
   const stableHash = promotion.reason === undefined ? (context.status.stableRS ?? "") : context.podHash;
 
   const weighed =
     promotion.reason === undefined
-      ? desiredWeights(context, mode, runs.stage, inForce)
+      ? desiredWeights(context, mode, reached, inForce)
       : desiredWeights(withStable(context), "promoted", stage, inForce);
   const isOver = promotion.reason !== undefined;
-  const routes = isOver ? [] : managedRoutes(context, mode, runs.stage);
-  const wishes = { mode, stage: runs.stage, weights: weighed.weights, routes, inForce };
+  const routes = isOver ? [] : managedRoutes(context, mode, reached);
+  const wishes = { mode, stage: reached, weights: weighed.weights, routes, inForce };
   const services = (context.services.isPingPong ? planPingPong : planServices)(context, {
     ...wishes,
     stableHash,
@@ -63,19 +69,24 @@ export function decideCanary(context: Context, reset: Stage | undefined): Decisi
       routes,
       areServicesSettled: services.isSettled,
     }),
-    actions: [...runs.actions, ...services.actions, ...scaling.actions],
+    actions: [...runs.actions, ...experiments.actions, ...services.actions, ...scaling.actions],
     events: {
       first: [],
       last: [],
-      steps: [...judged.events, ...stepped.events.filter((event) => event.reason !== REASONS.rolloutPaused)],
+      steps: [
+        ...judged.events,
+        ...stepped.events.filter((event) => event.reason !== REASONS.rolloutPaused),
+        ...experiments.events,
+      ],
       scaling: [...weightEvents(context, weighed.weights), ...scaling.events, ...services.events],
     },
     waits: [
       ...stepped.waits,
       ...crashLoopWaits(context, mode),
       ...runs.waits,
+      ...experiments.waits,
       ...weighed.waits,
-      ...(isOver ? [] : routeWaits(context, mode, runs.stage)),
+      ...(isOver ? [] : routeWaits(context, mode, reached)),
       ...promotion.waits,
       ...services.waits,
       ...scaling.waits,
@@ -194,10 +205,12 @@ function swapped({ stable, canary, ...rest }: CanaryServices): CanaryServices {
 
 function weightEvents(context: Context, decided: TrafficWeights | undefined): readonly PlannedEvent[] {
   if (decided === undefined) return [];
-  const before = context.status.canary?.weights?.canary.weight;
+  const known = context.status.canary?.weights;
+  const before = known?.canary.weight;
   const after = decided.canary.weight;
-  if (before === undefined || before === after) return [];
-  const message = MESSAGES.trafficWeightUpdated(before, after);
+  const isSame = jsonEqual(sharesOf(known), sharesOf(decided));
+  if (before === undefined || (before === after && isSame)) return [];
+  const message = MESSAGES.trafficWeightUpdated(before, after, isSame ? undefined : sharesOf(decided));
   return [{ type: "Normal", reason: REASONS.trafficWeightUpdated, message }];
 }
 

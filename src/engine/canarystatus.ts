@@ -27,6 +27,7 @@ export function canaryStatus(
         : {}),
       currentStepAnalysisRunStatus: stage.stepRun,
       currentBackgroundAnalysisRunStatus: stage.backgroundRun,
+      currentExperiment: stage.experiment,
       weights,
     }),
   };

@@ -47,7 +47,7 @@ export function conditionOf(
 
 /** The conditions that go with `draft`, the new status without them. */
 export function nextConditions(context: Context, draft: Draft, facts: ConditionFacts): Conditions {
-  const board = new Board(context.status.conditions ?? [], context.nowMs);
+  const board = new ConditionBoard(context.status.conditions ?? [], context.nowMs);
   board.remove(CONDITION_TYPES.invalidSpec);
   userConditions(board, facts);
 
@@ -86,14 +86,14 @@ export function nextConditions(context: Context, draft: Draft, facts: ConditionF
 
 /** The conditions of a Rollout that cannot be carried out: the others stay as they were. */
 export function invalidConditions(context: Context, message: string): readonly RolloutCondition[] {
-  const board = new Board(context.status.conditions ?? [], context.nowMs);
+  const board = new ConditionBoard(context.status.conditions ?? [], context.nowMs);
   board.set(CONDITION_TYPES.invalidSpec, "True", REASONS.invalidSpec, message);
   return board.list();
 }
 
 /** The conditions of a Rollout of which nothing is there yet. */
 export function firstConditions(context: Context): readonly RolloutCondition[] {
-  const board = new Board(context.status.conditions ?? [], context.nowMs);
+  const board = new ConditionBoard(context.status.conditions ?? [], context.nowMs);
   if (board.get(CONDITION_TYPES.progressing) === undefined)
     board.set(
       CONDITION_TYPES.progressing,
@@ -105,7 +105,7 @@ export function firstConditions(context: Context): readonly RolloutCondition[] {
 }
 
 /** Paused, resumed and retried: what the user's doing shows as. */
-function userConditions(board: Board, facts: ConditionFacts): void {
+function userConditions(board: ConditionBoard, facts: ConditionFacts): void {
   const { progressing, paused } = CONDITION_TYPES;
   const reason = board.get(progressing)?.reason;
   if (reason === REASONS.rolloutAborted) {
@@ -123,7 +123,7 @@ function userConditions(board: Board, facts: ConditionFacts): void {
     board.set(paused, facts.isPaused ? "True" : "False", REASONS.rolloutPaused, MESSAGES.paused);
 }
 
-function abort(board: Board, facts: ConditionFacts): boolean {
+function abort(board: ConditionBoard, facts: ConditionFacts): boolean {
   const known = board.get(CONDITION_TYPES.progressing);
   const isKnown = known?.reason === REASONS.rolloutAborted && known.status === "False";
   // The cause is known in the pass that aborts; later ones keep its words.
@@ -133,7 +133,7 @@ function abort(board: Board, facts: ConditionFacts): boolean {
 }
 
 function progress(
-  board: Board,
+  board: ConditionBoard,
   context: Context,
   draft: Draft,
   facts: ConditionFacts,
@@ -191,7 +191,7 @@ function replicaFailure(context: Context): { readonly reason: string; readonly m
 }
 
 /** The list while it is being built: order and times as Argo keeps them. */
-class Board {
+export class ConditionBoard {
   readonly #conditions: RolloutCondition[];
   readonly #now: string;
 

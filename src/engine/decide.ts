@@ -22,7 +22,10 @@ import { intentOf } from "./traffic.ts";
 import { planMigration } from "./workload.ts";
 import { oneWriteEach } from "./writes.ts";
 
-export { explain } from "./explain.ts";
+export { mayBeSentTo } from "./additional.ts";
+export { decideExperiment } from "./experiment.ts";
+export type { ExperimentPlan } from "./experimentplan.ts";
+export { actionText, explain } from "./explain.ts";
 export type {
   Action,
   AnnotationChanges,
@@ -39,7 +42,9 @@ export {
   type AnalysisSnapshot,
   DEFAULT_ENGINE_CONFIG,
   type EngineConfig,
+  type ExperimentSnapshot,
   type RefusedEviction,
+  type RefusedWrite,
   type ServicesSnapshot,
   type Snapshot,
   type TrafficSnapshot,

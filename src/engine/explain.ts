@@ -67,7 +67,7 @@ export function explanationOf(context: Context, decided: Decided): Explanation {
     routes: (decided.traffic?.routes ?? []).map(routeWords),
     ...(index === undefined || count === 0 ? {} : { step: { index, count, text } }),
     waits: withoutRepeats(decided.waits),
-    does: actions.map(wordsOf),
+    does: actions.map(actionText),
     next,
   };
 }
@@ -98,7 +98,7 @@ function textWords({ kind, value }: TextMatch): string {
 }
 
 /** One action as a line. */
-function wordsOf(action: Action): string {
+export function actionText(action: Action): string {
   const isSize = action.kind === "scaleReplicaSet" || action.kind === "scaleWorkload";
   const size = isSize ? ` ${action.from} -> ${action.replicas}` : "";
   const version = action.kind === "selectPods" ? ` -> ${action.podHash}` : "";

@@ -12,6 +12,7 @@ import {
   POD_HASH_LABEL,
   type RolloutAnalysis,
   type Service,
+  type Step,
 } from "../api/api.ts";
 import { resolveAnalysis } from "./analysistemplates.ts";
 import type { Context } from "./context.ts";
@@ -114,12 +115,27 @@ function analysisProblems(context: Context): readonly ReferenceProblem[] {
     ...context.steps.flatMap((step, index) =>
       step.kind === "analysis"
         ? oneAnalysisProblem(context, [...at, "steps", index, "analysis"], step.analysis, "inline")
-        : [],
+        : experimentProblems(context, [...at, "steps", index, "experiment"], step),
     ),
     ...(background === undefined
       ? []
       : oneAnalysisProblem(context, [...at, "analysis"], background, "background")),
   ];
+}
+
+/** What is wrong about the analyses of an experiment step. Argo finds out when the step is reached, and aborts. */
+function experimentProblems(context: Context, path: Path, step: Step): readonly ReferenceProblem[] {
+  if (step.kind !== "experiment") return [];
+  return (step.experiment.analyses ?? []).flatMap(({ templateName, clusterScope, args = [] }, index) => {
+    const ref = { templateName, ...(clusterScope === undefined ? {} : { clusterScope }) };
+    // They may measure for as long as the Experiment runs.
+    return oneAnalysisProblem(
+      context,
+      [...path, "analyses", index],
+      { templates: [ref], args },
+      "background",
+    );
+  });
 }
 
 /**

@@ -3,6 +3,7 @@
 
 import { isCompleted } from "../analysis/assess.ts";
 import {
+  type AnalysisRun,
   type AnalysisRunSpec,
   apiVersionOf,
   type KubeObject,
@@ -42,24 +43,35 @@ export function newRun(context: Context, kind: RunKind, index: number): NewRun {
   if (resolved.kind === "error") return resolved;
   const { revision } = context;
   const base = `${context.name}-${context.podHash}-${revision}${suffixOf(kind, index)}`;
-  const taken = new Map(context.snapshot.analysis.runs.map((run) => [run.metadata.name, run]));
+  const found = freeRunName(context.snapshot.analysis.runs, base, context.uid, resolved.spec);
+  if (found.kind !== "free") return found;
+  const { name } = found;
+  const object = runObject(context, kind, index, { name, revision, analysis, spec: resolved.spec });
+  const reason = reasonFor(kind, index);
+  return {
+    kind: "run",
+    name,
+    action: { kind: "createAnalysisRun", namespace: context.namespace, name, object, reason },
+  };
+}
+
+/** The name for a run of this content: free, or that of an unfinished one that is there already. */
+export function freeRunName(
+  runs: readonly AnalysisRun[],
+  base: string,
+  ownerUid: string,
+  spec: AnalysisRunSpec,
+): NewRun | { readonly kind: "free"; readonly name: string } {
+  const taken = new Map(runs.map((run) => [run.metadata.name, run]));
   for (let attempt = 0; attempt < MAX_NAMES; attempt += 1) {
     const name = attempt === 0 ? base : `${base}.${attempt}`;
     const existing = taken.get(name);
-    if (existing === undefined) {
-      const object = runObject(context, kind, index, { name, revision, analysis, spec: resolved.spec });
-      const reason = reasonFor(kind, index);
-      return {
-        kind: "run",
-        name,
-        action: { kind: "createAnalysisRun", namespace: context.namespace, name, object, reason },
-      };
-    }
+    if (existing === undefined) return { kind: "free", name };
     const isUsable =
-      isOwnedBy(existing, context.uid) &&
+      isOwnedBy(existing, ownerUid) &&
       existing.metadata.deletionTimestamp === undefined &&
       !isCompleted(existing.status.phase) &&
-      jsonEqual(existing.spec, resolved.spec);
+      jsonEqual(existing.spec, spec);
     if (isUsable) return { kind: "run", name };
   }
   return { kind: "error", message: `no free name for an AnalysisRun like ${base}` };

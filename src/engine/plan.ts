@@ -53,6 +53,11 @@ export type Action =
   | DeleteAnalysisRun
   | EvictPod
   | ScaleWorkload
+  | CreateService
+  | DeleteService
+  | CreateExperiment
+  | TerminateExperiment
+  | DeleteExperiment
   | AnnotateRollout
   | DefaultReplicas
   | SetPodMetadata;
@@ -102,7 +107,7 @@ export interface AnnotateReplicaSet extends Existing {
   readonly template?: TemplateChanges;
 }
 
-/** Deletes a ReplicaSet that runs nothing and is beyond the revision history limit. */
+/** Deletes a ReplicaSet that runs nothing and is beyond the revision history limit, or one of an Experiment whose template is gone. */
 export interface DeleteReplicaSet extends Existing {
   readonly kind: "deleteReplicaSet";
   readonly resourceVersion: string;
@@ -143,6 +148,33 @@ export interface ScaleWorkload extends Existing {
  */
 export interface EvictPod extends Existing {
   readonly kind: "evictPod";
+}
+
+/** Creates the Service of an Experiment's template. */
+export interface CreateService extends Named {
+  readonly kind: "createService";
+  readonly object: KubeObject;
+}
+
+/** Deletes such a Service. */
+export interface DeleteService extends Existing {
+  readonly kind: "deleteService";
+}
+
+/** Creates the Experiment of a step. */
+export interface CreateExperiment extends Named {
+  readonly kind: "createExperiment";
+  readonly object: KubeObject;
+}
+
+/** Sets `spec.terminate`. */
+export interface TerminateExperiment extends Existing {
+  readonly kind: "terminateExperiment";
+}
+
+/** Deletes a finished Experiment beyond the history limits. */
+export interface DeleteExperiment extends Existing {
+  readonly kind: "deleteExperiment";
 }
 
 /** Changes annotations of the Rollout itself (its revision). */
@@ -216,6 +248,7 @@ export type WaitCode =
   | "replicas"
   | "acknowledgement"
   | "analysis"
+  | "experiment"
   | "inconclusive"
   | "scaleDownDelay"
   | "restart"

@@ -51,12 +51,20 @@ export function requestOf(action: Action): ActionRequest {
       return { verb: "create", type: RESOURCES.replicaSet, object: action.object };
     case "createAnalysisRun":
       return { verb: "create", type: RESOURCES.analysisRun, object: action.object };
+    case "createService":
+      return { verb: "create", type: RESOURCES.service, object: action.object };
+    case "createExperiment":
+      return { verb: "create", type: RESOURCES.experiment, object: action.object };
     case "deleteReplicaSet": {
       const { uid, resourceVersion } = action;
       return { verb: "delete", type: RESOURCES.replicaSet, ref, uid, resourceVersion };
     }
     case "deleteAnalysisRun":
       return { verb: "delete", type: RESOURCES.analysisRun, ref, uid: action.uid };
+    case "deleteService":
+      return { verb: "delete", type: RESOURCES.service, ref, uid: action.uid };
+    case "deleteExperiment":
+      return { verb: "delete", type: RESOURCES.experiment, ref, uid: action.uid };
     case "adoptReplicaSet": {
       const { uid, resourceVersion, ownerReferences } = action;
       return patch(RESOURCES.replicaSet, { metadata: { uid, resourceVersion, ownerReferences } });
@@ -80,6 +88,8 @@ export function requestOf(action: Action): ActionRequest {
     }
     case "terminateAnalysisRun":
       return patch(RESOURCES.analysisRun, { metadata: { uid: action.uid }, spec: { terminate: true } });
+    case "terminateExperiment":
+      return patch(RESOURCES.experiment, { metadata: { uid: action.uid }, spec: { terminate: true } });
     case "scaleWorkload": {
       const { uid, replicas } = action;
       return patch(WORKLOAD_TYPES.deployment, { metadata: { uid }, spec: { replicas } });

@@ -5,6 +5,7 @@ import type {
   AnalysisRun,
   AnalysisTemplate,
   ClusterAnalysisTemplate,
+  Experiment,
   KubeObject,
   Pod,
   ReplicaSet,
@@ -25,6 +26,8 @@ export interface Snapshot {
   readonly services: ServicesSnapshot;
   readonly traffic: TrafficSnapshot;
   readonly analysis: AnalysisSnapshot;
+  /** Experiments of the namespace that the Rollout controls or whose name begins with `<rollout>-` (names that are taken). */
+  readonly experiments?: readonly Experiment[];
   readonly validation: ValidationSnapshot;
   readonly config: EngineConfig;
 }
@@ -81,6 +84,29 @@ export interface ValidationSnapshot {
    * (`spec.strategy.canary.steps[0].setWeight: Invalid value: 101: …`). Empty: nothing. Missing objects are found by the engine.
    */
   readonly errors: readonly string[];
+}
+
+/** One Experiment and all that a decision about it depends on, but for the time. */
+export interface ExperimentSnapshot {
+  readonly experiment: Experiment;
+  /** The same object as the API holds it: pod templates are copied from here. */
+  readonly raw: KubeObject;
+  /** ReplicaSets of the namespace that it controls, or whose name begins with `<experiment>-`. */
+  readonly workload: WorkloadSnapshot;
+  /** Services of the namespace that it controls, or that stand under a name that one of its templates gives. */
+  readonly services: readonly Service[];
+  readonly analysis: AnalysisSnapshot;
+  /** Whether proxies may still send requests to pods of this hash. Bounded by the config's nodeGraceMs after the pods' time is over. */
+  readonly routed: readonly string[];
+  /** Objects that the API refused to create for good, with its words: tried and refused since the Experiment last changed. */
+  readonly refused: readonly RefusedWrite[];
+  readonly config: EngineConfig;
+}
+
+export interface RefusedWrite {
+  readonly kind: "ReplicaSet" | "Service" | "AnalysisRun";
+  readonly name: string;
+  readonly message: string;
 }
 
 /** Settings of the controller that decisions depend on. */

@@ -22,6 +22,8 @@ export interface Stage {
   readonly postPromotionRun: AnalysisRunRef | undefined;
   /** Blue-green: the preview has been looked at in its own size, and gets the size that the traffic needs. */
   readonly isPreviewPassed: boolean;
+  /** The name of the Experiment of the current step. */
+  readonly experiment?: string | undefined;
 }
 
 /** What the pass is about; see canary.ts. */
@@ -42,6 +44,7 @@ function stageOf(status: RolloutStatus): Stage {
     prePromotionRun: status.blueGreen?.prePromotionAnalysisRunStatus,
     postPromotionRun: status.blueGreen?.postPromotionAnalysisRunStatus,
     isPreviewPassed: status.blueGreen?.scaleUpPreviewCheckPoint === true,
+    experiment: status.canary?.currentExperiment,
   };
 }
 

@@ -4,6 +4,7 @@ import { MESSAGES, REASONS, type ReplicaSet, stepText } from "../api/api.ts";
 import { assertNever } from "../lib/assert.ts";
 import { isStepRunSuccessful } from "./analysisruns.ts";
 import type { Context } from "./context.ts";
+import { isExperimentSuccessful } from "./experimentstep.ts";
 import { isRouteDue } from "./managedroutes.ts";
 import type { PlannedEvent, Wait } from "./plan.ts";
 import { isReached } from "./reached.ts";
@@ -42,7 +43,12 @@ export function planSteps(
     reason: REASONS.rolloutStepCompleted,
     message: MESSAGES.stepCompleted(index + 1, count, text),
   };
-  const next: Stage = { ...withoutPause(before, "CanaryPauseStep"), index: index + 1, stepRun: undefined };
+  const next: Stage = {
+    ...withoutPause(before, "CanaryPauseStep"),
+    index: index + 1,
+    stepRun: undefined,
+    experiment: undefined,
+  };
   const wasPaused = context.steps[index]?.kind === "pause" && before.controllerPause;
   const resumed: PlannedEvent = { type: "Normal", reason: REASONS.rolloutResumed, message: MESSAGES.resumed };
   const entered = enterPause(context, next, false, []);
@@ -84,10 +90,16 @@ function stepState(
         inForce,
       );
     }
+    case "experiment":
+      // What the Experiment is doing is told where Experiments are planned.
+      return unlessUnsure(
+        isExperimentSuccessful(context, stage) ? { kind: "complete" } : { kind: "waiting", waits: [] },
+        isResumed,
+        inForce,
+      );
     case "setHeaderRoute":
     case "setMirrorRoute":
       return routeState(context, stage, step.route.name ?? "", inForce);
-    case "experiment":
     case "plugin":
     case "invalid":
       // Validation refuses these; an object that got past it waits rather than skip what its author asked for.

@@ -4,6 +4,8 @@ import type { TrafficIntent } from "../api/api.ts";
 import { explain, type Plan, withRouterEvents } from "../engine/decide.ts";
 import { parseDuration } from "../lib/duration.ts";
 import { jsonEqual } from "../lib/json.ts";
+import { experimentCommands } from "./experimentcommands.ts";
+import { experimentStates, passExperiments } from "./experiments.ts";
 import { imagePatch, referencePatch, serviceManifest, workloadManifest, worldWith } from "./manifest.ts";
 import { ingressManifest, routingFrom } from "./routing.ts";
 import { SHOWS } from "./show.ts";
@@ -24,7 +26,9 @@ export function runScript(text: string): string {
       if (out.at(-1) !== "" && out.length > 0 && !(out.at(-1) ?? "").startsWith("#")) out.push("");
       out.push(line);
       if (verb === "rollout") world = createWorld(words);
-      if (world === undefined) throw new Error(`the first command must be "rollout": ${line}`);
+      if (verb === "experiment") world ??= withoutRollout();
+      if (world === undefined)
+        throw new Error(`the first command must be "rollout" or "experiment": ${line}`);
       out.push(...runCommand(world, verb, words).map((shown) => `  ${shown}`));
     }
   }
@@ -80,6 +84,7 @@ function runCommand(world: World, verb: string, words: readonly string[]): reado
       world.areRoutersWritable = rest !== "refused";
     },
     tick: () => undefined,
+    ...experimentCommands(world, words),
   };
   const command = act[verb];
   if (command === undefined) throw new Error(`unknown command ${verb}`);
@@ -150,10 +155,13 @@ function measure(world: World, words: readonly string[]): void {
 function settle(world: World): readonly string[] {
   const shown: string[] = [];
   for (let pass = 0; pass < MAX_PASSES; pass += 1) {
-    const plan = world.plan();
-    shown.push(...describe(world, plan));
-    const hasWritten = world.apply(plan);
-    if (!world.runReplicaSets() && !hasWritten) return [...shown, ...state(world, plan)];
+    const plan = world.hasRollout ? world.plan() : undefined;
+    if (plan !== undefined) shown.push(...describe(world, plan));
+    const hasWritten = plan !== undefined && world.apply(plan);
+    const experiments = passExperiments(world);
+    shown.push(...experiments.lines);
+    if (!world.runReplicaSets() && !hasWritten && !experiments.hasWritten)
+      return [...shown, ...(plan === undefined ? [] : state(world, plan)), ...experimentStates(world)];
   }
   throw new Error("does not come to rest");
 }
@@ -161,11 +169,9 @@ function settle(world: World): readonly string[] {
 function tick(world: World, durationMs: number): readonly string[] {
   const untilMs = world.nowMs + durationMs;
   const shown: string[] = [];
-  let plan = world.plan();
-  while (plan.requeueAtMs !== undefined && plan.requeueAtMs <= untilMs) {
-    world.nowMs = Math.max(world.nowMs, plan.requeueAtMs);
-    shown.push(...settle(world).filter((line) => !line.startsWith("=") && !line.startsWith("waits")));
-    plan = world.plan();
+  for (let dueMs = world.dueMs(); dueMs <= untilMs; dueMs = world.dueMs()) {
+    world.nowMs = Math.max(world.nowMs, dueMs);
+    shown.push(...settle(world).filter((line) => !/^(?:=|~|waits)/.test(line)));
   }
   world.nowMs = untilMs;
   return [...shown, ...settle(world)];
@@ -207,6 +213,13 @@ function intentWords({ versions, routes = [], rootService, stableService }: Traf
   const managed = routes.map(({ kind, name }) => `${kind} route ${name}`);
   const service = rootService === undefined ? [] : [`stable is ${stableService}`];
   return [...split, ...managed, ...service].join(", ");
+}
+
+/** A world in which only Experiments happen. */
+function withoutRollout(): World {
+  const world = worldWith({});
+  world.hasRollout = false;
+  return world;
 }
 
 function createWorld(words: readonly string[]): World {

@@ -18,6 +18,8 @@ export const SHOWS: Readonly<Record<string, Show>> = {
   metadata,
   status,
   show: (world, words) => words.map((path) => `${path}: ${fieldText(world, path)}`),
+  experimentstatus,
+  runspec,
 };
 
 /** The reasons of all events so far, in order. */
@@ -70,7 +72,20 @@ function carried({ labels, annotations }: Readonly<Record<string, unknown>>): st
 
 /** The named fields of the status, all without names; dots lead inward. */
 function status(world: World, names: readonly string[]): readonly string[] {
-  const all: unknown = world.rollout.status;
+  return fieldsOf(world.rollout.status, names);
+}
+
+/** The same of an Experiment's status. */
+function experimentstatus(world: World, [name = "", ...names]: readonly string[]): readonly string[] {
+  return fieldsOf(world.experiments.get(name)?.status, names);
+}
+
+/** The arguments, dry run and retention of an AnalysisRun. */
+function runspec(world: World, [name = ""]: readonly string[]): readonly string[] {
+  return fieldsOf(world.runs.get(name)?.spec, ["args", "dryRun", "measurementRetention"]);
+}
+
+function fieldsOf(all: unknown, names: readonly string[]): readonly string[] {
   const fields = names.length === 0 ? Object.keys(Object(all)).sort() : names;
   return fields.map((name) => {
     const value = name.split(".").reduce<unknown>((at, key) => Object(at)[key], all);

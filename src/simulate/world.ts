@@ -9,6 +9,7 @@ import {
   type Rollout,
   readAnalysisRun,
   readAnalysisTemplate,
+  readExperiment,
   readPod,
   readReplicaSet,
   readRollout,
@@ -25,13 +26,16 @@ import {
   type Plan,
   type PlannedEvent,
   type RefusedEviction,
+  type RefusedWrite,
   requestOf,
   type Snapshot,
   withRouterEvents,
 } from "../engine/decide.ts";
+
 import { isObject, jsonEqual } from "../lib/json.ts";
 import { applyMergePatch, diffMergePatch } from "../lib/patch.ts";
 import { observeRouters, type Patch } from "../routers/routers.ts";
+import { experimentsDueMs, passExperiments } from "./experiments.ts";
 import { podsFor, withRestarts } from "./pods.ts";
 import { routerWrites, written } from "./routing.ts";
 
@@ -61,6 +65,13 @@ export class World {
   areRoutersWritable = true;
   /** What `spec.workloadRef` may name, by kind and name. */
   readonly workloads = new Map<string, KubeObject>();
+  readonly experiments = new Map<string, KubeObject>();
+  /** Whether the Rollout takes part; a script may be about an Experiment alone. */
+  hasRollout = true;
+  /** The words in which the API refuses what an Experiment creates; undefined: it creates what it is asked for. */
+  refusing: string | undefined;
+  /** What was refused, by Experiment. */
+  readonly refused = new Map<string, readonly RefusedWrite[]>();
   readonly events: PlannedEvent[] = [];
   errors: readonly string[] = [];
   readiness: Readiness = "auto";
@@ -91,6 +102,7 @@ export class World {
       "templates",
       "ingresses",
       "workloads",
+      "experiments",
     ] as const)
       for (const [name, object] of this[kind]) copy[kind].set(name, object);
     const { nowMs, rollout, errors, readiness, acking, published, acknowledgement, inForce } = this;
@@ -102,7 +114,10 @@ export class World {
     return copy;
   }
 
-  add(kind: "services" | "templates" | "replicaSets" | "runs" | "ingresses", object: KubeObject): void {
+  add(
+    kind: "services" | "templates" | "replicaSets" | "runs" | "ingresses" | "experiments",
+    object: KubeObject,
+  ): void {
     this[kind].set(object.metadata.name, this.#stamp(object));
   }
 
@@ -261,6 +276,7 @@ export class World {
         templates: [...this.templates.values()].map((item) => readAnalysisTemplate(item).value),
         clusterTemplates: [],
       },
+      experiments: [...this.experiments.values()].map((item) => readExperiment(item).value),
       validation: { errors: this.errors },
       config: DEFAULT_ENGINE_CONFIG,
     };
@@ -322,18 +338,26 @@ export class World {
     for (let pass = 0; pass < MAX_PASSES; pass += 1) {
       const plan = this.plan();
       const hasWritten = this.apply(plan);
-      if (!this.runReplicaSets() && !hasWritten) return plan;
+      const { hasWritten: hasMore } = passExperiments(this);
+      if (!this.runReplicaSets() && !hasWritten && !hasMore) return plan;
     }
     throw new Error(`does not come to rest: ${JSON.stringify(this.plan(), null, 1)}`);
+  }
+
+  /** When something wants to be looked at though nothing changes; infinity when nothing does. */
+  dueMs(): number {
+    const never = Number.POSITIVE_INFINITY;
+    const rolloutMs = this.hasRollout ? this.plan().requeueAtMs : undefined;
+    return Math.min(rolloutMs ?? never, experimentsDueMs(this) ?? never);
   }
 
   /** Moves time on, reconciling whenever a plan asks to be looked at again. */
   advance(durationMs: number): Plan {
     const untilMs = this.nowMs + durationMs;
-    let plan = this.settle();
-    while (plan.requeueAtMs !== undefined && plan.requeueAtMs <= untilMs) {
-      this.nowMs = plan.requeueAtMs;
-      plan = this.settle();
+    this.settle();
+    for (let dueMs = this.dueMs(); dueMs <= untilMs; dueMs = this.dueMs()) {
+      this.nowMs = dueMs;
+      this.settle();
     }
     this.nowMs = untilMs;
     return this.settle();
@@ -382,6 +406,7 @@ export class World {
     if (kind === "ReplicaSet") return this.replicaSets;
     if (kind === "Service") return this.services;
     if (kind === "Pod") return this.pods;
+    if (kind === "Experiment") return this.experiments;
     return this.runs;
   }
 
