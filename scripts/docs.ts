@@ -4,6 +4,8 @@ import { glob, readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import type { Command, Option } from "commander";
+import type { PodRule } from "../src/api/podrule.ts";
+import { CONTAINER_RULES, POD_RULES } from "../src/api/validatepod.ts";
 import type { Cli } from "../src/cli/cli.ts";
 import { createProgram } from "../src/cli/main.ts";
 
@@ -25,6 +27,7 @@ export async function referencePages(root: string): Promise<ReadonlyMap<string, 
     ["commands.md", await commandsPage()],
     ["errors.md", await errorsPage(root)],
     ["names.md", await namesPage(root)],
+    ["validation.md", validationPage()],
   ]);
 }
 
@@ -107,6 +110,26 @@ async function namesPage(root: string): Promise<string> {
     "# Names of weir's own",
     "Where the standards leave room weir's names begin with `weir.dev/`. All other labels, annotations, reasons and phases are Argo's or Kubernetes'.",
     `${table(["Name", "Where and what"], rows)}\n`,
+  ].join("\n\n");
+}
+
+function validationPage(): string {
+  const rows = <Subject>(rules: readonly PodRule<Subject>[]): string =>
+    table(
+      ["Rule", "What holds"],
+      rules.map(({ name, says }) => [name, says]),
+    );
+  return [
+    HEADER,
+    "# Validation",
+    "`weir lint -f FILES` checks manifests without a server and prints file, line and column; `weir apply` checks them before it sends anything; the controller holds Rollouts to the same rules and says `InvalidSpec` with the first that is broken. The words are Argo's and Kubernetes'.",
+    "Lint says more than the controller: a field that no schema knows, or a value of the wrong type, is an error there, while the controller reads over it as Argo does (a quantity that is none, ephemeral containers that do not decode). Services, analysis templates and Ingresses that a Rollout names are looked up among the files; those that the files do not hold are notes, for they may be in the cluster. HTTPRoutes and TrafficPolicies are held against what the proxies carry out.",
+    "## Pod templates",
+    "Of Kubernetes' rules these hold without a cluster, in this order.",
+    rows(POD_RULES),
+    "## Each container",
+    rows(CONTAINER_RULES),
+    "Left to the API server: projected, downward and CSI volumes, volume devices, `dnsConfig`, `hostAliases`, node affinity, sysctls, overhead, resize policies.\n",
   ].join("\n\n");
 }
 

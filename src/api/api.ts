@@ -20,7 +20,7 @@ export {
   type RunSummary,
 } from "./analysisschema.ts";
 export { type Issue, isReadableKind, structuralFindings, unknownFields } from "./check.ts";
-export { type Finding, formatPath, type Path } from "./decode.ts";
+export { didYouMean, type Finding, formatPath, type Path } from "./decode.ts";
 export {
   abortScaleDownDelayOf,
   DEFAULT_MAX_TRAFFIC_WEIGHT,

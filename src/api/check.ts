@@ -60,11 +60,16 @@ interface Findings {
   readonly unknown: readonly Finding[];
 }
 
+/** Kinds that are written without a spec. */
+const WITHOUT_SPEC: ReadonlySet<string> = new Set<ReadableKind>(["Namespace", "Node"]);
+
 /** The pod template's own schema names only what weir reads, so inside it the Go structs have the word. */
 function findings(kind: ReadableKind, object: KubeObject): Findings {
   const { dropped, missing, unknown } = inspect(SCHEMAS[kind], object);
   // Nobody writes status by hand, and it is the server's to be absent.
-  const needed = missing.filter(({ path }) => path[0] !== "status");
+  const isOwed = ({ path }: Finding): boolean =>
+    path[0] !== "status" && !(path.length === 1 && path[0] === "spec" && WITHOUT_SPEC.has(kind));
+  const needed = missing.filter(isOwed);
   if (kind !== "Rollout") return { mistyped: dropped, missing: needed, unknown };
   const spec = isObject(object.spec) ? object.spec : {};
   const template = goFindings("PodTemplateSpec", spec.template, ["spec", "template"]);

@@ -258,15 +258,16 @@ function reportUnknown(
     if (names.has(key)) continue;
     pass.unknown?.push({
       path: [...pass.path, key],
-      message: `is not a field that weir knows${nearest(key, names)}`,
+      message: `is not a field that weir knows${didYouMean(key, names)}`,
     });
   }
 }
 
-/** `; did you mean …?` when a name differs from a known one by case or by one or two letters. */
-function nearest(key: string, names: ReadonlySet<string>): string {
-  for (const name of names) if (name.toLowerCase() === key.toLowerCase()) return `; did you mean ${name}?`;
-  for (const name of names) {
+/** `; did you mean …?` when a name differs from a known one by case or by one or two letters; empty otherwise. */
+export function didYouMean(key: string, names: Iterable<string>): string {
+  const known = [...names];
+  for (const name of known) if (name.toLowerCase() === key.toLowerCase()) return `; did you mean ${name}?`;
+  for (const name of known) {
     if (key.length > 3 && distance(key.toLowerCase(), name.toLowerCase()) <= 2)
       return `; did you mean ${name}?`;
   }

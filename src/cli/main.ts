@@ -40,6 +40,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
   up: async () => (await import("./up.ts")).addUp,
   down: async () => (await import("./down.ts")).addDown,
   apply: async () => (await import("./apply.ts")).addApply,
+  lint: async () => (await import("./lint.ts")).addLint,
   delete: async () => (await import("./delete.ts")).addDelete,
   get: async () => (await import("./get.ts")).addGet,
   list: async () => (await import("./list.ts")).addList,

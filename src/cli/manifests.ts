@@ -17,6 +17,42 @@ const EXTENSIONS = new Set([".yaml", ".yml", ".json"]);
 
 export type FieldPath = readonly PropertyKey[];
 
+/** A place in a file; line and column count from 1. */
+export interface Place {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+}
+
+/** One object of a file and where it stands. */
+export interface FileObject {
+  /** With apiVersion, kind and metadata.name; the rest is read by schemas. */
+  readonly object: KubeObject;
+  readonly type: ResourceType;
+  /** The place of a field, or of the nearest thing around it that is there. */
+  place(path: FieldPath): Place;
+}
+
+/** Why a file, or a document of it, gives no object. */
+export interface FileFault {
+  readonly place: Place;
+  readonly words: string;
+}
+
+/** An object of a kind that weir does not handle. */
+export interface ForeignObject {
+  readonly apiVersion: string;
+  readonly kind: string;
+  /** Of the kind. */
+  readonly place: Place;
+}
+
+export interface FileObjects {
+  readonly objects: readonly FileObject[];
+  readonly foreign: readonly ForeignObject[];
+  readonly faults: readonly FileFault[];
+}
+
 /** One object of a manifest and where it stands. */
 export interface Manifest {
   readonly object: KubeObject;
@@ -31,45 +67,86 @@ export async function readManifests(
   stdin: NodeJS.ReadableStream,
 ): Promise<Manifest[]> {
   const manifests: Manifest[] = [];
-  for (const path of paths) {
-    for (const [name, content] of await sources(path, stdin))
-      manifests.push(...parseManifests(name, content));
-  }
+  for (const [name, content] of await readSources(paths, stdin))
+    manifests.push(...parseManifests(name, content));
   if (manifests.length > 0) return manifests;
   throw manifestError(`${paths.join(", ")}: no manifest found (files end in .yaml, .yml or .json)`);
 }
 
-/** Reads the manifests in one text. */
+/** Reads the manifests in one text. Throws `manifest` with the first fault. */
 export function parseManifests(file: string, content: string): Manifest[] {
+  const { objects, foreign, faults } = parseObjects(file, content);
+  const unknown = foreign.map(({ apiVersion, kind, place }): FileFault => {
+    return { place, words: `${apiVersion} ${kind} is not a kind that weir handles` };
+  });
+  const [first] = [...faults, ...unknown].sort((a, b) => a.place.line - b.place.line);
+  if (first !== undefined) throw manifestError(`${placeText(first.place)}: ${first.words}`);
+  return objects.map(({ object, type, place }) => ({
+    object,
+    type,
+    locate: (path) => placeText(place(path)),
+  }));
+}
+
+/** The objects in one text, and what is not one. Never throws. */
+export function parseObjects(file: string, content: string): FileObjects {
   const lines = new LineCounter();
   const documents = parseAllDocuments(content, { lineCounter: lines, prettyErrors: false });
   // An empty stream is an object without documents.
-  if (!Array.isArray(documents)) return [];
-  return documents.flatMap((document) => {
-    const [problem] = document.errors;
-    if (problem !== undefined) {
-      const words = `is not YAML: ${printable(problem.message)}`;
-      throw manifestError(
-        `${position(file, lines, problem.pos[0])}: ${words} (mind indentation and brackets)`,
-      );
-    }
-    const value = contentOf(file, lines, document);
-    return value === null ? [] : take(file, lines, document, value, []);
-  });
+  if (!Array.isArray(documents)) return NOTHING;
+  return joined(documents.map((document) => oneDocument({ file, lines, document })));
 }
 
-/** What a document says; refuses aliases that grow beyond measure. */
-function contentOf(file: string, lines: LineCounter, document: Document): unknown {
+function joined(all: readonly FileObjects[]): FileObjects {
+  return {
+    objects: all.flatMap(({ objects }) => objects),
+    foreign: all.flatMap(({ foreign }) => foreign),
+    faults: all.flatMap(({ faults }) => faults),
+  };
+}
+
+/** `file:line:column`. */
+export function placeText({ file, line, column }: Place): string {
+  return `${file}:${line}:${column}`;
+}
+
+interface Source {
+  readonly file: string;
+  readonly lines: LineCounter;
+  readonly document: Document;
+}
+
+const NOTHING: FileObjects = { objects: [], foreign: [], faults: [] };
+
+function oneDocument(source: Source): FileObjects {
+  const { file, lines, document } = source;
+  const [problem] = document.errors;
+  if (problem !== undefined) {
+    const words = `is not YAML: ${printable(problem.message)} (mind indentation and brackets)`;
+    return { ...NOTHING, faults: [{ place: positionOf(file, lines, problem.pos[0]), words }] };
+  }
   try {
-    return document.toJS({ maxAliasCount: 100 });
+    // Refuses aliases that grow beyond measure.
+    const value: unknown = document.toJS({ maxAliasCount: 100 });
+    return value === null || value === undefined ? NOTHING : take(source, value, []);
   } catch (error) {
-    throw manifestError(`${locateIn(file, lines, document, [])}: ${printable(messageOf(error))}`);
+    return { ...NOTHING, faults: [{ place: placeIn(source, []), words: printable(messageOf(error)) }] };
   }
 }
 
 /** The first line of a parser's words, bounded, and without characters that a terminal would act on. */
 function printable(words: string): string {
   return (words.split("\n")[0] ?? "").replaceAll(/\p{Cc}/gu, "\uFFFD").slice(0, MAX_WORDS);
+}
+
+/** Names and texts of all files that the paths lead to. Throws `manifest` for what cannot be read. */
+export async function readSources(
+  paths: readonly string[],
+  stdin: NodeJS.ReadableStream,
+): Promise<[string, string][]> {
+  const found: [string, string][] = [];
+  for (const path of paths) found.push(...(await sources(path, stdin)));
+  return found;
 }
 
 async function sources(path: string, stdin: NodeJS.ReadableStream): Promise<[string, string][]> {
@@ -101,30 +178,24 @@ async function readInput(stdin: NodeJS.ReadableStream): Promise<string> {
   return Buffer.concat(chunks).toString("utf8");
 }
 
-function take(
-  file: string,
-  lines: LineCounter,
-  document: Document,
-  value: unknown,
-  at: FieldPath,
-): Manifest[] {
-  const locate = (path: FieldPath): string => locateIn(file, lines, document, [...at, ...path]);
-  if (!isObject(value))
-    throw manifestError(`${locate([])}: a manifest is an object with apiVersion, kind and metadata`);
+function take(source: Source, value: unknown, at: FieldPath): FileObjects {
+  const place = (path: FieldPath): Place => placeIn(source, [...at, ...path]);
+  const fault = (path: FieldPath, words: string): FileObjects => ({
+    ...NOTHING,
+    faults: [{ place: place(path), words }],
+  });
+  if (!isObject(value)) return fault([], "a manifest is an object with apiVersion, kind and metadata");
   const { apiVersion, kind, metadata, items } = value;
-  if (typeof apiVersion !== "string") throw manifestError(`${locate([])}: apiVersion is missing`);
-  if (typeof kind !== "string") throw manifestError(`${locate([])}: kind is missing`);
-  if (kind.endsWith("List") && Array.isArray(items)) {
-    return items.flatMap((item, index) => take(file, lines, document, item, [...at, "items", index]));
-  }
+  if (typeof apiVersion !== "string") return fault([], "apiVersion is missing");
+  if (typeof kind !== "string") return fault([], "kind is missing");
+  if (kind.endsWith("List") && Array.isArray(items))
+    return joined(items.map((item, index) => take(source, item, [...at, "items", index])));
   const type = kindOfManifest(apiVersion, kind);
-  if (type === undefined)
-    throw manifestError(`${locate(["kind"])}: ${apiVersion} ${kind} is not a kind that weir handles`);
-  if (!isObject(metadata) || typeof metadata.name !== "string" || metadata.name === "") {
-    throw manifestError(`${locate(["metadata"])}: metadata.name: is missing`);
-  }
+  if (type === undefined) return { ...NOTHING, foreign: [{ apiVersion, kind, place: place(["kind"]) }] };
+  if (!isObject(metadata) || typeof metadata.name !== "string" || metadata.name === "")
+    return fault(["metadata"], "metadata.name: is missing");
   // apiVersion, kind and metadata.name were checked above; the rest is read by schemas.
-  return [{ object: value as unknown as KubeObject, type, locate }];
+  return { ...NOTHING, objects: [{ object: value as unknown as KubeObject, type, place }] };
 }
 
 /** The error of this file: the message begins with where it is. */
@@ -132,15 +203,15 @@ export function manifestError(message: string): WeirError {
   return new WeirError({ code: CLI_ERRORS.manifest, source: "user", message });
 }
 
-function locateIn(file: string, lines: LineCounter, document: Document, path: FieldPath): string {
+function placeIn({ file, lines, document }: Source, path: FieldPath): Place {
   for (let length = path.length; length >= 0; length -= 1) {
     const node: unknown = document.getIn(path.slice(0, length), true);
-    if (isObject(node) && Array.isArray(node.range)) return position(file, lines, Number(node.range[0]));
+    if (isObject(node) && Array.isArray(node.range)) return positionOf(file, lines, Number(node.range[0]));
   }
-  return position(file, lines, document.contents?.range?.[0] ?? 0);
+  return positionOf(file, lines, document.contents?.range?.[0] ?? 0);
 }
 
-function position(file: string, lines: LineCounter, offset: number): string {
+function positionOf(file: string, lines: LineCounter, offset: number): Place {
   const { line, col } = lines.linePos(offset);
-  return `${file}:${line}:${col}`;
+  return { file, line, column: col };
 }

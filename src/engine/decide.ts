@@ -26,6 +26,7 @@ export { mayBeSentTo } from "./additional.ts";
 export { decideExperiment } from "./experiment.ts";
 export type { ExperimentPlan } from "./experimentplan.ts";
 export { actionText, explain } from "./explain.ts";
+export { findReferenceProblems, type ReferenceProblem } from "./invalid.ts";
 export type {
   Action,
   AnnotationChanges,

@@ -15,7 +15,8 @@ import {
   type Step,
 } from "../api/api.ts";
 import { resolveAnalysis } from "./analysistemplates.ts";
-import type { Context } from "./context.ts";
+import { type Context, contextOf } from "./context.ts";
+import type { Snapshot } from "./snapshot.ts";
 import { workloadProblem } from "./workload.ts";
 
 /** What is wrong about one object that the Rollout names. */
@@ -33,6 +34,11 @@ export function invalidReason(context: Context): string | undefined {
   if (early !== undefined) return early;
   const [problem] = referenceProblems(context);
   return problem === undefined ? undefined : fieldErrorText(problem.error);
+}
+
+/** The same of a snapshot, for those who only look. */
+export function findReferenceProblems(snapshot: Snapshot, nowMs: number): readonly ReferenceProblem[] {
+  return referenceProblems(contextOf(snapshot, nowMs));
 }
 
 /** All that is wrong about the objects that the Rollout names, in Argo's order: Services, analyses, objects of routers. */

@@ -9,6 +9,7 @@ import {
   type Rollout,
   readAnalysisRun,
   readAnalysisTemplate,
+  readClusterAnalysisTemplate,
   readExperiment,
   readPod,
   readReplicaSet,
@@ -44,6 +45,20 @@ export type Acking = "auto" | "manual";
 /** Whether pods that are asked for become available by themselves. */
 export type Readiness = "auto" | "manual";
 
+/** What the model holds besides the Rollout, by name. */
+const STORES = [
+  "replicaSets",
+  "pods",
+  "services",
+  "runs",
+  "templates",
+  "clusterTemplates",
+  "ingresses",
+  "workloads",
+  "experiments",
+] as const;
+export type Store = (typeof STORES)[number];
+
 /** Passes that one change may take before the model calls it a loop. */
 const MAX_PASSES = 60;
 /** When every simulation begins. */
@@ -72,8 +87,11 @@ export class World {
   refusing: string | undefined;
   /** What was refused, by Experiment. */
   readonly refused = new Map<string, readonly RefusedWrite[]>();
+  readonly clusterTemplates = new Map<string, KubeObject>();
   readonly events: PlannedEvent[] = [];
   errors: readonly string[] = [];
+  /** What else is wrong with the Rollout as it stands; scripts that make up their own are taken at their word. */
+  validate: (rollout: Rollout) => readonly string[] = () => [];
   readiness: Readiness = "auto";
   acking: Acking = "auto";
   /** Whether proxies route the Services of a blue-green Rollout, which no field asks for. */
@@ -94,30 +112,13 @@ export class World {
   /** An independent copy. */
   clone(): World {
     const copy = new World(this.rollout);
-    for (const kind of [
-      "replicaSets",
-      "pods",
-      "services",
-      "runs",
-      "templates",
-      "ingresses",
-      "workloads",
-      "experiments",
-    ] as const)
-      for (const [name, object] of this[kind]) copy[kind].set(name, object);
-    const { nowMs, rollout, errors, readiness, acking, published, acknowledgement, inForce } = this;
-    const { disruptionBudget, refusedEvictions, areRoutersWritable } = this;
-    Object.assign(copy, { disruptionBudget, refusedEvictions, areRoutersWritable });
-    Object.assign(copy, { nowMs, rollout, errors, readiness, acking, published, acknowledgement, inForce });
-    copy.isBlueGreenRouted = this.isBlueGreenRouted;
+    const stores = Object.fromEntries(STORES.map((kind) => [kind, new Map(this[kind])]));
+    Object.assign(copy, this, stores, { events: [], refused: new Map(this.refused) });
     copy.#version = this.#version;
     return copy;
   }
 
-  add(
-    kind: "services" | "templates" | "replicaSets" | "runs" | "ingresses" | "experiments",
-    object: KubeObject,
-  ): void {
+  add(kind: Store, object: KubeObject): void {
     this[kind].set(object.metadata.name, this.#stamp(object));
   }
 
@@ -274,10 +275,12 @@ export class World {
       analysis: {
         runs: [...this.runs.values()].map((item) => readAnalysisRun(item).value),
         templates: [...this.templates.values()].map((item) => readAnalysisTemplate(item).value),
-        clusterTemplates: [],
+        clusterTemplates: [...this.clusterTemplates.values()].map(
+          (item) => readClusterAnalysisTemplate(item).value,
+        ),
       },
+      validation: { errors: [...this.errors, ...this.validate(rollout)] },
       experiments: [...this.experiments.values()].map((item) => readExperiment(item).value),
-      validation: { errors: this.errors },
       config: DEFAULT_ENGINE_CONFIG,
     };
   }

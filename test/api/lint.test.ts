@@ -91,7 +91,7 @@ test("lint: pod templates are held against Kubernetes' own structs", (t) => {
   t.strictSame(issues(rollout({}, { template })), [
     'spec.template.spec.containers[0].ports[0].containerPort: is "80", expected an integer',
     'spec.template.spec.containers[0].resources.limits.memory: is "lots", expected a quantity such as 100m or 1Gi',
-    "spec.template.spec.containers[0].imagePullPolcy: is not a field that Kubernetes knows",
+    "spec.template.spec.containers[0].imagePullPolcy: is not a field that Kubernetes knows; did you mean imagePullPolicy?",
     "spec.template.spec.containers[0].ports[0].containerPort: Required value",
   ]);
   t.end();

@@ -1,0 +1,153 @@
+// What is wrong with the objects of manifests, each by itself and together: schema and rules of every object, then what Rollouts name among
+// the others. An object that the files do not hold may well be in the cluster: that is a note, not an error (as in Argo's lint, which
+// says nothing of it). Pure; never throws on whatever was parsed.
+import {
+  didYouMean,
+  fieldErrorText,
+  formatPath,
+  type KubeObject,
+  lint,
+  type Path,
+  RESOURCES,
+  readRollout,
+  rolloutErrors,
+} from "../api/api.ts";
+import { findReferenceProblems } from "../engine/decide.ts";
+import { CAPABILITIES } from "../routers/routers.ts";
+import { namespaceOf, worldOfFiles } from "../simulate/simulate.ts";
+import { routeProblems } from "./lintroutes.ts";
+import type { FileObject, FileObjects, ForeignObject, Place } from "./manifests.ts";
+
+/** `error`: the object is refused, or degraded, as it stands. `note`: it depends on what the files do not hold. */
+export type Severity = "error" | "note";
+
+export interface LintFinding extends Place {
+  readonly severity: Severity;
+  /** `Rollout default/web`; empty for text that gave no object. */
+  readonly object: string;
+  /** As Kubernetes spells it; empty for the object as a whole. */
+  readonly field: string;
+  readonly message: string;
+  /** What to do about it; may be empty. */
+  readonly mend: string;
+}
+
+/** Groups whose misspelt kinds are weir's business. */
+const OWN_GROUPS = ["argoproj.io", "weir.dev", "gateway.networking.k8s.io"];
+
+/** All findings, in the order of files and lines. */
+export function lintObjects(read: readonly FileObjects[]): readonly LintFinding[] {
+  const objects = read.flatMap((file) => file.objects);
+  const all = objects.map(({ object }) => object);
+  const findings = [
+    ...read.flatMap(({ faults }) =>
+      faults.map(({ place, words }) => finding(place, { object: "", field: "", message: words, mend: "" })),
+    ),
+    ...read.flatMap(({ foreign }) => foreign.flatMap(misspeltKind)),
+    ...objects.flatMap(ownFindings),
+    ...objects.flatMap((object) => referenceFindings(object, all)),
+    ...routeFindings(objects),
+    ...repeated(objects),
+  ];
+  const order = new Map<string, number>();
+  for (const { file } of findings) if (!order.has(file)) order.set(file, order.size);
+  const rank = ({ file }: LintFinding): number => order.get(file) ?? 0;
+  return findings.sort((a, b) => rank(a) - rank(b) || a.line - b.line || a.column - b.column);
+}
+
+type Words = Pick<LintFinding, "object" | "field" | "message" | "mend">;
+
+function finding(place: Place, words: Words, severity: Severity = "error"): LintFinding {
+  return { ...place, severity, ...words };
+}
+
+function misspeltKind({ apiVersion, kind, place }: ForeignObject): readonly LintFinding[] {
+  const [group = ""] = apiVersion.split("/");
+  const types = Object.values(RESOURCES);
+  const known = types.filter((type) => type.group === (apiVersion.includes("/") ? group : ""));
+  const same = known.find((type) => type.kind === kind);
+  const message = `${apiVersion} ${kind} is not a kind that weir handles`;
+  if (same !== undefined && OWN_GROUPS.includes(group)) {
+    const mend = `write apiVersion ${group}/${same.version}`;
+    return [finding(place, { object: "", field: "apiVersion", message, mend })];
+  }
+  const guess = didYouMean(
+    kind,
+    known.map((type) => type.kind),
+  );
+  if (guess === "" || !OWN_GROUPS.includes(group)) return [];
+  return [
+    finding(place, { object: "", field: "kind", message: `${message}${guess}`, mend: "correct the kind" }),
+  ];
+}
+
+/** What its schema and its own rules hold against an object. */
+function ownFindings({ object, place }: FileObject): readonly LintFinding[] {
+  return lint(object, CAPABILITIES).map(({ path, message, mend }) =>
+    finding(place(path), { object: nameOf(object), field: formatPath(path), message, mend }),
+  );
+}
+
+/** What is wrong about the objects that a Rollout names; nothing while the Rollout itself has errors that the look would stumble over. */
+function referenceFindings(
+  { object, place }: FileObject,
+  all: readonly KubeObject[],
+): readonly LintFinding[] {
+  if (object.kind !== "Rollout") return [];
+  const rollout = readRollout(object).value;
+  const { strategy } = rollout.spec;
+  if (strategy?.canary === undefined && strategy?.blueGreen === undefined) return [];
+  const world = worldOfFiles(object, all);
+  const problems = findReferenceProblems(world.snapshot(), world.nowMs);
+  const isJudged = new Set(rolloutErrors(rollout, CAPABILITIES).map(fieldErrorText));
+  return problems
+    .filter(({ error }) => !isJudged.has(fieldErrorText(error)))
+    .map(({ error, missing }) => {
+      const words = { object: nameOf(object), field: error.field };
+      const at = place(error.path);
+      if (missing === undefined)
+        return finding(at, { ...words, message: error.detail, mend: "correct either of them" });
+      const message = `${missing} is not in these files`;
+      return finding(at, { ...words, message, mend: "it must be in the cluster" }, "note");
+    });
+}
+
+/** What the proxies would not carry out of HTTPRoutes and TrafficPolicies. What may come by itself is a note. */
+function routeFindings(objects: readonly FileObject[]): readonly LintFinding[] {
+  const placed = objects.map(({ object }) => withNamespace(object));
+  const byName = new Map(objects.map((item) => [nameOf(item.object), item]));
+  return routeProblems(placed).flatMap(({ about, field, path, message, mayPass = false }) => {
+    const item = byName.get(about);
+    if (item === undefined) return [];
+    const mend = mayPass ? "what it needs must be in the cluster" : "correct it, or leave it out";
+    const words = { object: about, field, message, mend };
+    return [finding(item.place(path), words, mayPass ? "note" : "error")];
+  });
+}
+
+function withNamespace(object: KubeObject): KubeObject {
+  return { ...object, metadata: { ...object.metadata, namespace: namespaceOf(object) } };
+}
+
+/** Objects that stand in the files twice, as versions of one may: applied together, only the last of them counts. */
+function repeated(objects: readonly FileObject[]): readonly LintFinding[] {
+  const seen = new Map<string, Place>();
+  return objects.flatMap(({ object, place }) => {
+    const key = `${object.apiVersion} ${nameOf(object)}`;
+    const first = seen.get(key);
+    const at: Path = ["metadata", "name"];
+    if (first === undefined) {
+      seen.set(key, place(at));
+      return [];
+    }
+    const message = `the same object stands in ${first.file}:${first.line}`;
+    const mend = "applied together, the last one counts";
+    return [finding(place(at), { object: nameOf(object), field: "metadata.name", message, mend }, "note")];
+  });
+}
+
+function nameOf(object: KubeObject): string {
+  const isNamespaced =
+    Object.values(RESOURCES).find(({ kind }) => kind === object.kind)?.isNamespaced ?? true;
+  return `${object.kind} ${isNamespaced ? `${namespaceOf(object)}/` : ""}${object.metadata.name}`;
+}

@@ -1,0 +1,44 @@
+// A model world from a user's own objects: a Rollout and what the files around it hold, with the rules that the controller holds them against.
+import { fieldErrorText, type KubeObject, type Rollout, rolloutErrors } from "../api/api.ts";
+import { CAPABILITIES } from "../routers/routers.ts";
+import { type Store, World } from "./world.ts";
+
+/** The namespace of objects that name none. */
+export const DEFAULT_NAMESPACE = "default";
+
+/** The kinds that the model holds, and where. */
+const STORES: Readonly<Record<string, Store>> = {
+  Service: "services",
+  AnalysisTemplate: "templates",
+  ClusterAnalysisTemplate: "clusterTemplates",
+  Ingress: "ingresses",
+};
+
+/** The namespace of an object, with the default for what names none. */
+export function namespaceOf({ metadata }: KubeObject): string {
+  return metadata.namespace ?? DEFAULT_NAMESPACE;
+}
+
+/** A world in which nothing has happened yet. `objects`: all there are; those of other namespaces are left out. */
+export function worldOfFiles(rollout: KubeObject, objects: readonly KubeObject[]): World {
+  const namespace = namespaceOf(rollout);
+  const placed = (object: KubeObject): KubeObject => ({
+    ...object,
+    metadata: { ...object.metadata, namespace },
+  });
+  const near = objects.filter(
+    (object) => namespaceOf(object) === namespace || object.kind === "ClusterAnalysisTemplate",
+  );
+  const world = new World(placed({ ...rollout, status: {} }));
+  for (const object of near) {
+    const store = STORES[object.kind];
+    if (store !== undefined) world.add(store, placed(object));
+  }
+  world.validate = errorsOf;
+  return world;
+}
+
+/** Why the controller would call it InvalidSpec, whatever stands around it. */
+function errorsOf(rollout: Rollout): readonly string[] {
+  return rolloutErrors(rollout, CAPABILITIES).map(fieldErrorText);
+}

@@ -1,0 +1,227 @@
+// `weir lint`: where, what and how to mend it; what is an error and what a note; never a crash, whatever the text.
+import { readFileSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { test } from "tap";
+import { stringify } from "yaml";
+import { lineOf } from "../../src/cli/lint.ts";
+import { lintObjects } from "../../src/cli/lintfiles.ts";
+import { main } from "../../src/cli/main.ts";
+import { parseObjects } from "../../src/cli/manifests.ts";
+import { rolloutManifest } from "../../src/simulate/manifest.ts";
+
+const lines = (...texts: readonly string[]): readonly string[] =>
+  lintObjects(texts.map((text, index) => parseObjects(`${"abc"[index]}.yaml`, text))).map(lineOf);
+
+/** Runs the command as a user does. */
+async function lintFiles(
+  ...args: readonly string[]
+): Promise<{ code: number; out: string[]; err: string[] }> {
+  const out: string[] = [];
+  const err: string[] = [];
+  const code = await main(["lint", ...args], {
+    out: (line) => out.push(line),
+    err: (line) => err.push(line),
+    write: (text) => out.push(text),
+    env: {},
+    signal: new AbortController().signal,
+  });
+  return { code, out, err };
+}
+
+const SERVICE = (name: string, app: string): string =>
+  stringify({
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: { name },
+    spec: { selector: { app }, ports: [{ port: 80 }] },
+  });
+const ROLLOUT = (canary: object, spec: object = {}): string => {
+  const { metadata, ...rest } = rolloutManifest({ canary: { ...canary }, spec: { ...spec } });
+  return stringify({ ...rest, metadata: { name: metadata.name } });
+};
+const ROUTED = { stableService: "web-stable", canaryService: "web-canary" };
+
+/** Pieces of YAML that do not go together. */
+const YAML_PARTS = 'spec|kind|- |: |[|}|&a |*a|\n|\n  |---\n|Rollout|!!binary |"|\t|\0|{}|1e999'.split("|");
+const ODD_VALUES = [
+  null,
+  [],
+  {},
+  [null],
+  [[]],
+  [{}],
+  "",
+  "x",
+  -1,
+  1e300,
+  "1e99999999",
+  true,
+  { "": {} },
+  { a: [1] },
+];
+const API_VERSIONS: Readonly<Record<string, string>> = {
+  Rollout: "argoproj.io/v1alpha1",
+  AnalysisTemplate: "argoproj.io/v1alpha1",
+  AnalysisRun: "argoproj.io/v1alpha1",
+  Experiment: "argoproj.io/v1alpha1",
+  HTTPRoute: "gateway.networking.k8s.io/v1",
+  Gateway: "gateway.networking.k8s.io/v1",
+  TrafficPolicy: "weir.dev/v1alpha1",
+  Service: "v1",
+  Ingress: "networking.k8s.io/v1",
+};
+/** Fields of a spec that an odd value is put into. */
+const PLACES = [
+  ..."strategy strategy.canary strategy.canary.steps strategy.canary.trafficRouting strategy.blueGreen template".split(
+    " ",
+  ),
+  ..."template.spec template.spec.containers template.spec.volumes template.metadata selector rules metrics".split(
+    " ",
+  ),
+  ..."args targetRefs templates replicas listeners ports workloadRef".split(" "),
+];
+
+test("lint: every fault has file, line, column, field and remedy", async (t) => {
+  const golden = (name: string): string => readFileSync(new URL(`lint/${name}`, import.meta.url), "utf8");
+  const found = lines(golden("faults.yaml"));
+  t.strictSame(`${found.join("\n")}\n`, golden("faults.out"));
+});
+
+test("lint: what a Rollout names is looked up among the files, in its namespace; what is not there is a note", async (t) => {
+  const routing = { trafficRouting: { plugins: { "weir.dev/proxy": {} } } };
+  const rollout = ROLLOUT({ ...ROUTED, ...routing });
+  t.strictSame(lines(rollout, SERVICE("web-stable", "web"), SERVICE("web-canary", "web")), []);
+  t.strictSame(lines(rollout, SERVICE("web-stable", "other")), [
+    'a.yaml:18:22: error: spec.strategy.canary.stableService: Service "web-stable" has unmatch label "app" in rollout (correct either of them)',
+    'a.yaml:19:22: note: spec.strategy.canary.canaryService: service "web-canary" is not in these files (it must be in the cluster)',
+  ]);
+  const elsewhere = SERVICE("web-stable", "web").replace("metadata:", "metadata:\n  namespace: other");
+  t.match(lines(rollout, elsewhere, SERVICE("web-canary", "web")), [
+    /note: .*service "web-stable" is not in/,
+  ]);
+});
+
+test("lint: templates of analyses are held against what the Rollout gives them", async (t) => {
+  const metric = {
+    name: "rate",
+    interval: "10s",
+    provider: { plugin: { "weir.dev/traffic": { metric: "requests" } } },
+  };
+  const template = stringify({
+    apiVersion: "argoproj.io/v1alpha1",
+    kind: "AnalysisTemplate",
+    metadata: { name: "rate" },
+    spec: { args: [{ name: "region" }], metrics: [metric] },
+  });
+  const analysis = (args: readonly object[]): string =>
+    ROLLOUT({ steps: [{ analysis: { templates: [{ templateName: "rate" }], args } }] });
+  t.match(lines(analysis([]), template), [
+    /a\.yaml:\d+:\d+: error: .*analysis\.templates: args\.region was not resolved/,
+  ]);
+  t.match(lines(analysis([{ name: "region", value: "eu" }]), template), [
+    /has metric rate which runs indefinitely/,
+  ]);
+});
+
+test("lint: a misspelt kind or version of weir's own groups is said; kinds of others are left alone", async (t) => {
+  const kind = (apiVersion: string, name: string): string =>
+    stringify({ apiVersion, kind: name, metadata: { name: "x" } });
+  t.strictSame(lines(kind("argoproj.io/v1alpha1", "Rolout")), [
+    "a.yaml:2:7: error: kind: argoproj.io/v1alpha1 Rolout is not a kind that weir handles; did you mean Rollout? (correct the kind)",
+  ]);
+  t.strictSame(lines(kind("argoproj.io/v1", "Rollout")), [
+    "a.yaml:2:7: error: apiVersion: argoproj.io/v1 Rollout is not a kind that weir handles (write apiVersion argoproj.io/v1alpha1)",
+  ]);
+  t.strictSame(lines(kind("argoproj.io/v1alpha1", "Workflow"), kind("example.com/v1", "Thing")), []);
+});
+
+test("lint: routes and policies are held against what the proxies carry out", async (t) => {
+  const route = stringify({
+    apiVersion: "gateway.networking.k8s.io/v1",
+    kind: "HTTPRoute",
+    metadata: { name: "shop" },
+    spec: {
+      parentRefs: [{ name: "public" }],
+      rules: [
+        { filters: [{ type: "ExtensionRef" }], backendRefs: [{ name: "shop", port: 80 }] },
+        { backendRefs: [{ name: "shop", port: 80 }] },
+      ],
+    },
+  });
+  t.match(lines(route), [
+    /a\.yaml:10:11: error: spec\.rules\[0\]\.filters\[0\]: filter ExtensionRef is not carried out/,
+    /a\.yaml:15:11: note: spec\.rules\[1\]\.backendRefs\[0\]: Service shop does not exist/,
+  ]);
+});
+
+test("lint: a broken document is an error, and the others of its file are checked all the same", async (t) => {
+  t.match(lines(`${SERVICE("web", "web")}---\na: [\n---\n- a list\n---\nkind: Service\n`), [
+    /a\.yaml:\d+:1: error: is not YAML: /,
+    /error: a manifest is an object with apiVersion, kind and metadata$/,
+    /error: apiVersion is missing$/,
+  ]);
+});
+
+test("lint: exit code and formats: 1 with errors, 0 with notes alone, 2 for wrong usage; JSON for programs", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "weir-lint-"));
+  t.teardown(() => rm(folder, { recursive: true }));
+  const bad = join(folder, "bad.yaml");
+  const good = join(folder, "good.yaml");
+  await writeFile(bad, ROLLOUT({ steps: [{ setWeight: 101 }] }));
+  await writeFile(good, ROLLOUT(ROUTED));
+  const failed = await lintFiles("-f", bad);
+  t.equal(failed.code, 1);
+  t.equal(failed.out.at(-1), "1 error in 1 object of 1 file");
+  const passed = await lintFiles("-f", good);
+  t.equal(passed.code, 0);
+  t.equal(passed.out.at(-1), "no errors in 1 object of 1 file");
+  const json = JSON.parse((await lintFiles("-f", folder, "-o", "json")).out.join("\n"));
+  t.match(json, { objects: 2, errors: 1 });
+  t.match(json.findings[0], {
+    file: bad,
+    severity: "error",
+    object: "Rollout default/web",
+    field: "spec.strategy.canary.steps[0].setWeight",
+    message: "Invalid value: 101: SetWeight needs to be between 0 and 100",
+  });
+  t.equal((await lintFiles()).code, 2);
+  t.equal((await lintFiles("-f", good, "-o", "xml")).code, 2);
+  const gone = await lintFiles("-f", join(folder, "gone.yaml"));
+  t.equal(gone.code, 1);
+  t.match(gone.err, [/gone\.yaml cannot be read/]);
+});
+
+test("lint: never throws, whatever the text", async (t) => {
+  const parts = fc.array(fc.oneof(fc.constantFrom(...YAML_PARTS), fc.string()), { maxLength: 30 });
+  fc.assert(
+    fc.property(parts, (words) => void lines(words.join(""))),
+    { numRuns: 300, seed: 7 },
+  );
+  t.pass();
+});
+
+test("lint: never throws, whatever the objects", async (t) => {
+  const odd = fc.oneof(fc.constantFrom(...ODD_VALUES), fc.object({ maxDepth: 3 }));
+  const changes = fc.array(fc.tuple(fc.constantFrom(...PLACES), odd), { maxLength: 4 });
+  const object = fc.tuple(fc.constantFrom(...Object.entries(API_VERSIONS)), changes);
+  const textOf = ([[kind, apiVersion], edits]: readonly [[string, string], [string, unknown][]]): string => {
+    const routed = rolloutManifest({ isRouted: true, steps: [{ setWeight: 5 }] }).spec;
+    const base: unknown = kind === "Rollout" ? routed : {};
+    const spec = edits.reduce((value, [at, change]) => changed(value, at.split("."), change), base);
+    return stringify({ apiVersion, kind, metadata: { name: "web" }, spec });
+  };
+  fc.assert(
+    fc.property(fc.array(object, { maxLength: 3 }), (all) => void lines(all.map(textOf).join("---\n"))),
+    { numRuns: 500, seed: 7 },
+  );
+  t.pass();
+});
+
+function changed(value: unknown, [key = "", ...rest]: readonly string[], change: unknown): unknown {
+  const object = typeof value === "object" && value !== null && !Array.isArray(value) ? value : {};
+  const inner: unknown = Reflect.get(object, key);
+  return { ...object, [key]: rest.length === 0 ? change : changed(inner, rest, change) };
+}
