@@ -5,6 +5,7 @@ import type { Path } from "./decode.ts";
 import { type FieldError, forbidden } from "./fielderror.ts";
 import { WEIR_ROUTER, WEIR_TRAFFIC_METRIC } from "./labels.ts";
 import type { Rollout } from "./rolloutschema.ts";
+import { usedRouters } from "./routers.ts";
 import type { MetricError } from "./validatemetrics.ts";
 
 /** Of a step. */
@@ -13,8 +14,6 @@ const STEP_FIELDS = ["plugin"] as const;
 /** Of spec.strategy.canary.trafficRouting. */
 const ROUTING_FIELDS = [
   "istio",
-  "nginx",
-  "alb",
   "smi",
   "ambassador",
   "appMesh",
@@ -44,7 +43,6 @@ export function notYetErrors(rollout: Rollout): readonly FieldError[] {
   const at: Path = ["spec", "strategy", "canary"];
   const routing = canary?.trafficRouting;
   const plugins = Object.keys(routing?.plugins ?? {}).filter((name) => name !== WEIR_ROUTER);
-  const unused = routing !== undefined && Object.keys(routing.plugins ?? {}).length === 0;
   const paths: Path[] = [
     ...(canary?.steps ?? []).flatMap((step, index) =>
       set(step, STEP_FIELDS).map((field) => [...at, "steps", index, field]),
@@ -53,7 +51,7 @@ export function notYetErrors(rollout: Rollout): readonly FieldError[] {
     ...plugins.map((name) => [...at, "trafficRouting", "plugins", name]),
   ];
   const errors = paths.map((path) => forbidden(path, `weir does not carry out ${String(path.at(-1))} yet`));
-  if (unused && set(routing, ROUTING_FIELDS).length === 0)
+  if (routing !== undefined && usedRouters(routing).length === 0)
     errors.push(
       forbidden([...at, "trafficRouting"], `names no router; weir's own is plugins["${WEIR_ROUTER}"]: {}`),
     );

@@ -106,6 +106,8 @@ export interface RouterView {
   readonly state: RouterState;
   /** What is wrong about the objects that its settings name. */
   readonly problems: readonly RouterProblem[];
+  /** What the API said to the last write, where it took none. */
+  readonly trouble?: string;
 }
 
 export type RouterState =

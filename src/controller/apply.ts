@@ -1,19 +1,28 @@
-// Carries a plan out, in the plan's order: actions, status, traffic, events. It decides nothing: the first write that fails ends the pass, and
-// what had been written by then is told with the events of the next.
+// Carries a plan out, in the plan's order: actions, status, routers' objects, traffic, events. It decides nothing: the first write that fails
+// ends the pass, and what had been written by then is told with the events of the next.
 import { type KubeObject, RESOURCES, type ResourceType } from "../api/api.ts";
 import { CLUSTER_ERRORS, type ClusterClient, type EventRecorder, subjectOf } from "../cluster/client.ts";
-import { type Action, type Plan, type PlannedEvent, requestOf, type Snapshot } from "../engine/decide.ts";
+import {
+  type Action,
+  type Plan,
+  type PlannedEvent,
+  requestOf,
+  type Snapshot,
+  withRouterEvents,
+} from "../engine/decide.ts";
 import { assertNever } from "../lib/assert.ts";
 import type { Clock } from "../lib/clock.ts";
 import { isWeirError } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
 import { diffMergePatch } from "../lib/patch.ts";
+import type { RouterPatch } from "../routers/routers.ts";
 import type { Evictions } from "./evictions.ts";
-import type { Freshness } from "./freshness.ts";
+import { type Freshness, objectId } from "./freshness.ts";
 import { mayBeRouted } from "./observe.ts";
 import type { OwedEvents } from "./owedevents.ts";
 import type { Publisher } from "./publish.ts";
 import type { RefusedWrites } from "./refusedwrites.ts";
+import { type RouterTroubles, writeRouters } from "./routing.ts";
 
 /** No single write may take longer. */
 const WRITE_TIMEOUT_MS = 10_000;
@@ -32,14 +41,16 @@ export interface WriteDeps {
 
 export interface ApplyDeps extends WriteDeps {
   readonly publisher: Publisher;
+  readonly troubles: RouterTroubles;
 }
 
-/** Carries out `plan` for the Rollout under `key`; throws what the first failed write threw. */
+/** Carries out `plan` for the Rollout under `key`, and the writes that its routing was rendered to; throws what the first failed write threw. */
 export async function apply(
   deps: ApplyDeps,
   key: string,
   snapshot: Snapshot,
   plan: Plan,
+  patches: readonly RouterPatch[],
   signal: AbortSignal,
 ): Promise<void> {
   const status = snapshot.rollout.status ?? {};
@@ -50,9 +61,12 @@ export async function apply(
     plan,
     signal,
   );
+  const routed = await writeRouters(deps, key, patches, () => deadline(signal));
   if (plan.traffic !== undefined) deps.publisher.setIntent(key, plan.traffic);
   else if (!mayBeRouted(snapshot.rollout)) deps.publisher.removeIntent(key);
-  await tell(deps, key, rollout, plan.events);
+  await tell(deps, key, rollout, withRouterEvents(plan.events, routed.events));
+  // The status is written and told of: only the routers are left to be tried again.
+  if (routed.error !== undefined) throw routed.error;
 }
 
 /** What a plan is about. */
@@ -157,11 +171,6 @@ async function applyAction(
 
 function unlessGone(error: unknown): void {
   if (!isWeirError(error, CLUSTER_ERRORS.notFound)) throw error;
-}
-
-/** The name under which `freshness` knows an object. */
-export function objectId(kind: string, namespace: string, name: string): string {
-  return `${kind}/${namespace}/${name}`;
 }
 
 async function writeStatus(

@@ -1,5 +1,6 @@
 // The controller's view of the cluster: one watched cache a kind, read through the kind's schema once per object.
-// A kind that the server does not know (its CRD is not installed) counts as empty, and is asked for again from time to time.
+// A kind that the server does not know (its CRD is not installed) counts as empty, and is asked for again from time to time; so does one that
+// only some Rollouts need and that may not be read.
 import {
   type AnalysisRun,
   type AnalysisTemplate,
@@ -39,6 +40,7 @@ import {
 import { type Clock, sleep } from "../lib/clock.ts";
 import { isWeirError, messageOf } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
+import { ROUTER_TYPES } from "../routers/routers.ts";
 import { createWorkloads, type Workloads } from "./workloads.ts";
 
 /** How often a kind that the server does not know is asked for again. */
@@ -55,6 +57,8 @@ export interface View<T> {
   byOwner(uid: string): readonly T[];
   /** The typed view of an object of this cache; values that do not decode are left out of it. */
   read(object: KubeObject): T;
+  /** Whether the server knows the kind and lets it be read. */
+  isServed(): boolean;
   subscribe(listener: StoreListener): () => void;
 }
 
@@ -73,6 +77,8 @@ export interface Caches {
   readonly trafficPolicies: View<TrafficPolicy>;
   /** What `spec.workloadRef` names, watched on demand. */
   readonly workloads: Workloads;
+  /** The kinds that routers beside weir's own work with. */
+  readonly routed: readonly View<KubeObject>[];
   /** Resolves true when every cache holds its first list, false when `signal` aborts before. */
   waitForSync(signal: AbortSignal): Promise<boolean>;
   start(): void;
@@ -97,8 +103,12 @@ export interface Watched {
 /** Makes the caches; nothing is asked of the server before `start`. */
 export function createCaches(deps: CachesDeps): Caches {
   const watched: Watched[] = [];
-  const view = <T>(type: ResourceType, read: (object: KubeObject) => { readonly value: T }): View<T> => {
-    const made = createView(deps, type, read);
+  const view = <T>(
+    type: ResourceType,
+    read: (object: KubeObject) => { readonly value: T },
+    isOptional = false,
+  ): View<T> => {
+    const made = createView(deps, type, read, isOptional);
     watched.push(made);
     return made.view;
   };
@@ -115,9 +125,10 @@ export function createCaches(deps: CachesDeps): Caches {
     gateways: view(RESOURCES.gateway, readGateway),
     httpRoutes: view(RESOURCES.httpRoute, readHttpRoute),
     trafficPolicies: view(RESOURCES.trafficPolicy, readTrafficPolicy),
+    routed: ROUTER_TYPES.map((type) => view(type, (object) => ({ value: object }), true)),
   };
   const workloads = createWorkloads(views.replicaSets, (type) =>
-    createView(deps, type, (object) => ({ value: object })),
+    createView(deps, type, (object) => ({ value: object }), false),
   );
   return {
     ...views,
@@ -133,6 +144,7 @@ function createView<T>(
   { client, clock, log, namespace }: CachesDeps,
   type: ResourceType,
   read: (object: KubeObject) => { readonly value: T },
+  isOptional: boolean,
 ): Watched & { readonly view: View<T> } {
   const isConfined = namespace !== undefined && type.isNamespaced;
   const reflector = createReflector({ client, type, clock, log, ...(isConfined && { namespace }) });
@@ -140,12 +152,20 @@ function createView<T>(
   const stopping = new AbortController();
   const known = Promise.withResolvers<void>();
   let running: Promise<void> | undefined;
+  let isServed = false;
 
   /** Starts watching as soon as the server knows the kind. */
   const begin = async (): Promise<void> => {
     while (!stopping.signal.aborted) {
-      const presence = await probe(client, type, isConfined ? namespace : undefined, stopping.signal);
+      const presence = await probe(
+        client,
+        type,
+        isConfined ? namespace : undefined,
+        isOptional,
+        stopping.signal,
+      );
       if (presence === "there") {
+        isServed = true;
         reflector.start();
         await reflector.waitForSync(stopping.signal);
         return known.resolve();
@@ -177,6 +197,7 @@ function createView<T>(
       list: (namespaceOf) => store.list(namespaceOf).map(readOnce),
       byOwner: (uid) => store.byOwner(uid).map(readOnce),
       read: readOnce,
+      isServed: () => isServed,
       subscribe: (listener) => reflector.subscribe(listener),
     },
     start() {
@@ -202,12 +223,16 @@ async function probe(
   client: ClusterClient,
   type: ResourceType,
   namespace: string | undefined,
+  isOptional: boolean,
   signal: AbortSignal,
 ): Promise<Presence> {
   try {
     await client.list(type, { signal, ...(namespace !== undefined && { namespace }) });
     return "there";
   } catch (error) {
-    return isWeirError(error, CLUSTER_ERRORS.notFound) ? "unknown kind" : { error: messageOf(error) };
+    const isLacking =
+      isWeirError(error, CLUSTER_ERRORS.notFound) ||
+      (isOptional && isWeirError(error, CLUSTER_ERRORS.forbidden));
+    return isLacking ? "unknown kind" : { error: messageOf(error) };
   }
 }

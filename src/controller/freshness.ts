@@ -21,6 +21,11 @@ export interface Freshness {
   forget(key: string): void;
 }
 
+/** The name under which an object is known here. */
+export function objectId(kind: string, namespace: string, name: string): string {
+  return `${kind}/${namespace}/${name}`;
+}
+
 /** Makes an empty record. Bounded by the objects of passes of the last 10 s. */
 export function createFreshness(): Freshness {
   const byKey = new Map<string, Map<string, Write>>();

@@ -25,6 +25,7 @@ import { createOwedEvents } from "./owedevents.ts";
 import { createPublisher } from "./publish.ts";
 import { type ReconcileDeps, reconcile } from "./reconcile.ts";
 import { createRefusedWrites } from "./refusedwrites.ts";
+import { createRouterTroubles } from "./routing.ts";
 import { snapshotServer } from "./snapshotserver.ts";
 import { createTrafficBook } from "./trafficbook.ts";
 import { experimentsOf, wakeExperiments, wakeRollouts } from "./wake.ts";
@@ -92,12 +93,7 @@ async function leadOnce(deps: LeadDeps, signal: AbortSignal): Promise<void> {
     onInForce: (key, afterMs) => metrics?.acknowledged(key, afterMs / 1000),
   });
   const providers = createProviders({ traffic: { window: (query) => book.store.window(query) } });
-  const kept = {
-    freshness: createFreshness(),
-    owed: createOwedEvents(),
-    evictions: createEvictions(deps),
-    refused: createRefusedWrites(),
-  };
+  const kept = memoryOf(deps);
   const shared = { client, clock, log, caches, events, ...kept, publisher, book, providers };
   const first = createFirstPasses(shared, caches.rollouts.store.keys());
   const { rollouts, experiments, runs, stop } = createQueues(shared, first, metrics);
@@ -185,6 +181,17 @@ async function hasSynced({ caches, clock, log }: LeadDeps, signal: AbortSignal):
   await Promise.all(caches.rollouts.list().map((rollout) => caches.workloads.ready(rollout, either)));
   timer.cancel();
   return !signal.aborted;
+}
+
+/** What passes remember of what they did, for as long as this process leads. */
+function memoryOf(deps: LeadDeps) {
+  return {
+    freshness: createFreshness(),
+    owed: createOwedEvents(),
+    evictions: createEvictions(deps),
+    refused: createRefusedWrites(),
+    troubles: createRouterTroubles(),
+  };
 }
 
 /** The recorder, with the events on Rollouts counted. */

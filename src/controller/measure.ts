@@ -38,9 +38,8 @@ import {
   type Outcome,
   type ProviderTable,
 } from "../providers/providers.ts";
-import { objectId } from "./apply.ts";
 import type { Caches } from "./caches.ts";
-import type { Freshness } from "./freshness.ts";
+import { type Freshness, objectId } from "./freshness.ts";
 import type { TrafficBook } from "./trafficbook.ts";
 
 /** The longest that one measurement may take, whatever its provider. */

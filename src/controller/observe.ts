@@ -3,6 +3,7 @@ import {
   type AnalysisRun,
   canaryServicesOf,
   type Experiment,
+  type FieldError,
   fieldErrorText,
   type KubeObject,
   type Pod,
@@ -13,21 +14,25 @@ import {
   WEIR_ROUTER,
 } from "../api/api.ts";
 import { DEFAULT_ENGINE_CONFIG, type EngineConfig, type Snapshot } from "../engine/decide.ts";
-import { CAPABILITIES } from "../routers/routers.ts";
+import { CAPABILITIES, routerSettingsErrors } from "../routers/routers.ts";
 import type { Caches } from "./caches.ts";
 import type { Evictions } from "./evictions.ts";
 import type { Publisher } from "./publish.ts";
+import { type RouterTroubles, routerViews, unservedErrors } from "./routing.ts";
 
 export interface ObserveDeps {
   readonly caches: Caches;
   readonly publisher: Pick<Publisher, "published" | "acknowledgement">;
   /** Absent in a process that evicts nothing. */
   readonly evictions?: Pick<Evictions, "refused">;
+  /** Absent in a process that writes nothing. */
+  readonly troubles?: Pick<RouterTroubles, "of">;
   readonly config?: EngineConfig;
 }
 
 /** What the decision about `raw` may depend on. */
-export function observe({ caches, publisher, evictions, config }: ObserveDeps, held: KubeObject): Snapshot {
+export function observe(deps: ObserveDeps, held: KubeObject): Snapshot {
+  const { caches, publisher, evictions, troubles, config } = deps;
   const namespace = held.metadata.namespace ?? "";
   const { rollout, raw, reference, checked } = resolveWorkload(
     held,
@@ -44,6 +49,7 @@ export function observe({ caches, publisher, evictions, config }: ObserveDeps, h
   const active = service(blueGreen?.activeService);
   const preview = service(blueGreen?.previewService);
   const published = publisher.published(key);
+  const routers = routerViews(caches, rollout, (router) => troubles?.of(key, router));
   return {
     rollout,
     raw,
@@ -62,6 +68,7 @@ export function observe({ caches, publisher, evictions, config }: ObserveDeps, h
     traffic: {
       acknowledgement: mayBeRouted(rollout) ? publisher.acknowledgement(key) : { kind: "notApplicable" },
       ...(published !== undefined && { published }),
+      ...(routers.length > 0 && { routers }),
     },
     analysis: {
       runs: caches.analysisRuns.list(namespace).filter((run) => isTheirs(run, raw)),
@@ -69,9 +76,18 @@ export function observe({ caches, publisher, evictions, config }: ObserveDeps, h
       clusterTemplates: caches.clusterAnalysisTemplates.list(),
     },
     experiments: caches.experiments.list(namespace).filter((experiment) => isTheirs(experiment, raw)),
-    validation: { errors: rolloutErrors(checked, CAPABILITIES).map(fieldErrorText) },
+    validation: { errors: errorsOf(caches, checked).map(fieldErrorText) },
     config: config ?? DEFAULT_ENGINE_CONFIG,
   };
+}
+
+/** What is wrong with the Rollout by itself, and with routers that cannot be had here. */
+function errorsOf(caches: Caches, rollout: Rollout): readonly FieldError[] {
+  return [
+    ...rolloutErrors(rollout, CAPABILITIES),
+    ...routerSettingsErrors(rollout),
+    ...unservedErrors(caches, rollout),
+  ];
 }
 
 /** The pods of the Rollout's ReplicaSets. */

@@ -2,9 +2,11 @@
 import type { KubeObject } from "../api/api.ts";
 import type { WorkResult } from "../cluster/client.ts";
 import { decide } from "../engine/decide.ts";
+import { renderRouters } from "../routers/routers.ts";
 import { type ApplyDeps, apply } from "./apply.ts";
 import type { Caches } from "./caches.ts";
 import { type ObserveDeps, observe } from "./observe.ts";
+import { routedObjects } from "./routing.ts";
 
 /** How long to wait for the caches to show this process's own writes, when no event wakes the key before. */
 export const STALE_RETRY_MS = 250;
@@ -23,6 +25,7 @@ export async function reconcile(deps: ReconcileDeps, key: string, signal: AbortS
     deps.evictions.forget(key);
     deps.refused.told(key);
     publisher.removeIntent(key);
+    deps.troubles.set(key, new Map());
     return;
   }
   if (!freshness.isFresh(key, cachedVersion(caches), clock.nowMs()))
@@ -32,7 +35,11 @@ export async function reconcile(deps: ReconcileDeps, key: string, signal: AbortS
   const snapshot = observe(deps, raw);
   const plan = decide(snapshot, nowMs);
   for (const warning of plan.warnings) log.warn(warning, { rollout: key });
-  await apply(deps, key, snapshot, plan, signal);
+  const patches =
+    plan.routing === undefined
+      ? []
+      : renderRouters(snapshot.rollout, plan.routing, routedObjects(caches, snapshot.rollout));
+  await apply(deps, key, snapshot, plan, patches, signal);
   return lookAgain(plan, clock.nowMs());
 }
 
@@ -51,6 +58,7 @@ export function cachedVersion(caches: Caches): (object: string) => string | unde
     caches.analysisRuns,
     caches.experiments,
     caches.pods,
+    ...caches.routed,
   ];
   const byKind = new Map(stores.map((view) => [view.type.kind, view.store]));
   return (object) => {

@@ -8,6 +8,7 @@ import {
   workloadTypeOf,
 } from "../api/api.ts";
 import type { StoreEvent } from "../cluster/client.ts";
+import { routerObjects } from "../routers/routers.ts";
 import type { Caches } from "./caches.ts";
 
 /** Subscribes to all caches that decisions about Rollouts depend on; returns how to stop. */
@@ -52,6 +53,15 @@ export function wakeRollouts(caches: Caches, wake: (key: string) => void): () =>
     const owner = set === undefined ? undefined : controllerOf(set);
     if (owner?.kind === RESOURCES.rollout.kind) wake(`${namespace}/${owner.name}`);
   };
+  /** Whoever's routers read or write the object. */
+  const routed = ({ object }: StoreEvent): void => {
+    const { namespace, name } = object.metadata;
+    ofNamespace(namespace, (rollout) =>
+      routerObjects(caches.rollouts.read(rollout)).some(
+        (one) => one.name === name && one.type.kind === object.kind,
+      ),
+    );
+  };
   const endings = [
     caches.rollouts.subscribe(({ key }) => wake(key)),
     caches.replicaSets.subscribe(owned),
@@ -60,6 +70,7 @@ export function wakeRollouts(caches: Caches, wake: (key: string) => void): () =>
     caches.experiments.subscribe(owned),
     caches.services.subscribe(named),
     caches.workloads.subscribe(referenced),
+    ...caches.routed.map((view) => view.subscribe(routed)),
     caches.analysisTemplates.subscribe(({ object }) => ofNamespace(object.metadata.namespace, () => true)),
     caches.clusterAnalysisTemplates.subscribe(() => ofNamespace(undefined, () => true)),
   ];

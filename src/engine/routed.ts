@@ -8,10 +8,11 @@ import type { PlannedEvent } from "./plan.ts";
 /** What keeps the routers' objects from holding `intent`, in words; undefined when they hold it, or there is no such router. */
 export function unheldWords(context: Context, intent: TrafficIntent): string | undefined {
   const { routers = [] } = context.snapshot.traffic;
-  const words = routers.flatMap(({ name, capabilities, state }) => {
+  const words = routers.flatMap(({ name, capabilities, state, trouble }) => {
     if (state.kind === "refused") return [`${name}: ${state.why}`];
     const holds = state.kind === "holds" && jsonEqual(state.split, splitFor(intent, capabilities));
-    return holds ? [] : [`${name} does not hold the weights yet`];
+    if (holds) return [];
+    return [`${name} does not hold the weights yet${trouble === undefined ? "" : `: ${trouble}`}`];
   });
   return words.length === 0 ? undefined : words.join("; ");
 }

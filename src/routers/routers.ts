@@ -32,6 +32,13 @@ export function routerObjects(rollout: Rollout): readonly ObjectName[] {
   return routersOf(rollout).flatMap((router) => router.reads(rollout));
 }
 
+/** The kinds that the Rollout's routers work with. */
+export function routerTypes(
+  rollout: Rollout,
+): readonly { readonly router: string; readonly type: ResourceType }[] {
+  return routersOf(rollout).flatMap(({ name: router, types }) => types.map((type) => ({ router, type })));
+}
+
 /** What is wrong with the settings of the Rollout's routers by themselves. */
 export function routerSettingsErrors(rollout: Rollout): readonly FieldError[] {
   return routersOf(rollout).flatMap((router) => router.settingsErrors(rollout));
@@ -47,9 +54,18 @@ export function observeRouters(rollout: Rollout, observed: Observed): readonly R
   }));
 }
 
+/** A write, and the router whose it is. */
+export type RouterPatch = Patch & { readonly router: string };
+
 /** The writes that bring the objects of all routers to the intent, in their order. */
-export function renderRouters(rollout: Rollout, intent: TrafficIntent, observed: Observed): readonly Patch[] {
-  return routersOf(rollout).flatMap((router) => router.render(rollout, intent, observed));
+export function renderRouters(
+  rollout: Rollout,
+  intent: TrafficIntent,
+  observed: Observed,
+): readonly RouterPatch[] {
+  return routersOf(rollout).flatMap((router) =>
+    router.render(rollout, intent, observed).map((patch) => ({ ...patch, router: router.name })),
+  );
 }
 
 function routersOf(rollout: Rollout): readonly Router[] {

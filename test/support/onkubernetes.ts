@@ -214,7 +214,7 @@ function bootstrapOf(nodeId: string, group: string, adminPort: number, xdsPorts:
 }
 
 /** A kubeconfig for the controller's service account, with a token as a pod gets one. */
-async function serviceAccountKubeconfig(bed: TestBed): Promise<string> {
+export async function serviceAccountKubeconfig(bed: TestBed): Promise<string> {
   const token = (await kubectl(bed, ["-n", SYSTEM, "create", "token", "weir-controller"])).trim();
   // The cast holds because the test bed wrote the file.
   const config = JSON.parse(await readFile(bed.innerKubeconfig, "utf8")) as { users: { user: unknown }[] };
