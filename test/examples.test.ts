@@ -12,6 +12,7 @@ import { missingLines, readBlocks } from "./support/walkthrough.ts";
 const EXAMPLES = [
   "deploy/examples/canary-replicas/README.md",
   "deploy/examples/background-analysis/README.md",
+  "deploy/examples/ab-test/README.md",
 ];
 
 test("examples: their commands work as typed and print what is shown", { timeout: 170_000 }, async (t) => {

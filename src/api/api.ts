@@ -256,8 +256,10 @@ export type {
 export {
   type Acknowledgement,
   type HeaderMatch,
+  isOfManagedRoute,
   type ManagedRoute,
   type MirrorMatch,
+  managedRouteSuffix,
   rootServiceOf,
   type SilentNode,
   type TextMatch,

@@ -77,6 +77,21 @@ export function rootServiceOf(intent: Pick<TrafficIntent, "rootService" | "stabl
   return intent.rootService ?? intent.stableService;
 }
 
+/** What the names of a managed route's routes in the proxies end with; behind it `.1` and so on for its further matches. */
+export function managedRouteSuffix(name: string): string {
+  return `~${encodeURIComponent(name).replaceAll("~", "%7E")}`;
+}
+
+/** Whether a route of the proxies is one of managed route `name`. */
+export function isOfManagedRoute(route: string, name: string): boolean {
+  const [, ...parts] = route.split("~");
+  const wanted = managedRouteSuffix(name).slice(1);
+  return parts.some(
+    (part) =>
+      part === wanted || (part.startsWith(`${wanted}.`) && /^\d+$/.test(part.slice(wanted.length + 1))),
+  );
+}
+
 /** A proxy that has not acknowledged, and why, in its own words where it gave some. */
 export interface SilentNode {
   readonly node: string;

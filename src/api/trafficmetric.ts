@@ -20,6 +20,8 @@ const settings = z.strictObject({
   version: z.enum(["canary", "stable"]).default("canary"),
   /** One route of the proxies; all when absent. */
   route: z.string().min(1).optional(),
+  /** Only requests that this managed route of the Rollout has led or copied; with "route", both hold. */
+  managedRoute: z.string().min(1).optional(),
   /** Since when: the current step, the start of the run, or a duration back from now. */
   since: z
     .string()

@@ -41,6 +41,7 @@ function measure(reader: TrafficReader, settings: unknown, context: MeasureConte
     podHash,
     ...(context.service === undefined ? {} : { service: context.service }),
     ...(metric.route === undefined ? {} : { route: metric.route }),
+    ...(metric.managedRoute === undefined ? {} : { managedRoute: metric.managedRoute }),
     ...begin,
     toMs: context.nowMs,
   });

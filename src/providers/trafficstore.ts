@@ -2,6 +2,7 @@
 // No increment is lost when a report is (the next one carries it), none is counted twice when one is repeated or overtaken, and a
 // process that restarts begins at 0 under a new epoch. After a change of leader the first report of a process goes on from where its
 // predecessor's checkpoint says that counting had got to; without one it is only a baseline, and windows say that they begin there.
+import { isOfManagedRoute } from "../api/api.ts";
 import type { TrafficCheckpoint } from "./checkpoint.ts";
 import { isWithin, type Mark, Marks, type TrafficScope } from "./marks.ts";
 import { RING_SECONDS, Series, Sums, type TrafficCounts } from "./series.ts";
@@ -41,6 +42,8 @@ export interface TrafficQuery {
   readonly service?: string;
   readonly podHash: string;
   readonly route?: string;
+  /** Only what matched this managed route of the Rollout. */
+  readonly managedRoute?: string;
   readonly fromMs: number;
   readonly toMs: number;
   /** The window begins at this mark, if there is one of that name, and otherwise at `fromMs`. */
@@ -328,9 +331,11 @@ function splitKey(key: string): { readonly cluster: string; readonly route: stri
 }
 
 /** Cluster names are `<namespace>/<service>:<port>/<podHash>`. */
-function matches(key: string, { namespace, service, podHash, route }: TrafficQuery): boolean {
+function matches(key: string, query: TrafficQuery): boolean {
+  const { namespace, service, podHash, route, managedRoute } = query;
   const { cluster, route: own } = splitKey(key);
   if (route !== undefined && route !== own) return false;
+  if (managedRoute !== undefined && !isOfManagedRoute(own, managedRoute)) return false;
   const [clusterNamespace, servicePort = "", hash] = cluster.split("/");
   if (clusterNamespace !== namespace || hash !== podHash) return false;
   return service === undefined || servicePort.split(":")[0] === service;

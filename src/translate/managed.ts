@@ -1,6 +1,12 @@
 // Managed routes of Rollouts: the routes that a rule becomes besides its plain one. Each narrows the rule's own match; the first that a request
 // matches decides, and the plain one stands last. Pure.
-import type { ManagedRoute, MirrorMatch, TextMatch, TrafficIntent } from "../api/api.ts";
+import {
+  type ManagedRoute,
+  type MirrorMatch,
+  managedRouteSuffix,
+  type TextMatch,
+  type TrafficIntent,
+} from "../api/api.ts";
 import { readPattern } from "../lib/pattern.ts";
 import { FractionalPercent_DenominatorType } from "../xds/types.ts";
 import type { ClusterBook, Split } from "./clusters.ts";
@@ -90,7 +96,7 @@ const PERCENT = 100;
 function narrowed(variant: Variant, { rollout, routes }: Managed, report: Report): readonly Variant[] {
   const more = routes.flatMap((route) =>
     conditionsOf(route, rollout, report).map((conditions, index) => ({
-      label: `${variant.label}:${route.name}${index === 0 ? "" : `.${index}`}`,
+      label: `${variant.label}${managedRouteSuffix(route.name)}${index === 0 ? "" : `.${index}`}`,
       conditions: [...variant.conditions, ...conditions],
       chosen: new Map([...variant.chosen, [rollout, route] as const]),
     })),

@@ -63,7 +63,7 @@ test("managed routes: a header route stands before the weighted one and leads to
   const translation = translated({ rules: [RULE] }, [withRoutes(beta)]);
   t.strictSame(translation.problems, []);
   t.strictSame(routesOf(translation).map(words), [
-    `shop/web/0:beta [/, x-group exact b] {"${CANARY}":1}`,
+    `shop/web/0~beta [/, x-group exact b] {"${CANARY}":1}`,
     `shop/web/0 [/] {"${STABLE}":1}`,
   ]);
 });
@@ -78,9 +78,9 @@ test("managed routes: matches are alternatives, and every kind of comparison is 
     ],
   };
   t.strictSame(routesOf(translated({ rules: [RULE] }, [withRoutes(route)])).map(words), [
-    `shop/web/0:beta [/, x-group exact b] {"${CANARY}":1}`,
-    `shop/web/0:beta.1 [/, user-agent prefix Mozilla] {"${CANARY}":1}`,
-    `shop/web/0:beta.2 [/, cookie safeRegex (.*; ?)?group=b(;.*)?] {"${CANARY}":1}`,
+    `shop/web/0~beta [/, x-group exact b] {"${CANARY}":1}`,
+    `shop/web/0~beta.1 [/, user-agent prefix Mozilla] {"${CANARY}":1}`,
+    `shop/web/0~beta.2 [/, cookie safeRegex (.*; ?)?group=b(;.*)?] {"${CANARY}":1}`,
     `shop/web/0 [/] {"${STABLE}":1}`,
   ]);
 });
@@ -95,9 +95,9 @@ test("managed routes: an HTTPRoute's own match and precedence hold for them, too
     routesOf(translated({ rules }, [withRoutes(beta)])).map(words),
     [
       `shop/web/2 [/api/old] {"shop/other:80":1}`,
-      `shop/web/1:beta [/api, x-env exact live, x-group exact b] {"${CANARY}":1}`,
+      `shop/web/1~beta [/api, x-env exact live, x-group exact b] {"${CANARY}":1}`,
       `shop/web/1 [/api, x-env exact live] {"${STABLE}":1}`,
-      `shop/web/0:beta [/, x-group exact b] {"${CANARY}":1}`,
+      `shop/web/0~beta [/, x-group exact b] {"${CANARY}":1}`,
       `shop/web/0 [/] {"${STABLE}":1}`,
     ],
     "a header never takes a request away from a narrower rule",
@@ -107,8 +107,8 @@ test("managed routes: an HTTPRoute's own match and precedence hold for them, too
 test("managed routes: they are tried in their order, and a mirror route follows the weights", async (t) => {
   const both = { ...withRoutes(copies, beta), versions: intent(80, 20).versions };
   t.strictSame(routesOf(translated({ rules: [RULE] }, [both])).map(words), [
-    `shop/web/0:copies [/, :method exact GET] {"${CANARY}":20,"${STABLE}":80} copies 35 to ${CANARY}/mirror`,
-    `shop/web/0:beta [/, x-group exact b] {"${CANARY}":1}`,
+    `shop/web/0~copies [/, :method exact GET] {"${CANARY}":20,"${STABLE}":80} copies 35 to ${CANARY}/mirror`,
+    `shop/web/0~beta [/, x-group exact b] {"${CANARY}":1}`,
     `shop/web/0 [/] {"${CANARY}":20,"${STABLE}":80}`,
   ]);
 });
@@ -122,7 +122,7 @@ test("managed routes: the path of a mirror match is compared without its query",
   const first = (path: { kind: "exact" | "prefix" | "regex"; value: string }): string | undefined =>
     routesOf(translated({ rules: [RULE] }, [withRoutes(at(path))])).map(words)[0];
   const line = (path: string): string =>
-    `shop/web/0:copies [/, :path ${path}, x exact 1] {"${STABLE}":1} copies 100 to ${CANARY}/mirror`;
+    `shop/web/0~copies [/, :path ${path}, x exact 1] {"${STABLE}":1} copies 100 to ${CANARY}/mirror`;
   t.equal(first({ kind: "exact", value: "/a.b" }), line("safeRegex /a\\.b(?:\\?.*)?"));
   t.equal(first({ kind: "prefix", value: "/a" }), line("prefix /a"));
   t.equal(first({ kind: "regex", value: "/a|/b" }), line("safeRegex (?:/a|/b)(?:\\?.*)?"));
@@ -160,9 +160,9 @@ test("managed routes: two Rollouts behind one rule have theirs each, and both to
       Object.keys(weightsOf(route)).map((name) => name.replace("shop/", "")),
     ]),
     [
-      ["shop/web/0:beta:dark", ["web-stable:80/bbb", "api-stable:80/bbb"]],
-      ["shop/web/0:beta", ["web-stable:80/bbb", "api-stable:80/aaa"]],
-      ["shop/web/0:dark", ["web-stable:80/aaa", "api-stable:80/bbb"]],
+      ["shop/web/0~beta~dark", ["web-stable:80/bbb", "api-stable:80/bbb"]],
+      ["shop/web/0~beta", ["web-stable:80/bbb", "api-stable:80/aaa"]],
+      ["shop/web/0~dark", ["web-stable:80/aaa", "api-stable:80/bbb"]],
       ["shop/web/0", ["web-stable:80/aaa", "api-stable:80/aaa"]],
     ],
   );
@@ -171,8 +171,8 @@ test("managed routes: two Rollouts behind one rule have theirs each, and both to
 test("managed routes: a Rollout without an HTTPRoute has them under its Service's names", async (t) => {
   const translation = translated(undefined, [withRoutes(beta, copies)]);
   t.strictSame(routesOf(translation).map(words), [
-    `shop/web-stable:80:beta [/, x-group exact b] {"${CANARY}":1}`,
-    `shop/web-stable:80:copies [/, :method exact GET] {"${STABLE}":1} copies 35 to ${CANARY}/mirror`,
+    `shop/web-stable:80~beta [/, x-group exact b] {"${CANARY}":1}`,
+    `shop/web-stable:80~copies [/, :method exact GET] {"${STABLE}":1} copies 35 to ${CANARY}/mirror`,
     `shop/web-stable:80 [/] {"${STABLE}":1}`,
   ]);
   t.strictSame(
@@ -187,7 +187,7 @@ test("managed routes: a canary without an endpoint is led nobody to, which is sa
   });
   t.strictSame(
     routesOf(translation).map(({ name }) => name),
-    ["shop/web/0:copies", "shop/web/0"],
+    ["shop/web/0~copies", "shop/web/0"],
   );
   const { why } = translation.withheld.get("shop/web") ?? {};
   t.equal(why, "version bbb has no endpoint in any Service");
@@ -207,7 +207,7 @@ test("managed routes: a pattern that cannot be read is left out and told", async
   const { problems, ...rest } = translated({ rules: [RULE] }, [withRoutes(broken)]);
   t.strictSame(
     routesOf({ problems, ...rest }).map(({ name }) => name),
-    ["shop/web/0:beta", "shop/web/0"],
+    ["shop/web/0~beta", "shop/web/0"],
   );
   t.equal(problems[0]?.about, "Rollout shop/web");
   t.match(problems[0]?.message, /^"\(" is no pattern in RE2's syntax: .*; the match is left out$/);
