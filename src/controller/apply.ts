@@ -1,6 +1,6 @@
 // Carries a plan out, in the plan's order: actions, status, routers' objects, traffic, events. It decides nothing: the first write that fails
 // ends the pass, and what had been written by then is told with the events of the next.
-import { type KubeObject, RESOURCES, type ResourceType } from "../api/api.ts";
+import { type KubeObject, RESOURCES, type ResourceType, type RolloutDuration } from "../api/api.ts";
 import { CLUSTER_ERRORS, type ClusterClient, type EventRecorder, subjectOf } from "../cluster/client.ts";
 import {
   type Action,
@@ -18,6 +18,7 @@ import { diffMergePatch } from "../lib/patch.ts";
 import type { RouterPatch } from "../routers/routers.ts";
 import type { Evictions } from "./evictions.ts";
 import { type Freshness, objectId } from "./freshness.ts";
+import { type ControllerMetrics, secondsOf } from "./metrics.ts";
 import { mayBeRouted } from "./observe.ts";
 import type { OwedEvents } from "./owedevents.ts";
 import type { Publisher } from "./publish.ts";
@@ -41,6 +42,7 @@ export interface WriteDeps {
 
 export interface ApplyDeps extends WriteDeps {
   readonly publisher: Publisher;
+  readonly metrics?: Pick<ControllerMetrics, "ended"> | undefined;
   readonly troubles: RouterTroubles;
 }
 
@@ -64,9 +66,17 @@ export async function apply(
   const routed = await writeRouters(deps, key, patches, () => deadline(signal));
   if (plan.traffic !== undefined) deps.publisher.setIntent(key, plan.traffic);
   else if (!mayBeRouted(snapshot.rollout)) deps.publisher.removeIntent(key);
+  if (plan.ended !== undefined) tellEnd(deps, key, plan.ended);
   await tell(deps, key, rollout, withRouterEvents(plan.events, routed.events));
   // The status is written and told of: only the routers are left to be tried again.
   if (routed.error !== undefined) throw routed.error;
+}
+
+/** How an update ended, and how long it took. */
+function tellEnd({ log, metrics }: ApplyDeps, key: string, record: RolloutDuration): void {
+  const { whole, paused } = secondsOf(record);
+  log.info("update ended", { rollout: key, status: record.completionStatus, seconds: whole, paused });
+  metrics?.ended(record);
 }
 
 /** What a plan is about. */

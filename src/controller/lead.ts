@@ -94,7 +94,7 @@ async function leadOnce(deps: LeadDeps, signal: AbortSignal): Promise<void> {
   });
   const providers = createProviders({ traffic: { window: (query) => book.store.window(query) } });
   const kept = memoryOf(deps);
-  const shared = { client, clock, log, caches, events, ...kept, publisher, book, providers };
+  const shared = { client, clock, log, caches, events, ...kept, publisher, book, providers, metrics };
   const first = createFirstPasses(shared, caches.rollouts.store.keys());
   const { rollouts, experiments, runs, stop } = createQueues(shared, first, metrics);
   const endings = [

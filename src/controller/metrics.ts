@@ -1,6 +1,6 @@
 // The controller's own figures as Prometheus text. One table names them all; docs/reference/metrics.md lists the same.
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import { type Rollout, usesWeirRouter } from "../api/api.ts";
+import { type Rollout, type RolloutDuration, usesWeirRouter } from "../api/api.ts";
 import type { Caches } from "./caches.ts";
 
 /** Every metric: its name and what it says. */
@@ -13,6 +13,9 @@ export const METRICS = {
   rollout_reconcile: "Seconds that a pass over a Rollout took",
   rollout_reconcile_error: "Passes over a Rollout that failed",
   rollout_events_total: "Events written about Rollouts, by type and reason",
+  rollout_duration_seconds: "Seconds from the beginning of an update to its end, by how it ended",
+  rollout_progression_duration_seconds: "The same without the pauses that waited for somebody",
+  rollout_manual_pause_duration_seconds: "Seconds that an update waited for somebody, by how it ended",
   analysis_run_info: "AnalysisRuns, by phase; always 1",
   weir_weight_acknowledgement_seconds:
     "Seconds from the publication of a Rollout's weights until every proxy had them in force",
@@ -24,6 +27,8 @@ export interface ControllerMetrics {
   /** A pass over a Rollout has ended. */
   reconciled(key: string, seconds: number, hasFailed: boolean): void;
   eventWritten(type: string, reason: string): void;
+  /** An update has ended, in whatever way. */
+  ended(record: RolloutDuration): void;
   acknowledged(key: string, seconds: number): void;
   /** Where the state of Rollouts and runs is read from, at each scrape. */
   observe(caches: Pick<Caches, "rollouts" | "analysisRuns">): void;
@@ -32,6 +37,9 @@ export interface ControllerMetrics {
 }
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+/** Of updates: up to eight hours. */
+const UPDATE_SECONDS = [0, 60, 300, 600, 1800, 3600, 7200, 14_400, 28_800];
 
 /** Makes the registry of one controller. */
 export function createMetrics(): ControllerMetrics {
@@ -48,6 +56,11 @@ export function createMetrics(): ControllerMetrics {
     new Histogram({ ...named(name, ["namespace", "name"]), buckets: SECONDS });
   const reconcile = histogram("rollout_reconcile");
   const acknowledgement = histogram("weir_weight_acknowledgement_seconds");
+  const byEnd = (name: keyof typeof METRICS) =>
+    new Histogram({ ...named(name, ["status"]), buckets: UPDATE_SECONDS });
+  const durations = byEnd("rollout_duration_seconds");
+  const progressions = byEnd("rollout_progression_duration_seconds");
+  const pauses = byEnd("rollout_manual_pause_duration_seconds");
   const errors = new Counter(named("rollout_reconcile_error", ["namespace", "name"]));
   const events = new Counter(named("rollout_events_total", ["type", "reason"]));
   const rollouts = (): readonly Rollout[] => caches?.rollouts.list() ?? [];
@@ -93,9 +106,23 @@ export function createMetrics(): ControllerMetrics {
       reconcile.observe(split(key), seconds);
       if (hasFailed) errors.inc(split(key));
     },
+    ended(record) {
+      const { whole, paused } = secondsOf(record);
+      const status = record.completionStatus ?? "";
+      durations.observe({ status }, whole);
+      progressions.observe({ status }, whole - paused);
+      pauses.observe({ status }, paused);
+    },
     eventWritten: (type, reason) => events.inc({ type, reason }),
     acknowledged: (key, seconds) => acknowledgement.observe(split(key), seconds),
   };
+}
+
+/** Seconds that an update took, and of these the ones that it waited for somebody. */
+export function secondsOf(record: RolloutDuration): { readonly whole: number; readonly paused: number } {
+  const spanMs = Date.parse(record.finishedAt ?? "") - Date.parse(record.rolloutStartedAt ?? "");
+  const whole = Number.isNaN(spanMs) ? 0 : Math.max(0, spanMs / 1000);
+  return { whole, paused: Math.min(whole, record.totalManualPauseDurationSeconds ?? 0) };
 }
 
 function split(key: string): Key {

@@ -10,7 +10,7 @@ import {
 } from "../api/api.ts";
 import type { Context } from "./context.ts";
 import { crashLoopOf } from "./crashloop.ts";
-import { formatTime } from "./time.ts";
+import { formatTime, parseTime } from "./time.ts";
 
 /** What the conditions are made from; everything else is in the context and the draft. */
 export interface ConditionFacts {
@@ -153,11 +153,16 @@ function progress(
     board.touch(type, "True", REASONS.replicaSetNotAvailable, MESSAGES.notAvailable);
   } else if (isFound) {
     board.set(type, "True", REASONS.foundNewReplicaSet, MESSAGES.foundNewReplicaSet(facts.replicaSet));
-  } else if (becameUnhealthy || hasProgressed(context, draft) || board.get(type) === undefined) {
+  } else if (becameUnhealthy || hasProgressed(context, draft) || !hasTime(board.get(type))) {
     board.touch(type, "True", REASONS.replicaSetUpdated, MESSAGES.replicaSetProgressing(facts.replicaSet));
   } else if (facts.timedOut !== undefined) {
     board.set(type, "False", REASONS.progressDeadlineExceeded, facts.timedOut);
   }
+}
+
+/** Whether the deadline can be counted from the condition; one that others wrote may lack its time. */
+function hasTime(condition: RolloutCondition | undefined): boolean {
+  return parseTime(condition?.lastUpdateTime) !== undefined;
 }
 
 /** Whether the new status is a step ahead of the old one, in pods, versions, steps or weights. */

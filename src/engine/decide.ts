@@ -18,6 +18,7 @@ import { canSkipSteps } from "./rollbackwindow.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { firstStage, type Stage } from "./stage.ts";
 import { buildStatus, collisionStatus, invalidStatus, isFirstSight } from "./status.ts";
+import { endedRecord } from "./timing.ts";
 import { intentOf } from "./traffic.ts";
 import { planMigration } from "./workload.ts";
 import { oneWriteEach } from "./writes.ts";
@@ -289,9 +290,11 @@ function assemble(context: Context, parts: Parts): Plan {
     warnings = [],
   } = parts;
   const soonestMs = Math.min(...requeueAtMs);
+  const ended = endedRecord(context.status.duration, status.duration);
   return {
     actions,
     status,
+    ...(ended === undefined ? {} : { ended }),
     ...(traffic === undefined || !isForProxies(context) ? {} : { traffic }),
     ...(routing === undefined || context.snapshot.traffic.routers === undefined ? {} : { routing }),
     events,

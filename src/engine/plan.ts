@@ -1,7 +1,13 @@
 // What decide() returns: everything that one pass does, with the reason of each thing, as data. The controller carries a plan out in
 // this order: actions (as listed), status, traffic, events (as listed); it decides nothing. A plan may be lost at any point:
 // the next pass, from what it then sees, leads to the same end.
-import type { KubeObject, OwnerReference, RolloutStatus, TrafficIntent } from "../api/api.ts";
+import type {
+  KubeObject,
+  OwnerReference,
+  RolloutDuration,
+  RolloutStatus,
+  TrafficIntent,
+} from "../api/api.ts";
 
 export interface Plan {
   /** In the order in which to carry them out. The first that fails ends the pass; the key is then queued again with back-off. */
@@ -20,6 +26,8 @@ export interface Plan {
    * that was done: they are owed, and emitted with those of the next pass that succeeds.
    */
   readonly events: readonly PlannedEvent[];
+  /** The record of an update that ends with this pass, for the log and the metrics: once `status` is written. */
+  readonly ended?: RolloutDuration;
   /** When to look again though nothing changed, epoch milliseconds; always later than the `nowMs` of the decision. */
   readonly requeueAtMs?: number;
   /** Things to log as warnings: the pass went on in spite of them. */

@@ -35,6 +35,8 @@ test("metrics: what the controller does shows at /metrics, and goes with the Rol
   t.match(text, 'rollout_events_total{type="Normal",reason="RolloutCompleted"} 1');
   t.match(text, new RegExp(`weir_weight_acknowledgement_seconds_count\\{${labels}\\} [1-9]`));
   t.match(text, new RegExp(`rollout_reconcile_count\\{${labels}\\} [1-9]`));
+  t.match(text, 'rollout_duration_seconds_count{status="Promoted"} 1');
+  t.match(text, 'rollout_manual_pause_duration_seconds_sum{status="Promoted"} 0');
   t.match(text, /process_resident_memory_bytes \d/);
   for (const name of Object.keys(METRICS)) t.match(text, `# HELP ${name} `);
   await bed.client.delete(RESOURCES.rollout, { namespace: NAMESPACE, name: "web" });
