@@ -19,7 +19,7 @@ export interface OperationCommand {
 export function addOperation(program: Command, cli: Cli, spec: OperationCommand): Command {
   const command = program.command(`${spec.name} <rollout>`).description(spec.description);
   return withClusterFlags(command).action(async (word: string, options: ClusterFlags) => {
-    const name = word.replace(/^(rollouts?|ro)\//, "");
+    const name = rolloutName(word);
     await withCluster(cli, options, async (connection) => {
       const { client, namespace } = connection;
       const rollout = await getOrFail(connection, RESOURCES.rollout, name, cli.signal);
@@ -35,4 +35,9 @@ export function addOperation(program: Command, cli: Cli, spec: OperationCommand)
       );
     });
   });
+}
+
+/** The name in `NAME` or `rollout/NAME`. */
+export function rolloutName(word: string): string {
+  return word.replace(/^(rollouts?|ro)\//, "");
 }

@@ -1,5 +1,5 @@
 // What users ask of a Rollout, as the patches that the controller understands. They are those of Argo's kubectl plugin, so that either tool
-// may be used on either controller. Source: argo-rollouts, pkg/kubectl-argo-rollouts/cmd/{promote,abort,retry,pause}. Pure.
+// may be used on either controller. Source: argo-rollouts, pkg/kubectl-argo-rollouts/cmd/{promote,abort,retry,pause,restart}. Pure.
 import type { Rollout } from "../api/api.ts";
 
 /** A merge patch and the resource that it goes to. */
@@ -15,6 +15,12 @@ export const retryOperations: readonly Operation[] = [
   { subresource: "status", body: { status: { abort: false } } },
 ];
 export const pauseOperations: readonly Operation[] = [{ body: { spec: { paused: true } } }];
+
+/** Pods that are older than this instant are to be replaced. */
+export function restartOperations(atMs: number): readonly Operation[] {
+  const restartAt = new Date(atMs).toISOString().replace(/\.\d+Z$/, "Z");
+  return [{ body: { spec: { restartAt } } }];
+}
 
 /** Goes on: ends the pause there is, or else skips the current step; with `isFull`, skips everything that is left. */
 export function promoteOperations(rollout: Rollout, isFull: boolean): Operation[] {
