@@ -165,3 +165,41 @@ test("ping-pong: two releases, each answered without an error, and no selector m
     t.strictSame([...seen].sort(), Object.keys(half).sort(), "no errors");
   }
 });
+
+test("experiment: its templates get their shares beside stable and canary, and give them back", {
+  timeout: 170_000,
+}, async (t) => {
+  const template = (name: string, specRef: string) => ({ name, specRef, replicas: 1, weight: 25 });
+  const templates = [template("baseline", "stable"), template("trial", "canary")];
+  const steps = [
+    { setWeight: 20 },
+    { experiment: { templates, duration: "8s", scaleDownDelaySeconds: 1 } },
+    { pause: {} },
+  ];
+  const shop = await routedShop(t, { canary: { ...NAMED, ...ROUTED, steps } });
+  await shop.apply([shop.rollout("two")]);
+  const { status } = await shop.until("the experiment has its shares", ({ status: { canary } }) => {
+    const { additional = [], verified } = canary?.weights ?? {};
+    return verified === true && additional.length === 2 && additional.every(({ weight }) => weight === 25);
+  });
+  t.match(status.canary?.weights, { canary: { weight: 20 }, stable: { weight: 30 } });
+  t.strictSame(
+    Object.keys(await shop.answers(600, { path: "/measured" })).sort(),
+    ["one", "two"],
+    "no errors",
+  );
+  const noted = (await shop.noted()).filter(({ url }) => url === "/measured");
+  const by = Object.groupBy(noted, ({ pod }) => /-(baseline|trial)-/.exec(pod)?.[1] ?? "rollout");
+  const near = (share: number, wanted: number): boolean => Math.abs(share / 600 - wanted) < 0.08;
+  t.ok(near(by.baseline?.length ?? 0, 0.25), `baseline ${by.baseline?.length} of 600`);
+  t.ok(near(by.trial?.length ?? 0, 0.25), `trial ${by.trial?.length} of 600`);
+  const canary = (by.rollout ?? []).filter(({ version }) => version === "two");
+  t.ok(near(canary.length, 0.2), `canary ${canary.length} of 600`);
+  const after = await shop.until("the experiment is over", pausedAt(2));
+  t.match(after.status.canary?.weights, { canary: { weight: 20 }, stable: { weight: 80 } });
+  t.strictSame(Object.keys(await shop.answers(50, { path: "/after" })).sort(), ["one", "two"]);
+  const late = (await shop.noted()).filter(
+    ({ url, pod }) => url === "/after" && /-(baseline|trial)-/.test(pod),
+  );
+  t.strictSame(late, []);
+});

@@ -26,7 +26,7 @@ const { appendFileSync } = require("node:fs");
 require("node:http").createServer((request, response) => {
   const { url, method, headers } = request;
   const isCopy = headers["x-weir-shadow"] !== undefined;
-  if (url !== "/healthz") appendFileSync(process.env.NOTES, JSON.stringify({ version: process.env.VERSION, method, url, isCopy }) + "\\n");
+  if (url !== "/healthz") appendFileSync(process.env.NOTES, JSON.stringify({ version: process.env.VERSION, pod: process.env.POD_NAME, method, url, isCopy }) + "\\n");
   request.resume().once("end", () => response.end(process.env.VERSION));
 }).listen(Number(process.env.PORT), process.env.POD_IP);
 `;
@@ -34,6 +34,7 @@ require("node:http").createServer((request, response) => {
 /** A request as a pod got it. */
 export interface Noted {
   readonly version: string;
+  readonly pod: string;
   readonly method: string;
   readonly url: string;
   readonly isCopy: boolean;
