@@ -18,6 +18,10 @@ const settings = z.strictObject({
   /** Of the latency, above 0 and at most 1. */
   quantile: number.pipe(z.number().gt(0).lte(1)).optional(),
   version: z.enum(["canary", "stable"]).default("canary"),
+  /** The pods of this hash, whichever version they are: a template of an Experiment. */
+  podHash: z.string().min(1).optional(),
+  /** The requests to this Service, which no Rollout splits: a template of an Experiment that stands alone. */
+  service: z.string().min(1).optional(),
   /** One route of the proxies; all when absent. */
   route: z.string().min(1).optional(),
   /** Only requests that this managed route of the Rollout has led or copied; with "route", both hold. */
@@ -50,8 +54,16 @@ export function readTrafficMetric(
     }));
     return { kind: "invalid", findings };
   }
-  if (parsed.data.quantile === undefined || parsed.data.metric === "latency")
-    return { kind: "valid", settings: parsed.data };
-  const finding = { path: ["quantile"], message: "applies to the metric latency only" };
-  return { kind: "invalid", findings: [finding] };
+  const finding = contradiction(parsed.data);
+  return finding === undefined
+    ? { kind: "valid", settings: parsed.data }
+    : { kind: "invalid", findings: [finding] };
+}
+
+function contradiction({ metric, quantile, podHash, service }: TrafficMetric): Finding | undefined {
+  if (quantile !== undefined && metric !== "latency")
+    return { path: ["quantile"], message: "applies to the metric latency only" };
+  return podHash !== undefined && service !== undefined
+    ? { path: ["service"], message: "excludes podHash" }
+    : undefined;
 }

@@ -14,6 +14,8 @@ export const abortOperations: readonly Operation[] = [
 export const retryOperations: readonly Operation[] = [
   { subresource: "status", body: { status: { abort: false } } },
 ];
+/** Experiments have no status subresource. */
+export const retryExperimentOperations: readonly Operation[] = [{ body: { status: null } }];
 export const pauseOperations: readonly Operation[] = [{ body: { spec: { paused: true } } }];
 
 /** Pods that are older than this instant are to be replaced. */

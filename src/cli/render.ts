@@ -1,10 +1,31 @@
-// Lays views out as text: the header and tree of one Rollout, and plain tables. Pure; colours are the caller's business.
-import type { RolloutView, TreeNode } from "./rolloutview.ts";
+// Lays views out as text: the header and tree of one Rollout or Experiment, and plain tables. Pure; colours are the caller's business.
+import type { ExperimentView } from "./experimentview.ts";
+import type { RolloutView } from "./rolloutview.ts";
+import type { TreeNode } from "./treenodes.ts";
+
+function field(name: string, value: string | number | undefined): string[] {
+  return value === undefined || value === "" ? [] : [`${`${name}:`.padEnd(17)}${value}`];
+}
+
+function images(view: RolloutView | ExperimentView): string[] {
+  return view.images.map((image, index) => `${(index === 0 ? "Images:" : "").padEnd(17)}${image}`);
+}
+
+/** Lines of `get experiment`. */
+export function renderExperiment(view: ExperimentView): string[] {
+  return [
+    ...field("Name", view.name),
+    ...field("Namespace", view.namespace),
+    ...field("Status", view.status),
+    ...field("Message", view.message),
+    ...images(view),
+    "",
+    ...renderTree(view.tree),
+  ];
+}
 
 /** Lines of `get rollout`. */
 export function renderRollout(view: RolloutView): string[] {
-  const field = (name: string, value: string | number | undefined): string[] =>
-    value === undefined || value === "" ? [] : [`${`${name}:`.padEnd(17)}${value}`];
   const { desired, current, updated, ready, available } = view.replicas;
   return [
     ...field("Name", view.name),
@@ -15,7 +36,7 @@ export function renderRollout(view: RolloutView): string[] {
     ...field("  Step", view.step),
     ...field("  SetWeight", view.setWeight),
     ...field("  ActualWeight", view.actualWeight),
-    ...view.images.map((image, index) => `${(index === 0 ? "Images:" : "").padEnd(17)}${image}`),
+    ...images(view),
     "Replicas:",
     ...field("  Desired", desired),
     ...field("  Current", current),

@@ -9,9 +9,9 @@ import {
   type ReplicaSet,
   type Rollout,
   replicasOf,
-  SCALE_DOWN_DEADLINE_ANNOTATION,
 } from "../api/api.ts";
-import { humanDuration } from "../lib/duration.ts";
+import { type ExperimentParts, experimentImages, experimentNode } from "./experimentview.ts";
+import { ageOf, analysisRunNode, imageLines, replicaSetNode, type TreeNode, withIcon } from "./treenodes.ts";
 
 /** The objects that a view is made of. */
 export interface RolloutParts {
@@ -20,6 +20,7 @@ export interface RolloutParts {
   readonly replicaSets: readonly ReplicaSet[];
   readonly pods: readonly Pod[];
   readonly analysisRuns: readonly AnalysisRun[];
+  readonly experiments?: readonly ExperimentParts[];
 }
 
 export interface RolloutView {
@@ -39,32 +40,6 @@ export interface RolloutView {
   };
   readonly tree: TreeNode;
 }
-
-export interface TreeNode {
-  /** With its icon. */
-  readonly name: string;
-  readonly kind: string;
-  /** With its icon; empty for revisions. */
-  readonly status: string;
-  readonly age: string;
-  readonly info: readonly string[];
-  readonly children: readonly TreeNode[];
-}
-
-const ICONS: Readonly<Record<string, string>> = {
-  Healthy: "✔",
-  Successful: "✔",
-  Running: "◌",
-  Progressing: "◌",
-  Pending: "◷",
-  Paused: "॥",
-  Degraded: "✖",
-  Failed: "✖",
-  Error: "⚠",
-  Inconclusive: "?",
-  ScaledDown: "•",
-};
-const POD_WARNINGS = /^(CrashLoopBackOff|ImagePullBackOff|ErrImagePull|Err.*|.*Error|OOMKilled|Evicted)$/;
 
 /** Makes the view as of `nowMs`. */
 export function viewRollout(parts: RolloutParts, nowMs: number): RolloutView {
@@ -86,7 +61,7 @@ export function viewRollout(parts: RolloutParts, nowMs: number): RolloutView {
       setWeight: setWeight(rollout),
       actualWeight: actualWeight(rollout, replicaSets),
     }),
-    images: imagesOf(rollout, replicaSets),
+    images: imagesOf(parts),
     replicas: {
       desired: replicasOf(rollout),
       current: status.replicas ?? 0,
@@ -110,10 +85,6 @@ export function phaseSeen({ metadata, status }: Rollout): {
     return { phase: "Progressing", message: "waiting for rollout to unpause" };
   }
   return { phase: status.phase ?? "Progressing", message: status.message ?? "" };
-}
-
-function withIcon(word: string): string {
-  return `${ICONS[word] ?? "?"} ${word}`;
 }
 
 /** The weight of the last setWeight step that was reached. */
@@ -162,21 +133,18 @@ function rolesOf(set: ReplicaSet, { spec, status }: Rollout): readonly string[] 
   return hash === previewSelector ? [...stable, "preview"] : stable;
 }
 
-function imagesOf(rollout: Rollout, replicaSets: readonly ReplicaSet[]): string[] {
-  const images = new Map<string, string[]>();
+function imagesOf({ rollout, replicaSets, experiments = [] }: RolloutParts): readonly string[] {
   const newestFirst = [...replicaSets].sort((a, b) => revisionOf(b) - revisionOf(a));
-  for (const set of newestFirst.filter((candidate) => (candidate.spec.replicas ?? 0) > 0)) {
-    for (const { image = "" } of set.spec.template?.spec?.containers ?? []) {
-      const known = images.get(image) ?? [];
-      images.set(image, [...new Set([...known, ...rolesOf(set, rollout)])]);
-    }
-  }
-  return [...images].map(([image, roles]) => (roles.length > 0 ? `${image} (${roles.join(", ")})` : image));
+  return imageLines([
+    ...newestFirst.map((set) => ({ set, tags: rolesOf(set, rollout) })),
+    ...experiments.flatMap(experimentImages),
+  ]);
 }
 
 function treeOf(parts: RolloutParts, phase: string, nowMs: number): TreeNode {
-  const { rollout, replicaSets, analysisRuns } = parts;
-  const revisions = [...new Set([...replicaSets, ...analysisRuns].map(revisionOf))].sort((a, b) => b - a);
+  const { rollout, replicaSets, pods, analysisRuns, experiments = [] } = parts;
+  const all = [...replicaSets, ...analysisRuns, ...experiments.map(({ experiment }) => experiment)];
+  const revisions = [...new Set(all.map(revisionOf))].sort((a, b) => b - a);
   return {
     name: `⟳ ${rollout.metadata.name}`,
     kind: "Rollout",
@@ -192,108 +160,14 @@ function treeOf(parts: RolloutParts, phase: string, nowMs: number): TreeNode {
       children: [
         ...replicaSets
           .filter((set) => revisionOf(set) === revision)
-          .map((set) => replicaSetNode(set, parts, nowMs)),
+          .map((set) => replicaSetNode(set, pods, rolesOf(set, rollout), nowMs)),
+        ...experiments
+          .filter(({ experiment }) => revisionOf(experiment) === revision)
+          .map((one) => experimentNode(one, nowMs)),
         ...analysisRuns
           .filter((run) => revisionOf(run) === revision)
           .map((run) => analysisRunNode(run, nowMs)),
       ],
     })),
   };
-}
-
-function replicaSetNode(set: ReplicaSet, { rollout, pods }: RolloutParts, nowMs: number): TreeNode {
-  const roles = rolesOf(set, rollout);
-  const deadline = set.metadata.annotations?.[SCALE_DOWN_DEADLINE_ANNOTATION];
-  const own = pods.filter((pod) =>
-    pod.metadata.ownerReferences?.some((owner) => owner.uid === set.metadata.uid),
-  );
-  return {
-    name: `⧉ ${set.metadata.name}`,
-    kind: "ReplicaSet",
-    status: withIcon(replicaSetPhase(set)),
-    age: ageOf(set, nowMs),
-    info: [
-      ...roles,
-      ...(deadline === undefined || (set.spec.replicas ?? 0) === 0 ? [] : [delayOf(deadline, nowMs)]),
-    ],
-    children: own
-      .sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))
-      .map((pod) => podNode(pod, nowMs)),
-  };
-}
-
-function delayOf(deadline: string, nowMs: number): string {
-  const leftMs = Date.parse(deadline) - nowMs;
-  return leftMs > 0 ? `delay:${humanDuration(leftMs)}` : "delay:passed";
-}
-
-function replicaSetPhase({ metadata, spec, status }: ReplicaSet): string {
-  if (status.conditions?.some(({ type, status: value }) => type === "ReplicaFailure" && value === "True")) {
-    return "Degraded";
-  }
-  const wanted = spec.replicas ?? 0;
-  const isBehind = (status.observedGeneration ?? 0) < (metadata.generation ?? 0);
-  if (isBehind || (status.availableReplicas ?? 0) < wanted) return "Progressing";
-  return wanted === 0 ? "ScaledDown" : "Healthy";
-}
-
-function podNode(pod: Pod, nowMs: number): TreeNode {
-  const statuses = pod.status?.containerStatuses ?? [];
-  const restarts = statuses.reduce((sum, { restartCount }) => sum + (restartCount ?? 0), 0);
-  const ready = statuses.filter((status) => status.ready === true).length;
-  const word = podWord(pod);
-  const icon = word === "Running" || word === "Completed" ? "✔" : POD_WARNINGS.test(word) ? "⚠" : "◌";
-  return {
-    name: `□ ${pod.metadata.name}`,
-    kind: "Pod",
-    status: `${icon} ${word}`,
-    age: ageOf(pod, nowMs),
-    info: [
-      `ready:${ready}/${pod.spec?.containers?.length ?? statuses.length}`,
-      ...(restarts > 0 ? [`restarts:${restarts}`] : []),
-    ],
-    children: [],
-  };
-}
-
-/** One word for the state of a pod, as kubectl's STATUS column has it. */
-function podWord(pod: Pod): string {
-  if (pod.metadata.deletionTimestamp !== undefined) return "Terminating";
-  for (const { state } of pod.status?.containerStatuses ?? []) {
-    if (state?.waiting?.reason !== undefined) return state.waiting.reason;
-    if (state?.terminated?.reason !== undefined) return state.terminated.reason;
-  }
-  return pod.status?.phase ?? "Pending";
-}
-
-function analysisRunNode(run: AnalysisRun, nowMs: number): TreeNode {
-  const { status } = run;
-  const totals = { successful: 0, failed: 0, inconclusive: 0, error: 0 };
-  for (const result of status.metricResults ?? []) {
-    totals.successful += result.successful ?? 0;
-    totals.failed += result.failed ?? 0;
-    totals.inconclusive += result.inconclusive ?? 0;
-    totals.error += result.error ?? 0;
-  }
-  const counts: [string, number][] = [
-    ["✔", totals.successful],
-    ["✖", totals.failed],
-    ["?", totals.inconclusive],
-    ["⚠", totals.error],
-  ];
-  const info = counts.filter(([, count]) => count > 0).map(([icon, count]) => `${icon} ${count}`);
-  const phase = status.phase ?? "Pending";
-  return {
-    name: `α ${run.metadata.name}`,
-    kind: "AnalysisRun",
-    status: withIcon(phase),
-    age: ageOf(run, nowMs),
-    info,
-    children: [],
-  };
-}
-
-function ageOf(object: { readonly metadata: Rollout["metadata"] }, nowMs: number): string {
-  const created = object.metadata.creationTimestamp;
-  return created === undefined ? "" : humanDuration(nowMs - Date.parse(created));
 }

@@ -1,12 +1,24 @@
-// Follows one Rollout and what belongs to it: the same parts for `get -w`, `status` and the quick start's story.
-import { RESOURCES, readAnalysisRun, readPod, readReplicaSet, readRollout } from "../api/api.ts";
+// Follows one Rollout or Experiment and what belongs to it: the same parts for `get -w`, `status` and the quick start's story.
+import {
+  type KubeObject,
+  RESOURCES,
+  type ResourceType,
+  readAnalysisRun,
+  readExperiment,
+  readPod,
+  readReplicaSet,
+  readRollout,
+} from "../api/api.ts";
 import { type ClusterClient, createReflector } from "../cluster/client.ts";
 import { systemClock } from "../lib/clock.ts";
 import { silentLogger } from "../lib/log.ts";
+import type { ExperimentParts } from "./experimentview.ts";
 import type { RolloutParts } from "./rolloutview.ts";
 
 /** Changes that come within this time are shown once. */
 const COALESCE_MS = 50;
+/** Kinds of what belongs to a Rollout or an Experiment. */
+const PARTS = [RESOURCES.replicaSet, RESOURCES.pod, RESOURCES.analysisRun, RESOURCES.experiment] as const;
 
 /** Reads the parts once; undefined when there is no such Rollout. */
 export async function readParts(
@@ -15,14 +27,19 @@ export async function readParts(
   name: string,
   signal: AbortSignal,
 ): Promise<RolloutParts | undefined> {
-  const object = await client.get(RESOURCES.rollout, { namespace, name }, signal);
-  if (object === undefined) return undefined;
-  const [replicaSets, pods, runs] = await Promise.all(
-    [RESOURCES.replicaSet, RESOURCES.pod, RESOURCES.analysisRun].map((type) =>
-      client.list(type, { namespace, signal }),
-    ),
-  );
-  return partsOf(object, replicaSets?.items ?? [], pods?.items ?? [], runs?.items ?? []);
+  const found = await read(client, RESOURCES.rollout, { namespace, name }, signal);
+  return found && partsOf(found.object, found.around);
+}
+
+/** Reads the parts once; undefined when there is no such Experiment. */
+export async function readExperimentParts(
+  client: ClusterClient,
+  namespace: string,
+  name: string,
+  signal: AbortSignal,
+): Promise<ExperimentParts | undefined> {
+  const found = await read(client, RESOURCES.experiment, { namespace, name }, signal);
+  return found && experimentPartsOf(found.object, found.around);
 }
 
 /** Yields the parts now and after every change, until `signal` aborts; undefined while there is no such Rollout. */
@@ -32,16 +49,57 @@ export async function* watchParts(
   name: string,
   signal: AbortSignal,
 ): AsyncGenerator<RolloutParts | undefined> {
+  for await (const { object, around } of follow(client, RESOURCES.rollout, { namespace, name }, signal))
+    yield object === undefined ? undefined : partsOf(object, around);
+}
+
+/** The same for an Experiment. */
+export async function* watchExperimentParts(
+  client: ClusterClient,
+  namespace: string,
+  name: string,
+  signal: AbortSignal,
+): AsyncGenerator<ExperimentParts | undefined> {
+  for await (const { object, around } of follow(client, RESOURCES.experiment, { namespace, name }, signal))
+    yield object === undefined ? undefined : experimentPartsOf(object, around);
+}
+
+interface Named {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** Objects of the namespace that may belong to it. */
+interface Around {
+  readonly sets: readonly KubeObject[];
+  readonly pods: readonly KubeObject[];
+  readonly runs: readonly KubeObject[];
+  readonly experiments: readonly KubeObject[];
+}
+
+async function read(
+  client: ClusterClient,
+  type: ResourceType,
+  ref: Named,
+  signal: AbortSignal,
+): Promise<{ readonly object: KubeObject; readonly around: Around } | undefined> {
+  const object = await client.get(type, ref, signal);
+  if (object === undefined) return undefined;
+  const { namespace } = ref;
+  const lists = await Promise.all(PARTS.map((part) => client.list(part, { namespace, signal })));
+  return { object, around: aroundOf(lists.map(({ items }) => items)) };
+}
+
+async function* follow(
+  client: ClusterClient,
+  type: ResourceType,
+  { namespace, name }: Named,
+  signal: AbortSignal,
+): AsyncGenerator<{ readonly object: KubeObject | undefined; readonly around: Around }> {
   const common = { client, namespace, clock: systemClock, log: silentLogger };
-  const rollouts = createReflector({
-    ...common,
-    type: RESOURCES.rollout,
-    fieldSelector: `metadata.name=${name}`,
-  });
-  const sets = createReflector({ ...common, type: RESOURCES.replicaSet });
-  const pods = createReflector({ ...common, type: RESOURCES.pod });
-  const runs = createReflector({ ...common, type: RESOURCES.analysisRun });
-  const all = [rollouts, sets, pods, runs];
+  const own = createReflector({ ...common, type, fieldSelector: `metadata.name=${name}` });
+  const parts = PARTS.map((part) => createReflector({ ...common, type: part }));
+  const all = [own, ...parts];
   let wake = (): void => undefined;
   let isDirty = true;
   const onAbort = (): void => wake();
@@ -57,10 +115,8 @@ export async function* watchParts(
     await Promise.all(all.map((reflector) => reflector.waitForSync(signal)));
     while (!signal.aborted) {
       isDirty = false;
-      const object = rollouts.store.get(`${namespace}/${name}`);
-      yield object === undefined
-        ? undefined
-        : partsOf(object, sets.store.list(), pods.store.list(), runs.store.list());
+      const object = own.store.get(`${namespace}/${name}`);
+      yield { object, around: aroundOf(parts.map(({ store }) => store.list())) };
       await new Promise<void>((resolve) => {
         wake = () => void setTimeout(resolve, signal.aborted ? 0 : COALESCE_MS);
         if (isDirty || signal.aborted) wake();
@@ -72,21 +128,38 @@ export async function* watchParts(
   }
 }
 
-type Objects = Parameters<typeof readPod>[0][] | readonly Parameters<typeof readPod>[0][];
+/** In the order of PARTS. */
+function aroundOf([
+  sets = [],
+  pods = [],
+  runs = [],
+  experiments = [],
+]: readonly (readonly KubeObject[])[]): Around {
+  return { sets, pods, runs, experiments };
+}
 
-function partsOf(
-  rollout: Parameters<typeof readRollout>[0],
-  sets: Objects,
-  pods: Objects,
-  runs: Objects,
-): RolloutParts {
-  const { uid } = rollout.metadata;
-  const isOwned = (object: Objects[number]): boolean =>
-    object.metadata.ownerReferences?.some((owner) => owner.uid === uid) === true;
+function partsOf(rollout: KubeObject, around: Around): RolloutParts {
+  const experiments = around.experiments.filter((object) => isOwned(object, rollout));
   return {
     rollout: readRollout(rollout).value,
-    replicaSets: sets.filter(isOwned).map((set) => readReplicaSet(set).value),
-    pods: pods.map((pod) => readPod(pod).value),
-    analysisRuns: runs.filter(isOwned).map((run) => readAnalysisRun(run).value),
+    experiments: experiments.map((experiment) => experimentPartsOf(experiment, around)),
+    ...belongings(rollout, around),
   };
+}
+
+function experimentPartsOf(experiment: KubeObject, around: Around): ExperimentParts {
+  return { experiment: readExperiment(experiment).value, ...belongings(experiment, around) };
+}
+
+function belongings(owner: KubeObject, { sets, pods, runs }: Around): Omit<ExperimentParts, "experiment"> {
+  const own = (objects: readonly KubeObject[]) => objects.filter((object) => isOwned(object, owner));
+  return {
+    replicaSets: own(sets).map((set) => readReplicaSet(set).value),
+    pods: pods.map((pod) => readPod(pod).value),
+    analysisRuns: own(runs).map((run) => readAnalysisRun(run).value),
+  };
+}
+
+function isOwned(object: KubeObject, owner: KubeObject): boolean {
+  return object.metadata.ownerReferences?.some(({ uid }) => uid === owner.metadata.uid) === true;
 }

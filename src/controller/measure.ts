@@ -251,11 +251,14 @@ function contextOf(
   };
 }
 
+/** The Rollout that the run is about: its owner, or that of the Experiment that owns it. */
 function ownerOf(caches: Caches, run: AnalysisRun): Rollout | undefined {
-  const owner = controllerOf(run);
-  return owner?.kind === RESOURCES.rollout.kind
-    ? caches.rollouts.get(run.metadata.namespace ?? "", owner.name)
-    : undefined;
+  const { namespace = "" } = run.metadata;
+  const own = controllerOf(run);
+  const experiment =
+    own?.kind === RESOURCES.experiment.kind ? caches.experiments.get(namespace, own.name) : undefined;
+  const owner = experiment === undefined ? own : controllerOf(experiment);
+  return owner?.kind === RESOURCES.rollout.kind ? caches.rollouts.get(namespace, owner.name) : undefined;
 }
 
 /** The Secrets that the run's arguments name, read now and kept nowhere; `name/key` → value. */

@@ -231,9 +231,8 @@ function isAnalysed(rollout: KubeObject | undefined, { rollouts }: TrafficBookDe
   if (rollout === undefined) return false;
   const { canary, blueGreen } = rollouts.read(rollout).spec.strategy ?? {};
   const gates = [canary?.analysis, blueGreen?.prePromotionAnalysis, blueGreen?.postPromotionAnalysis];
-  return [...gates, ...(canary?.steps ?? []).map((step) => step.analysis)].some(
-    (analysis) => analysis !== undefined,
-  );
+  const ofSteps = (canary?.steps ?? []).map((step) => step.analysis ?? step.experiment?.analyses);
+  return [...gates, ...ofSteps].some((analysis) => analysis !== undefined);
 }
 
 /** `shop/web` becomes `weir-traffic-shop.web`. */

@@ -29,7 +29,9 @@ function measure(reader: TrafficReader, settings: unknown, context: MeasureConte
   const read = readTrafficMetric(settings);
   if (read.kind === "invalid") return { phase: "Error", message: findingsText(read.findings) };
   const metric = read.settings;
-  const podHash = context.podHashes[metric.version];
+  // The cluster of a Service that no Rollout splits has no hash in its name.
+  const podHash = metric.service === undefined ? (metric.podHash ?? context.podHashes[metric.version]) : "";
+  const service = metric.service ?? context.service;
   if (podHash === undefined)
     return {
       phase: "Error",
@@ -39,7 +41,7 @@ function measure(reader: TrafficReader, settings: unknown, context: MeasureConte
   const window = reader.window({
     namespace: context.namespace,
     podHash,
-    ...(context.service === undefined ? {} : { service: context.service }),
+    ...(service === undefined ? {} : { service }),
     ...(metric.route === undefined ? {} : { route: metric.route }),
     ...(metric.managedRoute === undefined ? {} : { managedRoute: metric.managedRoute }),
     ...begin,

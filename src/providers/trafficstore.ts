@@ -40,6 +40,7 @@ export interface TrafficQuery {
   readonly namespace: string;
   /** The Service in the cluster's name; all of the namespace when absent. */
   readonly service?: string;
+  /** Empty: requests to a Service that no Rollout splits. */
   readonly podHash: string;
   readonly route?: string;
   /** Only what matched this managed route of the Rollout. */
@@ -330,13 +331,13 @@ function splitKey(key: string): { readonly cluster: string; readonly route: stri
   return { cluster, route };
 }
 
-/** Cluster names are `<namespace>/<service>:<port>/<podHash>`. */
+/** Cluster names are `<namespace>/<service>:<port>/<podHash>`; without the hash where no Rollout splits the Service. */
 function matches(key: string, query: TrafficQuery): boolean {
   const { namespace, service, podHash, route, managedRoute } = query;
   const { cluster, route: own } = splitKey(key);
   if (route !== undefined && route !== own) return false;
   if (managedRoute !== undefined && !isOfManagedRoute(own, managedRoute)) return false;
-  const [clusterNamespace, servicePort = "", hash] = cluster.split("/");
+  const [clusterNamespace, servicePort = "", hash = ""] = cluster.split("/");
   if (clusterNamespace !== namespace || hash !== podHash) return false;
   return service === undefined || servicePort.split(":")[0] === service;
 }
