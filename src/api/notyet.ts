@@ -12,14 +12,7 @@ import type { MetricError } from "./validatemetrics.ts";
 const STEP_FIELDS = ["plugin"] as const;
 
 /** Of spec.strategy.canary.trafficRouting. */
-const ROUTING_FIELDS = [
-  "istio",
-  "smi",
-  "ambassador",
-  "appMesh",
-  "traefik",
-  "apisix",
-] as const;
+const ROUTING_FIELDS = ["istio", "smi", "ambassador", "appMesh", "traefik", "apisix"] as const;
 
 /** Of a metric's provider; plugins but weir's own as well. */
 const PROVIDERS = [

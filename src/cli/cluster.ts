@@ -2,7 +2,13 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Command } from "commander";
-import { apiVersionOf, type KubeObject, RESOURCES, type ResourceType } from "../api/api.ts";
+import {
+  apiVersionOf,
+  CLUSTER_RESOURCES,
+  type KubeObject,
+  RESOURCES,
+  type ResourceType,
+} from "../api/api.ts";
 import { type ClusterConnection, connectCluster } from "../cluster/client.ts";
 import { WeirError } from "../lib/errors.ts";
 import { CLI_ERRORS, type Cli } from "./cli.ts";
@@ -86,7 +92,7 @@ export function kindNamed(word: string): ResourceType | undefined {
 
 /** The kind of a manifest, by its apiVersion and kind. */
 export function kindOfManifest(apiVersion: string, kind: string): ResourceType | undefined {
-  const types: readonly ResourceType[] = Object.values(RESOURCES);
+  const types: readonly ResourceType[] = Object.values({ ...RESOURCES, ...CLUSTER_RESOURCES });
   return types.find((type) => type.kind === kind && apiVersionOf(type) === apiVersion);
 }
 

@@ -13,7 +13,7 @@ import {
   rolloutErrors,
 } from "../api/api.ts";
 import { findReferenceProblems } from "../engine/decide.ts";
-import { CAPABILITIES } from "../routers/routers.ts";
+import { CAPABILITIES, routerSettingsErrors } from "../routers/routers.ts";
 import { namespaceOf, worldOfFiles } from "../simulate/simulate.ts";
 import { routeProblems } from "./lintroutes.ts";
 import type { FileObject, FileObjects, ForeignObject, Place } from "./manifests.ts";
@@ -82,10 +82,26 @@ function misspeltKind({ apiVersion, kind, place }: ForeignObject): readonly Lint
 }
 
 /** What its schema and its own rules hold against an object. */
-function ownFindings({ object, place }: FileObject): readonly LintFinding[] {
-  return lint(object, CAPABILITIES).map(({ path, message, mend }) =>
+function ownFindings(file: FileObject): readonly LintFinding[] {
+  const { object, place } = file;
+  const found = lint(object, CAPABILITIES).map(({ path, message, mend }) =>
     finding(place(path), { object: nameOf(object), field: formatPath(path), message, mend }),
   );
+  return object.kind === "Rollout" ? [...found, ...routerFindings(file)] : found;
+}
+
+/** What is wrong with the settings of a Rollout's routers. */
+function routerFindings({ object, place }: FileObject): readonly LintFinding[] {
+  return routerSettingsErrors(readRollout(object).value).map((error) => {
+    const message = fieldErrorText({ ...error, field: "" });
+    const words = {
+      object: nameOf(object),
+      field: formatPath(error.path),
+      message,
+      mend: "correct the value",
+    };
+    return finding(place(error.path), words);
+  });
 }
 
 /** What is wrong about the objects that a Rollout names; nothing while the Rollout itself has errors that the look would stumble over. */

@@ -1,6 +1,6 @@
 // A model world from a user's own objects: a Rollout and what the files around it hold, with the rules that the controller holds them against.
 import { fieldErrorText, type KubeObject, type Rollout, rolloutErrors } from "../api/api.ts";
-import { CAPABILITIES } from "../routers/routers.ts";
+import { CAPABILITIES, routerSettingsErrors } from "../routers/routers.ts";
 import { type Store, World } from "./world.ts";
 
 /** The namespace of objects that name none. */
@@ -40,5 +40,5 @@ export function worldOfFiles(rollout: KubeObject, objects: readonly KubeObject[]
 
 /** Why the controller would call it InvalidSpec, whatever stands around it. */
 function errorsOf(rollout: Rollout): readonly string[] {
-  return rolloutErrors(rollout, CAPABILITIES).map(fieldErrorText);
+  return [...rolloutErrors(rollout, CAPABILITIES), ...routerSettingsErrors(rollout)].map(fieldErrorText);
 }

@@ -13,7 +13,7 @@ import { parseObjects } from "../../src/cli/manifests.ts";
 import { rolloutManifest } from "../../src/simulate/manifest.ts";
 
 const lines = (...texts: readonly string[]): readonly string[] =>
-  lintObjects(texts.map((text, index) => parseObjects(`${"abc"[index]}.yaml`, text))).map(lineOf);
+  lintObjects(texts.map((text, index) => parseObjects(`${"abcd"[index]}.yaml`, text))).map(lineOf);
 
 /** Runs the command as a user does. */
 async function lintFiles(
@@ -101,6 +101,30 @@ test("lint: what a Rollout names is looked up among the files, in its namespace;
   const elsewhere = SERVICE("web-stable", "web").replace("metadata:", "metadata:\n  namespace: other");
   t.match(lines(rollout, elsewhere, SERVICE("web-canary", "web")), [
     /note: .*service "web-stable" is not in/,
+  ]);
+});
+
+test("lint: Ingresses that routers name are looked up among the files, and their settings held against the rules", async (t) => {
+  const services = ["web-stable", "web-canary"].map((name) => SERVICE(name, "web"));
+  const ingress = (service: string): string =>
+    stringify({
+      apiVersion: "networking.k8s.io/v1",
+      kind: "Ingress",
+      metadata: { name: "shop" },
+      spec: { rules: [{ http: { paths: [{ backend: { service: { name: service } } }] } }] },
+    });
+  const rollout = (nginx: object): string => ROLLOUT({ ...ROUTED, trafficRouting: { nginx } });
+  const found = (nginx: object, ...more: readonly string[]): readonly string[] =>
+    lines(rollout(nginx), ...services, ...more).map((line) => line.replace(/^\S+ /, ""));
+  t.strictSame(found({ stableIngress: "shop" }, ingress("web-stable")), []);
+  t.strictSame(found({ stableIngress: "shop" }), [
+    'note: spec.strategy.canary.trafficRouting.nginx.stableIngress: ingress "shop" is not in these files (it must be in the cluster)',
+  ]);
+  t.strictSame(found({ stableIngress: "shop" }, ingress("other")), [
+    "error: spec.strategy.canary.trafficRouting.nginx.stableIngress: ingress `shop` has no rules using service web-stable backend (correct either of them)",
+  ]);
+  t.strictSame(found({}), [
+    "error: spec.strategy.canary.trafficRouting.nginx: Internal error: Either StableIngress or StableIngresses must be configured. Neither are configured. (correct the value)",
   ]);
 });
 

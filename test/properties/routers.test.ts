@@ -12,7 +12,14 @@ import {
 } from "../../src/api/api.ts";
 import { jsonEqual } from "../../src/lib/json.ts";
 import { applyMergePatch } from "../../src/lib/patch.ts";
-import { CAPABILITIES, observeRouters, type Patch, renderRouters } from "../../src/routers/routers.ts";
+import {
+  CAPABILITIES,
+  observeRouters,
+  type Patch,
+  renderRouters,
+  routerObjects,
+  routerSettingsErrors,
+} from "../../src/routers/routers.ts";
 
 const OPTIONS = {
   numRuns: Number(process.env.WEIR_PROPERTY_RUNS ?? 500),
@@ -135,6 +142,46 @@ for (const router of ["nginx", "alb"] as const) {
     t.end();
   });
 }
+
+test("routers: whatever settings and objects the schemas let through, nothing throws", (t) => {
+  const odd = fc.oneof(
+    fc.jsonValue(),
+    fc.constantFrom(null, {}, [], "shop", ["shop"], [null], [{ http: null }]),
+  );
+  const keys = [
+    "ingress",
+    "ingresses",
+    "stableIngress",
+    "stableIngresses",
+    "servicePort",
+    "stickinessConfig",
+  ];
+  const loose = fc.dictionary(
+    fc.constantFrom(...keys, "annotationPrefix", "additionalIngressAnnotations"),
+    odd,
+  );
+  const object = fc.record({ spec: odd, annotations: odd, rules: odd, paths: odd });
+  const property = fc.property(loose, intent, object, (set, wanted, { spec, annotations, rules, paths }) => {
+    const values = [spec, { rules }, { rules: [{ http: { paths } }] }];
+    for (const router of ["nginx", "alb"] as const)
+      for (const value of values) {
+        const { value: rollout } = readRollout(rolloutWith(router, set));
+        // What the API would refuse may still be read: routers see it as the schemas leave it.
+        const metadata = {
+          name: "shop",
+          namespace: "shop",
+          annotations,
+        } as unknown as KubeObject["metadata"];
+        const observed = [{ apiVersion: "networking.k8s.io/v1", kind: "Ingress", metadata, spec: value }];
+        routerObjects(rollout);
+        routerSettingsErrors(rollout);
+        observeRouters(rollout, observed);
+        renderRouters(rollout, wanted, observed);
+      }
+  });
+  t.doesNotThrow(() => fc.assert(property, OPTIONS));
+  t.end();
+});
 
 function rolloutWith(router: Trafficked, set: Settings): KubeObject {
   const managedRoutes = NAMES.map((name) => ({ name }));
