@@ -18,6 +18,7 @@ import { CAPABILITIES, routerSettingsErrors } from "../routers/routers.ts";
 import type { Caches } from "./caches.ts";
 import type { Evictions } from "./evictions.ts";
 import type { Publisher } from "./publish.ts";
+import type { RefusedWrites } from "./refusedwrites.ts";
 import { type RouterTroubles, routerViews, unservedErrors } from "./routing.ts";
 
 export interface ObserveDeps {
@@ -25,6 +26,7 @@ export interface ObserveDeps {
   readonly publisher: Pick<Publisher, "published" | "acknowledgement">;
   /** Absent in a process that evicts nothing. */
   readonly evictions?: Pick<Evictions, "refused">;
+  readonly refused?: Pick<RefusedWrites, "of">;
   /** Absent in a process that writes nothing. */
   readonly troubles?: Pick<RouterTroubles, "of">;
   readonly config?: EngineConfig;
@@ -32,7 +34,7 @@ export interface ObserveDeps {
 
 /** What the decision about `raw` may depend on. */
 export function observe(deps: ObserveDeps, held: KubeObject): Snapshot {
-  const { caches, publisher, evictions, troubles, config } = deps;
+  const { caches, publisher, evictions, refused, troubles, config } = deps;
   const namespace = held.metadata.namespace ?? "";
   const { rollout, raw, reference, checked } = resolveWorkload(
     held,
@@ -58,6 +60,7 @@ export function observe(deps: ObserveDeps, held: KubeObject): Snapshot {
       pods: podsOf(caches, raw),
       ...(reference !== undefined && { reference }),
       ...(evictions !== undefined && { refusedEvictions: evictions.refused(key) }),
+      ...(refused !== undefined && { refused: refused.of(key) }),
     },
     services: {
       ...(stable !== undefined && { stable }),

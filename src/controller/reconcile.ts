@@ -40,6 +40,7 @@ export async function reconcile(deps: ReconcileDeps, key: string, signal: AbortS
       ? []
       : renderRouters(snapshot.rollout, plan.routing, routedObjects(caches, snapshot.rollout));
   await apply(deps, key, snapshot, plan, patches, signal);
+  deps.refused.told(key);
   return lookAgain(plan, clock.nowMs());
 }
 

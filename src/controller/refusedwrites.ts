@@ -12,7 +12,7 @@ export interface RefusedWrites {
   told(key: string): void;
 }
 
-/** Makes an empty record. Bounded by the Experiments whose last pass failed, with one object each. */
+/** Makes an empty record. Bounded by the Rollouts and Experiments whose last pass failed, with one object each. */
 export function createRefusedWrites(): RefusedWrites {
   const byKey = new Map<string, RefusedWrite>();
   return {

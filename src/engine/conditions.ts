@@ -21,6 +21,8 @@ export interface ConditionFacts {
   readonly isHealthy: boolean;
   /** This pass creates the ReplicaSet of the wanted version. */
   readonly isCreating: boolean;
+  /** The API refuses it, in these words. */
+  readonly refused: string | undefined;
   readonly revision: number;
   /** The name of the wanted version's ReplicaSet. */
   readonly replicaSet: string;
@@ -32,6 +34,7 @@ export interface Conditions {
   readonly list: readonly RolloutCondition[];
   readonly becameAborted: boolean;
   readonly becameIncomplete: boolean;
+  readonly becameRefused: boolean;
 }
 
 type Draft = RolloutStatus;
@@ -68,7 +71,9 @@ export function nextConditions(context: Context, draft: Draft, facts: ConditionF
     ) && !isComplete;
 
   const becameAborted = facts.isAborted && abort(board, facts);
-  if (!facts.isAborted) progress(board, context, draft, facts, becameUnhealthy);
+  const becameRefused = refuse(board, facts);
+  if (!facts.isAborted && facts.refused === undefined)
+    progress(board, context, draft, facts, becameUnhealthy);
 
   const failure = replicaFailure(context);
   if (failure === undefined) board.remove(CONDITION_TYPES.replicaFailure);
@@ -81,7 +86,7 @@ export function nextConditions(context: Context, draft: Draft, facts: ConditionF
     REASONS.available,
     isAvailable ? MESSAGES.available : MESSAGES.notAvailable,
   );
-  return { list: board.list(), becameAborted, becameIncomplete };
+  return { list: board.list(), becameAborted, becameIncomplete, becameRefused };
 }
 
 /** The conditions of a Rollout that cannot be carried out: the others stay as they were. */
@@ -130,6 +135,16 @@ function abort(board: ConditionBoard, facts: ConditionFacts): boolean {
   if (isKnown && facts.abortMessage === undefined) return false;
   const message = MESSAGES.aborted(facts.revision, facts.abortMessage ?? "");
   return board.set(CONDITION_TYPES.progressing, "False", REASONS.rolloutAborted, message);
+}
+
+/** A version that cannot exist is no progress; past the deadline that is what counts. */
+function refuse(board: ConditionBoard, facts: ConditionFacts): boolean {
+  if (facts.refused === undefined || facts.isAborted) return false;
+  const type = CONDITION_TYPES.progressing;
+  if (facts.timedOut !== undefined)
+    return board.set(type, "False", REASONS.progressDeadlineExceeded, facts.timedOut) && false;
+  const message = MESSAGES.replicaSetCreateError(facts.replicaSet, facts.refused);
+  return board.set(type, "False", REASONS.replicaSetCreateError, message);
 }
 
 function progress(

@@ -116,6 +116,7 @@ function planPreparing(context: Context, revision: Extract<RevisionPlan, { kind:
   const built = buildStatus(context, decision, {
     revision: revision.revision,
     isCreating: revision.isNew,
+    refused: revision.refused,
     restartedAt: planRestart(context, decision, reset !== undefined).restartedAt,
   });
   return assemble(context, {
@@ -131,12 +132,29 @@ function planPreparing(context: Context, revision: Extract<RevisionPlan, { kind:
       ...built.events.aborted,
       ...built.events.paused,
     ],
-    requeueAtMs: revision.steps.actions.length > 0 ? [] : [context.nowMs + RECHECK_MS],
+    waits: [...decision.waits, ...refusalWaits(revision.refused)],
+    requeueAtMs: preparingAtMs(context, revision),
   });
 }
 
 /** How soon to look again while an object of ours is on its way out. */
 const RECHECK_MS = 1000;
+/** How soon to try again what the API has refused for good: a quota may have grown. */
+const REFUSED_MS = 5000;
+
+function preparingAtMs(
+  { nowMs }: Context,
+  { steps, refused }: Extract<RevisionPlan, { kind: "preparing" }>,
+): readonly number[] {
+  if (refused !== undefined) return [nowMs + REFUSED_MS];
+  return steps.actions.length > 0 ? [] : [nowMs + RECHECK_MS];
+}
+
+function refusalWaits(refused: string | undefined): readonly Wait[] {
+  return refused === undefined
+    ? []
+    : [{ code: "retry", text: `the API refuses the new version's ReplicaSet: ${refused}` }];
+}
 
 /** One pass of the update. */
 function planUpdate(context: Context, revision: Extract<RevisionPlan, { kind: "ready" }>): Plan {
@@ -144,7 +162,7 @@ function planUpdate(context: Context, revision: Extract<RevisionPlan, { kind: "r
   const strategist = strategistOf(context);
   let decision = strategist.decide(context, reset);
   let restart = planRestart(context, decision, reset !== undefined);
-  const pass = { revision: revision.revision, isCreating: false };
+  const pass = { revision: revision.revision, isCreating: false, refused: undefined };
   let built = buildStatus(context, decision, { ...pass, restartedAt: restart.restartedAt });
   const abortStage = forcedAbortStage(context, decision, built.deadline);
   if (abortStage !== undefined) {

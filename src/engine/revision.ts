@@ -25,6 +25,8 @@ export type RevisionPlan =
       readonly revision: number;
       readonly steps: RevisionSteps;
       readonly isNew: boolean;
+      /** Why the API does not let it exist. */
+      readonly refused?: string;
     }
   | { readonly kind: "ready"; readonly revision: number; readonly steps: RevisionSteps };
 
@@ -81,8 +83,14 @@ function planNew(context: Context, revision: number): RevisionPlan {
     if (isGoing) return { kind: "preparing", revision, steps: { actions: [], events: [] }, isNew: false };
     return { kind: "collision", collisionCount: (context.collisionCount ?? 0) + 1 };
   }
-  const noted = noteRevision(context, revision);
   const name = replicaSetName(context.name, context.podHash);
+  const { refused = [] } = context.snapshot.workload;
+  const refusal = refused.find((write) => write.kind === "ReplicaSet" && write.name === name);
+  if (refusal !== undefined) {
+    const nothing = { actions: [], events: [] };
+    return { kind: "preparing", revision, steps: nothing, isNew: false, refused: refusal.message };
+  }
+  const noted = noteRevision(context, revision);
   const create: Action = {
     kind: "createReplicaSet",
     namespace: context.namespace,

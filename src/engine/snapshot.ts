@@ -43,6 +43,8 @@ export interface WorkloadSnapshot {
   readonly pods?: readonly Pod[];
   /** The object that `spec.workloadRef` names; its template is in `rollout` and `raw`. Absent: none is named. */
   readonly reference?: WorkloadReference;
+  /** Objects that the API refused to create for good in the last pass, with its words; the pass after that tries again. */
+  readonly refused?: readonly RefusedWrite[];
   /** Evictions that the API has refused of late, by the pod's uid: when, and in which words. */
   readonly refusedEvictions?: Readonly<Record<string, RefusedEviction>>;
 }

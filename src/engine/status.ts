@@ -16,6 +16,8 @@ export interface Pass {
   readonly revision: number;
   /** It creates the wanted version's ReplicaSet. */
   readonly isCreating: boolean;
+  /** The API refuses that ReplicaSet, in these words. */
+  readonly refused: string | undefined;
   /** Until when pods were restarted. */
   readonly restartedAt: string | undefined;
 }
@@ -45,6 +47,7 @@ export function buildStatus(context: Context, decision: Decision, pass: Pass): B
     isPaused: stage.pauses.length > 0 || context.rollout.spec.paused === true,
     isHealthy: isDone && !hasOldPods(context, draft),
     isCreating: pass.isCreating,
+    refused: pass.refused,
     revision: pass.revision,
     replicaSet: replicaSetName(context.name, context.podHash),
     timedOut: deadline.timedOut,
@@ -58,7 +61,11 @@ export function buildStatus(context: Context, decision: Decision, pass: Pass): B
     events: {
       incomplete:
         conditions.becameIncomplete && !isBegun(context) ? [notCompleted(context, pass.revision)] : [],
-      aborted: conditions.becameAborted ? [abortedEvent(stage, pass.revision)] : [],
+      aborted: conditions.becameRefused
+        ? [refusedEvent(facts)]
+        : conditions.becameAborted
+          ? [abortedEvent(stage, pass.revision)]
+          : [],
       paused: pauseEvents(context, decision),
     },
   };
@@ -127,6 +134,11 @@ function draftOf(context: Context, decision: Decision, { restartedAt }: Pass): R
 /** A blue-green Rollout's first version is complete as soon as it is scaled: Argo's list of events has none of its beginning. */
 function isBegun({ status, strategy }: Context): boolean {
   return strategy.kind === "blueGreen" && (status.stableRS ?? "") === "";
+}
+
+function refusedEvent({ replicaSet, refused = "" }: ConditionFacts): PlannedEvent {
+  const message = MESSAGES.replicaSetCreateError(replicaSet, refused);
+  return { type: "Warning", reason: REASONS.replicaSetCreateError, message };
 }
 
 function notCompleted(context: Context, revision: number): PlannedEvent {

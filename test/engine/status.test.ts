@@ -1,7 +1,7 @@
 // Statuses that others wrote are read tolerantly, and what a pass writes is whole again: fields that no longer hold are gone.
 import { test } from "tap";
 import { RESOURCES } from "../../src/api/api.ts";
-import { requestOf } from "../../src/engine/decide.ts";
+import { decide, requestOf } from "../../src/engine/decide.ts";
 import { imagePatch, type World as Model, rolloutManifest, World, worldWith } from "../support/world.ts";
 
 /** A Rollout in mid-flight. */
@@ -130,3 +130,38 @@ test("status: the deadline of an old version is written one pass after the switc
   }
   t.strictSame(seen, ["switched", "delayed"]);
 });
+
+test("status: a ReplicaSet that the API refuses is said, tried again, and late past the deadline", async (t) => {
+  const world = worldWith({ replicas: 1, spec: { progressDeadlineSeconds: 30 } });
+  world.settle();
+  world.editSpec(imagePatch("web:2"));
+  const name = world.plan().actions.find(({ kind }) => kind === "createReplicaSet")?.name ?? "";
+  const refused = [{ kind: "ReplicaSet", name, message: "exceeded quota" }] as const;
+  const pass = () => {
+    const seen = world.snapshot();
+    const plan = decide({ ...seen, workload: { ...seen.workload, refused } }, world.nowMs);
+    world.apply(plan);
+    return plan;
+  };
+  const plan = pass();
+  t.notOk(plan.actions.some(({ kind }) => kind === "createReplicaSet"));
+  t.equal(plan.requeueAtMs, world.nowMs + 5000);
+  t.match(plan.explanation.waits, [
+    { text: /^the API refuses the new version's ReplicaSet: exceeded quota$/ },
+  ]);
+  const message = `Failed to create new replica set "${name}": exceeded quota`;
+  t.match(plan.events.at(-1), { type: "Warning", reason: "ReplicaSetCreateError", message });
+  t.match(progressing(world), { status: "False", reason: "ReplicaSetCreateError", message });
+  t.match(world.status(), { phase: "Progressing", message: "more replicas need to be updated" });
+  t.strictSame(pass().events, [], "said once");
+  world.nowMs += 31_000;
+  pass();
+  t.match(world.status(), { phase: "Degraded", message: /^ProgressDeadlineExceeded: / });
+  world.settle();
+  t.match(world.status(), { phase: "Healthy" }, "it goes on once the API takes it");
+  t.match(progressing(world), { status: "True", reason: "NewReplicaSetAvailable" });
+});
+
+function progressing(world: Model): unknown {
+  return world.status().conditions?.find(({ type }) => type === "Progressing");
+}
