@@ -8,6 +8,7 @@ import {
   RESOURCES,
   type ResourceType,
   type Rollout,
+  readIngress,
   readRollout,
 } from "../../src/api/api.ts";
 import { type ClusterClient, connectCluster, createReflector } from "../../src/cluster/client.ts";
@@ -21,6 +22,7 @@ import { startTestBed, type TestBed } from "../support/testbed.ts";
 const BOUNDED = { timeout: 150_000 };
 const MANIFESTS = new URL("../../deploy/kubernetes/", import.meta.url).pathname;
 const { ingress: INGRESS } = CLUSTER_RESOURCES;
+const ALB = "alb.ingress.kubernetes.io";
 const WEIGHT = "nginx.ingress.kubernetes.io/canary-weight";
 
 test(
@@ -98,24 +100,78 @@ async function foreign(t: Test, scene: Scene): Promise<void> {
   t.match((await scene.get(INGRESS, "api-edge-canary")).metadata.ownerReferences, [{ name: "api" }]);
 }
 
+/** A header route at weight 0, then weights, then a promotion in which the two Services change places. */
 async function alb(t: Test, scene: Scene): Promise<void> {
-  await scene.create(...services("lb"), ingress("public", "lb-stable"));
-  await scene.create(rollout("lb", { alb: { ingress: "public", servicePort: 80 } }));
+  await scene.create(...services("lb", "root", "ping", "pong"), ingress("public", "lb-root"));
+  const match = [
+    { headerName: "X-Group", headerValue: { exact: "beta" } },
+    { headerName: "X-Group", headerValue: { exact: "staff" } },
+  ];
+  const routing = {
+    alb: { ingress: "public", servicePort: 80, rootService: "lb-root" },
+    managedRoutes: [{ name: "lb-beta" }],
+  };
+  await scene.create(
+    rollout("lb", routing, {
+      pingPong: { pingService: "lb-ping", pongService: "lb-pong" },
+      steps: [
+        { setCanaryScale: { replicas: 1 } },
+        { setHeaderRoute: { name: "lb-beta", match } },
+        { pause: {} },
+        { setHeaderRoute: { name: "lb-beta" } },
+        { setWeight: 20 },
+        { pause: {} },
+      ],
+    }),
+  );
   await scene.until("lb", isSettled("Healthy"));
+  t.strictSame(await targets(scene, "lb-root"), { "lb-pong": 0, "lb-ping": 100 });
+
   await scene.image("lb", "2");
   await scene.until("lb", isSettled("Paused"));
-  const key = "alb.ingress.kubernetes.io/actions.lb-stable";
+  t.strictSame(
+    await targets(scene, "lb-root"),
+    { "lb-pong": 0, "lb-ping": 100 },
+    "nobody else sees the canary",
+  );
+  t.strictSame(await targets(scene, "lb-beta"), { "lb-pong": 100 });
+  const routed = await scene.get(INGRESS, "public");
+  t.strictSame(JSON.parse(routed.metadata.annotations?.[`${ALB}/conditions.lb-beta`] ?? ""), [
+    { field: "http-header", httpHeaderConfig: { httpHeaderName: "X-Group", values: ["beta", "staff"] } },
+  ]);
+  t.strictSame(pathsOf(routed), ["lb-beta", "lb-root"], "the route comes first");
+
+  await scene.status("lb", { pauseConditions: null });
+  await scene.until("lb", (seen) => isSettled("Paused")(seen) && seen.status.currentStepIndex === 5);
+  t.strictSame(await targets(scene, "lb-root"), { "lb-pong": 20, "lb-ping": 80 });
+  const after = await scene.get(INGRESS, "public");
+  t.strictSame(pathsOf(after), ["lb-root"]);
+  const { annotations = {} } = after.metadata;
+  const kept = {
+    [`${ALB}/actions.lb-root`]: annotations[`${ALB}/actions.lb-root`],
+    "example.com/own": "kept",
+  };
+  const book = { "rollouts.argoproj.io/managed-alb-annotations": `{"lb":["${ALB}/actions.lb-root"]}` };
+  t.strictSame(annotations, { ...kept, ...book }, "the route is gone, what is the user's stays");
+
+  await scene.status("lb", { pauseConditions: null });
+  const healthy = await scene.until("lb", isSettled("Healthy"));
+  t.equal(healthy.status.canary?.stablePingPong, "pong");
+  t.strictSame(await targets(scene, "lb-root"), { "lb-ping": 0, "lb-pong": 100 });
+}
+
+/** The weights of an action of the Ingress, by Service. */
+async function targets(scene: Scene, action: string): Promise<Readonly<Record<string, number>>> {
   const { annotations = {} } = (await scene.get(INGRESS, "public")).metadata;
-  t.strictSame(JSON.parse(annotations[key] ?? ""), {
-    Type: "forward",
-    ForwardConfig: {
-      TargetGroups: [
-        { ServiceName: "lb-canary", ServicePort: "80", Weight: 20 },
-        { ServiceName: "lb-stable", ServicePort: "80", Weight: 80 },
-      ],
-    },
-  });
-  t.equal(annotations["rollouts.argoproj.io/managed-alb-annotations"], JSON.stringify({ lb: [key] }));
+  const { ForwardConfig } = JSON.parse(annotations[`${ALB}/actions.${action}`] ?? "");
+  const groups: readonly { readonly ServiceName: string; readonly Weight: number }[] =
+    ForwardConfig.TargetGroups;
+  return Object.fromEntries(groups.map(({ ServiceName, Weight }) => [ServiceName, Weight]));
+}
+
+function pathsOf(object: KubeObject): readonly (string | undefined)[] {
+  const { value } = readIngress(object);
+  return (value.spec.rules?.[0]?.http?.paths ?? []).map(({ backend }) => backend.service?.name);
 }
 
 interface Scene {
@@ -260,8 +316,8 @@ function typeOf({ kind }: KubeObject): ResourceType {
   );
 }
 
-function services(name: string): KubeObject[] {
-  return ["stable", "canary"].map((role) => ({
+function services(name: string, ...roles: readonly string[]): KubeObject[] {
+  return (roles.length === 0 ? ["stable", "canary"] : roles).map((role) => ({
     apiVersion: "v1",
     kind: "Service",
     metadata: { name: `${name}-${role}` },
@@ -274,14 +330,22 @@ function ingress(name: string, service: string): KubeObject {
   return {
     apiVersion: "networking.k8s.io/v1",
     kind: "Ingress",
-    metadata: { name },
+    metadata: { name, annotations: { "example.com/own": "kept" } },
     spec: {
       rules: [{ host: "shop.example.com", http: { paths: [{ path: "/", pathType: "Prefix", backend }] } }],
     },
   };
 }
 
-function rollout(name: string, trafficRouting: Readonly<Record<string, unknown>>): KubeObject {
+function rollout(
+  name: string,
+  trafficRouting: Readonly<Record<string, unknown>>,
+  canary: Readonly<Record<string, unknown>> = {
+    stableService: `${name}-stable`,
+    canaryService: `${name}-canary`,
+    steps: [{ setWeight: 20 }, { pause: {} }, { setWeight: 60 }, { pause: {} }],
+  },
+): KubeObject {
   return {
     apiVersion: "argoproj.io/v1alpha1",
     kind: "Rollout",
@@ -293,14 +357,7 @@ function rollout(name: string, trafficRouting: Readonly<Record<string, unknown>>
         metadata: { labels: { app: name } },
         spec: { containers: [{ name: "main", image: "web:1" }] },
       },
-      strategy: {
-        canary: {
-          stableService: `${name}-stable`,
-          canaryService: `${name}-canary`,
-          trafficRouting,
-          steps: [{ setWeight: 20 }, { pause: {} }, { setWeight: 60 }, { pause: {} }],
-        },
-      },
+      strategy: { canary: { trafficRouting, ...canary } },
     },
   };
 }
