@@ -108,7 +108,8 @@ function obstacleOf(context: Context, wishes: ServiceWishes, from: string, to: s
     };
   }
   if (isFirst) return undefined;
-  const { pods } = podsToKeep(context, wishes, from);
+  // A version that is to have no pods at all is sent to as long as its weight is in force.
+  const { pods } = podsToKeep({ ...context, replicas: Math.max(context.replicas, 1) }, wishes, from);
   if (pods > 0 && !isSelectedElsewhere(context, from))
     return { code: "acknowledgement", text: stillSends(context, wishes.inForce, from) };
   return undefined;

@@ -34,6 +34,25 @@ const STEPS: readonly (readonly unknown[])[] = [
   [{ setWeight: 50 }, { setWeight: 10 }, { setWeight: 100 }],
   [{ setWeight: 30 }, { analysis: { templates: [{ templateName: "errors" }] } }],
   [],
+  // Without a router the steps of routes are refused: there these are no steps.
+  [
+    { setCanaryScale: { replicas: 1 } },
+    { setHeaderRoute: { name: "beta", match: [{ headerName: "x-group", headerValue: { exact: "b" } }] } },
+    { pause: {} },
+    { setCanaryScale: { matchTrafficWeight: true } },
+    { setWeight: 40 },
+    { setMirrorRoute: { name: "copies", match: [{ path: { prefix: "/" } }], percentage: 20 } },
+    { setCanaryScale: { replicas: 0 } },
+    { pause: { duration: 10 } },
+  ],
+  [
+    { setWeight: 40 },
+    { setHeaderRoute: { name: "beta", match: [{ headerName: "x-group", headerValue: { prefix: "b" } }] } },
+    { pause: { duration: 10 } },
+    { setWeight: 0 },
+    { pause: {} },
+    { setHeaderRoute: { name: "beta" } },
+  ],
 ];
 /** More runs, or others: `WEIR_PROPERTY_RUNS=5000 WEIR_PROPERTY_SEED=7 node test/properties/engine.test.ts`. */
 const OPTIONS = {
@@ -66,6 +85,7 @@ const event: fc.Arbitrary<Event> = fc.oneof(
 const history = fc.record({
   replicas: fc.integer({ min: 1, max: 5 }),
   steps: fc.integer({ min: 0, max: STEPS.length - 1 }),
+  isPingPong: fc.boolean(),
   /** Whether it begins in the middle of an update. */
   isWarm: fc.boolean(),
   isAcking: fc.boolean(),
@@ -150,12 +170,21 @@ test("properties: an abort ends with all the traffic on the stable version", asy
 interface Start {
   readonly replicas: number;
   readonly steps: number;
+  readonly isPingPong: boolean;
   readonly isWarm: boolean;
   readonly isAcking: boolean;
 }
 
-function newWorld(isRouted: boolean, { replicas, steps, isWarm, isAcking }: Start): World {
-  const world = worldWith({ replicas, isRouted, steps: STEPS[steps] ?? [] });
+function newWorld(isRouted: boolean, start: Start): World {
+  const { replicas, steps, isPingPong, isWarm, isAcking } = start;
+  const routing = { managedRoutes: [{ name: "copies" }, { name: "beta" }] };
+  const world = worldWith({
+    replicas,
+    isRouted,
+    isPingPong: isRouted && isPingPong,
+    routing,
+    steps: stepsFor(isRouted, steps),
+  });
   const provider = { plugin: { "weir.dev/traffic": { metric: "errorRate" } } };
   world.add("templates", {
     apiVersion: "argoproj.io/v1alpha1",
@@ -172,6 +201,10 @@ function newWorld(isRouted: boolean, { replicas, steps, isWarm, isAcking }: Star
   return world;
 }
 
+function stepsFor(isRouted: boolean, index: number): readonly unknown[] {
+  return isRouted || index < STEPS.length - 2 ? (STEPS[index] ?? []) : [];
+}
+
 function play(world: World, next: Event): void {
   switch (next.kind) {
     case "image":
@@ -181,7 +214,7 @@ function play(world: World, next: Event): void {
       world.editSpec({ replicas: next.count });
       return;
     case "steps":
-      world.editSpec({ strategy: { canary: { steps: STEPS[next.index] ?? [] } } });
+      world.editSpec({ strategy: { canary: { steps: stepsFor(world.services.size > 0, next.index) } } });
       return;
     case "ready": {
       const name = world.roleOf(next.role)?.metadata.name;
@@ -256,6 +289,7 @@ function settleChecked(world: World): void {
 function checked(world: World): Plan {
   const plan = world.plan();
   checkWeights(world, plan);
+  checkRoutes(world, plan);
   checkScaling(world, plan);
   checkBounds(world, plan);
   checkServices(world, plan);
@@ -290,6 +324,29 @@ function checkWeights(world: World, plan: Plan): void {
     const isKnown = world.acknowledgement.kind === "yes" && world.published !== undefined;
     if (role === "canary" && !isKnown)
       throw new Error(`the canary rises to ${weight} while proxies are silent`);
+  }
+}
+
+/** A header route leads to a canary with available pods alone, and its last pods go after every proxy has forgotten it. */
+function checkRoutes(world: World, plan: Plan): void {
+  const leads = (intent: typeof plan.traffic): string | undefined =>
+    intent?.routes?.some(({ kind }) => kind === "header") === true
+      ? intent.versions.find(({ role }) => role === "canary")?.podHash
+      : undefined;
+  const led = leads(plan.traffic);
+  // A spec that is being mended leaves what was published in force.
+  if (led !== undefined && availableOf(world, led) === 0 && plan.explanation.planner === "steps")
+    throw new Error(`a header route leads to ${led}, which has no available pod`);
+  if (plan.traffic?.routes !== undefined && plan.explanation.planner !== "steps")
+    throw new Error(`routes are in force under ${plan.explanation.planner}`);
+  const { acknowledgement, inForce, published } = world;
+  const isOverdue = acknowledgement.kind === "no" && world.nowMs >= acknowledgement.sinceMs + 30_000;
+  // A user who wants no pods at all gets none.
+  const isWanted = Number(specOf(world).replicas) > 0;
+  for (const action of plan.actions) {
+    if (action.kind !== "scaleReplicaSet" || action.replicas > 0 || isOverdue || !isWanted) continue;
+    if ([inForce, published].some((intent) => leads(intent) === action.name.replace(/^web-/, "")))
+      throw new Error(`${action.name} goes while a header route leads to it`);
   }
 }
 
