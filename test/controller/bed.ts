@@ -52,7 +52,7 @@ export interface Leader {
   /** Proxies and API are lost from one moment to the next, nothing is released. */
   kill(): void;
   /** Makes the API refuse these requests until called with nothing. */
-  fail(isFailing?: (request: TransportRequest) => boolean): void;
+  fail(isFailing?: (request: TransportRequest) => boolean, error?: WeirError): void;
   /** Ends the watches of a kind; the next one is answered with 410, so that it is listed anew. */
   expire(plural: string): void;
 }
@@ -210,13 +210,13 @@ async function startLeader(
   const watches = new Map<string, AbortController>();
   const expired = new Set<string>();
   const inner = bed.server.transport();
-  const down = (): Promise<never> =>
-    Promise.reject(new WeirError({ code: CLUSTER_ERRORS.unavailable, message: "connection refused" }));
+  const down = new WeirError({ code: CLUSTER_ERRORS.unavailable, message: "connection refused" });
+  let failure = down;
   const transport: Transport = {
     request(request) {
-      if (isDead) return down();
+      if (isDead) return Promise.reject(down);
       requests.push(`${request.method} ${request.path}`);
-      if (isFailing(request)) return down();
+      if (isFailing(request)) return Promise.reject(failure);
       const signals = [life.signal, ...(request.signal === undefined ? [] : [request.signal])];
       if (request.path.includes("watch=")) {
         const plural = request.path.split("?")[0]?.split("/").at(-1) ?? "";
@@ -254,8 +254,9 @@ async function startLeader(
       life.abort();
       relay.cut();
     },
-    fail(next = () => false) {
+    fail(next = () => false, error = down) {
       isFailing = next;
+      failure = error;
     },
     expire(plural) {
       expired.add(plural);
