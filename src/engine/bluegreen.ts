@@ -27,7 +27,7 @@ export function decideBlueGreen(context: Context, reset: Stage | undefined): Dec
   const active = planActive(context, pause.stage, facts, pause.isOver);
   const inForce = blueGreenInForce(context, active.selected);
 
-  const passed = withPreviewPassed(context, pause.stage, pause);
+  const passed = withPreviewPassed(context, pause.stage, facts, pause.isOver);
   const mode = modeOf(context, passed);
   const isFast = isRollback(facts.fastTrack);
   const wanted = mode === "steps" && !isFast ? wantedRuns(context, passed, facts, inForce) : [];

@@ -45,12 +45,15 @@ export function planPause(
 export function withPreviewPassed(
   context: Context,
   stage: Stage,
-  { isOver }: Pick<PausePlan, "isOver">,
+  facts: BlueGreenFacts,
+  isOver: boolean,
 ): Stage {
   const { previewReplicaCount } = context.blueGreen;
   if (previewReplicaCount === undefined) return { ...stage, isPreviewPassed: false };
   const isDone =
     !stage.isAborted &&
+    facts.fastTrack === undefined &&
+    previewReplicaCount !== context.replicas &&
     isOver &&
     isPrePromotionDone(context, stage) &&
     availableOf(context.roles.current) === previewReplicaCount;

@@ -121,6 +121,29 @@ test("get: shows header, revisions newest first, roles, pods and analysis as Arg
   );
 });
 
+test("get: names what a blue-green version is, which may be two things", async (t) => {
+  const blueGreen = { activeSelector: "a", previewSelector: "b" };
+  const shown = (status: object): readonly string[] => {
+    const object = {
+      ...rollout,
+      spec: { replicas: 4, strategy: { blueGreen: { activeService: "web" } } },
+      status: { ...(rollout.status as object), ...status },
+    };
+    return renderRollout(viewRollout({ ...parts, rollout: readRollout(object).value }, NOW)).filter((line) =>
+      /Strategy|Step|Weight|demo:|⧉/.test(line),
+    );
+  };
+  t.strictSame(shown({ blueGreen }), [
+    "Strategy:        BlueGreen",
+    "Images:          demo:b (preview)",
+    "                 demo:a (stable, active)",
+    "│  ├──⧉ web-b       ReplicaSet   ✔ Healthy           5m   preview",
+    "   └──⧉ web-a       ReplicaSet   ✔ Healthy           5m   stable,active,delay:30s",
+  ]);
+  const switched = shown({ blueGreen: { ...blueGreen, activeSelector: "b" } });
+  t.match(switched.join("\n"), /demo:b \(active\)\n.*demo:a \(stable\)\n/);
+});
+
 test("get: a status that has not caught up with the spec is Progressing", async (t) => {
   const seen = (status: object): string => {
     const object = { ...rollout, status: { ...(rollout.status as object), ...status } };

@@ -45,6 +45,15 @@ test("nodes: acknowledged when every member has the publication or a later one i
   );
 });
 
+test("nodes: what no proxy has to carry waits for those that do", async (t) => {
+  const verdict = (groups: readonly GroupState[]): string => acknowledgementOf(groups, 7, true).kind;
+  t.equal(verdict([]), "notApplicable", "no Gateway leads to it");
+  t.equal(verdict([group({ members: [], nodes: [] })]), "notApplicable", "no proxy is connected");
+  t.equal(verdict([group()]), "yes");
+  const slow = [node("a", { ackedSequence: 3 }), node("b", { ackedSequence: 2 })];
+  t.equal(verdict([group({ nodes: slow })]), "no");
+});
+
 test("nodes: a refusal is given in the proxy's words", async (t) => {
   const nodes = [node("a", { ackedSequence: 3 }), node("b", { ackedSequence: 2, nack: "unknown cluster x" })];
   t.strictSame(silent([group({ nodes })]), ["b: refused: unknown cluster x"]);

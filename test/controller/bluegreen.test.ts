@@ -1,0 +1,117 @@
+// Blue-green and acknowledgement, with real controllers and proxies over gRPC: the switch is a promotion only when every proxy that carries the
+// Service follows; where none does, none is waited for.
+import { test } from "tap";
+import { RESOURCES, type Rollout } from "../../src/api/api.ts";
+import { explainRollout } from "../../src/controller/controller.ts";
+import { BOUNDED, isPromoted } from "./acknowledged.ts";
+import { type Bed, controllerBed, NAMESPACE } from "./bed.ts";
+
+const strategy = {
+  blueGreen: { activeService: "web", previewService: "web-canary", scaleDownDelaySeconds: 30 },
+};
+const LEASE = { lease: { leaseMs: 15_000, renewMs: 10_000, retryMs: 200 } };
+const isSwitched = ({ status }: Rollout): boolean =>
+  status.blueGreen?.activeSelector === status.currentPodHash && status.stableRS !== status.currentPodHash;
+const isHealthy = ({ status }: Rollout): boolean => status.phase === "Healthy";
+
+async function route(bed: Bed): Promise<void> {
+  await bed.client.create(RESOURCES.httpRoute, {
+    apiVersion: "gateway.networking.k8s.io/v1",
+    kind: "HTTPRoute",
+    metadata: { name: "web", namespace: NAMESPACE },
+    spec: { parentRefs: [{ name: "edge" }], rules: [{ backendRefs: [{ name: "web", port: 80 }] }] },
+  });
+}
+
+async function waits(bed: Bed): Promise<string> {
+  const lines = await explainRollout(bed, NAMESPACE, "web", AbortSignal.timeout(10_000));
+  return (lines ?? []).filter((line) => line.startsWith("waits: ")).join("\n");
+}
+
+test("blue-green: a version is stable when every proxy follows the switch", BOUNDED, async (t) => {
+  const bed = await controllerBed(t, { strategy });
+  await route(bed);
+  const leader = await bed.lead();
+  const [a, b] = [bed.proxy([leader], "a"), bed.proxy([leader], "b")];
+  const { status } = await bed.untilRollout("version 1 is healthy", isHealthy);
+  const before = status.stableRS ?? "";
+  await bed.until("both serve version 1", () => [a, b].every((proxy) => proxy.weights()?.[before] === 100));
+  b.hang();
+  await bed.image("2");
+  const switched = await bed.untilRollout("switched", isSwitched);
+  const after = switched.status.currentPodHash ?? "";
+  await bed.until("a follows at once", () => a.weights()?.[after] === 100);
+  await bed.holds("not stable while b is silent", isSwitched);
+  t.strictSame(b.weights(), { [before]: 100 });
+  t.equal(await bed.replicasOf(before), 2, "what b still sends to stays whole");
+  await bed.clock.leap(6_000);
+  await bed.until("the silence is told", async () => (await waits(bed)).includes("b: has not acknowledged"));
+  t.match(
+    await waits(bed),
+    /^waits: the proxies have not acknowledged the switch: b: has not acknowledged yet$/m,
+  );
+  b.accept();
+  await bed.untilRollout("promoted", isPromoted(before));
+  t.strictSame(
+    [a, b].map((proxy) => proxy.weights()),
+    [{ [after]: 100 }, { [after]: 100 }],
+  );
+});
+
+test("blue-green: an abort waits for no proxy", BOUNDED, async (t) => {
+  const bed = await controllerBed(t, { strategy });
+  await route(bed);
+  const leader = await bed.lead();
+  const [a, b] = [bed.proxy([leader], "a"), bed.proxy([leader], "b")];
+  const { status } = await bed.untilRollout("version 1 is healthy", isHealthy);
+  const before = status.stableRS ?? "";
+  await bed.until("both serve version 1", () => [a, b].every((proxy) => proxy.weights()?.[before] === 100));
+  b.hang();
+  await bed.image("2");
+  await bed.untilRollout("switched", isSwitched);
+  await bed.patch(RESOURCES.rollout, "web", { status: { abort: true } }, "status");
+  await bed.untilRollout("switched back", (now) => now.status.blueGreen?.activeSelector === before);
+  await bed.until("a follows", () => a.weights()?.[before] === 100);
+});
+
+test("blue-green: a Rollout that no proxy carries waits for none", BOUNDED, async (t) => {
+  const bed = await controllerBed(t, { strategy });
+  const leader = await bed.lead();
+  const silent = bed.proxy([leader], "a");
+  const { status } = await bed.untilRollout("version 1 is healthy", isHealthy);
+  await bed.until("the proxy has its routes", () => silent.taken.length > 0);
+  silent.hang();
+  await bed.image("2");
+  await bed.untilRollout("promoted", isPromoted(status.stableRS ?? ""));
+  t.notMatch(await waits(bed), /proxies/);
+});
+
+test("blue-green: a gateway without a proxy is waited for by nobody", BOUNDED, async (t) => {
+  const bed = await controllerBed(t, { strategy });
+  await route(bed);
+  await bed.lead();
+  const { status } = await bed.untilRollout("version 1 is healthy", isHealthy);
+  await bed.image("2");
+  await bed.untilRollout("promoted", isPromoted(status.stableRS ?? ""));
+  t.pass("promoted");
+});
+
+test("blue-green: a new leader goes on waiting for the proxies of its predecessor", BOUNDED, async (t) => {
+  const bed = await controllerBed(t, { strategy });
+  await route(bed);
+  const first = await bed.lead(LEASE);
+  const second = await bed.lead({ ...LEASE, isLeading: false });
+  const b = bed.proxy([first, second], "b");
+  const { status } = await bed.untilRollout("version 1 is healthy", isHealthy);
+  const before = status.stableRS ?? "";
+  await bed.until("it serves version 1", () => b.weights()?.[before] === 100);
+  b.hang();
+  await bed.image("2");
+  await bed.untilRollout("switched", isSwitched);
+  first.kill();
+  await bed.clock.leap(16_000);
+  await bed.holds("not stable while b is silent", isSwitched);
+  b.accept();
+  await bed.untilRollout("promoted", isPromoted(before));
+  t.equal(b.weights()?.[before], undefined);
+});
