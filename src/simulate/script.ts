@@ -9,6 +9,7 @@ import { experimentStates, passExperiments } from "./experiments.ts";
 import { imagePatch, referencePatch, serviceManifest, workloadManifest, worldWith } from "./manifest.ts";
 import { ingressManifest, routingFrom } from "./routing.ts";
 import { SHOWS } from "./show.ts";
+import { standInTheWay, takeOverFrom } from "./takeover.ts";
 import type { World } from "./world.ts";
 
 const MAX_PASSES = 60;
@@ -58,6 +59,10 @@ function runCommand(world: World, verb: string, words: readonly string[]): reado
     ack: () => world.acknowledge(),
     nack: () => world.refuse(words[0] ?? "", words.slice(1).join(" ")),
     restart: () => world.restart(),
+    blocker: () => standInTheWay(world, words),
+    remove: () => world.replicaSets.delete(rest),
+    orphan: () => world.release(rest),
+    delete: () => world.deleteRollout(),
     workload: () => world.editWorkload(workloadManifest(words)),
     noworkload: () => world.workloads.delete(rest),
     restartpods: () => world.editSpec({ restartAt: timeText(world.nowMs + (parseDuration(rest) ?? 0)) }),
@@ -249,6 +254,8 @@ function createWorld(words: readonly string[]): World {
   });
   for (const router of ["nginx", "alb"])
     if (options.has(router)) world.add("ingresses", ingressManifest(options.get(router) ?? "", "web-stable"));
+  const argo = options.get("argo");
+  if (argo !== undefined) takeOverFrom(world, argo);
   const ref = options.get("ref");
   if (ref !== undefined) world.editSpec(referencePatch(ref));
   if (options.get("readiness") === "manual") world.readiness = "manual";

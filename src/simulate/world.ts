@@ -122,6 +122,22 @@ export class World {
     this[kind].set(object.metadata.name, this.#stamp(object));
   }
 
+  /** The Rollout is on its way out, held by its dependents. */
+  deleteRollout(): void {
+    const deletionTimestamp = new Date(this.nowMs).toISOString();
+    const { metadata } = this.rollout;
+    const finalizers = ["foregroundDeletion"];
+    this.rollout = this.#stamp({ ...this.rollout, metadata: { ...metadata, deletionTimestamp, finalizers } });
+  }
+
+  /** Somebody takes a ReplicaSet's owner away. */
+  release(name: string): void {
+    const replicaSet = this.replicaSets.get(name);
+    if (replicaSet === undefined) throw new Error(`no ReplicaSet ${name}`);
+    const { ownerReferences: _, ...metadata } = replicaSet.metadata;
+    this.replicaSets.set(name, this.#stamp({ ...replicaSet, metadata }));
+  }
+
   /** Creates or changes a workload as a user does: its generation rises. */
   editWorkload(workload: KubeObject): void {
     const key = `${workload.kind}/${workload.metadata.name}`;
