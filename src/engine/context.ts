@@ -57,6 +57,8 @@ export interface Context {
   readonly collisionCount: number | undefined;
   /** Empty for blue-green, which has no steps. */
   readonly stepHash: string;
+  /** Whether the status tells of the spec as it stands, so that no hash of another make can mean a change. */
+  readonly isObserved: boolean;
   /** The revision of the wanted version; 0 until it is known. */
   readonly revision: number;
   readonly roles: Roles;
@@ -110,10 +112,8 @@ export function contextOf(snapshot: Snapshot, nowMs: number): Context {
     // The hash of an equal template that already runs stays: a hash that a library moved is no new version.
     podHash: roles.current === undefined ? computed : podHashOf(roles.current),
     collisionCount,
-    stepHash:
-      strategy.kind === "blueGreen"
-        ? ""
-        : ((isObserved ? rollout.status.currentStepHash : undefined) ?? stepHash(canary.steps)),
+    isObserved,
+    stepHash: strategy.kind === "blueGreen" ? "" : stepHash(canary.steps),
     revision: 0,
     roles,
   };

@@ -132,7 +132,7 @@ function planPreparing(context: Context, revision: Extract<RevisionPlan, { kind:
       ...built.events.aborted,
       ...built.events.paused,
     ],
-    waits: [...decision.waits, ...refusalWaits(revision.refused)],
+    waits: [...decision.waits, ...(revision.waits ?? []), ...refusalWaits(revision.refused)],
     requeueAtMs: preparingAtMs(context, revision),
   });
 }
@@ -235,7 +235,8 @@ function strategistOf({ strategy }: Context): Strategist {
 /** The stage to begin with, when the spec asks for other pods or other steps than the last status knew. */
 function changedStage(context: Context): Stage | undefined {
   const { currentPodHash, currentStepHash } = context.status;
-  const isSame = currentPodHash === context.podHash && (currentStepHash ?? "") === context.stepHash;
+  const areStepsSame = context.isObserved || (currentStepHash ?? "") === context.stepHash;
+  const isSame = currentPodHash === context.podHash && areStepsSame;
   return isSame ? undefined : firstStage(context);
 }
 

@@ -12,7 +12,7 @@ import {
 } from "../api/api.ts";
 import { type Context, replicaSetName } from "./context.ts";
 import { inheritedAnnotations, newReplicaSet, ownerReference } from "./newreplicaset.ts";
-import type { Action, PlannedEvent } from "./plan.ts";
+import type { Action, PlannedEvent, Wait } from "./plan.ts";
 import { byAge, identityOf, podHashOf, revisionOf, versionOf } from "./replicaset.ts";
 import { workloadAnnotation } from "./workload.ts";
 
@@ -27,6 +27,7 @@ export type RevisionPlan =
       readonly isNew: boolean;
       /** Why the API does not let it exist. */
       readonly refused?: string;
+      readonly waits?: readonly Wait[];
     }
   | { readonly kind: "ready"; readonly revision: number; readonly steps: RevisionSteps };
 
@@ -80,7 +81,11 @@ function planNew(context: Context, revision: number): RevisionPlan {
   const { blocker } = context.roles;
   if (blocker !== undefined) {
     const isGoing = blocker.metadata.deletionTimestamp !== undefined;
-    if (isGoing) return { kind: "preparing", revision, steps: { actions: [], events: [] }, isNew: false };
+    if (isGoing) {
+      const text = `ReplicaSet ${blocker.metadata.name} of before is on its way out: its name is needed`;
+      const waits: readonly Wait[] = [{ code: "replicas", text }];
+      return { kind: "preparing", revision, steps: { actions: [], events: [] }, isNew: false, waits };
+    }
     return { kind: "collision", collisionCount: (context.collisionCount ?? 0) + 1 };
   }
   const name = replicaSetName(context.name, context.podHash);

@@ -63,6 +63,7 @@ function runCommand(world: World, verb: string, words: readonly string[]): reado
     remove: () => world.replicaSets.delete(rest),
     orphan: () => world.release(rest),
     delete: () => world.deleteRollout(),
+    patchstatus: () => world.patchStatus(JSON.parse(rest)),
     workload: () => world.editWorkload(workloadManifest(words)),
     noworkload: () => world.workloads.delete(rest),
     restartpods: () => world.editSpec({ restartAt: timeText(world.nowMs + (parseDuration(rest) ?? 0)) }),

@@ -11,7 +11,6 @@ const CONDITIONS = [
     reason: "AvailableReason",
     message: "Rollout has minimum availability",
   },
-  { type: "Completed", status: "True", reason: "RolloutCompleted", message: "RolloutCompleted" },
 ];
 
 /** The Rollout as Argo left it: `stable` alone, or `stable,canary` paused at the step after the first; `pods` are those of each. */
@@ -19,9 +18,15 @@ export function takeOverFrom(world: World, text: string): void {
   const [stable = "", canary] = text.split(",");
   const replicas = Number(asObject(world.rollout.spec).replicas);
   const image = canary === undefined ? "web:1" : "web:2";
-  addVersion(world, { hash: stable, image: "web:1", revision: 1, replicas });
-  if (canary !== undefined)
-    addVersion(world, { hash: canary, image, revision: 2, replicas: Math.ceil(replicas / 2) });
+  const canaryPods = canary === undefined ? 0 : Math.ceil(replicas / 2);
+  addVersion(world, { hash: stable, image: "web:1", revision: 1, replicas: replicas - canaryPods });
+  if (canary !== undefined) addVersion(world, { hash: canary, image, revision: 2, replicas: canaryPods });
+  for (const service of world.services.values()) {
+    const annotations = { "argo-rollouts.argoproj.io/managed-by-rollouts": world.rollout.metadata.name };
+    const selector = { ...asObject(asObject(service.spec).selector), [POD_HASH_LABEL]: stable };
+    const spec = { ...asObject(service.spec), selector };
+    world.add("services", { ...service, metadata: { ...service.metadata, annotations }, spec });
+  }
   world.editSpec({ template: templateOf(image) });
   const current = canary ?? stable;
   const { metadata } = world.rollout;
@@ -47,7 +52,15 @@ export function takeOverFrom(world: World, text: string): void {
     currentPodHash: current,
     currentStepHash: "65f54888bf",
     stableRS: stable,
-    conditions: CONDITIONS,
+    conditions: [
+      ...CONDITIONS,
+      {
+        type: "Completed",
+        status: canary === undefined ? "True" : "False",
+        reason: "RolloutCompleted",
+        message: "RolloutCompleted",
+      },
+    ],
     ...(canary === undefined
       ? { currentStepIndex: Array.isArray(steps) ? steps.length : 0, phase: "Healthy" }
       : paused),
