@@ -134,6 +134,7 @@ export {
   TRAFFIC_LOWERED_ANNOTATION,
   WEIR_ROUTER,
   WEIR_TRAFFIC_METRIC,
+  WEIR_WEBHOOK_STEP,
   WORKLOAD_GENERATION_ANNOTATION,
 } from "./labels.ts";
 export { lint, metricErrors, rolloutErrors } from "./lint.ts";
@@ -269,6 +270,7 @@ export {
 export { readTrafficMetric, type TrafficMetric } from "./trafficmetric.ts";
 export { invalidSpecMessage, validateRollout } from "./validate.ts";
 export { type MetricError, validateMetrics } from "./validatemetrics.ts";
+export { readWebhookStep, type WebhookStep } from "./webhookstep.ts";
 export { type ProxyRouting, proxyRoutingOf, readProxyRouting, usesWeirRouter } from "./weirsettings.ts";
 export {
   type ResolvedRollout,

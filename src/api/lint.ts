@@ -18,6 +18,7 @@ import type { CapabilityTable } from "./routers.ts";
 import { readTrafficMetric } from "./trafficmetric.ts";
 import { validateRollout } from "./validate.ts";
 import { type MetricError, validateMetricRules, validateMetrics } from "./validatemetrics.ts";
+import { webhookStepErrors } from "./webhookstep.ts";
 import { readProxyRouting } from "./weirsettings.ts";
 
 /** Everything to mend in an object of any kind; kinds that weir does not read have no issues. */
@@ -36,6 +37,7 @@ export function rolloutErrors(rollout: Rollout, capabilities: CapabilityTable): 
     ...routerSettingsErrors(rollout),
     ...managedRouteErrors(rollout),
     ...abortSettingErrors(rollout),
+    ...webhookStepErrors(rollout),
     ...notYetErrors(rollout),
   ];
 }

@@ -8,9 +8,6 @@ import type { Rollout } from "./rolloutschema.ts";
 import { usedRouters } from "./routers.ts";
 import type { MetricError } from "./validatemetrics.ts";
 
-/** Of a step. */
-const STEP_FIELDS = ["plugin"] as const;
-
 /** Of spec.strategy.canary.trafficRouting. */
 const ROUTING_FIELDS = ["istio", "smi", "ambassador", "appMesh", "traefik", "apisix"] as const;
 
@@ -37,9 +34,6 @@ export function notYetErrors(rollout: Rollout): readonly FieldError[] {
   const routing = canary?.trafficRouting;
   const plugins = Object.keys(routing?.plugins ?? {}).filter((name) => name !== WEIR_ROUTER);
   const paths: Path[] = [
-    ...(canary?.steps ?? []).flatMap((step, index) =>
-      set(step, STEP_FIELDS).map((field) => [...at, "steps", index, field]),
-    ),
     ...set(routing ?? {}, ROUTING_FIELDS).map((field) => [...at, "trafficRouting", field]),
     ...plugins.map((name) => [...at, "trafficRouting", "plugins", name]),
   ];

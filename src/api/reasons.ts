@@ -137,6 +137,9 @@ export const MESSAGES = {
   postPromotionAnalysisFailed: (why: string): string =>
     withCause("Blue/green post-promotion analysis phase error/failed", why),
   experimentFailed: (why: string): string => withCause("Experiment analysis phase is error/failed", why),
+  /** `index`: of the step, from 0. */
+  stepPluginTransition: (name: string, index: number, operation: string, phase: string): string =>
+    `Step plugin ${name} of step ${index + 1}: ${operation} is ${phase}`,
   stepPluginFailed: (index: number, name: string, why: string): string =>
     `Step Plugin ${index + 1} (${name}) failed: ${why}`,
 } as const;

@@ -27,6 +27,7 @@ import { type ReconcileDeps, reconcile } from "./reconcile.ts";
 import { createRefusedWrites } from "./refusedwrites.ts";
 import { createRouterTroubles } from "./routing.ts";
 import { snapshotServer } from "./snapshotserver.ts";
+import { createStepPlugins } from "./stepplugins.ts";
 import { createTrafficBook } from "./trafficbook.ts";
 import { experimentsOf, wakeExperiments, wakeRollouts } from "./wake.ts";
 
@@ -94,7 +95,9 @@ async function leadOnce(deps: LeadDeps, signal: AbortSignal): Promise<void> {
   });
   const providers = createProviders({ traffic: { window: (query) => book.store.window(query) } });
   const kept = memoryOf(deps);
-  const shared = { client, clock, log, caches, events, ...kept, publisher, book, providers, metrics };
+  const stepPlugins = createStepPlugins({ clock, log, wake: (key) => rollouts.add(key) });
+  const workers = { publisher, book, providers, stepPlugins };
+  const shared = { client, clock, log, caches, events, ...kept, ...workers, metrics };
   const first = createFirstPasses(shared, caches.rollouts.store.keys());
   const { rollouts, experiments, runs, stop } = createQueues(shared, first, metrics);
   const endings = [
@@ -106,7 +109,7 @@ async function leadOnce(deps: LeadDeps, signal: AbortSignal): Promise<void> {
   const halt = (): void => {
     onServing(false);
     for (const end of endings.splice(0)) end();
-    halted ??= Promise.all([stop(), publisher.stop(), book.stop()]);
+    halted ??= Promise.all([stop(), publisher.stop(), book.stop(), stepPlugins.stop()]);
   };
   signal.addEventListener("abort", halt, { once: true });
   if (signal.aborted) halt();

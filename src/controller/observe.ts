@@ -20,6 +20,7 @@ import type { Evictions } from "./evictions.ts";
 import type { Publisher } from "./publish.ts";
 import type { RefusedWrites } from "./refusedwrites.ts";
 import { type RouterTroubles, routerViews, unservedErrors } from "./routing.ts";
+import type { StepPlugins } from "./stepplugins.ts";
 
 export interface ObserveDeps {
   readonly caches: Caches;
@@ -29,12 +30,14 @@ export interface ObserveDeps {
   readonly refused?: Pick<RefusedWrites, "of">;
   /** Absent in a process that writes nothing. */
   readonly troubles?: Pick<RouterTroubles, "of">;
+  /** Absent in a process that calls no plugins: what they are is not known then. */
+  readonly stepPlugins?: Pick<StepPlugins, "snapshot">;
   readonly config?: EngineConfig;
 }
 
 /** What the decision about `raw` may depend on. */
 export function observe(deps: ObserveDeps, held: KubeObject): Snapshot {
-  const { caches, publisher, evictions, refused, troubles, config } = deps;
+  const { caches, publisher, evictions, refused, troubles, stepPlugins, config } = deps;
   const namespace = held.metadata.namespace ?? "";
   const { rollout, raw, reference, checked } = resolveWorkload(
     held,
@@ -79,6 +82,7 @@ export function observe(deps: ObserveDeps, held: KubeObject): Snapshot {
       clusterTemplates: caches.clusterAnalysisTemplates.list(),
     },
     experiments: caches.experiments.list(namespace).filter((experiment) => isTheirs(experiment, raw)),
+    ...(stepPlugins !== undefined && { plugins: stepPlugins.snapshot(key) }),
     validation: { errors: errorsOf(caches, checked).map(fieldErrorText) },
     config: config ?? DEFAULT_ENGINE_CONFIG,
   };

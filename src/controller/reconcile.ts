@@ -7,13 +7,14 @@ import { type ApplyDeps, apply } from "./apply.ts";
 import type { Caches } from "./caches.ts";
 import { type ObserveDeps, observe } from "./observe.ts";
 import { routedObjects } from "./routing.ts";
+import type { StepPlugins } from "./stepplugins.ts";
 
 /** How long to wait for the caches to show this process's own writes, when no event wakes the key before. */
 export const STALE_RETRY_MS = 250;
 /** The longest timer that one requeue sets. */
 const MAX_REQUEUE_MS = 3_600_000;
 
-export type ReconcileDeps = ApplyDeps & ObserveDeps;
+export type ReconcileDeps = ApplyDeps & ObserveDeps & { readonly stepPlugins: StepPlugins };
 
 /** Brings the Rollout under `key` one step closer to what its spec says. Throws what the first failed write threw. */
 export async function reconcile(deps: ReconcileDeps, key: string, signal: AbortSignal): Promise<WorkResult> {
@@ -23,6 +24,7 @@ export async function reconcile(deps: ReconcileDeps, key: string, signal: AbortS
     freshness.forget(key);
     deps.owed.forget(key);
     deps.evictions.forget(key);
+    deps.stepPlugins.forget(key);
     deps.refused.told(key);
     publisher.removeIntent(key);
     deps.troubles.set(key, new Map());
@@ -41,6 +43,7 @@ export async function reconcile(deps: ReconcileDeps, key: string, signal: AbortS
       : renderRouters(snapshot.rollout, plan.routing, routedObjects(caches, snapshot.rollout));
   await apply(deps, key, snapshot, plan, patches, signal);
   deps.refused.told(key);
+  deps.stepPlugins.carryOut(key, raw, plan.calls ?? []);
   return lookAgain(plan, clock.nowMs());
 }
 

@@ -25,6 +25,7 @@ import { countsOf } from "./replicaset.ts";
 import { planScaling } from "./scaling.ts";
 import { planServices } from "./services.ts";
 import { afterUser, lastIndex, type Mode, modeOf, promotedStage, type Stage } from "./stage.ts";
+import { planPlugins, recordPlugins } from "./stepplugins.ts";
 import { planSteps } from "./steps.ts";
 import { type InForce, intentOf, overdueAt } from "./traffic.ts";
 import { desiredWeights } from "./weights.ts";
@@ -35,9 +36,12 @@ export function decideCanary(context: Context, reset: Stage | undefined): Decisi
   const user = reset === undefined ? afterUser(context) : { stage: reset, isResumed: false };
   const judged = judgeRuns(context, user.stage, user.isResumed);
   const tried = judgeExperiment(context, judged.stage, user.isResumed);
-  const stepped = planSteps(context, modeOf(context, tried), tried, user.isResumed, inForce);
+  const answered = recordPlugins(context, tried);
+  const before = answered.stage;
+  const stepped = planSteps(context, modeOf(context, before), before, user.isResumed, inForce);
   const mode = modeOf(context, stepped.stage);
-  const runs = planRuns(context, canaryRuns(context, mode, stepped.stage), mode !== "steps", stepped.stage);
+  const plugins = planPlugins(context, mode, stepped.stage);
+  const runs = planRuns(context, canaryRuns(context, mode, plugins.stage), mode !== "steps", plugins.stage);
   const experiments = planExperiments(context, mode, runs.stage);
   const reached = experiments.stage;
   const promotion = promotionOf(context, mode, reached, inForce);
@@ -69,19 +73,23 @@ export function decideCanary(context: Context, reset: Stage | undefined): Decisi
       routes,
       areServicesSettled: services.isSettled,
     }),
+    calls: plugins.calls,
     actions: [...runs.actions, ...experiments.actions, ...services.actions, ...scaling.actions],
     events: {
       first: [],
       last: [],
       steps: [
         ...judged.events,
+        ...answered.events,
         ...stepped.events.filter((event) => event.reason !== REASONS.rolloutPaused),
+        ...plugins.events,
         ...experiments.events,
       ],
       scaling: [...weightEvents(context, weighed.weights), ...scaling.events, ...services.events],
     },
     waits: [
       ...stepped.waits,
+      ...plugins.waits,
       ...crashLoopWaits(context, mode),
       ...runs.waits,
       ...experiments.waits,
@@ -92,9 +100,13 @@ export function decideCanary(context: Context, reset: Stage | undefined): Decisi
       ...scaling.waits,
     ],
     warnings: scaling.warnings,
-    requeueAtMs: [stepped.requeueAtMs, weighed.requeueAtMs, scaling.requeueAtMs, overdueAt(inForce)].filter(
-      (atMs) => atMs !== undefined,
-    ),
+    requeueAtMs: [
+      stepped.requeueAtMs,
+      plugins.requeueAtMs,
+      weighed.requeueAtMs,
+      scaling.requeueAtMs,
+      overdueAt(inForce),
+    ].filter((atMs) => atMs !== undefined),
     next: nextWords(context, mode, stage, promotion.reason),
   };
 }
@@ -113,7 +125,7 @@ export function prepareCanary(context: Context, reset: Stage | undefined): Decis
     promotion: undefined,
     ...told(context, { stage, stableHash, weights, routes: [], areServicesSettled: false }),
     actions: [],
-    events: { first: [], steps: [], scaling: [], last: [] },
+    events: { first: [], steps: planPlugins(context, mode, stage).events, scaling: [], last: [] },
     waits: [],
     warnings: [],
     requeueAtMs: [],

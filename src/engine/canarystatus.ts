@@ -29,6 +29,7 @@ export function canaryStatus(
       currentBackgroundAnalysisRunStatus: stage.backgroundRun,
       currentExperiment: stage.experiment,
       weights,
+      stepPluginStatuses: stage.plugins.length === 0 ? undefined : stage.plugins,
     }),
   };
 }

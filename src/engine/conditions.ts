@@ -189,7 +189,11 @@ export function hasProgressed(context: Context, draft: Draft): boolean {
     (draft.readyReplicas ?? 0) > (status.readyReplicas ?? 0) ||
     (draft.availableReplicas ?? 0) > (status.availableReplicas ?? 0) ||
     weights(draft) !== weights(status);
+  // A plugin that was at work and errs has its deadline from then on.
+  const phases = (of: Draft): string =>
+    (of.canary?.stepPluginStatuses ?? []).map(({ phase }) => phase).join();
   return (
+    phases(draft) !== phases(status) ||
     (rises && crashLoopOf(context) === undefined) ||
     (draft.updatedReplicas ?? 0) !== (status.updatedReplicas ?? 0) ||
     old(draft) < old(status) ||

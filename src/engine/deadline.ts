@@ -16,6 +16,7 @@ import { crashAbortWords, crashLoopOf, wordsOf } from "./crashloop.ts";
 import { inForceNow } from "./managedroutes.ts";
 import { deadlineMsOf } from "./replicaset.ts";
 import { aborted, isHalted, type Mode, type Stage } from "./stage.ts";
+import { isPluginAtWork } from "./stepplugins.ts";
 import { parseTime } from "./time.ts";
 import type { InForce } from "./traffic.ts";
 
@@ -51,7 +52,7 @@ function isResting(context: Context, stage: Stage): boolean {
     stage.isAborted ||
     stage.pauses.length > 0 ||
     isHalted(context, stage) ||
-    (isInFlight && (waitsByDesign || isAnalysed(stage))) ||
+    (isInFlight && (waitsByDesign || isAnalysed(stage) || isPluginAtWork(context, stage))) ||
     context.roles.others.some(isDelayed)
   );
 }

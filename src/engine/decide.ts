@@ -11,7 +11,7 @@ import type { Decision } from "./decision.ts";
 import { planEphemeral } from "./ephemeral.ts";
 import { explanationOf } from "./explain.ts";
 import { invalidReason } from "./invalid.ts";
-import type { Action, Plan, PlannedEvent, Wait } from "./plan.ts";
+import type { Action, Plan, PlannedEvent, PluginCall, Wait } from "./plan.ts";
 import { planRestart } from "./restart.ts";
 import { planHistory, planRevision, type RevisionPlan } from "./revision.ts";
 import { canSkipSteps } from "./rollbackwindow.ts";
@@ -35,6 +35,7 @@ export type {
   Explanation,
   Plan,
   PlannedEvent,
+  PluginCall,
   Wait,
   WaitCode,
 } from "./plan.ts";
@@ -45,6 +46,9 @@ export {
   DEFAULT_ENGINE_CONFIG,
   type EngineConfig,
   type ExperimentSnapshot,
+  type PluginAnswer,
+  type PluginOutcome,
+  type PluginsSnapshot,
   type RefusedEviction,
   type RefusedWrite,
   type ServicesSnapshot,
@@ -129,6 +133,7 @@ function planPreparing(context: Context, revision: Extract<RevisionPlan, { kind:
       ...revision.steps.events,
       ...decision.events.first,
       ...built.events.incomplete,
+      ...decision.events.steps,
       ...built.events.aborted,
       ...built.events.paused,
     ],
@@ -282,6 +287,7 @@ interface Parts {
   readonly planner: string;
   readonly status: Plan["status"];
   readonly actions?: readonly Action[];
+  readonly calls?: readonly PluginCall[];
   readonly events?: readonly PlannedEvent[];
   readonly traffic: TrafficIntent | undefined;
   readonly routing?: TrafficIntent | undefined;
@@ -303,6 +309,7 @@ function assemble(context: Context, parts: Parts): Plan {
     traffic,
     routing,
     actions = [],
+    calls = [],
     events = [],
     requeueAtMs = [],
     waits = [],
@@ -317,6 +324,7 @@ function assemble(context: Context, parts: Parts): Plan {
     ...(traffic === undefined || !isForProxies(context) ? {} : { traffic }),
     ...(routing === undefined || context.snapshot.traffic.routers === undefined ? {} : { routing }),
     events,
+    ...(calls.length === 0 ? {} : { calls }),
     ...(requeueAtMs.length === 0 ? {} : { requeueAtMs: Math.max(soonestMs, context.nowMs + 1) }),
     warnings,
     explanation: explanationOf(context, {

@@ -1,7 +1,7 @@
 // What one pass of a strategy comes to, whichever strategy it is. decide.ts hands it to the status, the events and the explanation: these
 // three are built from it and the snapshot alone.
 import type { RolloutStatus, TrafficIntent } from "../api/api.ts";
-import type { Action, PlannedEvent, Wait } from "./plan.ts";
+import type { Action, PlannedEvent, PluginCall, Wait } from "./plan.ts";
 import type { Mode, Stage } from "./stage.ts";
 
 export interface Decision {
@@ -22,6 +22,8 @@ export interface Decision {
   /** What the proxies should do. */
   readonly traffic: TrafficIntent | undefined;
   readonly actions: readonly Action[];
+  /** Of step plugins. */
+  readonly calls?: readonly PluginCall[];
   readonly events: DecisionEvents;
   readonly waits: readonly Wait[];
   readonly warnings: readonly string[];

@@ -32,8 +32,30 @@ export interface Plan {
   readonly requeueAtMs?: number;
   /** Things to log as warnings: the pass went on in spite of them. */
   readonly warnings: readonly string[];
+  /** Operations of step plugins that the status waits for. To be begun, unless they have been, after the status was written; others are to be ended. */
+  readonly calls?: readonly PluginCall[];
   /** Why the plan is what it is: for `weir explain` and the log. */
   readonly explanation: Explanation;
+}
+
+/** One operation of a step plugin. Doing it twice must be doing it once: an answer that is lost with its process is asked for again. */
+export interface PluginCall {
+  /** The same however often, and by whomever, this call is made. */
+  readonly id: string;
+  /** Of the step. */
+  readonly index: number;
+  readonly name: string;
+  readonly operation: "Run" | "Terminate" | "Abort";
+  /** The how manieth call of the operation, from 1. */
+  readonly execution: number;
+  /** As the step has it. */
+  readonly config: unknown;
+  /** What the plugin's last answer told to keep; undefined when it did not. */
+  readonly status: unknown;
+  /** Of the update. */
+  readonly revision: number;
+  /** Pod-template hashes. */
+  readonly versions: { readonly stable: string; readonly canary: string };
 }
 
 /** One event on the Rollout. `reason` is one of Argo's. */
@@ -260,4 +282,5 @@ export type WaitCode =
   | "inconclusive"
   | "scaleDownDelay"
   | "restart"
-  | "retry";
+  | "retry"
+  | "plugin";

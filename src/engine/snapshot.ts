@@ -15,6 +15,7 @@ import type {
   TrafficIntent,
   WorkloadReference,
 } from "../api/api.ts";
+import type { PluginCall } from "./plan.ts";
 
 /** One Rollout and all that a decision about it depends on, but for the time. */
 export interface Snapshot {
@@ -28,9 +29,41 @@ export interface Snapshot {
   readonly analysis: AnalysisSnapshot;
   /** Experiments of the namespace that the Rollout controls or whose name begins with `<rollout>-` (names that are taken). */
   readonly experiments?: readonly Experiment[];
+  /** Absent: nothing is known of plugins, every name counts as configured. */
+  readonly plugins?: PluginsSnapshot;
   readonly validation: ValidationSnapshot;
   readonly config: EngineConfig;
 }
+
+export interface PluginsSnapshot {
+  /** The step plugins that are configured. */
+  readonly names?: readonly string[];
+  /** Those whose steps are to count as done. */
+  readonly disabled?: readonly string[];
+  /** Answers to calls that earlier plans asked for. */
+  readonly outcomes: readonly PluginOutcome[];
+}
+
+/** How one call of a step plugin ended. */
+export interface PluginOutcome {
+  readonly call: PluginCall;
+  readonly startedAtMs: number;
+  readonly endedAtMs: number;
+  readonly answer: PluginAnswer;
+}
+
+export type PluginAnswer =
+  | {
+      readonly kind: "answer";
+      readonly phase?: "Running" | "Successful" | "Failed" | "Error";
+      readonly message?: string;
+      /** To be given back with the next call. */
+      readonly status?: unknown;
+      /** When it wants to be asked again. */
+      readonly retryAfterMs?: number;
+    }
+  /** It could not be asked, or what it said could not be understood. */
+  | { readonly kind: "error"; readonly message: string };
 
 export interface WorkloadSnapshot {
   /**

@@ -1,5 +1,11 @@
 // How far an update has come: the part of the status that decisions move. Planners take a Stage and return the next one.
-import type { AnalysisRunRef, PauseCondition, PauseReason, RolloutStatus } from "../api/api.ts";
+import type {
+  AnalysisRunRef,
+  PauseCondition,
+  PauseReason,
+  RolloutStatus,
+  StepPluginStatus,
+} from "../api/api.ts";
 import type { Context } from "./context.ts";
 import { isPromoted } from "./context.ts";
 import { canSkipSteps, isInRollbackWindow } from "./rollbackwindow.ts";
@@ -24,6 +30,8 @@ export interface Stage {
   readonly isPreviewPassed: boolean;
   /** The name of the Experiment of the current step. */
   readonly experiment?: string | undefined;
+  /** What the plugins of the steps have been asked and have answered, in the order of the first calls. */
+  readonly plugins: readonly StepPluginStatus[];
 }
 
 /** What the pass is about; see canary.ts. */
@@ -45,6 +53,7 @@ function stageOf(status: RolloutStatus): Stage {
     postPromotionRun: status.blueGreen?.postPromotionAnalysisRunStatus,
     isPreviewPassed: status.blueGreen?.scaleUpPreviewCheckPoint === true,
     experiment: status.canary?.currentExperiment,
+    plugins: status.canary?.stepPluginStatuses ?? [],
   };
 }
 
@@ -61,6 +70,7 @@ export function firstStage(context: Context): Stage {
     controllerPause: false,
     ...WITHOUT_RUNS,
     isPreviewPassed: false,
+    plugins: [],
   };
 }
 
@@ -83,7 +93,7 @@ export function afterUser(context: Context): { readonly stage: Stage; readonly i
   if (seen.isAborted) return { stage: aborted(context, seen), isResumed: false };
   if (seen.abortedAt !== undefined) {
     // The user asked for a retry: from the first step, with new runs.
-    const stage = { ...seen, abortedAt: undefined, ...WITHOUT_RUNS };
+    const stage = { ...seen, abortedAt: undefined, ...WITHOUT_RUNS, plugins: [] };
     return { stage, isResumed: false };
   }
   return { stage: seen, isResumed: seen.controllerPause && seen.pauses.length === 0 };

@@ -12,6 +12,7 @@ import { countsOf } from "./replicaset.ts";
 import { isDynamic } from "./routedsizes.ts";
 import { targetSizes } from "./scaling.ts";
 import { hasPause, isHalted, type Mode, type Stage, withoutPause, withPause } from "./stage.ts";
+import { isPluginDone } from "./stepplugins.ts";
 import { formatTime, parseTime } from "./time.ts";
 import type { InForce } from "./traffic.ts";
 
@@ -101,8 +102,14 @@ function stepState(
     case "setMirrorRoute":
       return routeState(context, stage, step.route.name ?? "", inForce);
     case "plugin":
+      // What the plugin is doing is told where it is called.
+      return unlessUnsure(
+        isPluginDone(stage, index) ? { kind: "complete" } : { kind: "waiting", waits: [] },
+        isResumed,
+        inForce,
+      );
     case "invalid":
-      // Validation refuses these; an object that got past it waits rather than skip what its author asked for.
+      // Validation refuses it; an object that got past that waits rather than skip what its author asked for.
       return {
         kind: "waiting",
         waits: [{ code: "valid", text: `step ${index + 1} (${step.kind}) is not carried out yet` }],

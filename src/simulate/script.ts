@@ -49,6 +49,13 @@ function runCommand(world: World, verb: string, words: readonly string[]): reado
     readiness: () => {
       world.readiness = rest === "manual" ? "manual" : "auto";
     },
+    plugins: () => {
+      world.plugins.names = words;
+    },
+    disabled: () => {
+      world.plugins.disabled = words;
+    },
+    answer: () => world.plugins.answer(words[0] ?? "", words[1] ?? "", words.slice(2).join(" ")),
     setting: () => world.annotate(words[0] ?? "", words.slice(1).join(" ")),
     crash: () => crash(world, words[0] ?? "", Number(words[1]), Number(words[2])),
     ready: () => ready(world, words[0] === "stable" ? "stable" : "canary", Number(words[1])),
@@ -195,6 +202,8 @@ function describe(world: World, plan: Plan): readonly string[] {
     plan.events,
     writes.map(({ event }) => event),
   );
+  for (const { name, operation, index, execution } of world.plugins.unasked(plan.calls ?? []))
+    lines.push(`- call ${name} ${operation}: step ${index + 1}, call ${execution}`);
   lines.push(...events.map(({ reason, message }) => `! ${reason}: ${message}`));
   lines.push(...plan.warnings.map((warning) => `? ${warning}`));
   return lines;
@@ -271,6 +280,7 @@ function stepFrom(text: string): unknown {
   const [kind = "", value, rest] = text.split(":");
   if (kind === "pause") return { pause: value === undefined ? {} : { duration: value } };
   if (kind === "analysis") return { analysis: { templates: [{ templateName: value }] } };
+  if (kind === "plugin") return { plugin: { name: value ?? "" } };
   if (kind === "scale") return { setCanaryScale: scaleFrom(value) };
   if (kind === "header" || kind === "mirror") return routeStep(kind, value ?? "", rest);
   return { setWeight: Number(kind) };

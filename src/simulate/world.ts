@@ -37,6 +37,7 @@ import { isObject, jsonEqual } from "../lib/json.ts";
 import { applyMergePatch, diffMergePatch } from "../lib/patch.ts";
 import { observeRouters, type Patch } from "../routers/routers.ts";
 import { experimentsDueMs, passExperiments } from "./experiments.ts";
+import { PluginModel } from "./plugins.ts";
 import { podsFor, withRestarts } from "./pods.ts";
 import { routerWrites, written } from "./routing.ts";
 
@@ -71,6 +72,7 @@ export class World {
   readonly replicaSets = new Map<string, KubeObject>();
   /** Of the ReplicaSets; made and taken away by `runReplicaSets` and `setReady`. */
   readonly pods = new Map<string, KubeObject>();
+  plugins = new PluginModel();
   readonly services = new Map<string, KubeObject>();
   readonly runs = new Map<string, KubeObject>();
   readonly templates = new Map<string, KubeObject>();
@@ -113,7 +115,11 @@ export class World {
   clone(): World {
     const copy = new World(this.rollout);
     const stores = Object.fromEntries(STORES.map((kind) => [kind, new Map(this[kind])]));
-    Object.assign(copy, this, stores, { events: [], refused: new Map(this.refused) });
+    Object.assign(copy, this, stores, {
+      events: [],
+      refused: new Map(this.refused),
+      plugins: this.plugins.clone(),
+    });
     copy.#version = this.#version;
     return copy;
   }
@@ -254,6 +260,7 @@ export class World {
   /** The controller restarts: what was published is forgotten, statuses stay. */
   restart(): void {
     this.published = undefined;
+    this.plugins.forget();
   }
 
   snapshot(): Snapshot {
@@ -295,6 +302,7 @@ export class World {
           (item) => readClusterAnalysisTemplate(item).value,
         ),
       },
+      plugins: this.plugins.snapshot(),
       validation: { errors: [...this.errors, ...this.validate(rollout)] },
       experiments: [...this.experiments.values()].map((item) => readExperiment(item).value),
       config: DEFAULT_ENGINE_CONFIG,
@@ -330,6 +338,7 @@ export class World {
       this.publish(plan.traffic);
       done += 1;
     }
+    if (done < steps && this.plugins.carryOut(plan.calls ?? [], this.nowMs)) done += 1;
     const told = writes.map(({ event }) => event);
     this.events.push(...withRouterEvents(plan.events, told));
     return done > 0;
