@@ -2,6 +2,7 @@
 // answers come back in the snapshot, and the status tells which calls are done, so that a lost answer is asked for again under the same id.
 // Source of the rules: Argo: rollout/stepplugin.go, rollout/steps/plugin/plugin.go, v1.9. In weir a call never holds up a pass.
 import { MESSAGES, REASONS, type StepPluginStatus } from "../api/api.ts";
+import { assertNever } from "../lib/assert.ts";
 import { formatDuration, parseDuration } from "../lib/duration.ts";
 import { type Context, isPromoted } from "./context.ts";
 import type { PlannedEvent, PluginCall, Wait } from "./plan.ts";
@@ -58,8 +59,10 @@ export function planPlugins(context: Context, mode: Mode, stage: Stage): PluginP
       return ended(context, stage, "Terminate", ({ phase }) => phase === "Running");
     case "steps":
       return isHalted(context, stage) ? idle : running(context, stage);
-    default:
+    case "firstDeploy":
       return idle;
+    default:
+      return assertNever(mode);
   }
 }
 
