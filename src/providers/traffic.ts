@@ -29,15 +29,15 @@ function measure(reader: TrafficReader, settings: unknown, context: MeasureConte
   const read = readTrafficMetric(settings);
   if (read.kind === "invalid") return { phase: "Error", message: findingsText(read.findings) };
   const metric = read.settings;
-  // The cluster of a Service that no Rollout splits has no hash in its name.
-  const podHash = metric.service === undefined ? (metric.podHash ?? context.podHashes[metric.version]) : "";
-  const service = metric.service ?? context.service;
+  const { podHash, service, isOfRollout } = subjectOf(metric, context);
   if (podHash === undefined)
     return {
       phase: "Error",
       message: `weir.dev/traffic: the run does not say which pods are ${metric.version}`,
     };
-  const begin = beginOf(metric, context);
+  // Marks are kept for the clusters of a Rollout's own Services.
+  const { mark, ...start } = beginOf(metric, context);
+  const begin = { ...start, ...(isOfRollout && mark !== undefined ? { mark } : {}) };
   const window = reader.window({
     namespace: context.namespace,
     podHash,
@@ -74,6 +74,22 @@ function measure(reader: TrafficReader, settings: unknown, context: MeasureConte
     ? context.evaluate(result)
     : { phase: "Failed" as const, message: undefined };
   return { phase, value: String(result), ...(message === undefined ? {} : { message }), ...metadata };
+}
+
+/** Whose requests are counted. */
+function subjectOf(
+  { podHash, service, version }: TrafficMetric,
+  context: MeasureContext,
+): { readonly podHash?: string; readonly service?: string; readonly isOfRollout: boolean } {
+  // The cluster of a Service that no Rollout splits has no hash in its name; that of a template stands under the template's Service.
+  if (service !== undefined) return { podHash: "", service, isOfRollout: false };
+  if (podHash !== undefined) return { podHash, isOfRollout: false };
+  const own = context.podHashes[version];
+  return {
+    ...(own !== undefined && { podHash: own }),
+    ...(context.service !== undefined && { service: context.service }),
+    isOfRollout: true,
+  };
 }
 
 /** What the counts lack, for the measurement's metadata: when they begin later than asked for, and whose are missing. */

@@ -64,6 +64,8 @@ export interface ShopSettings {
   readonly canary: Readonly<Record<string, unknown>>;
   /** Names of its two Services; the HTTPRoute leads to the first. */
   readonly services?: readonly [string, string];
+  /** What stands beside it from the start. */
+  readonly objects?: readonly KubeObject[];
   /** The HTTPRoute's rule takes paths below it; `/` when absent. */
   readonly path?: string;
 }
@@ -73,7 +75,7 @@ export async function routedShop(t: Test, settings: ShopSettings): Promise<Route
   const [up, port, notes] = await Promise.all([startUp(await stateFolder(t)), freePort(), notesFile(t)]);
   const { client, close } = await connectCluster({ kubeconfig: up.kubeconfig, env: {} });
   t.teardown(close);
-  const { services = ["shop", "shop-canary"], path = "/" } = settings;
+  const { services = ["shop", "shop-canary"], objects = [], path = "/" } = settings;
   const rollout = (version: string): KubeObject => rolloutOf(version, notes, settings);
   const shop: RoutedShop = {
     client,
@@ -102,7 +104,8 @@ export async function routedShop(t: Test, settings: ShopSettings): Promise<Route
       return object === undefined ? undefined : readService(object).value.spec.selector?.[POD_HASH_LABEL];
     },
   };
-  await shop.apply([...services.map(serviceOf), gatewayAt(port), routeTo(services[0], path), rollout("one")]);
+  const around = [...services.map(serviceOf), gatewayAt(port), routeTo(services[0], path), ...objects];
+  await shop.apply([...around, rollout("one")]);
   await shop.until("the first version serves", ({ status }) => status.phase === "Healthy");
   const deadlineMs = Date.now() + TIMEOUT_MS;
   while ((await shop.answers(1, { path })).one === undefined)
