@@ -69,7 +69,7 @@ export function planEphemeral(
       (action) => action.name === name && action.kind === "scaleReplicaSet" && action.replicas === 0,
     );
   const parts = context.roles.owned
-    .filter(({ metadata }) => !goes(metadata.name))
+    .filter((replicaSet) => !isBare(context, replicaSet) && !goes(replicaSet.metadata.name))
     .map((replicaSet) => planOne(context, stableHash, replicaSet));
   const pods = parts.filter((part) => !isEmptied(part.name)).flatMap((part) => part.pods);
   return {
@@ -113,6 +113,17 @@ function planOne(
   return { name, actions: [action], pods };
 }
 
+/** Whether nothing was injected and nothing is to be, as for most Rollouts: told without a look at the template. */
+function isBare(context: Context, { metadata, spec }: ReplicaSet): boolean {
+  const { fresh, stable } = strategyMetadata(context);
+  return (
+    fresh === NOTHING &&
+    stable === NOTHING &&
+    metadata.annotations?.[EPHEMERAL_METADATA_ANNOTATION] === undefined &&
+    spec.template?.spec?.affinity === undefined
+  );
+}
+
 /** The metadata that the strategy gives the version. Source: Argo: a version is the canary while it is not stable and another one is. */
 function roleMetadata(context: Context, stableHash: string, podHash: string): RoleMetadata {
   const { fresh, stable } = strategyMetadata(context);
@@ -142,7 +153,8 @@ function strategyMetadata({ strategy }: Context): {
 }
 
 function whole(metadata: Partial<RoleMetadata> | undefined): RoleMetadata {
-  return { labels: metadata?.labels ?? {}, annotations: metadata?.annotations ?? {} };
+  if (metadata === undefined) return NOTHING;
+  return { labels: metadata.labels ?? {}, annotations: metadata.annotations ?? {} };
 }
 
 /** Without the labels that the ReplicaSet selects its pods by: the API would refuse its template. */
