@@ -26,7 +26,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   api: pure("lib", ["api.ts"], "zod"),
   engine: pure("api lib analysis", ["decide.ts"]),
   analysis: pure("api lib", ["assess.ts"], "node:buffer"),
-  simulate: pure("api lib engine routers", ["simulate.ts"]),
+  simulate: pure("api lib engine analysis routers", ["simulate.ts"]),
   providers: room("api lib", ["providers.ts"]),
   routers: pure("api lib", ["routers.ts"]),
   translate: pure("api lib xds", ["translate.ts"]),

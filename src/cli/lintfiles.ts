@@ -38,7 +38,8 @@ const OWN_GROUPS = ["argoproj.io", "weir.dev", "gateway.networking.k8s.io"];
 /** All findings, in the order of files and lines. */
 export function lintObjects(read: readonly FileObjects[]): readonly LintFinding[] {
   const objects = read.flatMap((file) => file.objects);
-  const all = objects.map(({ object }) => object);
+  const others = read.flatMap(({ foreign }) => foreign.flatMap(({ object }) => object ?? []));
+  const all = [...objects.map(({ object }) => object), ...others];
   const findings = [
     ...read.flatMap(({ faults }) =>
       faults.map(({ place, words }) => finding(place, { object: "", field: "", message: words, mend: "" })),
@@ -114,6 +115,16 @@ function referenceFindings(
   const { strategy } = rollout.spec;
   if (strategy?.canary === undefined && strategy?.blueGreen === undefined) return [];
   const world = worldOfFiles(object, all);
+  const { reference } = world.snapshot().workload;
+  if (reference?.kind === "missing") {
+    // Without its pod template there is nothing to hold the others against.
+    const at: Path = ["spec", "workloadRef"];
+    const words = { object: nameOf(object), field: formatPath(at), message: reference.words };
+    const isThere = !reference.words.endsWith("not found");
+    if (isThere) return [finding(place(at), { ...words, mend: "correct it" })];
+    const message = reference.words.replace(/ not found$/, " is not in these files");
+    return [finding(place(at), { ...words, message, mend: "it must be in the cluster" }, "note")];
+  }
   const problems = findReferenceProblems(world.snapshot(), world.nowMs);
   const isJudged = new Set(rolloutErrors(rollout, CAPABILITIES).map(fieldErrorText));
   return problems

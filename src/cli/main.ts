@@ -54,6 +54,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
   set: async () => (await import("./set.ts")).addSet,
   terminate: async () => (await import("./terminate.ts")).addTerminate,
   explain: async () => (await import("./explain.ts")).addExplain,
+  simulate: async () => (await import("./simulate.ts")).addSimulate,
   controller: async () => (await import("./controller.ts")).addController,
   proxy: async () => (await import("./proxy.ts")).addProxy,
   agent: async () => (await import("./agent.ts")).addAgent,

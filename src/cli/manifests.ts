@@ -45,6 +45,8 @@ export interface ForeignObject {
   readonly kind: string;
   /** Of the kind. */
   readonly place: Place;
+  /** Absent when it has no name. */
+  readonly object?: KubeObject;
 }
 
 export interface FileObjects {
@@ -191,11 +193,13 @@ function take(source: Source, value: unknown, at: FieldPath): FileObjects {
   if (kind.endsWith("List") && Array.isArray(items))
     return joined(items.map((item, index) => take(source, item, [...at, "items", index])));
   const type = kindOfManifest(apiVersion, kind);
-  if (type === undefined) return { ...NOTHING, foreign: [{ apiVersion, kind, place: place(["kind"]) }] };
-  if (!isObject(metadata) || typeof metadata.name !== "string" || metadata.name === "")
-    return fault(["metadata"], "metadata.name: is missing");
-  // apiVersion, kind and metadata.name were checked above; the rest is read by schemas.
-  return { ...NOTHING, objects: [{ object: value as unknown as KubeObject, type, place }] };
+  const isNamed = isObject(metadata) && typeof metadata.name === "string" && metadata.name !== "";
+  // apiVersion, kind and metadata.name were checked; the rest is read by schemas.
+  const named = isNamed ? { object: value as unknown as KubeObject } : undefined;
+  if (type === undefined)
+    return { ...NOTHING, foreign: [{ apiVersion, kind, place: place(["kind"]), ...named }] };
+  if (named === undefined) return fault(["metadata"], "metadata.name: is missing");
+  return { ...NOTHING, objects: [{ ...named, type, place }] };
 }
 
 /** The error of this file: the message begins with where it is. */

@@ -1,5 +1,5 @@
 // A model world from a user's own objects: a Rollout and what the files around it hold, with the rules that the controller holds them against.
-import { fieldErrorText, type KubeObject, type Rollout, rolloutErrors } from "../api/api.ts";
+import { fieldErrorText, type KubeObject, type Rollout, rolloutErrors, WORKLOAD_TYPES } from "../api/api.ts";
 import { CAPABILITIES, routerSettingsErrors } from "../routers/routers.ts";
 import { type Store, World } from "./world.ts";
 
@@ -13,6 +13,8 @@ const STORES: Readonly<Record<string, Store>> = {
   ClusterAnalysisTemplate: "clusterTemplates",
   Ingress: "ingresses",
 };
+
+const WORKLOADS: ReadonlySet<string> = new Set(Object.values(WORKLOAD_TYPES).map(({ kind }) => kind));
 
 /** The namespace of an object, with the default for what names none. */
 export function namespaceOf({ metadata }: KubeObject): string {
@@ -33,9 +35,20 @@ export function worldOfFiles(rollout: KubeObject, objects: readonly KubeObject[]
   for (const object of near) {
     const store = STORES[object.kind];
     if (store !== undefined) world.add(store, placed(object));
+    else if (WORKLOADS.has(object.kind)) world.editWorkload(placed(object));
   }
-  world.validate = errorsOf;
+  world.validate = errorsBySpec();
   return world;
+}
+
+/** Specs change seldom and are looked at in every pass. */
+function errorsBySpec(): (rollout: Rollout) => readonly string[] {
+  const known = new WeakMap<object, readonly string[]>();
+  return (rollout) => {
+    const errors = known.get(rollout.spec) ?? errorsOf(rollout);
+    known.set(rollout.spec, errors);
+    return errors;
+  };
 }
 
 /** Why the controller would call it InvalidSpec, whatever stands around it. */

@@ -1,12 +1,15 @@
 // Runs a scenario script against the model world: one command a line (`> tick 30s`), below it what weir then does, pass by pass.
 // A script is its own expectation: running it gives the text that the file should hold.
-import type { TrafficIntent } from "../api/api.ts";
+import { didYouMean, readAnalysisTemplate, type TrafficIntent } from "../api/api.ts";
 import { explain, type Plan, withRouterEvents } from "../engine/decide.ts";
 import { parseDuration } from "../lib/duration.ts";
-import { jsonEqual } from "../lib/json.ts";
+import { messageOf, WeirError } from "../lib/errors.ts";
+import { asObject, jsonEqual } from "../lib/json.ts";
+import { applyMergePatch } from "../lib/patch.ts";
 import { experimentCommands } from "./experimentcommands.ts";
 import { experimentStates, passExperiments } from "./experiments.ts";
-import { imagePatch, referencePatch, serviceManifest, workloadManifest, worldWith } from "./manifest.ts";
+import { referencePatch, serviceManifest, workloadManifest, worldWith } from "./manifest.ts";
+import { unanswered } from "./measuring.ts";
 import { ingressManifest, routingFrom } from "./routing.ts";
 import { SHOWS } from "./show.ts";
 import { standInTheWay, takeOverFrom } from "./takeover.ts";
@@ -14,26 +17,59 @@ import type { World } from "./world.ts";
 
 const MAX_PASSES = 60;
 
-/** The script again, with the output that the engine gives now. */
-export function runScript(text: string): string {
+export const SIMULATE_ERRORS = {
+  /** A line of a script that is no command, or one that cannot be carried out. */
+  script: "WEIR_ERR_SIMULATE_SCRIPT",
+} as const;
+
+export interface ScriptOptions {
+  /** Named in errors. Default: `script`. */
+  readonly file?: string;
+  /** A Rollout that is there already; the script does not make one up. */
+  readonly world?: World;
+}
+
+/**
+ * The script again, with the output that the engine gives now. Throws `script` at the line that is wrong.
+ * A command may stand without its `> `; what is indented is the output of an earlier run, and left out.
+ */
+export function runScript(text: string, { file = "script", world: given }: ScriptOptions = {}): string {
   const out: string[] = [];
   let world: World | undefined;
-  for (const line of text.split("\n")) {
-    if (line.startsWith("#") || line === "") {
-      if (line !== "" || out.at(-1) !== "") out.push(line);
-    } else if (line.startsWith("> ")) {
-      const command = line.slice(2);
-      const [verb = "", ...words] = command.split(" ");
-      if (out.at(-1) !== "" && out.length > 0 && !(out.at(-1) ?? "").startsWith("#")) out.push("");
-      out.push(line);
-      if (verb === "rollout") world = createWorld(words);
-      if (verb === "experiment") world ??= withoutRollout();
-      if (world === undefined)
-        throw new Error(`the first command must be "rollout" or "experiment": ${line}`);
+  const run = (command: string, line: number): void => {
+    if (out.at(-1) !== "" && out.length > 0 && !(out.at(-1) ?? "").startsWith("#")) out.push("");
+    out.push(`> ${command}`);
+    const [verb = "", ...words] = command.split(" ");
+    try {
+      if (verb === "rollout") world = given === undefined ? createWorld(words) : theGiven(given, words);
+      if (verb === "experiment" && given === undefined) world ??= withoutRollout();
+      if (world === undefined) throw new Error('the first command must be "rollout" or "experiment"');
       out.push(...runCommand(world, verb, words).map((shown) => `  ${shown}`));
+    } catch (error) {
+      throw new WeirError({
+        code: SIMULATE_ERRORS.script,
+        source: "user",
+        message: `${file}:${line}: ${command}: ${messageOf(error)}`,
+        cause: error,
+      });
+    }
+  };
+  for (const [index, line] of text.split("\n").entries()) {
+    const command = line.replace(/^> /, "").trim();
+    if (line.startsWith("#") || line.trim() === "") {
+      if (line.trim() !== "" || out.at(-1) !== "") out.push(line.trim());
+    } else if (!/^\s/.test(line)) {
+      if (given !== undefined && world === undefined && !/^rollout\b/.test(command))
+        run("rollout", index + 1);
+      run(command, index + 1);
     }
   }
   return `${out.join("\n").trimEnd()}\n`;
+}
+
+function theGiven(world: World, words: readonly string[]): World {
+  if (words.length > 0) throw new Error("the Rollout is the one of the files: `rollout` takes no words here");
+  return world;
 }
 
 function runCommand(world: World, verb: string, words: readonly string[]): readonly string[] {
@@ -43,7 +79,7 @@ function runCommand(world: World, verb: string, words: readonly string[]): reado
   const rest = words.join(" ");
   const act: Readonly<Record<string, () => void>> = {
     rollout: () => undefined,
-    image: () => world.editSpec(imagePatch(rest)),
+    image: () => editImage(world, rest),
     spec: () => world.editSpec(JSON.parse(rest)),
     scale: () => world.editSpec({ replicas: Number(rest) }),
     readiness: () => {
@@ -91,6 +127,7 @@ function runCommand(world: World, verb: string, words: readonly string[]): reado
     services: () => words.forEach((name) => void world.add("services", serviceManifest(name))),
     template: () => world.add("templates", analysisTemplate(rest)),
     measure: () => measure(world, words),
+    metric: () => answer(world, words),
     ingress: () => world.add("ingresses", ingressManifest(words[0] ?? "", words[1] ?? "")),
     annotate: () => annotate(world, words),
     routers: () => {
@@ -100,9 +137,53 @@ function runCommand(world: World, verb: string, words: readonly string[]): reado
     ...experimentCommands(world, words),
   };
   const command = act[verb];
-  if (command === undefined) throw new Error(`unknown command ${verb}`);
+  if (command === undefined) throw new Error(`unknown command${didYouMean(verb, Object.keys(act))}`);
   command();
-  return verb === "tick" ? tick(world, parseDuration(rest) ?? 0) : settle(world);
+  return verb === "tick" ? tick(world, durationOf(rest)) : settle(world);
+}
+
+/** `metric errors 0.02`: what its provider answers from now on. */
+function answer(world: World, [name = "", ...words]: readonly string[]): void {
+  const templates = [...world.templates.values(), ...world.clusterTemplates.values()];
+  const known = templates.flatMap((template) =>
+    (readAnalysisTemplate(template).value.spec.metrics ?? []).map((metric) => metric.name),
+  );
+  if (!known.includes(name))
+    throw new Error(`no template has a metric ${name}; there are: ${known.join(", ")}`);
+  world.answers.set(name, answerFrom(words.join(" ")));
+}
+
+/** What a provider gives: JSON where it is, a text otherwise. */
+function answerFrom(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // Not JSON, so it is a text.
+    return text;
+  }
+}
+
+function durationOf(text: string): number {
+  const durationMs = parseDuration(text);
+  if (durationMs === undefined || durationMs < 0) throw new Error(`${text} is no duration such as 30s or 2h`);
+  return durationMs;
+}
+
+/** Another image for the first container, or `name=image` for the one of that name; in the workload where the Rollout names one. */
+function editImage(world: World, text: string): void {
+  const spec = asObject(world.rollout.spec);
+  const ref = asObject(spec.workloadRef);
+  const workload = world.workloads.get(`${String(ref.kind)}/${String(ref.name)}`);
+  const template = asObject(workload === undefined ? spec.template : asObject(workload.spec).template);
+  const { containers } = asObject(template.spec);
+  const [, wanted, image = text] = /^([a-z0-9-]+)=(.+)$/.exec(text) ?? [];
+  const list = Array.isArray(containers) ? containers.map(asObject) : [];
+  const at = wanted === undefined ? 0 : list.findIndex(({ name }) => name === wanted);
+  if (list[at] === undefined) throw new Error(`the pod template has no container ${wanted ?? ""}`.trim());
+  const next = list.map((container, index) => (index === at ? { ...container, image } : container));
+  const patch = { template: { spec: { containers: next } } };
+  if (workload === undefined) world.editSpec(patch);
+  else world.editWorkload(applyMergePatch(workload, { spec: patch }) as typeof workload); // A merge keeps the kind.
 }
 
 /** A time as users write it. */
@@ -173,7 +254,7 @@ function settle(world: World): readonly string[] {
     const hasWritten = plan !== undefined && world.apply(plan);
     const experiments = passExperiments(world);
     shown.push(...experiments.lines);
-    if (!world.runReplicaSets() && !hasWritten && !experiments.hasWritten)
+    if (!world.runReplicaSets() && !world.measure() && !hasWritten && !experiments.hasWritten)
       return [...shown, ...(plan === undefined ? [] : state(world, plan)), ...experimentStates(world)];
   }
   throw new Error("does not come to rest");
@@ -220,6 +301,7 @@ function state(world: World, plan: Plan): readonly string[] {
   return [
     `= ${time} ${phase}${message === "" ? "" : ` (${message})`}${at}, ${pods.join(", ")}`,
     ...waits.map(({ text }) => `waits: ${text}`),
+    ...unanswered(world),
   ];
 }
 

@@ -7,14 +7,7 @@ import {
   type KubeObject,
   POD_HASH_LABEL,
   type Rollout,
-  readAnalysisRun,
-  readAnalysisTemplate,
-  readClusterAnalysisTemplate,
-  readExperiment,
   readPod,
-  readReplicaSet,
-  readRollout,
-  readService,
   resolveWorkload,
   type TrafficIntent,
   WEIR_ROUTER,
@@ -37,9 +30,12 @@ import { isObject, jsonEqual } from "../lib/json.ts";
 import { applyMergePatch, diffMergePatch } from "../lib/patch.ts";
 import { observeRouters, type Patch } from "../routers/routers.ts";
 import { experimentsDueMs, passExperiments } from "./experiments.ts";
+import { measureDueMs, measureRuns } from "./measuring.ts";
 import { PluginModel } from "./plugins.ts";
 import { podsFor, withRestarts } from "./pods.ts";
 import { routerWrites, written } from "./routing.ts";
+
+import { createViews, type Views } from "./views.ts";
 
 /** Whether proxies acknowledge by themselves what is published. */
 export type Acking = "auto" | "manual";
@@ -60,6 +56,16 @@ const STORES = [
 ] as const;
 export type Store = (typeof STORES)[number];
 
+/** Where the Rollout stood from a moment on. */
+export interface Moment {
+  readonly atMs: number;
+  readonly phase: string;
+  readonly message: string;
+  readonly step: number | undefined;
+  readonly stepCount: number | undefined;
+  readonly versions: Plan["explanation"]["versions"];
+}
+
 /** Passes that one change may take before the model calls it a loop. */
 const MAX_PASSES = 60;
 /** When every simulation begins. */
@@ -67,6 +73,8 @@ export const START_MS = Date.parse("2026-01-01T00:00:00Z");
 
 /** The model. Methods that change it do not reconcile; `settle` does. */
 export class World {
+  /** What its objects say, typed. */
+  readonly views: Views = createViews();
   nowMs = START_MS;
   rollout: KubeObject;
   readonly replicaSets = new Map<string, KubeObject>();
@@ -94,6 +102,12 @@ export class World {
   errors: readonly string[] = [];
   /** What else is wrong with the Rollout as it stands; scripts that make up their own are taken at their word. */
   validate: (rollout: Rollout) => readonly string[] = () => [];
+  /** What providers answer, by the metric's name. */
+  readonly answers = new Map<string, unknown>();
+  /** One entry for every state that was come to, in order. */
+  readonly timeline: Moment[] = [];
+  /** Decisions made so far. */
+  decisions = 0;
   readiness: Readiness = "auto";
   acking: Acking = "auto";
   /** Whether proxies route the Services of a blue-green Rollout, which no field asks for. */
@@ -117,7 +131,9 @@ export class World {
     const stores = Object.fromEntries(STORES.map((kind) => [kind, new Map(this[kind])]));
     Object.assign(copy, this, stores, {
       events: [],
+      timeline: [],
       refused: new Map(this.refused),
+      answers: new Map(this.answers),
       plugins: this.plugins.clone(),
     });
     copy.#version = this.#version;
@@ -169,7 +185,7 @@ export class World {
   }
 
   status(): Rollout["status"] {
-    return readRollout(this.rollout).value.status;
+    return this.views.rollout(this.rollout).status;
   }
 
   /** The ReplicaSet of a role: `canary` is the wanted version, `stable` the one in status.stableRS. */
@@ -210,7 +226,7 @@ export class World {
   runReplicaSets(): boolean {
     let hasChanged = false;
     for (const replicaSet of this.replicaSets.values()) {
-      const { value } = readReplicaSet(replicaSet);
+      const value = this.views.replicaSet(replicaSet);
       const wanted = value.spec.replicas ?? 1;
       const available =
         this.readiness === "auto" ? wanted : Math.min(value.status.availableReplicas ?? 0, wanted);
@@ -253,7 +269,7 @@ export class World {
     const { [uid]: _, ...others } = this.refusedEvictions;
     this.refusedEvictions = others;
     this.pods.delete(name);
-    const { availableReplicas = 0 } = readReplicaSet(owner).value.status;
+    const { availableReplicas = 0 } = this.views.replicaSet(owner).status;
     this.#writeStatus(owner, isReady(pod) ? availableReplicas - 1 : availableReplicas);
   }
 
@@ -264,8 +280,8 @@ export class World {
   }
 
   snapshot(): Snapshot {
-    const held = readRollout(this.rollout).value;
-    const { rollout, raw, reference } = resolveWorkload(this.rollout, held, (type, name) =>
+    const held = this.views.rollout(this.rollout);
+    const { rollout, raw, checked, reference } = resolveWorkload(this.rollout, held, (type, name) =>
       this.workloads.get(`${type.kind}/${name}`),
     );
     const { canary, blueGreen } = rollout.spec.strategy ?? {};
@@ -279,8 +295,8 @@ export class World {
       rollout,
       raw,
       workload: {
-        replicaSets: [...this.replicaSets.values()].map((item) => readReplicaSet(item).value),
-        pods: [...this.pods.values()].map((item) => readPod(item).value),
+        replicaSets: [...this.replicaSets.values()].map((item) => this.views.replicaSet(item)),
+        pods: [...this.pods.values()].map((item) => this.views.pod(item)),
         ...(reference === undefined ? {} : { reference }),
         refusedEvictions: this.refusedEvictions,
       },
@@ -296,26 +312,45 @@ export class World {
         ...(routers.length === 0 ? {} : { routers }),
       },
       analysis: {
-        runs: [...this.runs.values()].map((item) => readAnalysisRun(item).value),
-        templates: [...this.templates.values()].map((item) => readAnalysisTemplate(item).value),
-        clusterTemplates: [...this.clusterTemplates.values()].map(
-          (item) => readClusterAnalysisTemplate(item).value,
-        ),
+        runs: [...this.runs.values()].map((item) => this.views.run(item)),
+        templates: [...this.templates.values()].map((item) => this.views.template(item)),
+        clusterTemplates: [...this.clusterTemplates.values()].map((item) => this.views.clusterTemplate(item)),
       },
       plugins: this.plugins.snapshot(),
-      validation: { errors: [...this.errors, ...this.validate(rollout)] },
-      experiments: [...this.experiments.values()].map((item) => readExperiment(item).value),
+      validation: { errors: [...this.errors, ...this.validate(checked)] },
+      experiments: [...this.experiments.values()].map((item) => this.views.experiment(item)),
       config: DEFAULT_ENGINE_CONFIG,
     };
   }
 
   plan(): Plan {
+    this.decisions += 1;
     return decide(this.snapshot(), this.nowMs);
+  }
+
+  /** Takes the measurements that scripts answer. Tells whether a run changed. */
+  measure(): boolean {
+    const changed = measureRuns(this);
+    for (const [name, status] of changed) {
+      const run = this.runs.get(name);
+      if (run !== undefined) this.runs.set(name, this.#stamp({ ...run, status }));
+    }
+    return changed.size > 0;
+  }
+
+  /** Notes where the plan leaves the Rollout, if that is somewhere else. */
+  #note({ explanation }: Plan): void {
+    const { phase, message, step, versions } = explanation;
+    const moment = { phase, message, step: step?.index, stepCount: step?.count, versions };
+    const last = this.timeline.at(-1);
+    if (last !== undefined && jsonEqual({ ...last, atMs: 0 }, { ...moment, atMs: 0 })) return;
+    this.timeline.push({ atMs: this.nowMs, ...moment });
   }
 
   /** Carries out the plan, or only its first `steps` writes: what a crash leaves. Tells whether anything was written. */
   apply(plan: Plan, steps = Number.POSITIVE_INFINITY): boolean {
     let done = 0;
+    this.#note(plan);
     for (const action of plan.actions) {
       if (done >= steps) return true;
       this.write(action);
@@ -367,7 +402,7 @@ export class World {
       const plan = this.plan();
       const hasWritten = this.apply(plan);
       const { hasWritten: hasMore } = passExperiments(this);
-      if (!this.runReplicaSets() && !hasWritten && !hasMore) return plan;
+      if (!this.runReplicaSets() && !this.measure() && !hasWritten && !hasMore) return plan;
     }
     throw new Error(`does not come to rest: ${JSON.stringify(this.plan(), null, 1)}`);
   }
@@ -376,7 +411,7 @@ export class World {
   dueMs(): number {
     const never = Number.POSITIVE_INFINITY;
     const rolloutMs = this.hasRollout ? this.plan().requeueAtMs : undefined;
-    return Math.min(rolloutMs ?? never, experimentsDueMs(this) ?? never);
+    return Math.min(rolloutMs ?? never, experimentsDueMs(this) ?? never, measureDueMs(this) ?? never);
   }
 
   /** Moves time on, reconciling whenever a plan asks to be looked at again. */
@@ -427,7 +462,7 @@ export class World {
 
   #service(role: keyof Snapshot["services"], name: string | undefined): Snapshot["services"] {
     const service = this.services.get(name ?? "");
-    return service === undefined ? {} : { [role]: readService(service).value };
+    return service === undefined ? {} : { [role]: this.views.service(service) };
   }
 
   #storeOf(kind: string): Map<string, KubeObject> {
@@ -439,7 +474,7 @@ export class World {
   }
 
   #writeStatus(replicaSet: KubeObject, available: number): boolean {
-    const { value } = readReplicaSet(replicaSet);
+    const value = this.views.replicaSet(replicaSet);
     const replicas = value.spec.replicas ?? 1;
     const bound = Math.min(available, replicas);
     this.#writePods(replicaSet, replicas, bound);

@@ -1,0 +1,75 @@
+// `weir simulate -f FILES --script SCRIPT`: runs a Rollout of the user's files in virtual time, through the decisions that the controller
+// would make, with pods, metrics and users as the script says. Needs no server and changes nothing.
+import type { Command } from "commander";
+import type { KubeObject } from "../api/api.ts";
+import { WeirError } from "../lib/errors.ts";
+import { namespaceOf, simulate } from "../simulate/simulate.ts";
+import { CLI_ERRORS, type Cli } from "./cli.ts";
+import { manifestError, parseObjects, placeText, readSources } from "./manifests.ts";
+
+interface SimulateFlags {
+  readonly filename?: readonly string[];
+  readonly script?: string;
+  readonly rollout?: string;
+  readonly timeline: boolean;
+}
+
+/** What happens without a script: another image, and a day. */
+const PLAIN_SCRIPT = "image simulated:new\ntick 24h\n";
+
+/** Adds the command. */
+export function addSimulate(program: Command, cli: Cli): void {
+  program
+    .command("simulate")
+    .description("run a Rollout of files in virtual time, with pods, metrics and users as a script says")
+    .option("-f, --filename <path...>", "files, folders, or - for standard input")
+    .option("--script <path>", "what happens, one command a line (default: a new image, and a day)")
+    .option("--rollout <name>", "which Rollout, where the files hold several")
+    .option("--no-timeline", "leave the timeline out at the end")
+    .action((flags: SimulateFlags) => runSimulate(cli, flags));
+}
+
+async function runSimulate(cli: Cli, flags: SimulateFlags): Promise<void> {
+  if (flags.filename === undefined)
+    throw usage("say what to simulate: `weir simulate -f FILE --script SCRIPT`");
+  const sources = await readSources(flags.filename, process.stdin);
+  const read = sources.map(([name, content]) => parseObjects(name, content));
+  const [fault] = read.flatMap(({ faults }) => faults);
+  if (fault !== undefined) throw manifestError(`${placeText(fault.place)}: ${fault.words}`);
+  const objects = [
+    ...read.flatMap((file) => file.objects.map(({ object }) => object)),
+    ...read.flatMap((file) => file.foreign.flatMap(({ object }) => object ?? [])),
+  ];
+  const rollout = chosen(objects, flags.rollout);
+  const { text, timeline, decisions } = simulate(rollout, objects, await scriptOf(flags.script));
+  cli.out(text.trimEnd());
+  if (!flags.timeline) return;
+  cli.out("");
+  cli.out(`# timeline, ${decisions} decisions`);
+  for (const line of timeline) cli.out(`# ${line}`);
+}
+
+async function scriptOf(path: string | undefined): Promise<{ file: string; text: string }> {
+  if (path === undefined) return { file: "script", text: PLAIN_SCRIPT };
+  const [source] = await readSources([path], process.stdin);
+  if (source === undefined) throw manifestError(`${path}: is a folder, expected a script`);
+  return { file: source[0], text: source[1] };
+}
+
+function chosen(objects: readonly KubeObject[], name: string | undefined): KubeObject {
+  const rollouts = objects.filter(({ kind }) => kind === "Rollout");
+  const found = name === undefined ? rollouts : rollouts.filter(({ metadata }) => metadata.name === name);
+  const [first, ...others] = found;
+  const names = rollouts.map((rollout) => `${namespaceOf(rollout)}/${rollout.metadata.name}`).join(", ");
+  if (first === undefined)
+    throw manifestError(
+      name === undefined ? "the files hold no Rollout" : `no Rollout ${name} among ${names || "the files"}`,
+    );
+  if (others.length > 0 && name === undefined) throw usage(`say which with --rollout: ${names}`);
+  // Versions of one Rollout in several files: as with apply, the last one counts.
+  return others.at(-1) ?? first;
+}
+
+function usage(message: string): WeirError {
+  return new WeirError({ code: CLI_ERRORS.usage, source: "user", message });
+}

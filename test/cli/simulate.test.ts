@@ -1,0 +1,132 @@
+// `weir simulate`: the user's own objects, in virtual time; metrics with their own conditions; errors that name the line.
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "tap";
+import { stringify } from "yaml";
+import { main } from "../../src/cli/main.ts";
+import { rolloutManifest } from "../../src/simulate/manifest.ts";
+
+const EXAMPLE = "deploy/examples/background-analysis/base.yaml";
+
+interface Outcome {
+  readonly code: number;
+  readonly text: string;
+  readonly err: string;
+}
+
+async function weir(...args: readonly string[]): Promise<Outcome> {
+  const out: string[] = [];
+  const err: string[] = [];
+  const io = { env: {}, signal: new AbortController().signal, write: (text: string) => void out.push(text) };
+  const code = await main(args, {
+    ...io,
+    out: (line) => void out.push(line),
+    err: (line) => void err.push(line),
+  });
+  return { code, text: out.join("\n"), err: err.join("\n") };
+}
+
+async function files(
+  t: { teardown(work: () => Promise<void>): void },
+  named: Readonly<Record<string, string>>,
+): Promise<(name: string) => string> {
+  const folder = await mkdtemp(join(tmpdir(), "weir-simulate-"));
+  t.teardown(() => rm(folder, { recursive: true }));
+  for (const [name, text] of Object.entries(named)) await writeFile(join(folder, name), text);
+  return (name) => join(folder, name);
+}
+
+test("simulate: a background analysis of a user's files aborts when its metric turns bad", async (t) => {
+  const at = await files(t, {
+    "bad.txt": "metric error-rate 0.01\nimage watched:2\ntick 1m\nmetric error-rate 0.4\ntick 2m\n",
+  });
+  const { code, text } = await weir("simulate", "-f", EXAMPLE, "--script", at("bad.txt"));
+  t.equal(code, 0);
+  t.match(text, /> image watched:2\n {2}- createReplicaSet watched-\w+: revision 2/);
+  t.match(text, /! TrafficWeightUpdated: Traffic weight updated from 0 to 20/);
+  t.match(text, /! AnalysisRunFailed: Background Analysis Run '.*' Status New: 'Failed'/);
+  t.match(text, /! RolloutAborted: /);
+  t.match(text, /# timeline, \d+ decisions\n# 0s /);
+  t.match(text.split("\n").at(-1), /^# 91s +Degraded +step 0\/2 .*RolloutAborted/);
+});
+
+test("simulate: the output is a script that gives itself", async (t) => {
+  const at = await files(t, { "a.txt": "# well\nmetric error-rate 0.01\nimage watched:2\ntick 20m\n" });
+  const first = await weir("simulate", "-f", EXAMPLE, "--script", at("a.txt"), "--no-timeline");
+  await writeFile(at("a.txt"), first.text);
+  const second = await weir("simulate", "-f", EXAMPLE, "--script", at("a.txt"), "--no-timeline");
+  t.equal(second.text, first.text);
+  t.match(first.text, /= 00:20:00 Healthy, step 2\/2, stable 2\/2 100%$/);
+});
+
+test("simulate: without a script a new image comes and a day passes", async (t) => {
+  const { code, text } = await weir("simulate", "-f", "deploy/examples/canary-replicas");
+  t.equal(code, 0);
+  t.match(text, /> image simulated:new/);
+  t.match(text, /> tick 24h/);
+});
+
+test("simulate: a workload of the files is the Rollout's template", async (t) => {
+  const { spec, ...rest } = rolloutManifest({ steps: [{ setWeight: 50 }, { pause: {} }] });
+  const {
+    template,
+    selector: _,
+    ...own
+  } = spec as { readonly template: unknown; readonly selector: unknown };
+  const workloadRef = { apiVersion: "apps/v1", kind: "Deployment", name: "web" };
+  const deployment = {
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    metadata: { name: "web" },
+    spec: { selector: { matchLabels: { app: "web" } }, template },
+  };
+  const rollout = { ...rest, metadata: { name: "web" }, spec: { ...own, workloadRef } };
+  const at = await files(t, {
+    "all.yaml": `${stringify(rollout)}---\n${stringify(deployment)}`,
+    "alone.yaml": stringify(rollout),
+    "s.txt": "image web:2\n",
+  });
+  const { text } = await weir("simulate", "-f", at("all.yaml"), "--script", at("s.txt"));
+  t.match(text, /> image web:2\n {2}- createReplicaSet/);
+  const alone = await weir("simulate", "-f", at("alone.yaml"), "--script", at("s.txt"));
+  t.match(alone.text + alone.err, /not found|no container/);
+});
+
+test("simulate: what is wrong is said with its file and line, or names what there is", async (t) => {
+  const rollout = ({ name }: { readonly name: string }): string => {
+    const { metadata, ...rest } = rolloutManifest({ name });
+    return stringify({ ...rest, metadata: { name: metadata.name } });
+  };
+  const at = await files(t, {
+    "two.yaml": `${rollout({ name: "a" })}---\n${rollout({ name: "b" })}`,
+    "none.yaml": stringify({ apiVersion: "v1", kind: "Service", metadata: { name: "web" } }),
+    "broken.yaml": "a: [\n",
+    "verb.txt": "# fine\n\ntick 10s\nimagee web:2\n",
+    "duration.txt": "tick soon\n",
+    "json.txt": "spec {replicas: 1}\n",
+    "metric.txt": "metric latency 3\n",
+    "ready.txt": "ready canary 1\n",
+    "first.txt": "rollout replicas=3\n",
+  });
+  const words = async (...args: readonly string[]): Promise<string> => {
+    const { code, err } = await weir("simulate", ...args);
+    t.not(code, 0, args.join(" "));
+    return err;
+  };
+  const script = (name: string): Promise<string> => words("-f", EXAMPLE, "--script", at(name));
+  t.match(await script("verb.txt"), /verb\.txt:4: imagee web:2: unknown command; did you mean image\?/);
+  t.match(await script("duration.txt"), /duration\.txt:1: tick soon: soon is no duration such as 30s or 2h/);
+  t.match(await script("json.txt"), /json\.txt:1: spec \{replicas: 1\}: /);
+  t.match(
+    await script("metric.txt"),
+    /metric\.txt:1: .*no template has a metric latency; there are: error-rate/,
+  );
+  t.match(await script("first.txt"), /first\.txt:1: .*the Rollout is the one of the files/);
+  t.match(await words("-f", at("two.yaml")), /say which with --rollout: default\/a, default\/b/);
+  t.match(await words("-f", at("two.yaml"), "--rollout", "c"), /no Rollout c among default\/a, default\/b/);
+  t.match(await words("-f", at("none.yaml")), /the files hold no Rollout/);
+  t.match(await words("-f", at("broken.yaml")), /broken\.yaml:\d+:\d+: is not YAML/);
+  t.match(await words(), /say what to simulate/);
+  t.equal((await weir("simulate", "-f", at("two.yaml"), "--rollout", "b")).code, 0);
+});
