@@ -122,12 +122,16 @@ function revisionOf(object: { readonly metadata: Rollout["metadata"] }): number 
   return Number(object.metadata.annotations?.[REVISION_ANNOTATION] ?? 0);
 }
 
-/** What its version is to the Rollout; blue-green ones may be two things. Source: Argo: pkg/kubectl-argo-rollouts/info, v1.9. */
+/** What its version is to the Rollout; with ping-pong and blue-green it may be two things. Source: Argo: pkg/kubectl-argo-rollouts/info, v1.9. */
 function rolesOf(set: ReplicaSet, { spec, status }: Rollout): readonly string[] {
   const hash = hashOf(set);
   const stable = hash === status.stableRS ? ["stable"] : [];
-  if (spec.strategy?.canary !== undefined)
-    return stable.length === 0 && hash === status.currentPodHash ? ["canary"] : stable;
+  if (spec.strategy?.canary !== undefined) {
+    const roles = stable.length === 0 && hash === status.currentPodHash ? ["canary"] : stable;
+    const isPaired = roles.length > 0 && spec.strategy.canary.pingPong !== undefined;
+    const isPing = (status.canary?.stablePingPong === "ping") === stable.length > 0;
+    return isPaired ? [...roles, isPing ? "ping" : "pong"] : roles;
+  }
   const { activeSelector, previewSelector } = status.blueGreen ?? {};
   if (hash === activeSelector) return [...stable, "active"];
   return hash === previewSelector ? [...stable, "preview"] : stable;

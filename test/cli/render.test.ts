@@ -144,6 +144,21 @@ test("get: names what a blue-green version is, which may be two things", async (
   t.match(switched.join("\n"), /demo:b \(active\)\n.*demo:a \(stable\)\n/);
 });
 
+test("get: with ping-pong it says which Service is whose", async (t) => {
+  const pingPong = { pingService: "web-ping", pongService: "web-pong" };
+  const images = (stablePingPong: string | undefined): readonly string[] => {
+    const canary = { ...(rollout.status as { canary: object }).canary, stablePingPong };
+    const object = {
+      ...rollout,
+      spec: { ...(rollout.spec as object), strategy: { canary: { pingPong } } },
+      status: { ...(rollout.status as object), canary },
+    };
+    return viewRollout({ ...parts, rollout: readRollout(object).value }, NOW).images;
+  };
+  t.strictSame(images("ping"), ["demo:b (canary, pong)", "demo:a (stable, ping)"]);
+  t.strictSame(images("pong"), ["demo:b (canary, ping)", "demo:a (stable, pong)"]);
+});
+
 test("get: a status that has not caught up with the spec is Progressing", async (t) => {
   const seen = (status: object): string => {
     const object = { ...rollout, status: { ...(rollout.status as object), ...status } };
