@@ -3,7 +3,7 @@
 // order of the pass. Source: Argo: rollout/bluegreen.go, v1.9.
 import { MESSAGES, PROMOTION_REASONS, REASONS } from "../api/api.ts";
 import { judgeRuns, planRuns } from "./analysisruns.ts";
-import { type BlueGreenFacts, blueGreenFacts, isRollback, selectedBy } from "./bluegreenfacts.ts";
+import { type BlueGreenFacts, blueGreenFacts, isRollback } from "./bluegreenfacts.ts";
 import { isPrePromotionDone, planPause, withPreviewPassed } from "./bluegreenpause.ts";
 import { planBlueGreenSizes } from "./bluegreensizes.ts";
 import { blueGreenStatus, unsettledBlueGreen } from "./bluegreenstatus.ts";
@@ -13,6 +13,7 @@ import { type Context, isPromoted, replicaSetName } from "./context.ts";
 import type { Decision } from "./decision.ts";
 import type { RunKind } from "./newrun.ts";
 import type { PlannedEvent, Wait } from "./plan.ts";
+import { selectedBy } from "./services.ts";
 import { afterUser, isHalted, type Mode, modeOf, promotedStage, type Stage } from "./stage.ts";
 import { type InForce, overdueAt } from "./traffic.ts";
 

@@ -1,15 +1,10 @@
 // What the decisions of a blue-green pass look at: who has the traffic, how large the new version should be, what it may go past.
 // Facts and their names, nothing is decided here. Source: Argo: rollout/bluegreen.go isBlueGreenFastTracked, v1.9.
-import {
-  DESIRED_REPLICAS_ANNOTATION,
-  POD_HASH_LABEL,
-  type ReplicaSet,
-  replicasOf,
-  type Service,
-} from "../api/api.ts";
+import { DESIRED_REPLICAS_ANNOTATION, type ReplicaSet, replicasOf } from "../api/api.ts";
 import { type Context, isPromoted } from "./context.ts";
 import { availableOf, deadlineMsOf, podHashOf } from "./replicaset.ts";
 import { isInRollbackWindow } from "./rollbackwindow.ts";
+import { selectedBy } from "./services.ts";
 import type { Stage } from "./stage.ts";
 
 export interface BlueGreenFacts {
@@ -51,11 +46,6 @@ export function blueGreenFacts(context: Context, stage: Stage, isRetried: boolea
     isReady: current !== undefined && replicasOf(current) === size && availableOf(current) === size,
     isSaturated: isSaturated(context, current),
   };
-}
-
-/** The version that a Service selects; empty when it selects none in particular, or is not there. */
-export function selectedBy(service: Service | undefined): string {
-  return service?.spec.selector?.[POD_HASH_LABEL] ?? "";
 }
 
 /** The ReplicaSet of a version. */

@@ -1,12 +1,12 @@
 // Which versions the preview and the active Service select. The preview follows the wanted version at once; the active one waits for pods,
 // pause and analysis, and goes back to stable on an abort. Source: Argo: rollout/service.go reconcileActiveService, v1.9.
 import { MANAGED_BY_ANNOTATION, type Service } from "../api/api.ts";
-import { type BlueGreenFacts, ofVersion, selectedBy } from "./bluegreenfacts.ts";
+import { type BlueGreenFacts, ofVersion } from "./bluegreenfacts.ts";
 import { isPrePromotionDone } from "./bluegreenpause.ts";
 import type { Context } from "./context.ts";
 import type { Action, PlannedEvent, Wait } from "./plan.ts";
 import { availableOf } from "./replicaset.ts";
-import { selectVersion } from "./services.ts";
+import { selectedBy, selectVersion } from "./services.ts";
 import { isHalted, type Stage } from "./stage.ts";
 
 export interface SwitchPlan {

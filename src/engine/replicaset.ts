@@ -44,9 +44,13 @@ export function versionOf(replicaSet: ReplicaSet): string {
   return replicaSet.metadata.resourceVersion ?? "";
 }
 
+/** When it was created, epoch milliseconds in whole seconds: two of one second are of one age. */
+export function createdMs(replicaSet: ReplicaSet): number {
+  return parseTime(replicaSet.metadata.creationTimestamp) ?? 0;
+}
+
 /** Order of creation, then of name. */
 export function byAge(a: ReplicaSet, b: ReplicaSet): number {
-  const difference =
-    (parseTime(a.metadata.creationTimestamp) ?? 0) - (parseTime(b.metadata.creationTimestamp) ?? 0);
+  const difference = createdMs(a) - createdMs(b);
   return difference !== 0 ? difference : a.metadata.name < b.metadata.name ? -1 : 1;
 }

@@ -1,8 +1,8 @@
 // The rollback window: going back to a version that is not far behind the stable one needs no steps, pauses or analyses; it has had them.
 // Source: Argo: rollout/sync.go isRollbackWithinWindow, v1.9.
-import { EXPERIMENT_NAME_ANNOTATION, type ReplicaSet, replicasOf } from "../api/api.ts";
+import { EXPERIMENT_NAME_ANNOTATION, replicasOf } from "../api/api.ts";
 import type { Context } from "./context.ts";
-import { parseTime } from "./time.ts";
+import { createdMs } from "./replicaset.ts";
 
 /** Whether the wanted version is older than the stable one by fewer versions than `spec.rollbackWindow.revisions`. */
 export function isInRollbackWindow({ rollout, roles }: Context): boolean {
@@ -23,8 +23,4 @@ export function isInRollbackWindow({ rollout, roles }: Context): boolean {
 export function canSkipSteps(context: Context): boolean {
   const { current } = context.roles;
   return current !== undefined && replicasOf(current) > 0 && isInRollbackWindow(context);
-}
-
-function createdMs(replicaSet: ReplicaSet): number {
-  return parseTime(replicaSet.metadata.creationTimestamp) ?? 0;
 }

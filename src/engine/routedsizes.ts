@@ -121,17 +121,20 @@ function isGradual({ rollout }: Context): boolean {
 }
 
 /**
- * The share that an abort goes to next: the last of the setWeight steps that takes fewer pods than are still the canary's. With an explicit
- * abortScaleDownDelaySeconds the canary's pods stay, so that only what stable lacks can tell how far the return has come.
+ * The share that an abort goes to next: the last of the setWeight steps that is below the present one and takes fewer pods than are still the
+ * canary's. With an explicit abortScaleDownDelaySeconds the canary's pods stay, so that only what stable lacks can tell how far the return has
+ * come. The pods alone would not do: minPodsPerReplicaSet keeps more of them than any share takes.
  */
 function nextRung(context: Context): number {
   const { replicas, steps, status, canary } = context;
   const missing = replicas - availableOfVersion(context, status.stableRS);
   const held = availableOfVersion(context, holderOf(context));
   const bound = canary.abortScaleDownDelaySeconds === undefined ? Math.max(missing, held) : missing;
+  const share = status.canary?.weights?.canary.weight ?? 0;
   for (let at = steps.length - 1; at >= 0; at -= 1) {
     const step = steps[at];
-    if (step?.kind === "setWeight" && podsFor(context, step.weight) < bound) return step.weight;
+    if (step?.kind === "setWeight" && step.weight < share && podsFor(context, step.weight) < bound)
+      return step.weight;
   }
   return 0;
 }

@@ -28,12 +28,11 @@ export function planServices(context: Context, wishes: ServiceWishes): ServicePl
   const { stable, canary } = context.snapshot.services;
   const stableWish = wishes.stableHash === "" ? context.podHash : wishes.stableHash;
   const canaryWish = wishes.mode === "aborted" ? stableWish : context.podHash;
-  const parts = [
-    planService(context, wishes, stable, stableWish),
-    ...(canary?.metadata.name === stable?.metadata.name
-      ? []
-      : [planService(context, wishes, canary, canaryWish)]),
-  ];
+  const isOne = canary?.metadata.name === stable?.metadata.name;
+  const first = planService(context, wishes, stable, stableWish, isOne ? undefined : selectedBy(canary));
+  // Where both select one version, one of them may leave it, not both.
+  const [left] = first.selected;
+  const parts = isOne ? [first] : [first, planService(context, wishes, canary, canaryWish, left)];
   return {
     actions: parts.flatMap((part) => part.actions),
     events: parts.flatMap((part) => part.events),
@@ -43,14 +42,15 @@ export function planServices(context: Context, wishes: ServiceWishes): ServicePl
   };
 }
 
-/** Points one Service at version `wish`, as soon as it may go there. */
+/** Points one Service at version `wish`, as soon as it may go there. `elsewhere`: the version that the other Service selects. */
 export function planService(
   context: Context,
   wishes: ServiceWishes,
   service: Service | undefined,
   wish: string,
+  elsewhere: string | undefined,
 ): ServicePlan {
-  const seen = service?.spec.selector?.[POD_HASH_LABEL] ?? "";
+  const seen = selectedBy(service);
   const isAdopted = service?.metadata.annotations?.[MANAGED_BY_ANNOTATION] === context.name;
   const keep = {
     actions: [],
@@ -60,7 +60,8 @@ export function planService(
     selected: new Set(seen === "" ? [] : [seen]),
   };
   if (service === undefined || (seen === wish && isAdopted)) return keep;
-  const obstacle = seen === wish ? undefined : obstacleOf(context, wishes, seen, wish);
+  const obstacle =
+    seen === wish ? undefined : obstacleOf(context, wishes, { from: seen, to: wish, elsewhere });
   if (obstacle !== undefined) return { ...keep, waits: [obstacle] };
   return { ...selectVersion(context, service, wish), waits: [], isSettled: true, selected: new Set([wish]) };
 }
@@ -71,7 +72,7 @@ export function selectVersion(
   service: Service,
   wish: string,
 ): Pick<ServicePlan, "actions" | "events"> {
-  const seen = service.spec.selector?.[POD_HASH_LABEL] ?? "";
+  const seen = selectedBy(service);
   const { namespace = "", name, uid = "" } = service.metadata;
   const action: Action = {
     kind: "selectPods",
@@ -88,8 +89,19 @@ export function selectVersion(
   return { actions: [action], events: seen === wish ? [] : [event] };
 }
 
+/** A selector on its way from one version to another, and the version that the other Service selects. */
+interface Move {
+  readonly from: string;
+  readonly to: string;
+  readonly elsewhere: string | undefined;
+}
+
 /** What forbids to take the selector from one version to another; undefined when nothing does. */
-function obstacleOf(context: Context, wishes: ServiceWishes, from: string, to: string): Wait | undefined {
+function obstacleOf(
+  context: Context,
+  wishes: ServiceWishes,
+  { from, to, elsewhere }: Move,
+): Wait | undefined {
   if (context.rollout.spec.paused === true && wishes.mode !== "aborted")
     return { code: "user", text: "paused by the user" };
   const next = context.roles.owned.find((replicaSet) => podHashOf(replicaSet) === to);
@@ -110,7 +122,7 @@ function obstacleOf(context: Context, wishes: ServiceWishes, from: string, to: s
   if (isFirst) return undefined;
   // A version that is to have no pods at all is sent to as long as its weight is in force.
   const { pods } = podsToKeep({ ...context, replicas: Math.max(context.replicas, 1) }, wishes, from);
-  if (pods > 0 && !isSelectedElsewhere(context, from))
+  if (pods > 0 && elsewhere !== from)
     return { code: "acknowledgement", text: stillSends(context, wishes.inForce, from) };
   return undefined;
 }
@@ -122,8 +134,7 @@ function stillSends(context: Context, inForce: InForce, from: string): string {
   return `version ${from} may still get traffic: ${inForce.words}`;
 }
 
-/** Whether both Services select the version: then one of them may leave it. */
-function isSelectedElsewhere(context: Context, podHash: string): boolean {
-  const { stable, canary } = context.snapshot.services;
-  return [stable, canary].every((service) => service?.spec.selector?.[POD_HASH_LABEL] === podHash);
+/** The version that a Service selects; empty when it selects none in particular, or is not there. */
+export function selectedBy(service: Service | undefined): string {
+  return service?.spec.selector?.[POD_HASH_LABEL] ?? "";
 }

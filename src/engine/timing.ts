@@ -2,7 +2,7 @@
 // Source: Argo: rollout/sync.go calculateStatusDuration, v1.10.
 import type { CompletionStatus, RolloutDuration } from "../api/api.ts";
 import type { Context } from "./context.ts";
-import { availableOf, byAge } from "./replicaset.ts";
+import { availableOf, createdMs } from "./replicaset.ts";
 import { hasPause, type Stage } from "./stage.ts";
 import { formatTime, parseTime } from "./time.ts";
 
@@ -67,7 +67,7 @@ function backStatus({ roles }: Context, isFast: boolean): "RolledBack" | "FastRo
   const { current, stable } = roles;
   if (current === undefined || stable === undefined) return undefined;
   if (current === stable) return "FastRolledBack";
-  if (byAge(current, stable) >= 0) return undefined;
+  if (createdMs(current) >= createdMs(stable)) return undefined;
   return isFast ? "FastRolledBack" : "RolledBack";
 }
 

@@ -477,7 +477,7 @@ export class World {
     const value = this.views.replicaSet(replicaSet);
     const replicas = value.spec.replicas ?? 1;
     const bound = Math.min(available, replicas);
-    this.#writePods(replicaSet, replicas, bound);
+    const haveChanged = this.#writePods(replicaSet, replicas, bound);
     const { conditions } = value.status;
     const status = {
       replicas,
@@ -486,20 +486,19 @@ export class World {
       observedGeneration: replicaSet.metadata.generation ?? 0,
       ...(conditions !== undefined && { conditions }),
     };
-    if (jsonEqual(replicaSet.status, status)) return false;
+    if (jsonEqual(replicaSet.status, status)) return haveChanged;
     this.replicaSets.set(replicaSet.metadata.name, this.#stamp({ ...replicaSet, status }));
     return true;
   }
 
-  #writePods(replicaSet: KubeObject, replicas: number, available: number): void {
+  #writePods(replicaSet: KubeObject, replicas: number, available: number): boolean {
     const living = this.podsOf(replicaSet.metadata.name);
     const next = podsFor(replicaSet, living, { replicas, available });
     const names = new Set(next.map(({ metadata }) => metadata.name));
     for (const { metadata } of living) if (!names.has(metadata.name)) this.pods.delete(metadata.name);
-    for (const pod of next) {
-      const { name } = pod.metadata;
-      if (!jsonEqual(this.pods.get(name), pod)) this.pods.set(name, this.#stamp(pod));
-    }
+    const changed = next.filter((pod) => !jsonEqual(this.pods.get(pod.metadata.name), pod));
+    for (const pod of changed) this.pods.set(pod.metadata.name, this.#stamp(pod));
+    return changed.length > 0 || next.length < living.length;
   }
 
   #stamp(object: KubeObject): KubeObject {

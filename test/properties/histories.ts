@@ -1,0 +1,344 @@
+// Random specs and random histories: what users, pods, proxies, analyses, time and a dying controller do to a Rollout, in any order.
+import fc from "fast-check";
+import { imagePatch, type World, worldWith } from "../support/world.ts";
+import { checked, settleChecked } from "./invariants.ts";
+
+export type Event =
+  | { readonly kind: "image"; readonly index: number }
+  | { readonly kind: "replicas"; readonly count: number }
+  | { readonly kind: "steps"; readonly index: number }
+  | { readonly kind: "ready"; readonly role: "stable" | "canary"; readonly count: number }
+  | { readonly kind: "crashPod"; readonly role: "stable" | "canary"; readonly restarts: number }
+  | { readonly kind: "readiness" | "acking"; readonly isAuto: boolean }
+  /** Below 0: the clock is set back. */
+  | { readonly kind: "tick"; readonly seconds: number }
+  | { readonly kind: "measure"; readonly phase: string }
+  | { readonly kind: "crash"; readonly writes: number }
+  | { readonly kind: "paused"; readonly isPaused: boolean }
+  /** Somebody acts between what the controller sees and what it writes. */
+  | { readonly kind: "stale"; readonly meanwhile: Meanwhile }
+  | {
+      readonly kind:
+        | "ack"
+        | "nack"
+        | "abort"
+        | "retry"
+        | "promote"
+        | "promoteFull"
+        | "restart"
+        | "restartPods"
+        | "settle"
+        | "pass";
+    };
+type Meanwhile = { readonly kind: "abort" | "promote" } | { readonly kind: "image"; readonly index: number };
+
+/** What a history begins with. */
+export interface Start {
+  readonly replicas: number;
+  readonly shape: Shape;
+  /** Whether it begins in the middle of an update. */
+  readonly isWarm: boolean;
+  readonly isAcking: boolean;
+}
+
+/** How the Rollout is written: the options of the model's manifest. */
+type Shape = Omit<Parameters<typeof worldWith>[0], "replicas" | "name" | "image">;
+export type Strategy = "replicas" | "routed" | "blueGreen";
+
+const STEPS: readonly (readonly unknown[])[] = [
+  [{ setWeight: 20 }, { pause: {} }, { setWeight: 60 }, { pause: { duration: 10 } }],
+  [{ setWeight: 50 }, { setWeight: 10 }, { setWeight: 100 }],
+  [{ setWeight: 30 }, { analysis: { templates: [{ templateName: "errors" }] } }],
+  [],
+];
+const HEADER = { name: "testers", match: [{ headerName: "x-tester", headerValue: { exact: "yes" } }] };
+const MIRROR = { name: "copies", match: [{ method: { exact: "GET" } }], percentage: 50 };
+/** With a router. */
+const ROUTED_STEPS: readonly (readonly unknown[])[] = [
+  ...STEPS,
+  [
+    { setCanaryScale: { replicas: 2 } },
+    { pause: {} },
+    { setCanaryScale: { matchTrafficWeight: true } },
+    { setWeight: 40 },
+  ],
+  [
+    { setCanaryScale: { weight: 50 } },
+    { setHeaderRoute: HEADER },
+    { pause: {} },
+    { setHeaderRoute: { name: "testers" } },
+  ],
+  [{ setWeight: 10 }, { setMirrorRoute: MIRROR }, { pause: { duration: 30 } }, { setWeight: 70 }],
+  [
+    { setCanaryScale: { replicas: 1 } },
+    { setHeaderRoute: HEADER },
+    { pause: {} },
+    { setCanaryScale: { matchTrafficWeight: true } },
+    { setWeight: 40 },
+    { setMirrorRoute: MIRROR },
+    { setCanaryScale: { replicas: 0 } },
+    { pause: { duration: 10 } },
+  ],
+  [
+    { setWeight: 40 },
+    { setHeaderRoute: HEADER },
+    { pause: { duration: 10 } },
+    { setWeight: 0 },
+    { pause: {} },
+    { setHeaderRoute: { name: "testers" } },
+  ],
+];
+const ANALYSIS = { templates: [{ templateName: "errors" }] };
+const seconds = fc.constantFrom(0, 10, 45);
+const limits = {
+  minPodsPerReplicaSet: fc.integer({ min: 0, max: 3 }),
+  scaleDownDelaySeconds: seconds,
+  scaleDownDelayRevisionLimit: fc.integer({ min: 0, max: 2 }),
+  abortScaleDownDelaySeconds: seconds,
+  replicaProgressThreshold: fc.constantFrom({ type: "Percent", value: 50 }, { type: "Pods", value: 1 }),
+};
+const metadata = fc.constantFrom({ labels: { part: "new" } }, { annotations: { part: "x" } });
+const specs = fc.record(
+  {
+    progressDeadlineAbort: fc.boolean(),
+    progressDeadlineSeconds: fc.constantFrom(30, 600),
+    rollbackWindow: fc.constant({ revisions: 2 }),
+    revisionHistoryLimit: fc.constantFrom(0, 1, 10),
+  },
+  { requiredKeys: [] },
+);
+
+/** Specs of a strategy. */
+function shapes(strategy: Strategy): fc.Arbitrary<Shape> {
+  switch (strategy) {
+    case "replicas":
+      return fc.record({
+        steps: fc.constantFrom(...STEPS),
+        canary: fc.record(
+          { canaryMetadata: metadata, stableMetadata: metadata, analysis: fc.constant(ANALYSIS) },
+          { requiredKeys: [] },
+        ),
+        spec: specs,
+      });
+    case "routed":
+      return fc.record({
+        isRouted: fc.constant(true),
+        isPingPong: fc.boolean(),
+        routing: fc.constant({ managedRoutes: [{ name: "testers" }, { name: "copies" }] }),
+        steps: fc.constantFrom(...ROUTED_STEPS),
+        canary: fc.oneof(
+          fc.constant({}),
+          fc.record(
+            { ...limits, canaryMetadata: metadata, analysis: fc.constant(ANALYSIS) },
+            { requiredKeys: [] },
+          ),
+          fc
+            .record(
+              { minPodsPerReplicaSet: limits.minPodsPerReplicaSet, abortScaleDownDelaySeconds: seconds },
+              { requiredKeys: [] },
+            )
+            .map((more) => ({ dynamicStableScale: true, ...more })),
+        ),
+        spec: specs,
+      });
+    case "blueGreen":
+      return fc.record({
+        isRouted: fc.boolean(),
+        blueGreen: fc.record(
+          {
+            previewService: fc.constant("web-preview"),
+            previewReplicaCount: fc.integer({ min: 1, max: 3 }),
+            autoPromotionEnabled: fc.boolean(),
+            autoPromotionSeconds: fc.constant(20),
+            scaleDownDelaySeconds: seconds,
+            abortScaleDownDelaySeconds: seconds,
+            prePromotionAnalysis: fc.constant(ANALYSIS),
+            postPromotionAnalysis: fc.constant(ANALYSIS),
+            previewMetadata: metadata,
+          },
+          { requiredKeys: [] },
+        ),
+        spec: specs,
+      });
+  }
+}
+
+const role = fc.constantFrom("stable" as const, "canary" as const);
+const index = fc.integer({ min: 1, max: 4 });
+const kind = <T extends string>(name: T) => fc.constant(name);
+const simple = fc.constantFrom(
+  ...([
+    "ack",
+    "nack",
+    "abort",
+    "retry",
+    "promote",
+    "promoteFull",
+    "restart",
+    "restartPods",
+    "settle",
+    "pass",
+  ] as const),
+);
+const event: fc.Arbitrary<Event> = fc.oneof(
+  fc.record({ kind: kind("image"), index }),
+  fc.record({ kind: kind("replicas"), count: fc.integer({ min: 0, max: 6 }) }),
+  fc.record({ kind: kind("steps"), index: fc.integer({ min: 0, max: ROUTED_STEPS.length - 1 }) }),
+  fc.record({ kind: kind("ready"), role, count: fc.integer({ min: 0, max: 6 }) }),
+  fc.record({ kind: kind("crashPod"), role, restarts: fc.integer({ min: 1, max: 8 }) }),
+  fc.record({ kind: fc.constantFrom("readiness" as const, "acking" as const), isAuto: fc.boolean() }),
+  fc.record({ kind: kind("tick"), seconds: fc.integer({ min: 1, max: 60 }) }),
+  fc.record({ kind: kind("tick"), seconds: fc.integer({ min: -60, max: 700 }) }),
+  fc.record({
+    kind: kind("measure"),
+    phase: fc.constantFrom("Running", "Successful", "Failed", "Inconclusive"),
+  }),
+  fc.record({ kind: kind("crash"), writes: fc.integer({ min: 0, max: 6 }) }),
+  fc.record({ kind: kind("paused"), isPaused: fc.boolean() }),
+  fc.record({
+    kind: kind("stale"),
+    meanwhile: fc.oneof(
+      fc.record({ kind: fc.constantFrom("abort" as const, "promote" as const) }),
+      fc.record({ kind: kind("image"), index }),
+    ),
+  }),
+  { arbitrary: simple.map((name) => ({ kind: name })), weight: 6 },
+);
+
+/** Histories of a strategy. */
+export function histories(strategy: Strategy) {
+  return fc.record({
+    replicas: fc.integer({ min: 1, max: 5 }),
+    shape: shapes(strategy),
+    isWarm: fc.boolean(),
+    isAcking: fc.boolean(),
+    events: fc.array(event, { minLength: 1, maxLength: 25 }),
+  });
+}
+
+/** The world before the first event. */
+export function worldOf({ replicas, shape, isWarm, isAcking }: Start): World {
+  const world = worldWith({ ...shape, replicas });
+  const provider = { plugin: { "weir.dev/traffic": { metric: "errorRate" } } };
+  world.add("templates", {
+    apiVersion: "argoproj.io/v1alpha1",
+    kind: "AnalysisTemplate",
+    metadata: { name: "errors", namespace: "default" },
+    spec: { metrics: [{ name: "errors", successCondition: "result < 0.05", provider }] },
+  });
+  if (isWarm) {
+    world.settle();
+    world.editSpec(imagePatch("web:2"));
+    world.settle();
+  }
+  world.acking = isAcking ? "auto" : "manual";
+  return world;
+}
+
+/** One event, with the passes that belong to it, each checked. */
+export function play(world: World, next: Event): void {
+  switch (next.kind) {
+    case "image":
+      world.editSpec(imagePatch(`web:${next.index}`));
+      break;
+    case "replicas":
+      world.editSpec({ replicas: next.count });
+      break;
+    case "steps":
+      editSteps(world, next.index);
+      break;
+    case "ready":
+      withReplicaSet(world, next.role, (name) => world.setReady(name, next.count));
+      break;
+    case "crashPod":
+      withReplicaSet(world, next.role, (name) => {
+        const pod = world.podsOf(name)[0]?.metadata.name;
+        if (pod !== undefined) world.crashPod(pod, next.restarts);
+      });
+      break;
+    case "readiness":
+      world.readiness = next.isAuto ? "auto" : "manual";
+      break;
+    case "acking":
+      world.acking = next.isAuto ? "auto" : "manual";
+      break;
+    case "tick":
+      world.nowMs += next.seconds * 1000;
+      settleChecked(world);
+      break;
+    case "measure":
+      for (const name of world.runs.keys()) world.setRun(name, next.phase);
+      break;
+    case "crash":
+      world.apply(checked(world), next.writes);
+      world.restart();
+      break;
+    case "paused":
+      world.editSpec({ paused: next.isPaused ? true : null });
+      break;
+    case "stale":
+      applyLate(world, next.meanwhile);
+      break;
+    case "ack":
+      world.acknowledge();
+      break;
+    case "nack":
+      if (world.published !== undefined) world.refuse("proxy-1", "refused");
+      break;
+    case "abort":
+      world.patchStatus({ abort: true });
+      break;
+    case "retry":
+      world.patchStatus({ abort: false });
+      break;
+    case "promote":
+      world.patchStatus({ pauseConditions: null });
+      break;
+    case "promoteFull":
+      world.patchStatus({ promoteFull: true });
+      break;
+    case "restart":
+      world.restart();
+      break;
+    case "restartPods":
+      world.editSpec({ restartAt: new Date(world.nowMs).toISOString().replace(/\.\d+Z$/, "Z") });
+      break;
+    case "settle":
+      settleChecked(world);
+      break;
+    case "pass":
+      world.apply(checked(world));
+      world.runReplicaSets();
+      break;
+  }
+}
+
+function editSteps(world: World, at: number): void {
+  const { canary } = world.status();
+  const isRouted = canary?.weights !== undefined;
+  const steps = (isRouted ? ROUTED_STEPS : STEPS)[at];
+  if (steps !== undefined && isCanary(world)) world.editSpec({ strategy: { canary: { steps } } });
+}
+
+function isCanary(world: World): boolean {
+  return Object(Object(world.rollout.spec).strategy).canary !== undefined;
+}
+
+function withReplicaSet(world: World, of: "stable" | "canary", act: (name: string) => void): void {
+  const name = world.roleOf(of)?.metadata.name;
+  if (name !== undefined) act(name);
+}
+
+/** A pass decided on what was there before somebody acted: its status meets a newer object, and is lost. */
+function applyLate(world: World, meanwhile: Meanwhile): void {
+  const plan = checked(world);
+  play(world, meanwhile);
+  for (const action of plan.actions) {
+    try {
+      world.write(action);
+    } catch (error) {
+      if (!String(error).includes("conflict")) throw error;
+      return;
+    }
+  }
+}
