@@ -14,6 +14,7 @@ const EXAMPLES = [
   "deploy/examples/background-analysis/README.md",
   "deploy/examples/ab-test/README.md",
   "deploy/examples/blue-green/README.md",
+  "deploy/examples/experiment/README.md",
 ];
 
 test("examples: their commands work as typed and print what is shown", { timeout: 170_000 }, async (t) => {

@@ -12,7 +12,7 @@ import { type CommandResult, run } from "./up.ts";
 import { type Block, missingLines, readBlocks } from "./walkthrough.ts";
 
 /** Ports of Gateways in documents and manifests. */
-const GATEWAY_PORTS = ["8002", "8003", "8004"];
+const GATEWAY_PORTS = ["8002", "8003", "8004", "8014", "8016"];
 const READY_TIMEOUT_MS = 30_000;
 const BLOCK_TIMEOUT_MS = 90_000;
 const REPEAT_TIMEOUT_MS = 30_000;
