@@ -235,7 +235,7 @@ export {
 } from "./routers.ts";
 export type { TrafficRouting } from "./routingschema.ts";
 export { selectorMatches, selectorText } from "./selector.ts";
-export { type CanaryServices, canaryServicesOf, pingPongAfter } from "./services.ts";
+export { type CanaryServices, canaryServicesOf, pingPongAfter, servicesNamedBy } from "./services.ts";
 export type { DeepReadonly, LabelSelector } from "./shapes.ts";
 export {
   type CanaryScale,

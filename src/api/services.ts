@@ -30,6 +30,15 @@ export function canaryServicesOf(rollout: Rollout): CanaryServices {
   };
 }
 
+/** Every Service whose pods the Rollout chooses, whatever its strategy. */
+export function servicesNamedBy({ spec }: Rollout): readonly string[] {
+  const { canary, blueGreen } = spec?.strategy ?? {};
+  const { pingService, pongService } = canary?.pingPong ?? {};
+  const canaries = [canary?.stableService, canary?.canaryService, pingService, pongService];
+  const names = [...canaries, blueGreen?.activeService, blueGreen?.previewService];
+  return names.flatMap((name) => (name === undefined || name === "" ? [] : [name]));
+}
+
 /** Which Service is the stable one after a promotion: a first one begins with ping. */
 export function pingPongAfter(before: PingPong | undefined): PingPong {
   return before === "ping" ? "pong" : "ping";

@@ -16,6 +16,7 @@ import type { XdsServer } from "../xds/server.ts";
 import type { Caches } from "./caches.ts";
 import { createEvictions } from "./evictions.ts";
 import { type ExperimentDeps, reconcileExperiment } from "./experiments.ts";
+import { freeService, wakeServices } from "./freedservices.ts";
 import { createFreshness } from "./freshness.ts";
 import { type MeasureDeps, measureRun } from "./measure.ts";
 import type { ControllerMetrics } from "./metrics.ts";
@@ -36,6 +37,7 @@ const COMPONENT = "rollouts-controller";
 const ROLLOUT_WORKERS = 10;
 const EXPERIMENT_WORKERS = 10;
 const RUN_WORKERS = 30;
+const SERVICE_WORKERS = 2;
 /** For so long a Rollout whose first pass fails again and again keeps proxies waiting; then what it would publish is published. */
 export const FIRST_PASSES_MS = 10_000;
 /** After how long leading is tried again when it could not begin. */
@@ -99,10 +101,11 @@ async function leadOnce(deps: LeadDeps, signal: AbortSignal): Promise<void> {
   const workers = { publisher, book, providers, stepPlugins };
   const shared = { client, clock, log, caches, events, ...kept, ...workers, metrics };
   const first = createFirstPasses(shared, caches.rollouts.store.keys());
-  const { rollouts, experiments, runs, stop } = createQueues(shared, first, metrics);
+  const { rollouts, experiments, runs, services, stop } = createQueues(shared, first, metrics);
   const endings = [
     wakeRollouts(caches, (key) => rollouts.add(key)),
     wakeExperiments(caches, (key) => experiments.add(key)),
+    wakeServices(caches, (key) => services.add(key)),
     caches.analysisRuns.subscribe(({ key }) => runs.add(key)),
   ];
   let halted: Promise<unknown> | undefined;
@@ -124,6 +127,7 @@ async function leadOnce(deps: LeadDeps, signal: AbortSignal): Promise<void> {
     onServing(true);
     experiments.start();
     runs.start();
+    services.start();
     log.info("leading", { rollouts: caches.rollouts.store.size });
     await ended;
   } finally {
@@ -168,8 +172,14 @@ function createQueues(
     workers: RUN_WORKERS,
     process: (key, passSignal) => measureRun(shared, key, passSignal),
   });
-  const stop = (): Promise<unknown> => Promise.all([rollouts.stop(), experiments.stop(), runs.stop()]);
-  return { rollouts, experiments, runs, stop };
+  const services = createWorkQueue({
+    ...common,
+    workers: SERVICE_WORKERS,
+    process: (key, passSignal) => freeService(shared, key, passSignal),
+  });
+  const stop = (): Promise<unknown> =>
+    Promise.all([rollouts.stop(), experiments.stop(), runs.stop(), services.stop()]);
+  return { rollouts, experiments, runs, services, stop };
 }
 
 /** Waits for the caches, and for the workloads that Rollouts refer to: a first pass must not take what is not listed yet for missing. */

@@ -1,10 +1,10 @@
 // Which Rollouts and Experiments a change concerns: every event of the caches becomes keys for the work queue. Nothing else travels with a key.
 import {
-  canaryServicesOf,
   controllerOf,
   type KubeObject,
   RESOURCES,
   type ResourceType,
+  servicesNamedBy,
   workloadTypeOf,
 } from "../api/api.ts";
 import type { StoreEvent } from "../cluster/client.ts";
@@ -31,12 +31,7 @@ export function wakeRollouts(caches: Caches, wake: (key: string) => void): () =>
   };
   const named = ({ object }: StoreEvent): void => {
     const { namespace, name } = object.metadata;
-    ofNamespace(namespace, (rollout) => {
-      const read = caches.rollouts.read(rollout);
-      const { stable, canary } = canaryServicesOf(read);
-      const { activeService, previewService } = read.spec.strategy?.blueGreen ?? {};
-      return [stable, canary, activeService, previewService].includes(name);
-    });
+    ofNamespace(namespace, (rollout) => servicesNamedBy(caches.rollouts.read(rollout)).includes(name));
   };
   const referenced = (type: ResourceType, { metadata }: KubeObject): void => {
     ofNamespace(metadata.namespace, (rollout) => {

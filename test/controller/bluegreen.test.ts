@@ -115,3 +115,29 @@ test("blue-green: a new leader goes on waiting for the proxies of its predecesso
   await bed.untilRollout("promoted", isPromoted(before));
   t.equal(b.weights()?.[before], undefined);
 });
+
+test(
+  "blue-green: a Service that no Rollout names any more selects all its pods again",
+  BOUNDED,
+  async (t) => {
+    const bed = await controllerBed(t, { strategy });
+    await bed.lead();
+    await bed.untilRollout("version 1 is healthy", isHealthy);
+    const service = async (name: string) => {
+      const object = await bed.client.get(RESOURCES.service, { namespace: NAMESPACE, name });
+      return { marks: object?.metadata.annotations ?? {}, selector: Object(Object(object?.spec).selector) };
+    };
+    const isFree = async (name: string) => {
+      const { marks, selector } = await service(name);
+      return Object.keys(marks).length === 0 && Object.keys(selector).join() === "app" ? true : undefined;
+    };
+    t.equal(await isFree("web-canary"), undefined);
+    await bed.patch(RESOURCES.rollout, "web", {
+      spec: { strategy: { blueGreen: { previewService: null } } },
+    });
+    await bed.until("the preview is free", () => isFree("web-canary"));
+    t.match((await service("web")).selector, { "rollouts-pod-template-hash": /./ }, "the active one is not");
+    await bed.client.delete(RESOURCES.rollout, { namespace: NAMESPACE, name: "web" });
+    await bed.until("the active one is free", () => isFree("web"));
+  },
+);
