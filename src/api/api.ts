@@ -20,6 +20,7 @@ export {
   type RunSummary,
 } from "./analysisschema.ts";
 export { type Issue, isReadableKind, structuralFindings, unknownFields } from "./check.ts";
+export { withDecodableTemplate } from "./decodable.ts";
 export { didYouMean, type Finding, formatPath, type Path } from "./decode.ts";
 export {
   abortScaleDownDelayOf,

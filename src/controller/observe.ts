@@ -12,6 +12,7 @@ import {
   resolveWorkload,
   rolloutErrors,
   WEIR_ROUTER,
+  withDecodableTemplate,
 } from "../api/api.ts";
 import { DEFAULT_ENGINE_CONFIG, type EngineConfig, type Snapshot } from "../engine/decide.ts";
 import { CAPABILITIES, routerSettingsErrors } from "../routers/routers.ts";
@@ -57,7 +58,7 @@ export function observe(deps: ObserveDeps, held: KubeObject): Snapshot {
   const routers = routerViews(caches, rollout, (router) => troubles?.of(key, router));
   return {
     rollout,
-    raw,
+    raw: withDecodableTemplate(raw),
     workload: {
       replicaSets: caches.replicaSets.list(namespace).filter((set) => concerns(set, raw)),
       pods: podsOf(caches, raw),

@@ -12,6 +12,7 @@ import {
   type TrafficIntent,
   WEIR_ROUTER,
   WORKLOAD_TYPES,
+  withDecodableTemplate,
 } from "../api/api.ts";
 import {
   type Action,
@@ -293,7 +294,7 @@ export class World {
     const routers = observeRouters(rollout, [...this.ingresses.values()]);
     return {
       rollout,
-      raw,
+      raw: withDecodableTemplate(raw),
       workload: {
         replicaSets: [...this.replicaSets.values()].map((item) => this.views.replicaSet(item)),
         pods: [...this.pods.values()].map((item) => this.views.pod(item)),

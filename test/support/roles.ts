@@ -78,6 +78,27 @@ export async function tellRoles(t: Test, scene: RolesScene): Promise<void> {
   await scene.poll("nothing is remembered of the old role", async () => (await remembered(scene)) === green);
 }
 
+/** A Rollout that the API took though parts of its template do not decode: those are left out, and it gets healthy. */
+export async function tellMalformed(t: Test, scene: RolesScene): Promise<void> {
+  const name = "malformed";
+  const object = rollout({ name, version: "blue", replicas: 1, steps: [] });
+  const spec = Object(object.spec);
+  const resources = { requests: { memory: "invalid", cpu: 0.001 } };
+  const [container] = spec.template.spec.containers;
+  const pod = {
+    ...spec.template.spec,
+    containers: [{ ...container, resources }],
+    ephemeralContainers: [{ name: "app", image: container.image, resources }],
+  };
+  await scene.apply({ ...object, spec: { ...spec, template: { ...spec.template, spec: pod } } });
+  const { status } = await scene.poll("the malformed Rollout is healthy", async () => {
+    const seen = await scene.client.get(RESOURCES.rollout, { namespace: scene.namespace, name });
+    const value = seen === undefined ? undefined : readRollout(seen).value;
+    return value?.status.phase === "Healthy" && value;
+  });
+  t.equal(status.availableReplicas, 1);
+}
+
 function web(version: string): KubeObject {
   const object = rollout({ name: NAME, version, replicas: 2, steps: [] });
   return { ...object, spec: { ...Object(object.spec), strategy: { canary: STRATEGY } } };
