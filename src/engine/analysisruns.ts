@@ -85,7 +85,7 @@ export function planRuns(
       if (run.action !== undefined) actions.push(run.action);
       stage = withRef(stage, kind, { name: run.name });
     }
-    if (kind !== "Background") waits.push(waitFor(context, refOf(stage, kind)));
+    if (kind !== "Background") waits.push(waitFor(refOf(stage, kind)));
   }
   const shown = new Set(KINDS.map((kind) => refOf(stage, kind)?.name));
   actions.push(...endUnneeded(context, isOver ? new Set() : shown));
@@ -121,14 +121,8 @@ export function canaryRuns(context: Context, mode: Mode, stage: Stage): readonly
   return kinds;
 }
 
-function waitFor(context: Context, ref: AnalysisRunRef | undefined): Wait {
-  const phase = ref?.status ?? "Pending";
-  const { completedAt: _, ...status } = ownRun(context, ref?.name ?? "")?.status ?? {};
-  const measured = (status.metricResults ?? []).map(
-    (result) => `${result.name} ${result.successful ?? 0} ok, ${result.failed ?? 0} failed`,
-  );
-  const detail = measured.length === 0 ? "" : ` (${measured.join("; ")})`;
-  return { code: "analysis", text: `AnalysisRun ${ref?.name ?? ""} is ${phase}${detail}` };
+function waitFor(ref: AnalysisRunRef | undefined): Wait {
+  return { code: "analysis", text: `AnalysisRun ${ref?.name ?? ""} is ${ref?.status ?? "Pending"}` };
 }
 
 /** Ends runs that nothing waits for any more. */

@@ -11,6 +11,8 @@ import {
 } from "../api/api.ts";
 import { humanDuration } from "../lib/duration.ts";
 import type { Context } from "./context.ts";
+import { metricLines } from "./explainmetrics.ts";
+import { waysOn, withBegin } from "./explainwaits.ts";
 import type { Action, ExplainedVersion, Explanation, Plan, Wait } from "./plan.ts";
 import { countsOf, podHashOf, revisionOf } from "./replicaset.ts";
 import { weightOf } from "./traffic.ts";
@@ -24,9 +26,13 @@ interface Decided {
   readonly next: string;
 }
 
-/** The lines of `weir explain`. With `nowMs`, waits say how long they still take. */
+/** Columns of a line: a terminal has 80, scripts indent by two. */
+const MAX_COLUMNS = 78;
+
+/** The lines of `weir explain`, for one screen. With `nowMs`, waits say since when and how long they still take. */
 export function explain(plan: Plan, nowMs?: number): readonly string[] {
   const { phase, message, planner, revision, step, versions, waits, does, next } = plan.explanation;
+  const { routes, metrics, ways } = plan.explanation;
   const lines = [`${phase}${message === "" ? "" : `: ${message}`}`];
   lines.push(`decided by: ${planner}${revision === undefined ? "" : `, revision ${revision}`}`);
   if (step !== undefined) {
@@ -39,16 +45,40 @@ export function explain(plan: Plan, nowMs?: number): readonly string[] {
     const pods = `${version.available} of ${version.desired} pods available`;
     lines.push(`${version.role}: ${version.replicaSet}, ${pods}${weight}`);
   }
-  for (const route of plan.explanation.routes) lines.push(`route: ${route}`);
-  for (const { text, untilMs } of waits) {
-    const left =
-      nowMs === undefined || untilMs === undefined ? "" : ` (${humanDuration(untilMs - nowMs)} left)`;
-    lines.push(`waits: ${text}${left}`);
-  }
+  for (const route of routes) lines.push(`route: ${route}`);
+  for (const metric of metrics) lines.push(`metric: ${metric}`);
+  for (const wait of waits) lines.push(`waits: ${wait.text}${timesOf(wait, nowMs)}`);
+  for (const way of ways) lines.push(`moves on: ${way}`);
   for (const action of does) lines.push(`does: ${action}`);
   for (const warning of plan.warnings) lines.push(`warning: ${warning}`);
   lines.push(`next: ${next}`);
-  return lines;
+  if (nowMs !== undefined && plan.requeueAtMs !== undefined)
+    lines.push(`looks again: in ${humanDuration(plan.requeueAtMs - nowMs)}, or when something changes`);
+  return lines.flatMap(wrapped);
+}
+
+/** ` (2m so far, 8m left)`. */
+function timesOf({ sinceMs, untilMs }: Wait, nowMs: number | undefined): string {
+  if (nowMs === undefined) return "";
+  const parts = [
+    ...(sinceMs === undefined || sinceMs >= nowMs ? [] : [`${humanDuration(nowMs - sinceMs)} so far`]),
+    ...(untilMs === undefined ? [] : [`${humanDuration(untilMs - nowMs)} left`]),
+  ];
+  return parts.length === 0 ? "" : ` (${parts.join(", ")})`;
+}
+
+/** A long line in several, the others indented. Words that are longer than a line stay whole. */
+function wrapped(line: string): readonly string[] {
+  const lines: string[] = [];
+  let current = "";
+  for (const word of line.split(" ")) {
+    const next = current === "" ? word : `${current} ${word}`;
+    if (next.length > MAX_COLUMNS && current.trim() !== "") {
+      lines.push(current);
+      current = `  ${word}`;
+    } else current = next;
+  }
+  return [...lines, current];
 }
 
 /** The explanation that goes with a plan. */
@@ -58,6 +88,7 @@ export function explanationOf(context: Context, decided: Decided): Explanation {
   const index = status.currentStepIndex;
   const count = context.steps.length;
   const text = index === undefined ? "" : stepWords(context, index);
+  const waits = withBegin({ ...context, status }, decided.waits);
   return {
     phase: status.phase ?? "",
     message: status.message ?? "",
@@ -66,7 +97,9 @@ export function explanationOf(context: Context, decided: Decided): Explanation {
     versions: versionsOf(context, status),
     routes: (decided.traffic?.routes ?? []).map(routeWords),
     ...(index === undefined || count === 0 ? {} : { step: { index, count, text } }),
-    waits: withoutRepeats(decided.waits),
+    metrics: metricLines({ ...context, status }),
+    waits,
+    ways: waysOn(context, waits, planner === "abort"),
     does: actions.map(actionText),
     next,
   };
@@ -152,8 +185,4 @@ function version(
   if (weights === undefined) return base;
   // To a hundredth of a percent.
   return { ...base, weight: Math.round((weightOf(weights, podHash) * 10_000) / context.maxWeight) / 100 };
-}
-
-function withoutRepeats(waits: readonly Wait[]): readonly Wait[] {
-  return waits.filter((wait, index) => waits.findIndex((other) => other.text === wait.text) === index);
 }

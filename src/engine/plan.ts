@@ -246,8 +246,12 @@ export interface Explanation {
   readonly routes: readonly string[];
   /** Absent without steps. `index` = `count` once all are done. */
   readonly step?: { readonly index: number; readonly count: number; readonly text: string };
+  /** How the current analyses' metrics stand, a line each. */
+  readonly metrics: readonly string[];
   /** What it waits for; empty when it waits for nothing. */
   readonly waits: readonly Wait[];
+  /** What would move it on: commands, or what has to happen. */
+  readonly ways: readonly string[];
   /** What this pass does, in words. */
   readonly does: readonly string[];
   /** What comes once the waits are over. */
@@ -267,6 +271,8 @@ export interface ExplainedVersion {
 export interface Wait {
   readonly code: WaitCode;
   readonly text: string;
+  /** Since when, where that is known; explain tells it from the status where a planner does not. */
+  readonly sinceMs?: number;
   /** When the wait ends by itself, if it does. */
   readonly untilMs?: number;
 }
