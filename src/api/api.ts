@@ -232,6 +232,7 @@ export {
   splitFor,
   UNKNOWN_PLUGIN,
   usedRouters,
+  type Verification,
   WEIGHTS_ONLY,
 } from "./routers.ts";
 export type { TrafficRouting } from "./routingschema.ts";

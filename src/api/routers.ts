@@ -2,6 +2,7 @@
 // that weir carries out through its objects declares what it can do in its own file (src/routers); here stand the others.
 import type { FieldError } from "./fielderror.ts";
 import { WEIR_ROUTER } from "./labels.ts";
+import type { RolloutStatus } from "./rolloutschema.ts";
 import type { TrafficRouting } from "./routingschema.ts";
 import type { HeaderMatch, TrafficIntent } from "./traffic.ts";
 
@@ -108,7 +109,19 @@ export interface RouterView {
   readonly problems: readonly RouterProblem[];
   /** What the API said to the last write, where it took none. */
   readonly trouble?: string;
+  /** What the load balancers themselves say. Absent: nobody asks them. */
+  readonly verification?: Verification;
+  /** Fields of the status that only this router knows. */
+  readonly status?: Pick<RolloutStatus, "alb" | "albs">;
 }
+
+export type Verification =
+  /** The weights that each load balancer really has. */
+  | {
+      readonly kind: "seen";
+      readonly balancers: readonly { readonly name: string; readonly weights: readonly ServiceWeight[] }[];
+    }
+  | { readonly kind: "unknown"; readonly why: string };
 
 export type RouterState =
   /** All its objects hold this split. */

@@ -7,6 +7,7 @@ import { isWeirError } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
 import { TrafficStore } from "../providers/providers.ts";
 import { createXdsServer, DEFAULT_XDS_PORT, LISTEN_FAILED, type XdsServer } from "../xds/server.ts";
+import type { LoadBalancers } from "./balancers.ts";
 import { createCaches } from "./caches.ts";
 import { lead } from "./lead.ts";
 import type { ControllerMetrics } from "./metrics.ts";
@@ -39,6 +40,8 @@ export interface ControllerOptions {
   readonly bindAddress?: string;
   /** Counts what is done; without it nothing is counted. */
   readonly metrics?: ControllerMetrics;
+  /** Asks load balancers whether weights are set (router alb). Without it `weights.verified` stays unset there. */
+  readonly balancers?: LoadBalancers;
   /** Times of the lease. Default: the election's own (15 s, 10 s, 2 s). */
   readonly lease?: { readonly leaseMs: number; readonly renewMs: number; readonly retryMs: number };
   /** When a silent proxy is pinged, and after how long without an answer it counts as gone. Default: the xDS server's own. */
@@ -100,6 +103,7 @@ export function createController(options: ControllerOptions): Controller {
         },
         onServing,
         ...(options.metrics !== undefined && { metrics: options.metrics }),
+        ...(options.balancers !== undefined && { balancers: options.balancers }),
       };
       // One term at a time: the one before may still be ending.
       term = term.then(() => lead(deps, signal));

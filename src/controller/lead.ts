@@ -13,6 +13,7 @@ import { messageOf } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
 import { createProviders, type TrafficStore } from "../providers/providers.ts";
 import type { XdsServer } from "../xds/server.ts";
+import { createBalancerWatch, type LoadBalancers } from "./balancers.ts";
 import type { Caches } from "./caches.ts";
 import { createEvictions } from "./evictions.ts";
 import { type ExperimentDeps, reconcileExperiment } from "./experiments.ts";
@@ -53,6 +54,8 @@ export interface LeadDeps {
   readonly namespace: string;
   readonly bindAddress: string;
   readonly metrics?: ControllerMetrics;
+  /** Tells whether load balancers have set the weights; absent: nobody asks them. */
+  readonly balancers?: LoadBalancers;
   /** Load reports belong into this store from now on. Called before proxies are served. */
   readonly onStore: (store: TrafficStore) => void;
   /** Proxies are served from now on, or no longer. */
@@ -96,7 +99,7 @@ async function leadOnce(deps: LeadDeps, signal: AbortSignal): Promise<void> {
     onInForce: (key, afterMs) => metrics?.acknowledged(key, afterMs / 1000),
   });
   const providers = createProviders({ traffic: { window: (query) => book.store.window(query) } });
-  const kept = memoryOf(deps);
+  const kept = memoryOf(deps, (key) => rollouts.add(key));
   const stepPlugins = createStepPlugins({ clock, log, wake: (key) => rollouts.add(key) });
   const workers = { publisher, book, providers, stepPlugins };
   const shared = { client, clock, log, caches, events, ...kept, ...workers, metrics };
@@ -112,6 +115,7 @@ async function leadOnce(deps: LeadDeps, signal: AbortSignal): Promise<void> {
   const halt = (): void => {
     onServing(false);
     for (const end of endings.splice(0)) end();
+    kept.balancers?.stop();
     halted ??= Promise.all([stop(), publisher.stop(), book.stop(), stepPlugins.stop()]);
   };
   signal.addEventListener("abort", halt, { once: true });
@@ -197,13 +201,15 @@ async function hasSynced({ caches, clock, log }: LeadDeps, signal: AbortSignal):
 }
 
 /** What passes remember of what they did, for as long as this process leads. */
-function memoryOf(deps: LeadDeps) {
+function memoryOf(deps: LeadDeps, wake: (key: string) => void) {
+  const { balancers } = deps;
   return {
     freshness: createFreshness(),
     owed: createOwedEvents(),
     evictions: createEvictions(deps),
     refused: createRefusedWrites(),
     troubles: createRouterTroubles(),
+    balancers: balancers === undefined ? undefined : createBalancerWatch({ ...deps, balancers, wake }),
   };
 }
 

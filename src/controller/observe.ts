@@ -16,6 +16,7 @@ import {
 } from "../api/api.ts";
 import { DEFAULT_ENGINE_CONFIG, type EngineConfig, type Snapshot } from "../engine/decide.ts";
 import { CAPABILITIES, routerSettingsErrors } from "../routers/routers.ts";
+import type { BalancerWatch } from "./balancers.ts";
 import type { Caches } from "./caches.ts";
 import type { Evictions } from "./evictions.ts";
 import type { Publisher } from "./publish.ts";
@@ -33,6 +34,8 @@ export interface ObserveDeps {
   readonly troubles?: Pick<RouterTroubles, "of">;
   /** Absent in a process that calls no plugins: what they are is not known then. */
   readonly stepPlugins?: Pick<StepPlugins, "snapshot">;
+  /** Absent where nobody can ask load balancers. */
+  readonly balancers?: Pick<BalancerWatch, "answers" | "forget"> | undefined;
   readonly config?: EngineConfig;
 }
 
@@ -55,7 +58,13 @@ export function observe(deps: ObserveDeps, held: KubeObject): Snapshot {
   const active = service(blueGreen?.activeService);
   const preview = service(blueGreen?.previewService);
   const published = publisher.published(key);
-  const routers = routerViews(caches, rollout, (router) => troubles?.of(key, router));
+  const { balancers } = deps;
+  const routers = routerViews(
+    caches,
+    rollout,
+    (router) => troubles?.of(key, router),
+    balancers === undefined ? undefined : (names, holds) => balancers.answers(key, names, holds),
+  );
   return {
     rollout,
     raw: withDecodableTemplate(raw),

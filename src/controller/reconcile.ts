@@ -28,6 +28,7 @@ export async function reconcile(deps: ReconcileDeps, key: string, signal: AbortS
     deps.refused.told(key);
     publisher.removeIntent(key);
     deps.troubles.set(key, new Map());
+    deps.balancers?.forget(key);
     return;
   }
   if (!freshness.isFresh(key, cachedVersion(caches), clock.nowMs()))

@@ -5,9 +5,11 @@ import type { Clock } from "../lib/clock.ts";
 import { isWeirError, messageOf } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
 import {
+  type BalancerAnswers,
   observeRouters,
   type Patch,
   type RouterPatch,
+  routerBalancers,
   routerObjects,
   routerTypes,
 } from "../routers/routers.ts";
@@ -46,11 +48,21 @@ export function routerViews(
   caches: Pick<Caches, "routed">,
   rollout: Rollout,
   trouble: (router: string) => string | undefined,
+  ask?: (names: readonly string[], holds: string) => BalancerAnswers,
 ): readonly RouterView[] {
-  return observeRouters(rollout, routedObjects(caches, rollout)).map((view) => {
+  const objects = routedObjects(caches, rollout);
+  const held = () => JSON.stringify(observeRouters(rollout, objects).map(({ state }) => state));
+  const answers = ask?.(isInFlight(rollout) ? routerBalancers(rollout, objects) : [], held());
+  return observeRouters(rollout, objects, answers).map((view) => {
     const words = trouble(view.name);
     return words === undefined ? view : { ...view, trouble: words };
   });
+}
+
+/** Only then is asked: what load balancers say of a promoted version holds nothing up. */
+function isInFlight({ status }: Rollout): boolean {
+  const { stableRS = "", currentPodHash } = status ?? {};
+  return stableRS !== "" && stableRS !== currentPodHash;
 }
 
 /** Routers whose objects this API server does not have. Argo without their CRDs says as much. */

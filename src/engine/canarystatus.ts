@@ -2,7 +2,7 @@
 import { PHASE_MESSAGES, pingPongAfter, type RolloutStatus, type TrafficWeights } from "../api/api.ts";
 import type { Context } from "./context.ts";
 import { availableOf } from "./replicaset.ts";
-import { unheldWords } from "./routed.ts";
+import { routerStatus, unheldWords } from "./routed.ts";
 import type { Stage } from "./stage.ts";
 import { clean } from "./status.ts";
 import { intentOf } from "./traffic.ts";
@@ -20,6 +20,7 @@ export function canaryStatus(
   const { canary } = context.status;
   const isPromotion = stableHash !== (context.status.stableRS ?? "");
   return {
+    ...routerStatus(context),
     canary: clean({
       ...canary,
       ...(isPromotion && context.canary.pingPong !== undefined

@@ -1,6 +1,13 @@
 // Routers beside weir's own: whether their objects hold what was decided. Nobody there tells what is in force, so the objects are all that can
 // be waited for; that they hold something else is known, not doubted, and so nothing goes on without them.
-import { REASONS, splitFor, type TrafficIntent } from "../api/api.ts";
+import {
+  REASONS,
+  type RolloutStatus,
+  type ServiceSplit,
+  splitFor,
+  type TrafficIntent,
+  type Verification,
+} from "../api/api.ts";
 import { jsonEqual } from "../lib/json.ts";
 import type { Context } from "./context.ts";
 import type { PlannedEvent } from "./plan.ts";
@@ -8,13 +15,51 @@ import type { PlannedEvent } from "./plan.ts";
 /** What keeps the routers' objects from holding `intent`, in words; undefined when they hold it, or there is no such router. */
 export function unheldWords(context: Context, intent: TrafficIntent): string | undefined {
   const { routers = [] } = context.snapshot.traffic;
-  const words = routers.flatMap(({ name, capabilities, state, trouble }) => {
+  const words = routers.flatMap(({ name, capabilities, state, trouble, verification }) => {
     if (state.kind === "refused") return [`${name}: ${state.why}`];
-    const holds = state.kind === "holds" && jsonEqual(state.split, splitFor(intent, capabilities));
-    if (holds) return [];
+    const split = splitFor(intent, capabilities);
+    if (state.kind === "holds" && jsonEqual(state.split, split))
+      return isInFlight(context) ? unverifiedWords(name, split, verification) : [];
     return [`${name} does not hold the weights yet${trouble === undefined ? "" : `: ${trouble}`}`];
   });
   return words.length === 0 ? undefined : words.join("; ");
+}
+
+/** Whether somebody tells if the weights are in force: weir's proxies, or load balancers while an update is in flight. */
+export function isVerifiable(context: Context): boolean {
+  const { acknowledgement, routers = [] } = context.snapshot.traffic;
+  if (acknowledgement.kind !== "notApplicable") return true;
+  return isInFlight(context) && routers.some(({ verification }) => verification !== undefined);
+}
+
+/** Load balancers are believed while a version is on its way, as in Argo: what they say of a promoted one holds nothing up. */
+function isInFlight({ status, podHash }: Context): boolean {
+  return (status.stableRS ?? "") !== "" && status.stableRS !== podHash;
+}
+
+/** Weights that a load balancer has not set; stable's follows from the others. Source: Argo: utils/conditions/conditions.go. */
+function unverifiedWords(
+  router: string,
+  { weights }: ServiceSplit,
+  verification: Verification | undefined,
+): readonly string[] {
+  if (verification === undefined) return [];
+  if (verification.kind === "unknown") return [`${router}: ${verification.why}`];
+  return verification.balancers.flatMap(({ name, weights: seen }) =>
+    weights.slice(0, -1).flatMap(({ service, weight }) => {
+      const current = seen.find((one) => one.service === service)?.weight;
+      if (current === weight) return [];
+      const now = current === undefined ? "no target group" : `current: ${current}`;
+      return [
+        `${router}: Service ${service} (${name}) not verified: canary weight ${weight} not yet set (${now})`,
+      ];
+    }),
+  );
+}
+
+/** The status fields that routers know. */
+export function routerStatus({ snapshot }: Context): Pick<RolloutStatus, "alb" | "albs"> {
+  return Object.assign({}, ...(snapshot.traffic.routers ?? []).map(({ status }) => status ?? {}));
 }
 
 /** What only somebody can mend about the routers' objects, to be added to a message. */

@@ -8,6 +8,7 @@ import { returningTraffic } from "./gradualabort.ts";
 import type { Wait } from "./plan.ts";
 import { podsNeeded } from "./reached.ts";
 import { availableOf, countsOf } from "./replicaset.ts";
+import { isVerifiable } from "./routed.ts";
 import { availableOfVersion, canaryPods, canarySize, holderOf, isDynamic, shareAt } from "./routedsizes.ts";
 import type { Mode, Stage } from "./stage.ts";
 import { type InForce, weightOf } from "./traffic.ts";
@@ -156,7 +157,7 @@ function accept(
   const { canary, stable, additional } = next;
   const plain = additional === undefined ? { canary, stable } : { canary, stable, additional };
   // Objects that hold the weights verify nothing: no proxy has said that it follows them.
-  if (context.snapshot.traffic.acknowledgement.kind === "notApplicable") return { weights: plain, waits: [] };
+  if (!isVerifiable(context)) return { weights: plain, waits: [] };
   const isSame = last !== undefined && isSameSplit(last, next);
   return {
     weights: { ...plain, verified: isSame && (inForce.kind === "yes" || last.verified === true) },

@@ -19,6 +19,7 @@ import {
 } from "../api/api.ts";
 import { actionText, conditionsText, readAction, readConditions } from "./albaction.ts";
 import { keysOf, withKeys } from "./albbook.ts";
+import { albStatusOf, balancerNames, verificationOf } from "./albtargets.ts";
 import {
   eitherError,
   findIngress,
@@ -56,7 +57,25 @@ export const alb: Router = {
     ingressProblems(rollout, observed, fieldsOf(rollout), rootServiceOf(rollout)),
   render,
   observe,
+  balancers: {
+    names: (rollout, observed) => balancerNames(ingressesOf(rollout, observed)),
+    read(rollout, observed, answers) {
+      const ingresses = ingressesOf(rollout, observed);
+      const { servicePort } = settingsOf(rollout);
+      const state = observe(rollout, observed);
+      const weights = state.kind === "holds" ? state.split.weights : [];
+      const services = { canary: weights[0]?.service ?? "", stable: weights.at(-1)?.service ?? "" };
+      return {
+        verification: verificationOf(ingresses, servicePort, answers),
+        status: albStatusOf(rollout, ingresses, services, servicePort, answers),
+      };
+    },
+  },
 };
+
+function ingressesOf(rollout: Rollout, observed: Observed): readonly Ingress[] {
+  return namesIn(fieldsOf(rollout)).flatMap((name) => findIngress(rollout, observed, name) ?? []);
+}
 
 function render(rollout: Rollout, intent: TrafficIntent, observed: Observed): readonly Patch[] {
   return namesIn(fieldsOf(rollout)).flatMap((name): readonly Patch[] => {

@@ -8,9 +8,11 @@ import type {
   RouterCapabilities,
   RouterProblem,
   RouterState,
+  RouterView,
   TrafficIntent,
 } from "../api/api.ts";
 import { jsonEqual } from "../lib/json.ts";
+import type { BalancerAnswers } from "./albtargets.ts";
 
 export interface Router {
   /** Its field in `trafficRouting`. */
@@ -28,6 +30,16 @@ export interface Router {
   render(rollout: Rollout, intent: TrafficIntent, observed: Observed): readonly Patch[];
   /** What the objects hold. */
   observe(rollout: Rollout, observed: Observed): RouterState;
+  /** Of a router whose load balancers can be asked what they really do. */
+  readonly balancers?: {
+    /** DNS names to ask about. */
+    names(rollout: Rollout, observed: Observed): readonly string[];
+    read(
+      rollout: Rollout,
+      observed: Observed,
+      answers: BalancerAnswers,
+    ): Pick<RouterView, "verification" | "status">;
+  };
 }
 
 /** An object, there or not. */

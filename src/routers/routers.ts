@@ -10,9 +10,11 @@ import {
   type TrafficIntent,
 } from "../api/api.ts";
 import { alb } from "./alb.ts";
+import type { BalancerAnswers } from "./albtargets.ts";
 import { nginx } from "./nginx.ts";
 import type { ObjectName, Observed, Patch, Router } from "./router.ts";
 
+export type { BalancerAnswers, LoadBalancer, TargetGroup } from "./albtargets.ts";
 export type { ObjectName, Observed, Patch } from "./router.ts";
 
 /** In the order in which they are carried out. */
@@ -44,9 +46,19 @@ export function routerSettingsErrors(rollout: Rollout): readonly FieldError[] {
   return routersOf(rollout).flatMap((router) => router.settingsErrors(rollout));
 }
 
-/** The Rollout's routers as their objects stand, in their order. */
-export function observeRouters(rollout: Rollout, observed: Observed): readonly RouterView[] {
+/** The DNS names of load balancers that can tell whether the Rollout's weights are set. */
+export function routerBalancers(rollout: Rollout, observed: Observed): readonly string[] {
+  return routersOf(rollout).flatMap((router) => router.balancers?.names(rollout, observed) ?? []);
+}
+
+/** The Rollout's routers as their objects stand, in their order. `answers`: of their load balancers, where somebody asks them. */
+export function observeRouters(
+  rollout: Rollout,
+  observed: Observed,
+  answers?: BalancerAnswers,
+): readonly RouterView[] {
   return routersOf(rollout).map((router) => ({
+    ...(answers === undefined ? {} : router.balancers?.read(rollout, observed, answers)),
     name: router.name,
     capabilities: router.capabilities,
     state: router.observe(rollout, observed),

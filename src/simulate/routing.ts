@@ -2,7 +2,7 @@
 import { type KubeObject, readRollout } from "../api/api.ts";
 import type { Plan } from "../engine/decide.ts";
 import { applyMergePatch } from "../lib/patch.ts";
-import { type Patch, renderRouters } from "../routers/routers.ts";
+import { type LoadBalancer, type Patch, renderRouters, type TargetGroup } from "../routers/routers.ts";
 
 /** The writes that a plan leads to. */
 export function routerWrites(
@@ -42,5 +42,26 @@ export function routingFrom(
   return {
     ...(nginx === undefined ? {} : { nginx: { stableIngress: nginx } }),
     ...(alb === undefined ? {} : { alb: { ingress: alb, servicePort: 80 } }),
+  };
+}
+
+/** `shop web-canary=20 web-stable=80`: the Ingress's load balancer has these weights. */
+export function balancerOf(
+  ingress: KubeObject,
+  weights: readonly string[],
+): { readonly ingress: KubeObject; readonly dnsName: string; readonly balancer: LoadBalancer } {
+  const { name, namespace = "" } = ingress.metadata;
+  const dnsName = `${name}.elb.example.com`;
+  const arn = (kind: string, of: string): string => `arn:aws:elasticloadbalancing:eu-1:1:${kind}/${of}/1`;
+  const targetGroups = weights.map((pair): TargetGroup => {
+    const [service = "", weight = ""] = pair.split("=");
+    const tags = { "ingress.k8s.aws/resource": `${namespace}/${name}-${service}:80` };
+    return { name: `k8s-${service}`, arn: arn("targetgroup", service), tags, weight: Number(weight) };
+  });
+  const status = { loadBalancer: { ingress: [{ hostname: dnsName }] } };
+  return {
+    ingress: { ...ingress, status },
+    dnsName,
+    balancer: { name, arn: arn("loadbalancer/app", name), targetGroups },
   };
 }

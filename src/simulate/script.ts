@@ -10,7 +10,7 @@ import { experimentCommands } from "./experimentcommands.ts";
 import { experimentStates, passExperiments } from "./experiments.ts";
 import { referencePatch, serviceManifest, workloadManifest, worldWith } from "./manifest.ts";
 import { unanswered } from "./measuring.ts";
-import { ingressManifest, routingFrom } from "./routing.ts";
+import { balancerOf, ingressManifest, routingFrom } from "./routing.ts";
 import { SHOWS } from "./show.ts";
 import { standInTheWay, takeOverFrom } from "./takeover.ts";
 import type { World } from "./world.ts";
@@ -130,6 +130,7 @@ function runCommand(world: World, verb: string, words: readonly string[]): reado
     metric: () => answer(world, words),
     ingress: () => world.add("ingresses", ingressManifest(words[0] ?? "", words[1] ?? "")),
     annotate: () => annotate(world, words),
+    balancer: () => setBalancer(world, words),
     routers: () => {
       world.areRoutersWritable = rest !== "refused";
     },
@@ -216,6 +217,15 @@ function crash(world: World, role: string, index: number, restarts: number): voi
   const pod = pods[index];
   if (replicaSet === undefined || pod === undefined) throw new Error(`there is no pod ${index} of ${role}`);
   world.crashPod(pod.metadata.name, restarts);
+}
+
+/** `balancer shop web-canary=20 web-stable=80`: from now on load balancers are asked, and this one says so. */
+function setBalancer(world: World, [name = "", ...weights]: readonly string[]): void {
+  const ingress = world.ingresses.get(name);
+  if (ingress === undefined) throw new Error(`there is no Ingress ${name}`);
+  const made = balancerOf(ingress, weights);
+  world.add("ingresses", made.ingress);
+  world.balancers = new Map([...(world.balancers ?? []), [made.dnsName, made.balancer]]);
 }
 
 /** `annotate shop key=value`: somebody else's hand on an Ingress. */

@@ -29,7 +29,7 @@ import {
 
 import { isObject, jsonEqual } from "../lib/json.ts";
 import { applyMergePatch, diffMergePatch } from "../lib/patch.ts";
-import { observeRouters, type Patch } from "../routers/routers.ts";
+import { type BalancerAnswers, observeRouters, type Patch } from "../routers/routers.ts";
 import { experimentsDueMs, passExperiments } from "./experiments.ts";
 import { measureDueMs, measureRuns } from "./measuring.ts";
 import { PluginModel } from "./plugins.ts";
@@ -87,6 +87,8 @@ export class World {
   readonly templates = new Map<string, KubeObject>();
   /** Where other routers than weir's work. */
   readonly ingresses = new Map<string, KubeObject>();
+  /** What load balancers say, by DNS name; undefined: nobody asks them. */
+  balancers: BalancerAnswers | undefined;
   /** Whether the API takes what is written to them. */
   areRoutersWritable = true;
   /** What `spec.workloadRef` may name, by kind and name. */
@@ -291,7 +293,7 @@ export class World {
       blueGreen === undefined
         ? canary?.trafficRouting?.plugins?.[WEIR_ROUTER] !== undefined
         : this.isBlueGreenRouted;
-    const routers = observeRouters(rollout, [...this.ingresses.values()]);
+    const routers = observeRouters(rollout, [...this.ingresses.values()], this.balancers);
     return {
       rollout,
       raw: withDecodableTemplate(raw),
