@@ -15,6 +15,8 @@ const EXAMPLES = [
   "deploy/examples/ab-test/README.md",
   "deploy/examples/blue-green/README.md",
   "deploy/examples/experiment/README.md",
+  "deploy/examples/rollback/README.md",
+  "deploy/examples/workload-ref/README.md",
 ];
 
 test("examples: their commands work as typed and print what is shown", { timeout: 170_000 }, async (t) => {

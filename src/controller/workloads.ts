@@ -69,10 +69,12 @@ export function createWorkloads(
   return {
     isReady: (rollout) => entryFor(rollout)?.isSynced ?? true,
     async ready(rollout, signal) {
+      const entry = entryFor(rollout);
+      if (entry === undefined || entry.isSynced || signal.aborted) return;
       const aborted = new Promise<void>((resolve) =>
         signal.addEventListener("abort", () => resolve(), { once: true }),
       );
-      await Promise.race([entryFor(rollout)?.synced, ...(signal.aborted ? [] : [aborted])]);
+      await Promise.race([entry.synced, aborted]);
     },
     get: (type, namespace, name) => entries.get(type.kind)?.view.store.get(`${namespace}/${name}`),
     storeOf: (kind) => entries.get(kind)?.view.store,
