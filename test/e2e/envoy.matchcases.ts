@@ -45,6 +45,11 @@ const MATCHING = `${LISTENER}${routes([
     "c",
     "prefix: /c, cookies: [{ name: out, string_match: { exact: '1' }, invert_match: true }, { name: in, string_match: { prefix: 'ye' } }]",
   ],
+  // What a managed mirror route becomes.
+  [
+    "d",
+    `prefix: /mp, headers: [{ name: ":path", string_match: ${regex("(?:/mp/one|/mp/t.o)(?:\\?.*)?")} }, { name: ":method", string_match: { exact: GET } }]`,
+  ],
 ])}`;
 
 const latin = (text: string): string => Buffer.from(text, "utf8").toString("latin1");
@@ -74,6 +79,7 @@ const MATCHED: readonly Request[] = [
     "/q?e=",
     "/q?e=1",
   ],
+  ...["/mp/one", "/mp/two?x=1", "/mp/one?", "/mp/three", "/mp/one/x", "/mp?x=/mp/one", "POST /mp/one"],
   ...["/q?x&e", "/q?f=the-end", "/q?f=the-end2", "/q?=&&e&", "/q?q==two", "/q"],
 ].map((line): Request => ({ line }));
 const HEADER_SETS: readonly (readonly string[])[] = [

@@ -125,8 +125,9 @@ test("ping-pong: two releases, each answered without an error, and no selector m
     services: ["shop-ping", "shop-pong"],
     canary: {
       pingPong: { pingService: "shop-ping", pongService: "shop-pong" },
-      trafficRouting: { plugins: { "weir.dev/proxy": {} } },
-      steps: [{ setWeight: 50 }, { pause: {} }],
+      // Weights in parts of a thousand.
+      trafficRouting: { plugins: { "weir.dev/proxy": {} }, maxTrafficWeight: 1000 },
+      steps: [{ setWeight: 500 }, { pause: {} }],
     },
   });
   const roles = async () => ({
@@ -149,6 +150,7 @@ test("ping-pong: two releases, each answered without an error, and no selector m
     t.equal(during[other], before[other], `${other} stays`);
     const half = await shop.answers(60);
     t.strictSame(Object.keys(half).sort(), [version === "two" ? "one" : "two", version].sort());
+    t.match(status.canary?.weights, { canary: { weight: 500 }, stable: { weight: 500 } });
     const seen = new Set<string>();
     let isOver = false;
     const load = (async () => {
