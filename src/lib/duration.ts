@@ -13,12 +13,16 @@ const UNIT_MS: Readonly<Record<string, number>> = {
 const WHOLE = /^[+-]?(?:0|(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)$/;
 const PART = /(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/g;
 
+/** Go counts nanoseconds in 63 bits: some 292 years. */
+const MAX_MS = 2 ** 63 / 1e6;
+
 /** Milliseconds of a Go duration, or undefined when it is none. */
 export function parseDuration(text: string): number | undefined {
   if (!WHOLE.test(text)) return undefined;
   let totalMs = 0;
   for (const [, amount = "0", unit = "s"] of text.matchAll(PART))
     totalMs += Number(amount) * (UNIT_MS[unit] ?? 0);
+  if (totalMs > MAX_MS) return undefined;
   return text.startsWith("-") ? -totalMs : totalMs;
 }
 

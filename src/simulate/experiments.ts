@@ -86,7 +86,8 @@ export function patchExperiment(world: World, name: string, patch: unknown): voi
   world.refused.delete(name);
 }
 
-function experimentPlan(world: World, name: string): ExperimentPlan {
+/** What the next pass over an Experiment decides. */
+export function experimentPlan(world: World, name: string): ExperimentPlan {
   const raw = world.experiments.get(name);
   if (raw === undefined) throw new Error(`no Experiment ${name}`);
   return decideExperiment(snapshotOf(world, raw), world.nowMs);
@@ -109,7 +110,8 @@ function snapshotOf(world: World, raw: KubeObject): ExperimentSnapshot {
   };
 }
 
-function applyExperiment(world: World, name: string, plan: ExperimentPlan): boolean {
+/** Carries a plan out; tells whether anything was written. */
+export function applyExperiment(world: World, name: string, plan: ExperimentPlan): boolean {
   for (const action of plan.actions) {
     const refusal = refusalOf(world, action);
     if (refusal === undefined) world.write(action);

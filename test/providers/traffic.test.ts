@@ -23,11 +23,12 @@ function measure(
   counted: Counted | undefined,
   conditions: { readonly success?: string; readonly failure?: string } = {},
   fields: Partial<MeasureContext> = {},
+  cluster = "default/web:80/abc",
 ): Promise<Outcome> {
   const store = new TrafficStore(T0);
   if (counted !== undefined) {
     const cumulative = new Map(Object.entries(counted).map(([name, value]) => [`r/${name}`, value]));
-    const clusters = [{ cluster: "default/web:80/abc", cumulative, delta: { succeeded: 0, failed: 0 } }];
+    const clusters = [{ cluster, cumulative, delta: { succeeded: 0, failed: 0 } }];
     store.accept({ nodeId: "gw", epoch: String(T0), atMs: T0 + 1000, clusters });
   }
   const table = createProviders({ traffic: store });
@@ -164,4 +165,33 @@ test("traffic: an open measurement of an ending run is a success", async (t) => 
   };
   const outcome = await table["weir.dev/traffic"]?.terminate({}, context, AbortSignal.timeout(1000));
   t.strictSame(outcome, { phase: "Successful", message: "Metric Terminated" });
+});
+
+test("traffic: podHash counts a template of an Experiment, behind whatever Service it stands", async (t) => {
+  const counted = { requests: 30, error: 0 };
+  const condition = { success: "result == 30" };
+  const settings = { metric: "requests", podHash: "lab" };
+  const at = "default/web-2-1-lab:8080/lab";
+  t.match(await measure(settings, counted, condition, {}, at), { phase: "Successful", value: "30" });
+  t.match(await measure({ metric: "requests" }, counted, condition, {}, at), { value: "0" });
+});
+
+test("traffic: service counts a Service that no Rollout splits, and excludes podHash", async (t) => {
+  const counted = { requests: 30, error: 3 };
+  const settings = { metric: "errorRate", service: "duel-a" };
+  const condition = { success: "result < 0.2" };
+  const alone = { podHashes: {} };
+  t.match(await measure(settings, counted, condition, alone, "default/duel-a:80"), {
+    phase: "Successful",
+    value: "0.1",
+  });
+  t.match(
+    await measure(settings, counted, condition, alone),
+    { phase: "Running" },
+    "a version is another thing",
+  );
+  t.match(await measure({ ...settings, podHash: "abc" }, counted), {
+    phase: "Error",
+    message: /service: excludes podHash/,
+  });
 });
