@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { RESOURCES } from "../api/api.ts";
 import { explainRollout } from "../controller/controller.ts";
 import { systemClock } from "../lib/clock.ts";
+import { wrapLine } from "../lib/wrap.ts";
 import type { Cli } from "./cli.ts";
 import { type ClusterFlags, getOrFail, withCluster, withClusterFlags } from "./cluster.ts";
 
@@ -17,7 +18,8 @@ export function addExplain(program: Command, cli: Cli): void {
       const { client, namespace } = connection;
       await getOrFail(connection, RESOURCES.rollout, name, cli.signal);
       const lines = await explainRollout({ client, clock: systemClock }, namespace, name, cli.signal);
-      for (const line of lines ?? []) cli.out(line);
+      const columns = cli.terminal?.columns ?? Number.POSITIVE_INFINITY;
+      for (const line of lines ?? []) for (const part of wrapLine(line, columns)) cli.out(part);
     }),
   );
 }

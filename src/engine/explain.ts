@@ -26,10 +26,7 @@ interface Decided {
   readonly next: string;
 }
 
-/** Columns of a line: a terminal has 80, scripts indent by two. */
-const MAX_COLUMNS = 78;
-
-/** The lines of `weir explain`, for one screen. With `nowMs`, waits say since when and how long they still take. */
+/** The lines of `weir explain`, one thing each, few enough for a screen. With `nowMs`, waits say since when and how long they still take. */
 export function explain(plan: Plan, nowMs?: number): readonly string[] {
   const { phase, message, planner, revision, step, versions, waits, does, next } = plan.explanation;
   const { routes, metrics, ways } = plan.explanation;
@@ -54,7 +51,7 @@ export function explain(plan: Plan, nowMs?: number): readonly string[] {
   lines.push(`next: ${next}`);
   if (nowMs !== undefined && plan.requeueAtMs !== undefined)
     lines.push(`looks again: in ${humanDuration(plan.requeueAtMs - nowMs)}, or when something changes`);
-  return lines.flatMap(wrapped);
+  return lines;
 }
 
 /** ` (2m so far, 8m left)`. */
@@ -65,20 +62,6 @@ function timesOf({ sinceMs, untilMs }: Wait, nowMs: number | undefined): string 
     ...(untilMs === undefined ? [] : [`${humanDuration(untilMs - nowMs)} left`]),
   ];
   return parts.length === 0 ? "" : ` (${parts.join(", ")})`;
-}
-
-/** A long line in several, the others indented. Words that are longer than a line stay whole. */
-function wrapped(line: string): readonly string[] {
-  const lines: string[] = [];
-  let current = "";
-  for (const word of line.split(" ")) {
-    const next = current === "" ? word : `${current} ${word}`;
-    if (next.length > MAX_COLUMNS && current.trim() !== "") {
-      lines.push(current);
-      current = `  ${word}`;
-    } else current = next;
-  }
-  return [...lines, current];
 }
 
 /** The explanation that goes with a plan. */

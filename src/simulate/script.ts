@@ -6,6 +6,7 @@ import { parseDuration } from "../lib/duration.ts";
 import { messageOf, WeirError } from "../lib/errors.ts";
 import { asObject, jsonEqual } from "../lib/json.ts";
 import { applyMergePatch } from "../lib/patch.ts";
+import { wrapLine } from "../lib/wrap.ts";
 import { experimentCommands } from "./experimentcommands.ts";
 import { experimentStates, passExperiments } from "./experiments.ts";
 import { referencePatch, serviceManifest, workloadManifest, worldWith } from "./manifest.ts";
@@ -16,6 +17,8 @@ import { standInTheWay, takeOverFrom } from "./takeover.ts";
 import type { World } from "./world.ts";
 
 const MAX_PASSES = 60;
+/** Of a terminal, without the indentation of outputs. */
+const COLUMNS = 78;
 
 export const SIMULATE_ERRORS = {
   /** A line of a script that is no command, or one that cannot be carried out. */
@@ -73,7 +76,8 @@ function theGiven(world: World, words: readonly string[]): World {
 }
 
 function runCommand(world: World, verb: string, words: readonly string[]): readonly string[] {
-  if (verb === "explain") return explain(world.plan(), world.nowMs);
+  if (verb === "explain")
+    return explain(world.plan(), world.nowMs).flatMap((line) => wrapLine(line, COLUMNS));
   const show = SHOWS[verb];
   if (show !== undefined) return show(world, words);
   const rest = words.join(" ");

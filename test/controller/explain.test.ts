@@ -22,11 +22,11 @@ test("explain: a refusing proxy is named with its words, a silent one after a wh
   await bed.until("the refusal is written down", async () => (await waits()).join().includes("b: refused"));
   t.match(
     (await waits())[0],
-    /^waits: the proxies have not acknowledged the weights: b: refused: .*no room$/,
+    /^waits: the proxies have not acknowledged the weights: b: refused: .*no room \(\d+s so far\)$/,
   );
   await bed.clock.leap(6_000);
   await bed.until("the silence is written down", async () => (await waits()).join().includes("c: "));
-  t.match((await waits())[0], /b: refused: .*no room; c: has not acknowledged yet$/);
+  t.match((await waits())[0], /b: refused: .*no room; c: has not acknowledged yet \(\d+s so far\)$/);
   // The refusing proxy takes the next version of the routes, which the abort brings.
   b.accept();
   c.accept();
