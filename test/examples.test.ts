@@ -18,6 +18,12 @@ const EXAMPLES = [
   "deploy/examples/rollback/README.md",
   "deploy/examples/workload-ref/README.md",
 ];
+/** Run by test/examples-beyond.test.ts, beside these: each waits for back-offs and intervals. */
+const BEYOND_ARGO = [
+  "deploy/examples/gradual-abort/README.md",
+  "deploy/examples/crash-loop/README.md",
+  "deploy/examples/webhook-gate/README.md",
+];
 
 test("examples: their commands work as typed and print what is shown", { timeout: 170_000 }, async (t) => {
   if ((await requireTool(t, "curl")) === undefined) return;
@@ -33,7 +39,9 @@ test("examples: every folder of examples is run", async (t) => {
   const folders = (await readdir("deploy/examples", { withFileTypes: true }))
     .filter((entry) => entry.isDirectory())
     .map(({ name }) => name);
-  const texts = await Promise.all(["README.md", ...EXAMPLES].map((document) => readFile(document, "utf8")));
+  const texts = await Promise.all(
+    ["README.md", ...EXAMPLES, ...BEYOND_ARGO].map((document) => readFile(document, "utf8")),
+  );
   const run = texts.flatMap((text) => readBlocks(text)).map(({ script }) => script);
   // The quick start has a test of its own, test/e2e/quickstart.test.ts.
   const missed = folders.filter(
