@@ -203,13 +203,18 @@ export function hasProgressed(context: Context, draft: Draft): boolean {
   );
 }
 
-function replicaFailure(context: Context): { readonly reason: string; readonly message: string } | undefined {
+/** What keeps one of the Rollout's ReplicaSets from having its pods; that of the wanted version before others. */
+export function replicaFailure(
+  context: Context,
+): { readonly name: string; readonly reason: string; readonly message: string } | undefined {
   const { current, stable, others } = context.roles;
   for (const replicaSet of [current, stable, ...others]) {
     const failure = replicaSet?.status.conditions?.find(
       (condition) => condition.type === CONDITION_TYPES.replicaFailure && condition.status === "True",
     );
-    if (failure !== undefined) return { reason: failure.reason ?? "", message: failure.message ?? "" };
+    const { reason = "", message = "" } = failure ?? {};
+    if (replicaSet !== undefined && failure !== undefined)
+      return { name: replicaSet.metadata.name, reason, message };
   }
   return undefined;
 }

@@ -39,8 +39,10 @@ type Texts = Readonly<Record<string, string>>;
 
 /** Pods that one pass patches at most; the next one goes on. */
 const MAX_PODS_A_PASS = 100;
-/** When patched pods are looked at again: the caches need a moment to show them. */
-const RECHECK_MS = 250;
+/** When patched pods are looked at again. Not at once: somebody else may take the keys away for good. */
+const RECHECK_MS = 5000;
+/** When a pass left pods over. */
+const NEXT_MS = 250;
 
 /** The template of the wanted version's new ReplicaSet. */
 export function dressed(context: Context, template: Template): Dressing {
@@ -75,7 +77,9 @@ export function planEphemeral(
   return {
     versions: parts.flatMap((part) => part.actions),
     pods: pods.slice(0, MAX_PODS_A_PASS),
-    ...(pods.length > 0 && { requeueAtMs: context.nowMs + RECHECK_MS }),
+    ...(pods.length > 0 && {
+      requeueAtMs: context.nowMs + (pods.length > MAX_PODS_A_PASS ? NEXT_MS : RECHECK_MS),
+    }),
   };
 }
 

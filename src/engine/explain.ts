@@ -10,6 +10,7 @@ import {
   type TrafficIntent,
 } from "../api/api.ts";
 import { humanDuration } from "../lib/duration.ts";
+import { replicaFailure } from "./conditions.ts";
 import type { Context } from "./context.ts";
 import { metricLines } from "./explainmetrics.ts";
 import { waysOn, withBegin } from "./explainwaits.ts";
@@ -71,7 +72,7 @@ export function explanationOf(context: Context, decided: Decided): Explanation {
   const index = status.currentStepIndex;
   const count = context.steps.length;
   const text = index === undefined ? "" : stepWords(context, index);
-  const waits = withBegin({ ...context, status }, decided.waits);
+  const waits = withBegin({ ...context, status }, [...decided.waits, ...failureWaits(context)]);
   return {
     phase: status.phase ?? "",
     message: status.message ?? "",
@@ -86,6 +87,13 @@ export function explanationOf(context: Context, decided: Decided): Explanation {
     does: actions.map(actionText),
     next,
   };
+}
+
+/** Pods that cannot even be made: a quota, or a template that is refused. */
+function failureWaits(context: Context): readonly Wait[] {
+  const failure = replicaFailure(context);
+  if (failure === undefined) return [];
+  return [{ code: "replicas", text: `ReplicaSet ${failure.name} cannot make its pods: ${failure.message}` }];
 }
 
 /** One managed route as a line: `beta (header): X-Group = b -> canary`. */
