@@ -59,7 +59,10 @@ export function decideBlueGreen(context: Context, reset: Stage | undefined): Dec
       steps: [],
       // Argo looks at analyses after the Service: it tells of their success behind the switch, and switches back when the abort is told.
       ...(stage.abortMessage === undefined
-        ? { scaling: [...sizes.events, ...active.events, ...judged.events], last: resumed(user.isResumed) }
+        ? {
+            scaling: [...sizes.events, ...active.events, ...judged.events],
+            last: resumed(user.isResumed && !isHalted(context, judged.stage)),
+          }
         : { scaling: [...sizes.events, ...judged.events], last: active.events }),
     },
     waits: [...pause.waits, ...active.waits, ...runs.waits, ...promotion.waits, ...sizes.waits],

@@ -27,9 +27,11 @@ export function planPause(
   facts: BlueGreenFacts,
   isResumed: boolean,
 ): PausePlan {
+  // What the user let pass meanwhile is remembered until it can be carried out.
+  if (!before.isAborted && isHalted(context, before))
+    return { stage: before, isOver: false, waits: haltedWaits(context) };
   const stage = resumed(before);
   if (stage.isAborted) return { stage, isOver: false, waits: [] };
-  if (isHalted(context, stage)) return { stage, isOver: false, waits: haltedWaits(context) };
   if (!facts.isReady) return { stage, isOver: isPast(context, stage), waits: [] };
   if (facts.fastTrack !== undefined || isPast(context, stage))
     return { stage: withoutPause(stage, "BlueGreenPause"), isOver: true, waits: [] };

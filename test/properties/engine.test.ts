@@ -14,6 +14,9 @@ const NAMES: Readonly<Record<Strategy, string>> = {
   blueGreen: "blue-green",
 };
 
+/** Later than any delay of the specs. */
+const LAST_DELAY_MS = 120_000;
+
 for (const strategy of ["replicas", "routed", "blueGreen"] as const) {
   const name = NAMES[strategy];
   const history = histories(strategy);
@@ -35,15 +38,15 @@ for (const strategy of ["replicas", "routed", "blueGreen"] as const) {
       fc.property(history, fc.integer({ min: 0, max: 8 }), ({ events, ...start }, writes) => {
         const world = worldOf(start);
         for (const next of events) play(world, next);
+        // A pause holds the sizes wherever they were on their way.
+        world.editSpec({ paused: null });
         const crashed = world.clone();
         crashed.apply(crashed.plan(), writes);
         crashed.restart();
         for (const one of [world, crashed]) {
-          // A pause holds the sizes wherever they were on their way.
-          one.editSpec({ paused: null });
-          one.acking = "auto";
+          Object.assign(one, { readiness: "auto", acking: "auto" });
           one.acknowledge();
-          one.settle();
+          one.advance(LAST_DELAY_MS);
         }
         equal(endOf(crashed), endOf(world), "the ends differ");
       }),
@@ -83,7 +86,7 @@ test("properties: an abort of a routed canary ends with all the traffic on the s
       world.settle();
       world.patchStatus({ abort: true, promoteFull: null });
       world.settle();
-      world.advance(120_000);
+      world.advance(LAST_DELAY_MS);
       const { stable } = world.status().canary?.weights ?? {};
       equal(stable?.weight, 100, "stable does not have all the traffic");
     }),
@@ -112,7 +115,10 @@ const ENDS: ReadonlySet<unknown> = new Set([
 function endOf(world: World): unknown {
   const sizes = [...world.replicaSets.values()].map((item) => {
     const { name, annotations, ownerReferences } = item.metadata;
-    return { name, annotations, ownerReferences, spec: item.spec };
+    // Of a version that has gone nobody needs to know when it was to go.
+    const { "scale-down-deadline": deadline, ...others } = annotations ?? {};
+    const isGone = Object(item.spec).replicas === 0;
+    return { name, annotations: isGone ? others : { ...others, deadline }, ownerReferences, spec: item.spec };
   });
   const services = [...world.services.values()].map((item) => item.spec);
   const runs = [...world.runs.values()].map((item) => ({ name: item.metadata.name, spec: item.spec }));
