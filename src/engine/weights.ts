@@ -124,8 +124,14 @@ function canCarry(context: Context, mode: Mode, wanted: TrafficWeights): boolean
   const { replicas, maxWeight } = context;
   const available = availableOfVersion(context, wanted.stable.podTemplateHash);
   if (available >= (wanted.stable.weight * replicas) / maxWeight) return true;
-  const isGone = availableOfVersion(context, holderOf(context)) === 0;
-  return available > 0 && (mode === "aborted" || mode === "firstDeploy" || isGone);
+  const holder = holderOf(context);
+  const isGone = availableOfVersion(context, holder) === 0;
+  if (available === 0 || isGone || mode === "aborted" || mode === "firstDeploy") return available > 0;
+  // Of a version that another one replaces in mid-update, stable takes the share though a few of its pods are missing: only a stable version that
+  // shrinks as its traffic does must have grown first.
+  const isReplaced = mode === "steps" && holder !== context.podHash;
+  const grown = (wanted.stable.weight * replicas) / maxWeight - context.maxUnavailable;
+  return isReplaced && (!isDynamic(context) || available >= grown);
 }
 
 function split(
