@@ -20,6 +20,7 @@ const COMPLETE: ReadonlySet<string> = new Set<ReadableKind>([
   "AnalysisRun",
   "AnalysisTemplate",
   "ClusterAnalysisTemplate",
+  "Experiment",
 ]);
 
 export function isReadableKind(kind: string): kind is ReadableKind {
@@ -70,13 +71,25 @@ function findings(kind: ReadableKind, object: KubeObject): Findings {
   const isOwed = ({ path }: Finding): boolean =>
     path[0] !== "status" && !(path.length === 1 && path[0] === "spec" && WITHOUT_SPEC.has(kind));
   const needed = missing.filter(isOwed);
-  if (kind !== "Rollout") return { mistyped: dropped, missing: needed, unknown };
-  const spec = isObject(object.spec) ? object.spec : {};
-  const template = goFindings("PodTemplateSpec", spec.template, ["spec", "template"]);
-  const isOutside = ({ path }: Finding): boolean => path[0] !== "spec" || path[1] !== "template";
+  const templates = podTemplates(kind, object);
+  if (templates.length === 0) return { mistyped: dropped, missing: needed, unknown };
+  const found = templates.map(([path, template]) => goFindings("PodTemplateSpec", template, path));
+  const isOutside = ({ path }: Finding): boolean =>
+    !templates.some(([within]) => within.every((key, index) => path[index] === key));
   return {
-    mistyped: [...dropped.filter(isOutside), ...template.mistyped],
+    mistyped: [...dropped.filter(isOutside), ...found.flatMap(({ mistyped }) => mistyped)],
     missing: needed,
-    unknown: [...unknown.filter(isOutside), ...template.unknown],
+    unknown: [...unknown.filter(isOutside), ...found.flatMap((each) => each.unknown)],
   };
+}
+
+/** The pod templates of an object, with their places. */
+function podTemplates(kind: ReadableKind, object: KubeObject): readonly (readonly [Path, unknown])[] {
+  const spec = isObject(object.spec) ? object.spec : {};
+  if (kind === "Rollout") return [[["spec", "template"], spec.template]];
+  if (kind !== "Experiment" || !Array.isArray(spec.templates)) return [];
+  return spec.templates.map((item: unknown, index) => [
+    ["spec", "templates", index, "template"],
+    isObject(item) ? item.template : undefined,
+  ]);
 }

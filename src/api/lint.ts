@@ -12,12 +12,13 @@ import { WEIR_ROUTER, WEIR_TRAFFIC_METRIC } from "./labels.ts";
 import { managedRouteErrors } from "./managedroutes.ts";
 import type { KubeObject } from "./meta.ts";
 import { notYetErrors, notYetMetricErrors } from "./notyet.ts";
-import { readAnalysisRun, readAnalysisTemplate, readRollout } from "./read.ts";
+import { readAnalysisRun, readAnalysisTemplate, readExperiment, readRollout } from "./read.ts";
 import type { Rollout } from "./rolloutschema.ts";
 import type { CapabilityTable } from "./routers.ts";
 import { readTrafficMetric } from "./trafficmetric.ts";
 import { validateRollout } from "./validate.ts";
 import { type MetricError, validateMetricRules, validateMetrics } from "./validatemetrics.ts";
+import { validatePodTemplate } from "./validatepod.ts";
 import { webhookStepErrors } from "./webhookstep.ts";
 import { readProxyRouting } from "./weirsettings.ts";
 
@@ -56,11 +57,15 @@ export function metricErrors(spec: AnalysisTemplateSpec): readonly MetricError[]
 function ruleIssues(object: KubeObject, capabilities: CapabilityTable): readonly Issue[] {
   switch (object.kind) {
     case "Rollout":
-      return rolloutErrors(readRollout(object).value, capabilities).map((error) => ({
-        path: error.path,
-        message: fieldErrorText({ ...error, field: "" }),
-        mend: mendOf(error),
-      }));
+      return rolloutErrors(readRollout(object).value, capabilities).map((error) =>
+        fieldIssue(error, "a Rollout with it is Degraded (InvalidSpec)"),
+      );
+    case "Experiment":
+      return readExperiment(object).value.spec.templates.flatMap(({ template, selector }, index) =>
+        validatePodTemplate(template, selector, ["spec", "templates", index, "template"]).map((error) =>
+          fieldIssue(error, "its pods would be refused"),
+        ),
+      );
     case "AnalysisRun":
       return metricErrors(readAnalysisRun(object).value.spec).map(metricIssue);
     case "AnalysisTemplate":
@@ -74,11 +79,17 @@ function ruleIssues(object: KubeObject, capabilities: CapabilityTable): readonly
   }
 }
 
+/** `outcome`: what comes of it as it stands. */
+function fieldIssue(error: FieldError, outcome: string): Issue {
+  const message = fieldErrorText({ ...error, field: "" });
+  return { path: error.path, message, mend: mendOf(error, outcome) };
+}
+
 function metricIssue({ path, message }: MetricError): Issue {
   return { path, message, mend: "correct the metric; a run of it would end in phase Error" };
 }
 
-function mendOf({ type }: FieldError): string {
+function mendOf({ type }: FieldError, outcome: string): string {
   switch (type) {
     case "Required value":
       return "add the field";
@@ -91,7 +102,7 @@ function mendOf({ type }: FieldError): string {
     case "Invalid value":
     case "Unsupported value":
     case "Internal error":
-      return "correct the value; a Rollout with it is Degraded (InvalidSpec)";
+      return `correct the value; ${outcome}`;
     default:
       return assertNever(type);
   }

@@ -9,10 +9,11 @@ import {
   lint,
   type Path,
   RESOURCES,
+  readExperiment,
   readRollout,
   rolloutErrors,
 } from "../api/api.ts";
-import { findReferenceProblems } from "../engine/decide.ts";
+import { experimentProblem, findReferenceProblems } from "../engine/decide.ts";
 import { CAPABILITIES, routerSettingsErrors } from "../routers/routers.ts";
 import { namespaceOf, worldOfFiles } from "../simulate/simulate.ts";
 import { routeProblems } from "./lintroutes.ts";
@@ -47,6 +48,7 @@ export function lintObjects(read: readonly FileObjects[]): readonly LintFinding[
     ...read.flatMap(({ foreign }) => foreign.flatMap(misspeltKind)),
     ...objects.flatMap(ownFindings),
     ...objects.flatMap((object) => referenceFindings(object, all)),
+    ...objects.flatMap((object) => experimentFindings(object, all)),
     ...routeFindings(objects),
     ...repeated(objects),
   ];
@@ -137,6 +139,38 @@ function referenceFindings(
       const message = `${missing} is not in these files`;
       return finding(at, { ...words, message, mend: "it must be in the cluster" }, "note");
     });
+}
+
+/** Why an Experiment cannot be run, and templates of its analyses that the files do not hold. */
+function experimentFindings(
+  { object, place }: FileObject,
+  all: readonly KubeObject[],
+): readonly LintFinding[] {
+  if (object.kind !== "Experiment") return [];
+  const experiment = readExperiment(object).value;
+  const problem = experimentProblem(experiment);
+  const words = (path: Path, message: string, mend: string): Words => ({
+    object: nameOf(object),
+    field: formatPath(path),
+    message,
+    mend,
+  });
+  const at: Path = ["spec"];
+  const own =
+    problem === undefined
+      ? []
+      : [finding(place(at), words(at, problem, "correct it; the Experiment is not run as it stands"))];
+  const missing = (experiment.spec.analyses ?? []).flatMap(({ templateName, clusterScope }, index) => {
+    const kind = clusterScope === true ? "ClusterAnalysisTemplate" : "AnalysisTemplate";
+    const isNear = (other: KubeObject): boolean =>
+      clusterScope === true || namespaceOf(other) === namespaceOf(object);
+    if (all.some((other) => other.kind === kind && other.metadata.name === templateName && isNear(other)))
+      return [];
+    const path: Path = ["spec", "analyses", index, "templateName"];
+    const message = `${kind} "${templateName}" is not in these files`;
+    return [finding(place(path), words(path, message, "it must be in the cluster"), "note")];
+  });
+  return [...own, ...missing];
 }
 
 /** What the proxies would not carry out of HTTPRoutes and TrafficPolicies. What may come by itself is a note. */

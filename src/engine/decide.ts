@@ -26,6 +26,7 @@ import { oneWriteEach } from "./writes.ts";
 export { mayBeSentTo } from "./additional.ts";
 export { decideExperiment } from "./experiment.ts";
 export type { ExperimentPlan } from "./experimentplan.ts";
+export { experimentProblem } from "./experimentspec.ts";
 export { actionText, explain } from "./explain.ts";
 export { findReferenceProblems, type ReferenceProblem } from "./invalid.ts";
 export type {

@@ -64,30 +64,27 @@ function serviceProblems(context: Context): readonly ReferenceProblem[] {
   const at: Path = ["spec", "strategy", "canary"];
   const { stable, canary, active, preview } = context.snapshot.services;
   const { services } = context;
-  const { pingService } = context.canary.pingPong ?? {};
-  const side = (name: string | undefined): Path => [
-    ...at,
-    "pingPong",
-    name === pingService ? "pingService" : "pongService",
-  ];
-  const { isPingPong } = services;
   const { activeService, previewService } = context.blueGreen;
-  return [
-    ...oneServiceProblem(context, [...BLUE_GREEN, "activeService"], activeService, active),
-    ...oneServiceProblem(context, [...BLUE_GREEN, "previewService"], previewService, preview),
-    ...oneServiceProblem(
-      context,
-      isPingPong ? side(services.stable) : [...at, "stableService"],
-      services.stable,
-      stable,
-    ),
-    ...oneServiceProblem(
-      context,
-      isPingPong ? side(services.canary) : [...at, "canaryService"],
-      services.canary,
-      canary,
-    ),
+  const { pingPong } = context.canary;
+  const named: readonly (readonly [Path, string | undefined, Service | undefined])[] = [
+    [[...BLUE_GREEN, "activeService"], activeService, active],
+    [[...BLUE_GREEN, "previewService"], previewService, preview],
+    // The stable side is the one or the other of the two.
+    ...(pingPong === undefined
+      ? ([
+          [[...at, "stableService"], services.stable, stable],
+          [[...at, "canaryService"], services.canary, canary],
+        ] as const)
+      : (["pingService", "pongService"] as const).map(
+          (field) =>
+            [
+              [...at, "pingPong", field],
+              pingPong[field],
+              pingPong[field] === services.stable ? stable : canary,
+            ] as const,
+        )),
   ];
+  return named.flatMap(([path, name, service]) => oneServiceProblem(context, path, name, service));
 }
 
 /** What is wrong about the Service that the field at `path` names; `service` is undefined when it is not there. */

@@ -181,6 +181,42 @@ test("lint: routes and policies are held against what the proxies carry out", as
   ]);
 });
 
+test("lint: Experiments are held against their schema, their pods' rules and the templates that they name", async (t) => {
+  const pod = (name: string): object => ({
+    metadata: { labels: { app: "a" } },
+    spec: { containers: [{ name, image: "a:1" }] },
+  });
+  const selector = { matchLabels: { app: "a" } };
+  const experiment = (spec: object): string =>
+    stringify({ apiVersion: "argoproj.io/v1alpha1", kind: "Experiment", metadata: { name: "e" }, spec });
+  const right = { name: "a", selector, template: pod("web") };
+  t.strictSame(lines(experiment({ templates: [right] })), []);
+  const wrong = { duraton: "5m", templates: [right, { ...right, template: pod("Web_1") }] };
+  t.match(lines(experiment({ ...wrong, analyses: [{ name: "x", templateName: "errors" }] })), [
+    /error: spec: Experiment e has repeated template name 'a' in templates/,
+    /error: spec\.duraton: is not a field that weir knows; did you mean duration\?/,
+    /error: spec\.templates\[1\]\.template\.spec\.containers\[0\]\.name: Invalid value: "Web_1"/,
+    /note: spec\.analyses\[0\]\.templateName: AnalysisTemplate "errors" is not in these files/,
+  ]);
+});
+
+test("lint: a workload that the Rollout refers to is looked up, and gives the template", async (t) => {
+  const { spec, ...rest } = rolloutManifest({});
+  const { template, selector, ...own } = spec as { readonly template: object; readonly selector: object };
+  const workloadRef = { apiVersion: "apps/v1", kind: "Deployment", name: "web" };
+  const rollout = stringify({ ...rest, spec: { ...own, workloadRef } });
+  const deployment = {
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    metadata: { name: "web" },
+    spec: { selector, template },
+  };
+  t.strictSame(lines(rollout, stringify(deployment)), []);
+  t.match(lines(rollout), [
+    /note: spec\.workloadRef: deployments\.apps "default\/web" is not in these files/,
+  ]);
+});
+
 test("lint: a broken document is an error, and the others of its file are checked all the same", async (t) => {
   t.match(lines(`${SERVICE("web", "web")}---\na: [\n---\n- a list\n---\nkind: Service\n`), [
     /a\.yaml:\d+:1: error: is not YAML: /,
