@@ -14,21 +14,22 @@ type StringMatch = NonNullable<NonNullable<CanaryStep["setHeaderRoute"]>["match"
 
 /** The routes to hold from now on. */
 export function managedRoutes(context: Context, mode: Mode, stage: Stage): readonly ManagedRoute[] {
-  return lackOf(context, mode, stage) === undefined ? wantedRoutes(context, mode, stage) : [];
+  const wanted = wantedRoutes(context, mode, stage);
+  return wanted.length === 0 || lackOf(context, mode, stage) === undefined ? wanted : [];
 }
 
 /** Why the routes that the steps ask for are not in force; nothing when they are, or none is asked for. */
 export function routeWaits(context: Context, mode: Mode, stage: Stage): readonly Wait[] {
   const wanted = wantedRoutes(context, mode, stage);
-  const lack = lackOf(context, mode, stage);
-  if (wanted.length === 0 || lack === undefined) return [];
+  const lack = wanted.length === 0 ? undefined : lackOf(context, mode, stage);
+  if (lack === undefined) return [];
   const names = wanted.map(({ name }) => name).join(", ");
   return [{ code: "replicas", text: `${wanted.length === 1 ? "route" : "routes"} ${names}: ${lack.words}` }];
 }
 
 /** Whether a step that sets a route waits for pods: only for those that are on their way. */
 export function isRouteDue(context: Context, mode: Mode, stage: Stage): boolean {
-  return lackOf(context, mode, stage)?.isComing === true && wantedRoutes(context, mode, stage).length > 0;
+  return wantedRoutes(context, mode, stage).length > 0 && lackOf(context, mode, stage)?.isComing === true;
 }
 
 /** Whether what the status tells, weights and routes, is in force in the proxies. */
@@ -38,7 +39,8 @@ export function inForceNow(context: Context): InForce {
 }
 
 function wantedRoutes(context: Context, mode: Mode, stage: Stage): readonly ManagedRoute[] {
-  if (!context.hasRouter || mode !== "steps") return [];
+  const declared = new Set(context.canary.trafficRouting?.managedRoutes?.map(({ name }) => name));
+  if (!context.hasRouter || mode !== "steps" || declared.size === 0) return [];
   const done = context.steps.slice(0, (stage.index ?? -1) + 1);
   const set = new Map<string, ManagedRoute>();
   for (const step of done) {
@@ -48,8 +50,7 @@ function wantedRoutes(context: Context, mode: Mode, stage: Stage): readonly Mana
     if (match.length === 0) set.delete(name);
     else set.set(name, route);
   }
-  const order = context.canary.trafficRouting?.managedRoutes ?? [];
-  return order.flatMap(({ name }) => set.get(name) ?? []);
+  return [...declared].flatMap((name) => set.get(name) ?? []);
 }
 
 /** What the canary lacks to be led to. `isComing`: it is on its way. */

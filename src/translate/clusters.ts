@@ -144,12 +144,12 @@ class Book implements ClusterBook {
 
   managed(destination: Destination): Managed | undefined {
     const intent = this.#intentFor(destination);
-    if (intent === undefined) return undefined;
+    if (intent?.routes === undefined) return intent && managedOf(intent, true);
     const versions = versionsOf(this.#input, intent, destination.port);
     const canary = versions.find(({ role }) => role === "canary");
     const canServe =
       canary === undefined || !this.#isEmpty(canary) || versions.every((version) => this.#isEmpty(version));
-    const hasHeaderRoute = intent.routes?.some(({ kind }) => kind === "header") === true;
+    const hasHeaderRoute = intent.routes.some(({ kind }) => kind === "header");
     if (!canServe && hasHeaderRoute) this.#withhold(keyOf(intent), canary);
     return managedOf(intent, canServe);
   }
