@@ -9,12 +9,14 @@ import {
   REASONS,
   type WeightDestination,
 } from "../api/api.ts";
+import { parseDuration } from "../lib/duration.ts";
 import { conditionOf } from "./conditions.ts";
 import { type Context, isOwnedBy } from "./context.ts";
 import { newExperiment } from "./newexperiment.ts";
 import type { Action, PlannedEvent, Wait } from "./plan.ts";
 import { beyondHistory } from "./runhistory.ts";
 import { aborted, hasPause, isHalted, type Mode, type Stage, withPause } from "./stage.ts";
+import { formatTime, parseTime } from "./time.ts";
 
 export interface ExperimentStepPlan {
   readonly stage: Stage;
@@ -122,8 +124,8 @@ function begin(context: Context, stage: Stage): ExperimentStepPlan | undefined {
   };
 }
 
-/** What the Experiment is doing, by name. */
-function waitFor({ metadata, status }: Experiment): Wait {
+/** What the Experiment is doing, by name, and what will end it. */
+function waitFor({ metadata, spec, status }: Experiment): Wait {
   const invalid = conditionOf(status.conditions, CONDITION_TYPES.invalidSpec);
   const details = [
     ...(invalid === undefined ? [] : [invalid.message]),
@@ -134,11 +136,19 @@ function waitFor({ metadata, status }: Experiment): Wait {
     ...(status.analysisRuns ?? []).map(({ name, phase }) => `analysis ${name} ${phase}`),
   ];
   const detail = details.length === 0 ? "" : ` (${details.join("; ")})`;
-  const since = status.availableAt === undefined ? "" : ` since ${status.availableAt}`;
-  return {
-    code: "experiment",
-    text: `Experiment ${metadata.name} is ${status.phase ?? "Pending"}${since}${detail}`,
-  };
+  const what = `Experiment ${metadata.name} is ${status.phase ?? "Pending"}`;
+  const availableMs = parseTime(status.availableAt);
+  if (availableMs === undefined) return { code: "experiment", text: `${what}${detail}` };
+  const durationMs = parseDuration(spec.duration ?? "");
+  const hasRequired = (spec.analyses ?? []).some((analysis) => analysis.requiredForCompletion === true);
+  const ends = [
+    ...(durationMs === undefined ? [] : [formatTime(availableMs + durationMs)]),
+    ...(hasRequired ? ["its required analyses have a verdict"] : []),
+  ];
+  const end = ends.length === 0 ? "it is terminated or the step promoted" : ends.join(" or ");
+  const text = `${what} since ${formatTime(availableMs)}, until ${end}${detail}`;
+  const untilMs = durationMs === undefined || hasRequired ? {} : { untilMs: availableMs + durationMs };
+  return { code: "experiment", text, ...untilMs };
 }
 
 function ownExperiments(context: Context): readonly Experiment[] {
