@@ -7,6 +7,8 @@ import {
   type AnalysisRunRef,
   analysisRunReason,
   MESSAGES,
+  POD_HASH_LABEL,
+  ROLLOUT_TYPE_LABEL,
   STEP_INDEX_LABEL,
 } from "../api/api.ts";
 import { type Context, isOwnedBy } from "./context.ts";
@@ -99,6 +101,15 @@ function withoutForeignRun(context: Context, stage: Stage): Stage {
   if (run === undefined || stage.isAborted) return stage;
   const isOfThisStep = run.metadata.labels?.[STEP_INDEX_LABEL] === String(stage.index);
   return isOfThisStep ? stage : { ...stage, stepRun: undefined };
+}
+
+/** Whether a run of that kind goes on for the wanted version: one that a pass made and could not note in the status is no other's. */
+export function hasOpenRun(context: Context, kind: RunKind): boolean {
+  return ownRuns(context).some(({ metadata, spec, status }) => {
+    const { [ROLLOUT_TYPE_LABEL]: type, [POD_HASH_LABEL]: podHash } = metadata.labels ?? {};
+    const isOpen = !isCompleted(status.phase) && spec.terminate !== true;
+    return isOpen && type === kind && podHash === context.podHash;
+  });
 }
 
 /** Whether the step's run has succeeded. */

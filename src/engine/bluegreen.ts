@@ -2,7 +2,7 @@
 // active Service, then runs, promotion and sizes, each from what was observed and from the choices before it. The order of this page is the
 // order of the pass. Source: Argo: rollout/bluegreen.go, v1.9.
 import { MESSAGES, PROMOTION_REASONS, REASONS } from "../api/api.ts";
-import { judgeRuns, planRuns } from "./analysisruns.ts";
+import { hasOpenRun, judgeRuns, planRuns } from "./analysisruns.ts";
 import { type BlueGreenFacts, blueGreenFacts, isRollback } from "./bluegreenfacts.ts";
 import { isPrePromotionDone, planPause, withPreviewPassed } from "./bluegreenpause.ts";
 import { planBlueGreenSizes } from "./bluegreensizes.ts";
@@ -133,13 +133,15 @@ function wantedRuns(
   const { postPromotionAnalysis, previewReplicaCount } = context.blueGreen;
   const isPreviewThere = previewReplicaCount === undefined ? facts.isSaturated : facts.isReady;
   const isPreDue = facts.fastTrack === undefined && !isPrePromotionDone(context, stage);
-  if (isPreDue && (isPreviewThere || stage.prePromotionRun !== undefined)) return ["PrePromotion"];
+  const isBegun = (run: Stage["postPromotionRun"], kind: RunKind): boolean =>
+    run !== undefined || hasOpenRun(context, kind);
+  if (isPreDue && (isPreviewThere || isBegun(stage.prePromotionRun, "PrePromotion"))) return ["PrePromotion"];
   const isPostDue =
     postPromotionAnalysis !== undefined &&
     facts.fastTrack === "active" &&
     stage.postPromotionRun?.status !== "Successful";
   const isThere = facts.isSaturated && inForce.kind !== "no";
-  return isPostDue && (isThere || stage.postPromotionRun !== undefined) ? ["PostPromotion"] : [];
+  return isPostDue && (isThere || isBegun(stage.postPromotionRun, "PostPromotion")) ? ["PostPromotion"] : [];
 }
 
 /** Whether the wanted version becomes the stable one now, and why or why not. */

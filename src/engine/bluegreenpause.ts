@@ -32,7 +32,10 @@ export function planPause(
     return { stage: before, isOver: false, waits: haltedWaits(context) };
   const stage = resumed(before);
   if (stage.isAborted) return { stage, isOver: false, waits: [] };
-  if (!facts.isReady) return { stage, isOver: isPast(context, stage), waits: [] };
+  if (!facts.isReady) {
+    const waits = hasPause(stage, "BlueGreenPause") ? [pauseWait(context, stage)] : [];
+    return { stage, isOver: isPast(context, stage), waits };
+  }
   if (facts.fastTrack !== undefined || isPast(context, stage))
     return { stage: withoutPause(stage, "BlueGreenPause"), isOver: true, waits: [] };
   if (!isPrePromotionDone(context, stage)) return { stage, isOver: false, waits: [] };
@@ -63,17 +66,21 @@ export function withPreviewPassed(
 }
 
 function pausedPlan(context: Context, stage: Stage): PausePlan {
-  const { autoPromotionEnabled = true, autoPromotionSeconds = 0 } = context.blueGreen;
-  if (!autoPromotionEnabled) {
-    const text = "paused before the switch until it is promoted";
-    return { stage, isOver: false, waits: [{ code: "pause", text }] };
-  }
-  const pause = stage.pauses.find(({ reason }) => reason === "BlueGreenPause");
-  const untilMs = (parseTime(pause?.startTime) ?? context.nowMs) + autoPromotionSeconds * 1000;
+  const wait = pauseWait(context, stage);
+  const { untilMs } = wait;
+  if (untilMs === undefined) return { stage, isOver: false, waits: [wait] };
   if (context.nowMs >= untilMs)
     return { stage: withoutPause(stage, "BlueGreenPause"), isOver: true, waits: [] };
+  return { stage, isOver: false, waits: [wait], requeueAtMs: untilMs };
+}
+
+function pauseWait(context: Context, stage: Stage): Wait {
+  const { autoPromotionEnabled = true, autoPromotionSeconds = 0 } = context.blueGreen;
+  if (!autoPromotionEnabled) return { code: "pause", text: "paused before the switch until it is promoted" };
+  const pause = stage.pauses.find(({ reason }) => reason === "BlueGreenPause");
+  const untilMs = (parseTime(pause?.startTime) ?? context.nowMs) + autoPromotionSeconds * 1000;
   const text = `paused before the switch until ${formatTime(untilMs)}, or until it is promoted`;
-  return { stage, isOver: false, waits: [{ code: "pause", text, untilMs }], requeueAtMs: untilMs };
+  return { code: "pause", text, untilMs };
 }
 
 /** Whether there is no pause (any more) for this version. */

@@ -68,8 +68,10 @@ function abandoned(context: Context, wishes: BlueGreenWishes, current: ReplicaSe
   const isNeeded = wishes.selected.has(podHashOf(current)) && wishes.facts.activeHash === podHashOf(current);
   if (replicasOf(current) === 0 || delay === "never" || isNeeded) return stay;
   const deadlineMs = deadlineMsOf(current);
+  // Only when the status knows of the abort: a version that has a time to go and was not aborted is one to go back to.
+  const isNoted = context.status.abortedAt !== undefined;
   if (deadlineMs === undefined)
-    return availableOf(roles.stable) < replicas
+    return !isNoted || availableOf(roles.stable) < replicas
       ? stay
       : delayed(stay, nowMs + delay * 1000, `the aborted version stays for ${delay} s`);
   if (nowMs < deadlineMs) return waiting(stay, deadlineMs);
