@@ -2,6 +2,7 @@
 // restarts and crashes after any part of a plan, plans that come too late, in any order. A failing history is printed shrunk, with its seed.
 import fc from "fast-check";
 import { test } from "tap";
+import { WORKLOAD_GENERATION_ANNOTATION } from "../../src/api/api.ts";
 import type { Action } from "../../src/engine/decide.ts";
 import type { World } from "../support/world.ts";
 import { histories, play, type Strategy, worldOf } from "./histories.ts";
@@ -116,7 +117,7 @@ function endOf(world: World): unknown {
   const sizes = [...world.replicaSets.values()].map((item) => {
     const { name, annotations, ownerReferences } = item.metadata;
     // Of a version that has gone nobody needs to know when it was to go.
-    const { "scale-down-deadline": deadline, ...others } = annotations ?? {};
+    const { "scale-down-deadline": deadline, ...others } = withoutGeneration(annotations);
     const isGone = Object(item.spec).replicas === 0;
     return { name, annotations: isGone ? others : { ...others, deadline }, ownerReferences, spec: item.spec };
   });
@@ -138,9 +139,18 @@ function endOf(world: World): unknown {
     services,
     runs,
     spec,
-    status: { ...status, duration: undefined },
+    status: { ...status, duration: undefined, workloadObservedGeneration: undefined },
     byType,
-    annotations: metadata.annotations,
+    annotations: withoutGeneration(metadata.annotations),
+    workloads: [...world.workloads.values()].map((item) => item.spec),
     traffic: world.published,
   };
+}
+
+/** How often a Deployment was scaled on the way is no part of the end. */
+function withoutGeneration(
+  annotations: Readonly<Record<string, string>> = {},
+): Readonly<Record<string, string>> {
+  const { [WORKLOAD_GENERATION_ANNOTATION]: _, ...others } = annotations;
+  return others;
 }

@@ -1,11 +1,12 @@
 // Random specs and random histories: what users, pods, proxies, analyses, time and a dying controller do to a Rollout, in any order.
 import fc from "fast-check";
-import { imagePatch, type World, worldWith } from "../support/world.ts";
+import { imagePatch, referencePatch, workloadManifest } from "../../src/simulate/manifest.ts";
+import { type World, worldWith } from "../support/world.ts";
 import { checked, settleChecked } from "./invariants.ts";
 
 export type Event =
   | { readonly kind: "image"; readonly index: number }
-  | { readonly kind: "replicas"; readonly count: number }
+  | { readonly kind: "replicas" | "budget"; readonly count: number }
   | { readonly kind: "steps"; readonly index: number }
   | { readonly kind: "ready"; readonly role: "stable" | "canary"; readonly count: number }
   | { readonly kind: "crashPod"; readonly role: "stable" | "canary"; readonly restarts: number }
@@ -38,6 +39,8 @@ export interface Start {
   readonly shape: Shape;
   /** Whether it begins in the middle of an update. */
   readonly isWarm: boolean;
+  /** Whether its pods are those of a Deployment. */
+  readonly isReferring: boolean;
   readonly isAcking: boolean;
 }
 
@@ -183,6 +186,7 @@ const simple = fc.constantFrom(
 const event: fc.Arbitrary<Event> = fc.oneof(
   fc.record({ kind: kind("image"), index }),
   fc.record({ kind: kind("replicas"), count: fc.integer({ min: 0, max: 6 }) }),
+  fc.record({ kind: kind("budget"), count: fc.integer({ min: 0, max: 6 }) }),
   fc.record({ kind: kind("steps"), index: fc.integer({ min: 0, max: ROUTED_STEPS.length - 1 }) }),
   fc.record({ kind: kind("ready"), role, count: fc.integer({ min: 0, max: 6 }) }),
   fc.record({ kind: kind("crashPod"), role, restarts: fc.integer({ min: 1, max: 8 }) }),
@@ -211,13 +215,14 @@ export function histories(strategy: Strategy) {
     replicas: fc.integer({ min: 1, max: 5 }),
     shape: shapes(strategy),
     isWarm: fc.boolean(),
+    isReferring: fc.nat({ max: 3 }).map((one) => one === 3),
     isAcking: fc.boolean(),
     events: fc.array(event, { minLength: 1, maxLength: 25 }),
   });
 }
 
 /** The world before the first event. */
-export function worldOf({ replicas, shape, isWarm, isAcking }: Start): World {
+export function worldOf({ replicas, shape, isWarm, isReferring, isAcking }: Start): World {
   const world = worldWith({ ...shape, replicas });
   const provider = { plugin: { "weir.dev/traffic": { metric: "errorRate" } } };
   world.add("templates", {
@@ -226,9 +231,13 @@ export function worldOf({ replicas, shape, isWarm, isAcking }: Start): World {
     metadata: { name: "errors", namespace: "default" },
     spec: { metrics: [{ name: "errors", successCondition: "result < 0.05", provider }] },
   });
+  if (isReferring) {
+    world.editWorkload(workloadManifest(["Deployment", "web:1", String(replicas)]));
+    world.editSpec(referencePatch("Deployment:progressively"));
+  }
   if (isWarm) {
     world.settle();
-    world.editSpec(imagePatch("web:2"));
+    setImage(world, "web:2");
     world.settle();
   }
   world.acking = isAcking ? "auto" : "manual";
@@ -239,7 +248,10 @@ export function worldOf({ replicas, shape, isWarm, isAcking }: Start): World {
 export function play(world: World, next: Event): void {
   switch (next.kind) {
     case "image":
-      world.editSpec(imagePatch(`web:${next.index}`));
+      setImage(world, `web:${next.index}`);
+      break;
+    case "budget":
+      world.disruptionBudget = next.count;
       break;
     case "replicas":
       world.editSpec({ replicas: next.count });
@@ -311,6 +323,13 @@ export function play(world: World, next: Event): void {
       world.runReplicaSets();
       break;
   }
+}
+
+/** Another image, where the pod template stands. */
+function setImage(world: World, image: string): void {
+  const workload = world.workloads.get("Deployment/web");
+  if (workload === undefined) return void world.editSpec(imagePatch(image));
+  world.editWorkload(workloadManifest(["Deployment", image, String(Object(workload.spec).replicas)]));
 }
 
 function editSteps(world: World, at: number): void {
