@@ -22,6 +22,7 @@ import { planPingPong } from "./pingpong.ts";
 import type { PlannedEvent, Wait } from "./plan.ts";
 import { podsNeeded } from "./reached.ts";
 import { countsOf } from "./replicaset.ts";
+import { routerWaits } from "./routed.ts";
 import { planScaling } from "./scaling.ts";
 import { planServices } from "./services.ts";
 import { afterUser, lastIndex, type Mode, modeOf, promotedStage, type Stage } from "./stage.ts";
@@ -60,19 +61,15 @@ export function decideCanary(context: Context, reset: Stage | undefined): Decisi
     stableHash,
   });
   const scaling = planScaling(context, { ...wishes, selected: services.selected });
+  const areServicesSettled = services.isSettled;
+  const said = told(context, { stage, stableHash, weights: weighed.weights, routes, areServicesSettled });
   return {
     planner: PLANNER_NAMES[mode],
     mode,
     stage,
     stableHash,
     promotion: promotion.reason,
-    ...told(context, {
-      stage,
-      stableHash,
-      weights: weighed.weights,
-      routes,
-      areServicesSettled: services.isSettled,
-    }),
+    ...said,
     calls: plugins.calls,
     actions: [...runs.actions, ...experiments.actions, ...services.actions, ...scaling.actions],
     events: {
@@ -97,6 +94,7 @@ export function decideCanary(context: Context, reset: Stage | undefined): Decisi
       ...(isOver ? [] : routeWaits(context, mode, reached)),
       ...promotion.waits,
       ...services.waits,
+      ...routerWaits(context, isOver ? "promoted" : mode, said.traffic),
       ...scaling.waits,
     ],
     warnings: scaling.warnings,

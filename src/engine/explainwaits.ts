@@ -21,7 +21,9 @@ export function waysOn(context: Context, waits: readonly Wait[], isAborted: bool
   const { stableRS = "" } = context.status;
   // A first version, or the one that is stable already, has nothing to go back to.
   const back = stableRS === "" || isPromoted(context) ? "" : `, or ${command("abort")}`;
-  return [...new Set(waits.flatMap((wait) => wayOf(wait, command("promote"), back) ?? []))];
+  const hasProxies = context.snapshot.traffic.acknowledgement.kind !== "notApplicable";
+  const answer = hasProxies ? "the proxies' answer" : "the routers' objects";
+  return [...new Set(waits.flatMap((wait) => wayOf(wait, command("promote"), back, answer) ?? []))];
 }
 
 function nameOf({ name, namespace }: Context): string {
@@ -67,7 +69,7 @@ function beginOf(context: Context, { code }: Wait): number | undefined {
 }
 
 /** Undefined where only time or others help, as the wait itself says. */
-function wayOf({ code, untilMs }: Wait, promote: string, orBack: string): string | undefined {
+function wayOf({ code, untilMs }: Wait, promote: string, orBack: string, answer: string): string | undefined {
   switch (code) {
     case "pause":
       return untilMs === undefined ? promote : `time, or ${promote}`;
@@ -78,7 +80,7 @@ function wayOf({ code, untilMs }: Wait, promote: string, orBack: string): string
     case "replicas":
       return `pods that become available${orBack}`;
     case "acknowledgement":
-      return `the proxies' answer${orBack}`;
+      return `${answer}${orBack}`;
     case "analysis":
       return "its measurements";
     case "experiment":

@@ -10,7 +10,8 @@ import {
 } from "../api/api.ts";
 import { jsonEqual } from "../lib/json.ts";
 import type { Context } from "./context.ts";
-import type { PlannedEvent } from "./plan.ts";
+import type { PlannedEvent, Wait } from "./plan.ts";
+import type { Mode } from "./stage.ts";
 
 /** What keeps the routers' objects from holding `intent`, in words; undefined when they hold it, or there is no such router. */
 export function unheldWords(context: Context, intent: TrafficIntent): string | undefined {
@@ -23,6 +24,17 @@ export function unheldWords(context: Context, intent: TrafficIntent): string | u
     return [`${name} does not hold the weights yet${trouble === undefined ? "" : `: ${trouble}`}`];
   });
   return words.length === 0 ? undefined : words.join("; ");
+}
+
+/** The wait for routers where nothing else names it: after the last step, and on the way back. */
+export function routerWaits(
+  context: Context,
+  mode: Mode,
+  intent: TrafficIntent | undefined,
+): readonly Wait[] {
+  const isLast = mode === "promoted" || mode === "aborted";
+  const text = isLast && intent !== undefined ? unheldWords(context, intent) : undefined;
+  return text === undefined ? [] : [{ code: "acknowledgement", text }];
 }
 
 /** Whether somebody tells if the weights are in force: weir's proxies, or load balancers while an update is in flight. */
