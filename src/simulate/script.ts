@@ -17,6 +17,8 @@ import { standInTheWay, takeOverFrom } from "./takeover.ts";
 import type { World } from "./world.ts";
 
 const MAX_PASSES = 60;
+/** Decisions that one script may take. */
+const MAX_DECISIONS = 200_000;
 /** Of a terminal, without the indentation of outputs. */
 const COLUMNS = 78;
 
@@ -278,6 +280,8 @@ function tick(world: World, durationMs: number): readonly string[] {
   const untilMs = world.nowMs + durationMs;
   const shown: string[] = [];
   for (let dueMs = world.dueMs(); dueMs <= untilMs; dueMs = world.dueMs()) {
+    if (world.decisions > MAX_DECISIONS)
+      throw new Error(`more than ${MAX_DECISIONS} decisions: let less time pass`);
     world.nowMs = Math.max(world.nowMs, dueMs);
     shown.push(...settle(world).filter((line) => !/^(?:=|~|waits)/.test(line)));
   }

@@ -69,6 +69,8 @@ export interface Moment {
 
 /** Passes that one change may take before the model calls it a loop. */
 const MAX_PASSES = 60;
+/** Pods of one ReplicaSet that have an object; more are only counted. */
+const MAX_PODS = 1000;
 /** When every simulation begins. */
 export const START_MS = Date.parse("2026-01-01T00:00:00Z");
 
@@ -496,7 +498,8 @@ export class World {
 
   #writePods(replicaSet: KubeObject, replicas: number, available: number): boolean {
     const living = this.podsOf(replicaSet.metadata.name);
-    const next = podsFor(replicaSet, living, { replicas, available });
+    const wanted = { replicas: Math.min(replicas, MAX_PODS), available: Math.min(available, MAX_PODS) };
+    const next = podsFor(replicaSet, living, wanted);
     const names = new Set(next.map(({ metadata }) => metadata.name));
     for (const { metadata } of living) if (!names.has(metadata.name)) this.pods.delete(metadata.name);
     const changed = next.filter((pod) => !jsonEqual(this.pods.get(pod.metadata.name), pod));

@@ -1,6 +1,6 @@
 // `weir lint`: where, what and how to mend it; what is an error and what a note; never a crash, whatever the text.
 import { readFileSync } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { glob, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -252,6 +252,17 @@ test("lint: exit code and formats: 1 with errors, 0 with notes alone, 2 for wron
   const gone = await lintFiles("-f", join(folder, "gone.yaml"));
   t.equal(gone.code, 1);
   t.match(gone.err, [/gone\.yaml cannot be read/]);
+});
+
+test("lint: the examples and the manifests for Kubernetes have no errors", async (t) => {
+  const files = await Array.fromAsync(glob("deploy/{examples,kubernetes}/**/*.yaml"));
+  t.ok(files.length > 5, `${files.length} files`);
+  for (const file of files)
+    t.strictSame(
+      lines(readFileSync(file, "utf8")).filter((line) => line.includes(": error: ")),
+      [],
+      file,
+    );
 });
 
 test("lint: never throws, whatever the text", async (t) => {

@@ -93,6 +93,16 @@ test("simulate: a workload of the files is the Rollout's template", async (t) =>
   t.match(alone.text + alone.err, /not found|no container/);
 });
 
+test("simulate: whatever the numbers, it ends in a bounded time", async (t) => {
+  const at = await files(t, {
+    "many.txt": "scale 2000000000\n",
+    "plain.yaml": stringify(rolloutManifest({})),
+  });
+  const { code, text } = await weir("simulate", "-f", at("plain.yaml"), "--script", at("many.txt"));
+  t.equal(code, 0);
+  t.match(text, /stable 2000000000\/2000000000/);
+});
+
 test("simulate: what is wrong is said with its file and line, or names what there is", async (t) => {
   const rollout = ({ name }: { readonly name: string }): string => {
     const { metadata, ...rest } = rolloutManifest({ name });
