@@ -41,7 +41,7 @@ export function decideBlueGreen(context: Context, reset: Stage | undefined): Dec
   const selected = new Set(
     [facts.activeHash, active.selected, preview.selected].filter((hash) => hash !== ""),
   );
-  const sizes = planBlueGreenSizes(context, { stage: runs.stage, facts, selected, inForce, isPromoting });
+  const sizes = planBlueGreenSizes(context, { stage: runs.stage, facts, selected, inForce });
   const outcome = { stage, stableHash, activeHash: active.selected, previewHash: preview.selected };
   return {
     planner: PLANNER_NAMES[mode],

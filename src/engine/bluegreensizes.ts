@@ -23,8 +23,6 @@ export interface BlueGreenWishes {
   /** Versions that the Services select now, and once this pass is done. */
   readonly selected: ReadonlySet<string>;
   readonly inForce: InForce;
-  /** This pass makes the wanted version the stable one. */
-  readonly isPromoting: boolean;
 }
 
 /** What to scale now. */
@@ -53,11 +51,10 @@ function sized(context: Context, replicaSet: ReplicaSet, replicas: number, isInU
 }
 
 function currentSizing(context: Context, wishes: BlueGreenWishes, current: ReplicaSet): Sizing {
-  const { facts, stage, isPromoting } = wishes;
+  const { facts, stage } = wishes;
   if (stage.isAborted && current !== context.roles.stable) return abandoned(context, wishes, current);
-  // The time of a rollback's version shows that it is one, until it is promoted.
-  const isKept = facts.fastTrack === "delay" && !isPromoting;
-  return sized(context, current, facts.size, !isKept);
+  // The time of a rollback's version shows that it is one, until the status says that it is the stable one.
+  return sized(context, current, facts.size, facts.fastTrack !== "delay");
 }
 
 /** The aborted version stays for its delay, which begins once stable has the traffic and can take it. */

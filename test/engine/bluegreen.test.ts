@@ -98,3 +98,21 @@ test("blue-green: an abort that a crash kept out of the status does not make a v
   t.match(world.status(), { phase: "Progressing", message: "active service cutover pending" });
   t.equal(world.status().blueGreen?.activeSelector, world.status().stableRS, "its analysis is not over");
 });
+
+test("blue-green: a rollback within the delay stays one over a crash after any of its writes", async (t) => {
+  for (const writes of [1, 2, 3]) {
+    const world = newWorld({ postPromotionAnalysis: ANALYSIS }, false);
+    const first = world.status().stableRS;
+    world.editSpec(imagePatch("web:2"));
+    world.settle();
+    world.setRun(world.status().blueGreen?.postPromotionAnalysisRunStatus?.name ?? "", "Successful");
+    world.settle();
+    world.editSpec(imagePatch("web:1"));
+    world.apply(world.plan());
+    world.apply(world.plan(), writes);
+    world.restart();
+    world.settle();
+    t.match(world.status(), { phase: "Healthy", stableRS: first }, `after ${writes} writes`);
+    t.equal(runsOf(world).length, 1, "no other analysis");
+  }
+});
