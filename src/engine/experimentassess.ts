@@ -1,6 +1,6 @@
 // The verdict on an Experiment from its templates and analyses. Source: Argo: experiments/experiment.go calculateStatus, assessTemplates,
 // assessAnalysisRuns, v1.9.
-import { isCompleted } from "../analysis/assess.ts";
+import { isCompleted, isWorse } from "../analysis/assess.ts";
 import {
   type AnalysisPhase,
   EXPERIMENT_MESSAGES,
@@ -34,14 +34,6 @@ const TEMPLATE_PHASES: Readonly<Record<TemplateStatusCode, AnalysisPhase>> = {
   Error: "Error",
   Failed: "Failed",
 };
-const RUN_ORDER: readonly AnalysisPhase[] = [
-  "Successful",
-  "Running",
-  "Pending",
-  "Inconclusive",
-  "Error",
-  "Failed",
-];
 
 /** Where the Experiment stands after this pass. A verdict once given stays. */
 export function assess(
@@ -93,7 +85,7 @@ function worstRun(context: ExperimentContext, runs: readonly ExperimentAnalysisR
   let worst: AnalysisPhase = "Successful";
   let message = "";
   for (const { phase, message: words = "" } of runs) {
-    if (RUN_ORDER.indexOf(phase) <= RUN_ORDER.indexOf(worst)) continue;
+    if (!isWorse(phase, worst)) continue;
     worst = phase;
     message = words;
   }
