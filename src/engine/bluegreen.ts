@@ -2,20 +2,20 @@
 // active Service, then runs, promotion and sizes, each from what was observed and from the choices before it. The order of this page is the
 // order of the pass. Source: Argo: rollout/bluegreen.go, v1.9.
 import { MESSAGES, PROMOTION_REASONS, REASONS } from "../api/api.ts";
-import { hasOpenRun, judgeRuns, planRuns } from "./analysisruns.ts";
-import { type BlueGreenFacts, blueGreenFacts, isRollback } from "./bluegreenfacts.ts";
-import { isPrePromotionDone, planPause, withPreviewPassed } from "./bluegreenpause.ts";
-import { planBlueGreenSizes } from "./bluegreensizes.ts";
-import { blueGreenStatus, unsettledBlueGreen } from "./bluegreenstatus.ts";
-import { planActive, planPreview } from "./bluegreenswitch.ts";
-import { blueGreenInForce, blueGreenIntent } from "./bluegreentraffic.ts";
+import { type BlueGreenFacts, blueGreenFacts, isRollback } from "./bluegreen/facts.ts";
+import { isPrePromotionDone, planPause, withPreviewPassed } from "./bluegreen/pause.ts";
+import { planBlueGreenSizes } from "./bluegreen/sizes.ts";
+import { blueGreenStatus, unsettledBlueGreen } from "./bluegreen/status.ts";
+import { planActive, planPreview } from "./bluegreen/switch.ts";
+import { blueGreenInForce, blueGreenIntent } from "./bluegreen/traffic.ts";
 import { type Context, isPromoted, replicaSetName } from "./context.ts";
 import type { Decision } from "./decision.ts";
-import type { RunKind } from "./newrun.ts";
 import type { PlannedEvent, Wait } from "./plan.ts";
-import { selectedBy } from "./services.ts";
 import { afterUser, isHalted, type Mode, modeOf, promotedStage, type Stage } from "./stage.ts";
-import { type InForce, overdueAt } from "./traffic.ts";
+import { hasOpenRun, judgeRuns, planRuns } from "./steps/analysisruns.ts";
+import type { RunKind } from "./steps/newrun.ts";
+import { selectedBy } from "./traffic/services.ts";
+import { type InForce, overdueAt } from "./traffic/traffic.ts";
 
 /** Decides the pass. `reset`: the stage to begin with when the spec asks for another version. */
 export function decideBlueGreen(context: Context, reset: Stage | undefined): Decision {

@@ -10,26 +10,26 @@ import {
   type TrafficWeights,
 } from "../api/api.ts";
 import { jsonEqual } from "../lib/json.ts";
-import { sharesOf } from "./additional.ts";
-import { canaryRuns, judgeRuns, planRuns } from "./analysisruns.ts";
-import { canaryStatus, unsettledCanary } from "./canarystatus.ts";
 import type { Context } from "./context.ts";
-import { crashLoopWaits } from "./crashloop.ts";
 import type { Decision } from "./decision.ts";
-import { judgeExperiment, planExperiments } from "./experimentstep.ts";
-import { inForceNow, managedRoutes, routeWaits } from "./managedroutes.ts";
-import { planPingPong } from "./pingpong.ts";
+import { judgeExperiment, planExperiments } from "./experiment/step.ts";
 import type { PlannedEvent, Wait } from "./plan.ts";
-import { podsNeeded } from "./reached.ts";
-import { countsOf } from "./replicaset.ts";
-import { routerWaits } from "./routed.ts";
-import { planScaling } from "./scaling.ts";
-import { planServices } from "./services.ts";
+import { crashLoopWaits } from "./pods/crashloop.ts";
+import { podsNeeded } from "./pods/reached.ts";
+import { countsOf } from "./pods/replicaset.ts";
+import { planScaling } from "./pods/scaling.ts";
 import { afterUser, lastIndex, type Mode, modeOf, promotedStage, type Stage } from "./stage.ts";
-import { planPlugins, recordPlugins } from "./stepplugins.ts";
-import { planSteps } from "./steps.ts";
-import { type InForce, intentOf, overdueAt } from "./traffic.ts";
-import { desiredWeights } from "./weights.ts";
+import { canaryStatus, unsettledCanary } from "./status/canarystatus.ts";
+import { canaryRuns, judgeRuns, planRuns } from "./steps/analysisruns.ts";
+import { planPlugins, recordPlugins } from "./steps/stepplugins.ts";
+import { planSteps } from "./steps/steps.ts";
+import { sharesOf } from "./traffic/additional.ts";
+import { inForceNow, managedRoutes, routeWaits } from "./traffic/managedroutes.ts";
+import { planPingPong } from "./traffic/pingpong.ts";
+import { routerWaits } from "./traffic/routed.ts";
+import { planServices } from "./traffic/services.ts";
+import { type InForce, intentOf, overdueAt } from "./traffic/traffic.ts";
+import { desiredWeights } from "./traffic/weights.ts";
 
 /** Decides the pass. `reset`: the stage to begin with when the spec's version or steps have changed. */
 export function decideCanary(context: Context, reset: Stage | undefined): Decision {

@@ -23,7 +23,7 @@ import {
   usedRouters,
 } from "../api/api.ts";
 import { currentAmong, isSpecObserved } from "./identity.ts";
-import { byAge, podHashOf } from "./replicaset.ts";
+import { byAge, podHashOf } from "./pods/replicaset.ts";
 import type { Snapshot } from "./snapshot.ts";
 
 export interface Context {

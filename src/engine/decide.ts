@@ -6,28 +6,26 @@ import { assertNever } from "../lib/assert.ts";
 import { decideBlueGreen, prepareBlueGreen } from "./bluegreen.ts";
 import { decideCanary, prepareCanary } from "./canary.ts";
 import { type Context, contextOf, isPromoted } from "./context.ts";
-import { forcedAbortStage } from "./deadline.ts";
 import type { Decision } from "./decision.ts";
-import { planEphemeral } from "./ephemeral.ts";
-import { explanationOf } from "./explain.ts";
 import { invalidReason } from "./invalid.ts";
 import type { Action, Plan, PlannedEvent, PluginCall, Wait } from "./plan.ts";
-import { planRestart } from "./restart.ts";
-import { planHistory, planRevision, type RevisionPlan } from "./revision.ts";
-import { canSkipSteps } from "./rollbackwindow.ts";
+import { planEphemeral } from "./pods/ephemeral.ts";
+import { planRestart } from "./pods/restart.ts";
+import { planHistory, planRevision, type RevisionPlan } from "./pods/revision.ts";
+import { canSkipSteps } from "./pods/rollbackwindow.ts";
+import { planMigration } from "./pods/workload.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { firstStage, type Stage } from "./stage.ts";
-import { buildStatus, collisionStatus, invalidStatus, isFirstSight } from "./status.ts";
-import { endedRecord } from "./timing.ts";
-import { intentOf } from "./traffic.ts";
-import { planMigration } from "./workload.ts";
+import { forcedAbortStage } from "./status/deadline.ts";
+import { explanationOf } from "./status/explain.ts";
+import { buildStatus, collisionStatus, invalidStatus, isFirstSight } from "./status/status.ts";
+import { endedRecord } from "./status/timing.ts";
+import { intentOf } from "./traffic/traffic.ts";
 import { oneWriteEach } from "./writes.ts";
 
-export { mayBeSentTo } from "./additional.ts";
+export type { ExperimentPlan } from "./experiment/plan.ts";
+export { experimentProblem } from "./experiment/spec.ts";
 export { decideExperiment } from "./experiment.ts";
-export type { ExperimentPlan } from "./experimentplan.ts";
-export { experimentProblem } from "./experimentspec.ts";
-export { actionText, explain } from "./explain.ts";
 export { findReferenceProblems, type ReferenceProblem } from "./invalid.ts";
 export type {
   Action,
@@ -41,7 +39,6 @@ export type {
   WaitCode,
 } from "./plan.ts";
 export { type ActionRequest, type ObjectName, requestOf } from "./request.ts";
-export { withRouterEvents } from "./routed.ts";
 export {
   type AnalysisSnapshot,
   DEFAULT_ENGINE_CONFIG,
@@ -58,6 +55,9 @@ export {
   type ValidationSnapshot,
   type WorkloadSnapshot,
 } from "./snapshot.ts";
+export { actionText, explain } from "./status/explain.ts";
+export { mayBeSentTo } from "./traffic/additional.ts";
+export { withRouterEvents } from "./traffic/routed.ts";
 
 /** Decides one pass. */
 export function decide(snapshot: Snapshot, nowMs: number): Plan {

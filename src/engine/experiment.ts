@@ -3,15 +3,15 @@
 // Source: Argo: experiments/experiment.go, v1.9.
 import { isCompleted } from "../analysis/assess.ts";
 import { CONDITION_TYPES, EXPERIMENT_MESSAGES, EXPERIMENT_REASONS, REASONS } from "../api/api.ts";
-import { ConditionBoard } from "./conditions.ts";
-import { assess, type Verdict } from "./experimentassess.ts";
-import { type ExperimentContext, experimentContextOf } from "./experimentcontext.ts";
-import { type ExperimentPlan, together } from "./experimentplan.ts";
-import { planExperimentRuns } from "./experimentruns.ts";
-import { experimentProblem } from "./experimentspec.ts";
-import { planRemoved, planTemplate, type TemplatePlan } from "./experimenttemplate.ts";
+import { assess, type Verdict } from "./experiment/assess.ts";
+import { type ExperimentContext, experimentContextOf } from "./experiment/context.ts";
+import { type ExperimentPlan, together } from "./experiment/plan.ts";
+import { planExperimentRuns } from "./experiment/runs.ts";
+import { experimentProblem } from "./experiment/spec.ts";
+import { planRemoved, planTemplate, type TemplatePlan } from "./experiment/template.ts";
 import type { ExperimentSnapshot } from "./snapshot.ts";
-import { clean } from "./status.ts";
+import { ConditionBoard } from "./status/conditions.ts";
+import { clean } from "./status/status.ts";
 import { formatTime } from "./time.ts";
 
 /** Decides one pass. */

@@ -1,8 +1,8 @@
 // Which ReplicaSet runs the wanted version. The label that the status remembers comes first, a hash of the template second, the meaning of
 // the template last; so a controller of another make, or a hash table that moved, renames and redeploys nothing.
 import { plainTemplate, type ReplicaSet, type Rollout, semanticallyEqualTemplates } from "../api/api.ts";
-import { conditionOf } from "./conditions.ts";
-import { podHashOf } from "./replicaset.ts";
+import { podHashOf } from "./pods/replicaset.ts";
+import { conditionOf } from "./status/conditions.ts";
 
 /** What is wanted: the pod template as written, its hash, and whether the status was written for the very spec that asks for it. */
 export interface Wanted {

@@ -14,10 +14,10 @@ import {
   type Service,
   type Step,
 } from "../api/api.ts";
-import { resolveAnalysis } from "./analysistemplates.ts";
 import { type Context, contextOf } from "./context.ts";
+import { workloadProblem } from "./pods/workload.ts";
 import type { Snapshot } from "./snapshot.ts";
-import { workloadProblem } from "./workload.ts";
+import { resolveAnalysis } from "./steps/analysistemplates.ts";
 
 /** What is wrong about one object that the Rollout names. */
 export interface ReferenceProblem {

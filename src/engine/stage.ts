@@ -8,7 +8,7 @@ import type {
 } from "../api/api.ts";
 import type { Context } from "./context.ts";
 import { isPromoted } from "./context.ts";
-import { canSkipSteps, isInRollbackWindow } from "./rollbackwindow.ts";
+import { canSkipSteps, isInRollbackWindow } from "./pods/rollbackwindow.ts";
 import { formatTime } from "./time.ts";
 
 export interface Stage {

@@ -1,7 +1,7 @@
 // `decide` as a whole: what one pass writes, asks for and says, by the state it is given.
 import { test } from "tap";
-import { fieldValue } from "../../src/engine/analysistemplates.ts";
 import { requestOf } from "../../src/engine/decide.ts";
+import { fieldValue } from "../../src/engine/steps/analysistemplates.ts";
 import { imagePatch, rolloutManifest, World, worldWith } from "../support/world.ts";
 
 const conditionsOf = (world: World): Record<string, string> =>

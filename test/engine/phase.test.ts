@@ -2,7 +2,7 @@
 import { test } from "tap";
 import type { RolloutCondition, RolloutStatus } from "../../src/api/api.ts";
 import { contextOf } from "../../src/engine/context.ts";
-import { phaseOf } from "../../src/engine/phase.ts";
+import { phaseOf } from "../../src/engine/status/phase.ts";
 import { START_MS, worldWith } from "../support/world.ts";
 
 const TIME = "2026-01-01T00:00:00Z";

@@ -1,6 +1,6 @@
 // How pods are split between stable and canary: ratios, surge, and steps towards them.
 import { test } from "tap";
-import { nearestSplit, nextSizes, type PodCounts } from "../../src/engine/replicas.ts";
+import { nearestSplit, nextSizes, type PodCounts } from "../../src/engine/pods/replicas.ts";
 
 test("replicas: the split comes as near to the weight as whole pods allow", async (t) => {
   const rows: [replicas: number, weight: number, maxSurge: number, canary: number, stable: number][] = [

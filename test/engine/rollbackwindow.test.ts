@@ -1,7 +1,7 @@
 // The rollback window's arithmetic: which versions lie between, and how many there may be.
 import { test } from "tap";
 import { contextOf } from "../../src/engine/context.ts";
-import { isInRollbackWindow } from "../../src/engine/rollbackwindow.ts";
+import { isInRollbackWindow } from "../../src/engine/pods/rollbackwindow.ts";
 import { worldWith } from "../../src/simulate/manifest.ts";
 
 /** Versions made one second apart unless `atMs` says otherwise; the last is the stable one, `wanted` the one that the spec goes back to. */

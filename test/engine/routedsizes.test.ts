@@ -1,8 +1,8 @@
 // Sizes with a router, by hand from spec 2.5 and 2.6: the canary's for its share, what a threshold asks for, the rungs of an abort.
 import { test } from "tap";
 import { contextOf } from "../../src/engine/context.ts";
-import { podsNeeded } from "../../src/engine/reached.ts";
-import { canaryPods, returningShare } from "../../src/engine/routedsizes.ts";
+import { podsNeeded } from "../../src/engine/pods/reached.ts";
+import { canaryPods, returningShare } from "../../src/engine/pods/routedsizes.ts";
 import { imagePatch, worldWith } from "../support/world.ts";
 
 test("routed sizes: a share takes whole pods, rounded up, and the minimum when it takes any", async (t) => {

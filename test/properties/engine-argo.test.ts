@@ -3,8 +3,8 @@
 import { readFileSync } from "node:fs";
 import { test } from "tap";
 import { contextOf } from "../../src/engine/context.ts";
-import { nearestSplit, nextSizes, type PodCounts, type Split } from "../../src/engine/replicas.ts";
-import { canaryPods } from "../../src/engine/routedsizes.ts";
+import { nearestSplit, nextSizes, type PodCounts, type Split } from "../../src/engine/pods/replicas.ts";
+import { canaryPods } from "../../src/engine/pods/routedsizes.ts";
 import { worldWith } from "../support/world.ts";
 
 interface Vector {

@@ -1,0 +1,91 @@
+// What the decisions of a blue-green pass look at: who has the traffic, how large the new version should be, what it may go past.
+// Facts and their names, nothing is decided here. Source: Argo: rollout/bluegreen.go isBlueGreenFastTracked, v1.9.
+import { DESIRED_REPLICAS_ANNOTATION, type ReplicaSet, replicasOf } from "../../api/api.ts";
+import { type Context, isPromoted } from "../context.ts";
+import { availableOf, deadlineMsOf, podHashOf } from "../pods/replicaset.ts";
+import { isInRollbackWindow } from "../pods/rollbackwindow.ts";
+import type { Stage } from "../stage.ts";
+import { selectedBy } from "../traffic/services.ts";
+
+export interface BlueGreenFacts {
+  /** The version that the active Service selects; empty before the first switch. */
+  readonly activeHash: string;
+  readonly fastTrack: FastTrack | undefined;
+  /** Pods that the wanted version should have now. */
+  readonly size: number;
+  /** It has them, and all are available. */
+  readonly isReady: boolean;
+  /** It can take all the traffic. */
+  readonly isSaturated: boolean;
+}
+
+/** Why an update goes past its pause and the analysis before the switch. */
+export type FastTrack =
+  /** It leads back to the stable version. */
+  | "stable"
+  /** Back to a version whose pods are still up from its own time. */
+  | "delay"
+  | "window"
+  /** The user asked for it. */
+  | "full"
+  /** No version has the traffic yet. */
+  | "first"
+  /** It has the traffic. */
+  | "active";
+
+/** Those of this pass. `isRetried`: the user has just asked to try again after an abort. */
+export function blueGreenFacts(context: Context, stage: Stage, isRetried: boolean): BlueGreenFacts {
+  const activeHash = selectedBy(context.snapshot.services.active);
+  const fastTrack = fastTrackOf(context, stage, activeHash, isRetried);
+  const size = fastTrack === undefined ? previewSize(context, stage) : context.replicas;
+  const { current } = context.roles;
+  return {
+    activeHash,
+    fastTrack,
+    size,
+    isReady: current !== undefined && replicasOf(current) === size && availableOf(current) === size,
+    isSaturated: isSaturated(context, current),
+  };
+}
+
+/** The ReplicaSet of a version. */
+export function ofVersion(context: Context, podHash: string): ReplicaSet | undefined {
+  return podHash === "" ? undefined : context.roles.owned.find((item) => podHashOf(item) === podHash);
+}
+
+/** Whether a rollback skips the analysis after the switch as well. */
+export function isRollback(fastTrack: FastTrack | undefined): boolean {
+  return fastTrack === "delay" || fastTrack === "window" || fastTrack === "stable";
+}
+
+function fastTrackOf(
+  context: Context,
+  stage: Stage,
+  activeHash: string,
+  isRetried: boolean,
+): FastTrack | undefined {
+  const { current } = context.roles;
+  if (isPromoted(context)) return "stable";
+  // What an abort left up for a while is no version to go back to: weir tries it again from the start. Argo lets it pass unseen.
+  const isUp = current !== undefined && replicasOf(current) > 0 && deadlineMsOf(current) !== undefined;
+  if (isUp && !stage.isAborted && !isRetried) return "delay";
+  if (isInRollbackWindow(context)) return "window";
+  if (stage.promoteFull) return "full";
+  if (activeHash === "") return "first";
+  return activeHash === context.podHash ? "active" : undefined;
+}
+
+/** A preview has its own size until it has been looked at. A rollback has the whole at once; Argo lets it shrink to a preview first. */
+function previewSize({ replicas, blueGreen }: Context, stage: Stage): number {
+  return stage.isPreviewPassed ? replicas : (blueGreen.previewReplicaCount ?? replicas);
+}
+
+/** Rollout and ReplicaSet agree on how many pods there are to be, and all are available. */
+function isSaturated({ replicas }: Context, replicaSet: ReplicaSet | undefined): boolean {
+  return (
+    replicaSet !== undefined &&
+    replicasOf(replicaSet) === replicas &&
+    replicaSet.metadata.annotations?.[DESIRED_REPLICAS_ANNOTATION] === String(replicas) &&
+    availableOf(replicaSet) === replicas
+  );
+}

@@ -1,0 +1,102 @@
+// The pause of blue-green before the switch: when it begins, when it is over, and when the preview has been looked at in its own size.
+// Source: Argo: rollout/bluegreen.go reconcileBlueGreenPause, rollout/pause.go CompletedBlueGreenPause, v1.9.
+
+import type { Context } from "../context.ts";
+import type { Wait } from "../plan.ts";
+import { availableOf } from "../pods/replicaset.ts";
+import { hasPause, isHalted, type Stage, withoutPause, withPause } from "../stage.ts";
+import { formatTime, parseTime } from "../time.ts";
+import type { BlueGreenFacts } from "./facts.ts";
+
+export interface PausePlan {
+  readonly stage: Stage;
+  /** The switch need not wait for a pause any more. */
+  readonly isOver: boolean;
+  readonly waits: readonly Wait[];
+  readonly requeueAtMs?: number;
+}
+
+/** Whether the analysis before the switch has nothing against it. */
+export function isPrePromotionDone({ blueGreen }: Context, stage: Stage): boolean {
+  return blueGreen.prePromotionAnalysis === undefined || stage.prePromotionRun?.status === "Successful";
+}
+
+/** Begins the pause, lets it stand, or ends it. `isResumed`: the user took a pause away since the last pass. */
+export function planPause(
+  context: Context,
+  before: Stage,
+  facts: BlueGreenFacts,
+  isResumed: boolean,
+): PausePlan {
+  // What the user let pass meanwhile is remembered until it can be carried out.
+  if (!before.isAborted && isHalted(context, before))
+    return { stage: before, isOver: false, waits: haltedWaits(context) };
+  const stage = resumed(before);
+  if (stage.isAborted) return { stage, isOver: false, waits: [] };
+  if (!facts.isReady) {
+    const waits = hasPause(stage, "BlueGreenPause") ? [pauseWait(context, stage)] : [];
+    return { stage, isOver: isPast(context, stage), waits };
+  }
+  if (facts.fastTrack !== undefined || isPast(context, stage))
+    return { stage: withoutPause(stage, "BlueGreenPause"), isOver: true, waits: [] };
+  if (!isPrePromotionDone(context, stage)) return { stage, isOver: false, waits: [] };
+  if (isResumed && !hasPause(stage, "BlueGreenPause")) return { stage, isOver: true, waits: [] };
+  return pausedPlan(context, withPause(context, stage, "BlueGreenPause"));
+}
+
+/**
+ * The preview is scaled up once it was available in its own size, was analysed and its pause is over. Stays so until the version
+ * is promoted or replaced.
+ */
+export function withPreviewPassed(
+  context: Context,
+  stage: Stage,
+  facts: BlueGreenFacts,
+  isOver: boolean,
+): Stage {
+  const { previewReplicaCount } = context.blueGreen;
+  if (previewReplicaCount === undefined) return { ...stage, isPreviewPassed: false };
+  const isDone =
+    !stage.isAborted &&
+    facts.fastTrack === undefined &&
+    previewReplicaCount !== context.replicas &&
+    isOver &&
+    isPrePromotionDone(context, stage) &&
+    availableOf(context.roles.current) === previewReplicaCount;
+  return isDone ? { ...stage, isPreviewPassed: true } : stage;
+}
+
+function pausedPlan(context: Context, stage: Stage): PausePlan {
+  const wait = pauseWait(context, stage);
+  const { untilMs } = wait;
+  if (untilMs === undefined) return { stage, isOver: false, waits: [wait] };
+  if (context.nowMs >= untilMs)
+    return { stage: withoutPause(stage, "BlueGreenPause"), isOver: true, waits: [] };
+  return { stage, isOver: false, waits: [wait], requeueAtMs: untilMs };
+}
+
+function pauseWait(context: Context, stage: Stage): Wait {
+  const { autoPromotionEnabled = true, autoPromotionSeconds = 0 } = context.blueGreen;
+  if (!autoPromotionEnabled) return { code: "pause", text: "paused before the switch until it is promoted" };
+  const pause = stage.pauses.find(({ reason }) => reason === "BlueGreenPause");
+  const untilMs = (parseTime(pause?.startTime) ?? context.nowMs) + autoPromotionSeconds * 1000;
+  const text = `paused before the switch until ${formatTime(untilMs)}, or until it is promoted`;
+  return { code: "pause", text, untilMs };
+}
+
+/** Whether there is no pause (any more) for this version. */
+function isPast({ blueGreen }: Context, stage: Stage): boolean {
+  const { autoPromotionEnabled = true, autoPromotionSeconds = 0 } = blueGreen;
+  return stage.isPreviewPassed || (autoPromotionEnabled && autoPromotionSeconds <= 0);
+}
+
+/** A pause that the user took away: what it let pass is known to this pass alone. */
+function resumed(stage: Stage): Stage {
+  return stage.pauses.length > 0 ? stage : { ...stage, controllerPause: false };
+}
+
+function haltedWaits(context: Context): readonly Wait[] {
+  return context.rollout.spec.paused === true
+    ? [{ code: "user", text: "paused by the user (spec.paused)" }]
+    : [{ code: "inconclusive", text: "an analysis was inconclusive: promote or abort" }];
+}

@@ -1,0 +1,68 @@
+// What of the status only blue-green has, and what such a Rollout that calls itself healthy claims. Clients and autoscalers count the pods
+// that have the traffic. Source: Argo: rollout/bluegreen.go syncRolloutStatusBlueGreen, utils/rollout/rolloututil.go, v1.9.
+import { isCompleted } from "../../analysis/assess.ts";
+import { CONDITION_TYPES, PHASE_MESSAGES, type RolloutStatus, selectorText } from "../../api/api.ts";
+import type { Context } from "../context.ts";
+import { availableOf } from "../pods/replicaset.ts";
+import type { Stage } from "../stage.ts";
+import { refusals } from "../status/canarystatus.ts";
+import { conditionOf } from "../status/conditions.ts";
+import { clean } from "../status/status.ts";
+import type { InForce } from "../traffic/traffic.ts";
+import { ofVersion } from "./facts.ts";
+
+export interface BlueGreenOutcome {
+  readonly stage: Stage;
+  readonly stableHash: string;
+  /** What the Services select once the pass is done. */
+  readonly activeHash: string;
+  readonly previewHash: string;
+}
+
+/** The fields that a pass leaves behind. */
+export function blueGreenStatus(context: Context, outcome: BlueGreenOutcome): Partial<RolloutStatus> {
+  const { stage, activeHash, previewHash } = outcome;
+  const blueGreen = clean({
+    activeSelector: activeHash === "" ? undefined : activeHash,
+    previewSelector: previewHash === "" ? undefined : previewHash,
+    scaleUpPreviewCheckPoint: stage.isPreviewPassed ? true : undefined,
+    prePromotionAnalysisRunStatus: stage.prePromotionRun,
+    postPromotionAnalysisRunStatus: stage.postPromotionRun,
+  });
+  const active = ofVersion(context, activeHash);
+  if (active === undefined) return { blueGreen };
+  return {
+    blueGreen,
+    HPAReplicas: active.status.replicas ?? 0,
+    readyReplicas: active.status.readyReplicas ?? 0,
+    availableReplicas: availableOf(active),
+    ...(active.spec.selector === undefined ? {} : { selector: selectorText(active.spec.selector) }),
+  };
+}
+
+/** What is not yet as a healthy Rollout claims it to be; undefined when all is. */
+export function unsettledBlueGreen(
+  context: Context,
+  outcome: BlueGreenOutcome,
+  inForce: InForce,
+): string | undefined {
+  const { replicas, roles, podHash, blueGreen } = context;
+  if ((roles.current?.status.replicas ?? 0) < replicas) return PHASE_MESSAGES.moreReplicas;
+  if (availableOf(roles.current) < replicas) return PHASE_MESSAGES.becomingAvailable;
+  if (outcome.activeHash !== podHash) return PHASE_MESSAGES.cutoverPending;
+  if (outcome.stableHash !== podHash)
+    return isAnalysing(outcome.stage)
+      ? PHASE_MESSAGES.waitingForAnalysis
+      : PHASE_MESSAGES.waitingForPostPromotion;
+  if (blueGreen.previewService !== undefined && outcome.previewHash !== podHash)
+    return "waiting for the preview Service to be switched";
+  // A healthy Rollout stays so while the proxies forget the version that it came from.
+  const isKnown = conditionOf(context.status.conditions, CONDITION_TYPES.healthy)?.status === "True";
+  if (inForce.kind === "no" && !isKnown)
+    return `waiting for the proxies to acknowledge the switch${refusals(context)}`;
+  return undefined;
+}
+
+function isAnalysing({ postPromotionRun }: Stage): boolean {
+  return postPromotionRun !== undefined && !isCompleted(postPromotionRun.status);
+}

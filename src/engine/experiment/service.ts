@@ -1,0 +1,94 @@
+// The Service that leads to one template's pods, made from the ports that its containers declare.
+import {
+  apiVersionOf,
+  EXPERIMENT_MESSAGES,
+  type ExperimentTemplate,
+  type KubeObject,
+  POD_HASH_LABEL,
+  RESOURCES,
+  type ReplicaSet,
+  type Service,
+} from "../../api/api.ts";
+import type { Action } from "../plan.ts";
+import { podHashOf } from "../pods/replicaset.ts";
+import { type ExperimentContext, experimentReference, templateAnnotations } from "./context.ts";
+import { type ExperimentPart, NO_PART } from "./plan.ts";
+
+export interface ServicePart extends ExperimentPart {
+  /** Of the Service, once the actions are done. */
+  readonly name?: string;
+  readonly error?: string;
+}
+
+/** Creates the Service that the template asks for, deletes one that it does not ask for any more. */
+export function planTemplateService(
+  context: ExperimentContext,
+  template: ExperimentTemplate,
+  replicaSet: ReplicaSet,
+): ServicePart {
+  const existing = context.services.get(template.name);
+  if (template.service === undefined) {
+    const reason = `template ${template.name} asks for no Service`;
+    return { ...NO_PART, actions: removeService(existing, reason) };
+  }
+  if (existing !== undefined) return { ...NO_PART, name: existing.metadata.name };
+  const ports = portsOf(replicaSet);
+  if (ports.length === 0) {
+    const text = `template ${template.name} declares no container port: no Service can lead to it`;
+    return { ...NO_PART, waits: [{ code: "valid", text }] };
+  }
+  const own = template.service.name ?? "";
+  const name = own === "" ? replicaSet.metadata.name : own;
+  const isTaken = context.snapshot.services.some((service) => service.metadata.name === name);
+  const refused = context.snapshot.refused.find((one) => one.kind === "Service" && one.name === name);
+  const problem = isTaken ? EXPERIMENT_MESSAGES.serviceTaken(name, template.name) : refused?.message;
+  if (problem !== undefined)
+    return { ...NO_PART, error: EXPERIMENT_MESSAGES.serviceRefused(name, template.name, problem) };
+  const action: Action = {
+    kind: "createService",
+    namespace: context.namespace,
+    name,
+    object: serviceObject(context, template, { name, ports, podHash: podHashOf(replicaSet) }),
+    reason: `template ${template.name} asks for a Service`,
+  };
+  return { ...NO_PART, actions: [action], name };
+}
+
+/** Deletes the Service if there is one. */
+export function removeService(service: Service | undefined, reason: string): readonly Action[] {
+  if (service === undefined) return [];
+  const { namespace = "", name, uid = "" } = service.metadata;
+  return [{ kind: "deleteService", namespace, name, uid, reason }];
+}
+
+type Ports = readonly Readonly<Record<string, unknown>>[];
+
+function portsOf(replicaSet: ReplicaSet): Ports {
+  const containers = replicaSet.spec.template?.spec?.containers ?? [];
+  return containers
+    .flatMap(({ ports = [] }) => ports)
+    .map(({ name, protocol, containerPort }) => ({
+      ...(name === undefined || name === "" ? {} : { name }),
+      ...(protocol === undefined || protocol === "" ? {} : { protocol }),
+      port: containerPort,
+      targetPort: containerPort,
+    }));
+}
+
+function serviceObject(
+  context: ExperimentContext,
+  template: ExperimentTemplate,
+  service: { readonly name: string; readonly ports: Ports; readonly podHash: string },
+): KubeObject {
+  return {
+    apiVersion: apiVersionOf(RESOURCES.service),
+    kind: RESOURCES.service.kind,
+    metadata: {
+      name: service.name,
+      namespace: context.namespace,
+      annotations: templateAnnotations(context.name, template.name),
+      ownerReferences: [experimentReference(context)],
+    },
+    spec: { selector: { [POD_HASH_LABEL]: service.podHash }, ports: service.ports },
+  };
+}

@@ -1,0 +1,202 @@
+// Sizes of all ReplicaSets of a Rollout: what each should have now, and the actions that bring it there. Without a router the split of
+// pods is the split of traffic (replicas.ts); with one the canary follows its share, stable stays whole, and what no longer serves goes
+// after its delay and only when no proxy may still send to it.
+import {
+  abortScaleDownDelayOf,
+  DESIRED_REPLICAS_ANNOTATION,
+  MESSAGES,
+  REASONS,
+  type ReplicaSet,
+  replicasOf,
+  SCALE_DOWN_DEADLINE_ANNOTATION,
+} from "../../api/api.ts";
+import type { Context } from "../context.ts";
+import type { Action, AnnotationChanges, PlannedEvent, Wait } from "../plan.ts";
+import type { Mode, Stage } from "../stage.ts";
+import { isHalted } from "../stage.ts";
+import { formatTime } from "../time.ts";
+import { loweredMark } from "../traffic/gradualabort.ts";
+import { podsToKeep } from "../traffic/traffic.ts";
+import { planOld } from "./oldreplicas.ts";
+import { nearestSplit, nextSizes } from "./replicas.ts";
+import {
+  availableOf,
+  countsOf,
+  deadlineMsOf,
+  identityOf,
+  podHashOf,
+  revisionOf,
+  versionOf,
+} from "./replicaset.ts";
+import { isDynamic, routedSizes, shareInForce } from "./routedsizes.ts";
+import { delayWait, emptied, heldBack, type ScalingWishes, type Sizing } from "./sizing.ts";
+
+export interface ScalingPlan {
+  readonly actions: readonly Action[];
+  readonly events: readonly PlannedEvent[];
+  readonly waits: readonly Wait[];
+  readonly warnings: readonly string[];
+  readonly requeueAtMs?: number;
+}
+
+/** What to scale now. While the update is halted: only what the user's own change of spec.replicas asks for, and what an abort does. */
+export function planScaling(context: Context, wishes: ScalingWishes): ScalingPlan {
+  const isFrozen = isHalted(context, wishes.stage) && wishes.mode !== "aborted";
+  return carryOutAll(context, [...planInUse(context, wishes), ...planOld(context, wishes)], isFrozen);
+}
+
+/** The plan that brings ReplicaSets to these sizes; while it `isFrozen`, those alone that the user's own change of spec.replicas asks for. */
+export function carryOutAll(context: Context, wanted: readonly Sizing[], isFrozen: boolean): ScalingPlan {
+  const sizings = wanted.filter(({ replicaSet }) => !isFrozen || isScaledByUser(context, replicaSet));
+  const parts = sizings.map((sizing) => carryOut(context, sizing));
+  const times = sizings.map((sizing) => sizing.requeueAtMs).filter((atMs) => atMs !== undefined);
+  return {
+    actions: parts.flatMap((part) => part.actions),
+    events: parts.flatMap((part) => part.events),
+    waits: sizings.flatMap((sizing) => sizing.wait ?? []),
+    warnings: sizings.flatMap((sizing) => sizing.warning ?? []),
+    ...(times.length === 0 ? {} : { requeueAtMs: Math.min(...times) }),
+  };
+}
+
+/** The sizes that count as reached for the present share: what step completion is measured by. */
+export function targetSizes(context: Context, mode: Mode, stage: Stage): { canary: number; stable: number } {
+  const { replicas, maxWeight, maxSurge, hasRouter, roles } = context;
+  if (roles.stable === undefined || roles.stable === roles.current) return { canary: replicas, stable: 0 };
+  if (hasRouter) return routedSizes(context, mode, stage);
+  return nearestSplit({ replicas, weight: shareInForce(context, mode, stage), maxWeight, maxSurge });
+}
+
+/** Whether the user changed spec.replicas since this ReplicaSet was scaled. */
+function isScaledByUser(context: Context, replicaSet: ReplicaSet): boolean {
+  const { current, stable } = context.roles;
+  const scaledFor = replicaSet.metadata.annotations?.[DESIRED_REPLICAS_ANNOTATION];
+  const isInUse = replicaSet === current || replicaSet === stable;
+  return isInUse && scaledFor !== String(context.replicas) && replicasOf(replicaSet) > 0;
+}
+
+function planInUse(context: Context, wishes: ScalingWishes): readonly Sizing[] {
+  const { current, stable } = context.roles;
+  const { mode, stage } = wishes;
+  const sizes = context.hasRouter ? targetSizes(context, mode, stage) : splitSizes(context, wishes);
+  const isCanaryDue = wishes.mode === "aborted" && context.hasRouter && current !== stable;
+  const parts: Sizing[] = [];
+  if (stable !== undefined && stable !== current) parts.push(kept(context, wishes, stable, sizes.stable));
+  if (current !== undefined && isCanaryDue && stable !== undefined)
+    parts.push(abortedCanary(context, wishes, current, sizes.canary));
+  else if (current !== undefined) parts.push(kept(context, wishes, current, sizes.canary));
+  return parts;
+}
+
+function splitSizes(context: Context, wishes: ScalingWishes): { canary: number; stable: number } {
+  const { replicas, maxSurge, maxUnavailable, maxWeight, roles } = context;
+  const { current, stable, others } = roles;
+  const counts = {
+    ...(current === undefined ? {} : { canary: countsOf(current) }),
+    ...(stable === undefined || stable === current ? {} : { stable: countsOf(stable) }),
+    others: others.reduce((sum, replicaSet) => sum + replicasOf(replicaSet), 0),
+  };
+  const weight = shareInForce(context, wishes.mode, wishes.stage);
+  return nextSizes(counts, { replicas, weight, maxWeight, maxSurge, maxUnavailable });
+}
+
+/** A version in use, brought to `replicas`, but not below what proxies may still send to it. */
+function kept(context: Context, wishes: ScalingWishes, replicaSet: ReplicaSet, replicas: number): Sizing {
+  const from = replicasOf(replicaSet);
+  const annotations = {
+    ...desiredAnnotation(context, replicaSet),
+    ...(deadlineMsOf(replicaSet) === undefined ? {} : { [SCALE_DOWN_DEADLINE_ANNOTATION]: null }),
+  };
+  const reason = `${replicas} of ${context.replicas} pods for this version`;
+  if (replicas >= from || !context.hasRouter) return { replicaSet, replicas, annotations, reason };
+  const keep = podsToKeep(context, wishes, podHashOf(replicaSet));
+  const floor = Math.min(keep.pods, context.replicas);
+  const size = Math.min(from, Math.max(replicas, floor));
+  return {
+    replicaSet,
+    replicas: size,
+    annotations,
+    reason,
+    ...heldBack(wishes.inForce, size > replicas, keep),
+  };
+}
+
+/**
+ * An aborted canary stays for its delay, which begins once stable can take all the traffic back. With dynamicStableScale and no explicit delay it
+ * shrinks as stable grows.
+ */
+function abortedCanary(
+  context: Context,
+  wishes: ScalingWishes,
+  replicaSet: ReplicaSet,
+  target: number,
+): Sizing {
+  const { nowMs, roles } = context;
+  const from = replicasOf(replicaSet);
+  const delay = abortScaleDownDelayOf(context.rollout);
+  const lowered = loweredMark(context, wishes.mode, wishes.weights);
+  const annotations = { ...desiredAnnotation(context, replicaSet), ...lowered };
+  const stay = {
+    replicaSet,
+    replicas: Math.min(from, context.replicas),
+    annotations,
+    reason: "the aborted version stays up",
+  };
+  if (from === 0 || delay === "never") return stay;
+  if (isDynamic(context) && context.canary.abortScaleDownDelaySeconds === undefined)
+    return withAnnotations(kept(context, wishes, replicaSet, Math.min(from, target)), lowered);
+  const isStableWhole = availableOf(roles.stable) >= context.replicas;
+  const deadlineMs = deadlineMsOf(replicaSet);
+  if (deadlineMs === undefined) {
+    if (!isStableWhole || (wishes.weights?.canary.weight ?? 0) > 0) return stay;
+    const dueMs = nowMs + delay * 1000;
+    return {
+      ...stay,
+      annotations: { ...annotations, [SCALE_DOWN_DEADLINE_ANNOTATION]: formatTime(dueMs) },
+      reason: `the aborted version stays for ${delay} s`,
+      requeueAtMs: dueMs,
+      wait: delayWait(replicaSet, dueMs),
+    };
+  }
+  if (nowMs < deadlineMs)
+    return { ...stay, requeueAtMs: deadlineMs, wait: delayWait(replicaSet, deadlineMs) };
+  return emptied(context, wishes, replicaSet, "the aborted version's delay has passed");
+}
+
+function withAnnotations(sizing: Sizing, more: AnnotationChanges): Sizing {
+  return { ...sizing, annotations: { ...sizing.annotations, ...more } };
+}
+
+function desiredAnnotation(context: Context, replicaSet: ReplicaSet): AnnotationChanges {
+  const wanted = String(context.replicas);
+  return replicaSet.metadata.annotations?.[DESIRED_REPLICAS_ANNOTATION] === wanted
+    ? {}
+    : { [DESIRED_REPLICAS_ANNOTATION]: wanted };
+}
+
+function carryOut(
+  context: Context,
+  sizing: Sizing,
+): { readonly actions: readonly Action[]; readonly events: readonly PlannedEvent[] } {
+  const { replicaSet, replicas, annotations = {}, reason } = sizing;
+  const from = replicasOf(replicaSet);
+  const base = { ...identityOf(replicaSet), reason };
+  if (replicas === from) {
+    if (Object.keys(annotations).length === 0) return { actions: [], events: [] };
+    return { actions: [{ kind: "annotateReplicaSet", ...base, annotations }], events: [] };
+  }
+  const direction = replicas > from ? "up" : "down";
+  const { name } = replicaSet.metadata;
+  const revision = replicaSet === context.roles.current ? context.revision : revisionOf(replicaSet);
+  const message = MESSAGES.scaled(direction, name, revision, from, replicas);
+  const action: Action = {
+    kind: "scaleReplicaSet",
+    ...base,
+    ...(direction === "down" ? { resourceVersion: versionOf(replicaSet) } : {}),
+    from,
+    replicas,
+    annotations: { ...desiredAnnotation(context, replicaSet), ...annotations },
+  };
+  const of = { kind: action.kind, name };
+  return { actions: [action], events: [{ type: "Normal", reason: REASONS.scalingReplicaSet, message, of }] };
+}

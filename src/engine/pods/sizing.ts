@@ -1,0 +1,76 @@
+// One ReplicaSet's next size with its reason, and the rule that both kinds of version share: no pod goes that a proxy may still send to.
+import { type ReplicaSet, replicasOf } from "../../api/api.ts";
+import type { Context } from "../context.ts";
+import type { AnnotationChanges, Wait } from "../plan.ts";
+import type { Mode, Stage } from "../stage.ts";
+import { formatTime } from "../time.ts";
+import { type InForce, podsToKeep, type TrafficWishes } from "../traffic/traffic.ts";
+import { podHashOf } from "./replicaset.ts";
+
+export interface ScalingWishes extends TrafficWishes {
+  readonly mode: Mode;
+  readonly stage: Stage;
+  /** Versions that Services select once this pass is done. */
+  readonly selected: ReadonlySet<string>;
+}
+
+/** One ReplicaSet and what is to become of it. */
+export interface Sizing {
+  readonly replicaSet: ReplicaSet;
+  readonly replicas: number;
+  readonly annotations?: AnnotationChanges;
+  readonly reason: string;
+  readonly wait?: Wait;
+  readonly warning?: string;
+  readonly requeueAtMs?: number;
+}
+
+/** A version that nothing needs any more goes to 0, as soon as nothing may send to it. */
+export function emptied(
+  context: Context,
+  wishes: ScalingWishes,
+  replicaSet: ReplicaSet,
+  reason: string,
+): Sizing {
+  const hash = podHashOf(replicaSet);
+  const from = replicasOf(replicaSet);
+  if (!context.hasRouter) return { replicaSet, replicas: 0, reason };
+  if (wishes.selected.has(hash)) {
+    const text = `a Service still selects version ${hash}`;
+    return {
+      replicaSet,
+      replicas: from,
+      reason: "a Service still selects it",
+      wait: { code: "scaleDownDelay", text },
+    };
+  }
+  const keep = podsToKeep(context, wishes, hash);
+  const size = Math.min(from, keep.pods);
+  return { replicaSet, replicas: size, reason, ...heldBack(wishes.inForce, size > 0, keep) };
+}
+
+/** The wait for the end of a delay. */
+export function delayWait(replicaSet: ReplicaSet, untilMs: number): Wait {
+  const text = `ReplicaSet ${replicaSet.metadata.name} stays up until ${formatTime(untilMs)}`;
+  return { code: "scaleDownDelay", text, untilMs };
+}
+
+/** Why pods are kept, or that they are taken although proxies are silent. */
+export function heldBack(
+  inForce: InForce,
+  isHeld: boolean,
+  keep: { readonly isOverdue: boolean },
+): Pick<Sizing, "wait" | "warning" | "requeueAtMs"> {
+  if (inForce.kind !== "no") return {};
+  if (keep.isOverdue)
+    return {
+      warning: `scales down although ${inForce.words}`,
+    };
+  if (!isHeld) return {};
+  const { overdueAtMs: requeueAtMs } = inForce;
+  const wait: Wait = {
+    code: "acknowledgement",
+    text: `keeps pods: ${inForce.words}`,
+  };
+  return requeueAtMs === undefined ? { wait } : { wait: { ...wait, untilMs: requeueAtMs }, requeueAtMs };
+}

@@ -1,0 +1,99 @@
+// What belongs to a wait but no planner says: since when, and what would move it on. Told from the status and the snapshot, by the wait's kind,
+// so that planners only name what they wait for.
+import { assertNever } from "../../lib/assert.ts";
+import { type Context, isPromoted } from "../context.ts";
+import type { Wait } from "../plan.ts";
+import { parseTime } from "../time.ts";
+
+/** The waits, each once, with since when where that is known. */
+export function withBegin(context: Context, waits: readonly Wait[]): readonly Wait[] {
+  const distinct = waits.filter((wait, index) => waits.findIndex(({ text }) => text === wait.text) === index);
+  return distinct.map((wait) => {
+    const sinceMs = wait.sinceMs ?? beginOf(context, wait);
+    return sinceMs === undefined || sinceMs > context.nowMs ? wait : { ...wait, sinceMs };
+  });
+}
+
+/** What would move the waits on, in words and commands, each once. */
+export function waysOn(context: Context, waits: readonly Wait[], isAborted: boolean): readonly string[] {
+  const command = (verb: string): string => `weir ${verb} ${nameOf(context)}`;
+  if (isAborted) return [`${command("retry")}, or another version`];
+  const { stableRS = "" } = context.status;
+  // A first version, or the one that is stable already, has nothing to go back to.
+  const back = stableRS === "" || isPromoted(context) ? "" : `, or ${command("abort")}`;
+  const hasProxies = context.snapshot.traffic.acknowledgement.kind !== "notApplicable";
+  const answer = hasProxies ? "the proxies' answer" : "the routers' objects";
+  return [...new Set(waits.flatMap((wait) => wayOf(wait, command("promote"), back, answer) ?? []))];
+}
+
+function nameOf({ name, namespace }: Context): string {
+  return namespace === "default" || namespace === "" ? name : `${name} -n ${namespace}`;
+}
+
+function beginOf(context: Context, { code }: Wait): number | undefined {
+  const { pauseConditions = [], conditions = [], duration, abortedAt, canary, blueGreen } = context.status;
+  const condition = (type: string) => conditions.find((item) => item.type === type);
+  switch (code) {
+    case "pause":
+    case "inconclusive":
+      return parseTime(pauseConditions[0]?.startTime);
+    case "user":
+      return parseTime(duration?.manualPauseStartedAt);
+    case "acknowledgement": {
+      const { acknowledgement } = context.snapshot.traffic;
+      return acknowledgement.kind === "no" ? acknowledgement.sinceMs : undefined;
+    }
+    case "analysis": {
+      const ref =
+        canary?.currentStepAnalysisRunStatus ??
+        blueGreen?.prePromotionAnalysisRunStatus ??
+        blueGreen?.postPromotionAnalysisRunStatus;
+      const run = context.snapshot.analysis.runs.find(({ metadata }) => metadata.name === ref?.name);
+      return parseTime(run?.status.startedAt ?? run?.metadata.creationTimestamp);
+    }
+    case "valid":
+      return parseTime(condition("InvalidSpec")?.lastTransitionTime);
+    case "replicas":
+      // Since the last progress: that is what the deadline counts from.
+      return parseTime(condition("Progressing")?.lastUpdateTime);
+    case "retry":
+      return parseTime(abortedAt);
+    case "experiment":
+    case "scaleDownDelay":
+    case "restart":
+    case "plugin":
+      return undefined;
+    default:
+      return assertNever(code);
+  }
+}
+
+/** Undefined where only time or others help, as the wait itself says. */
+function wayOf({ code, untilMs }: Wait, promote: string, orBack: string, answer: string): string | undefined {
+  switch (code) {
+    case "pause":
+      return untilMs === undefined ? promote : `time, or ${promote}`;
+    case "user":
+      return promote;
+    case "inconclusive":
+      return `${promote}${orBack}`;
+    case "replicas":
+      return `pods that become available${orBack}`;
+    case "acknowledgement":
+      return `${answer}${orBack}`;
+    case "analysis":
+      return "its measurements";
+    case "experiment":
+      return "the Experiment's end";
+    case "valid":
+      return "applying it mended, or what it names";
+    case "plugin":
+      return "the plugin's answer";
+    case "scaleDownDelay":
+    case "restart":
+    case "retry":
+      return undefined;
+    default:
+      return assertNever(code);
+  }
+}

@@ -1,0 +1,201 @@
+// AnalysisRuns of an update: what the current ones say, which to create, end and delete. A failed run aborts, an inconclusive one pauses.
+// Source: Argo: rollout/analysis.go, v1.9.
+import { isCompleted } from "../../analysis/assess.ts";
+import {
+  type AnalysisPhase,
+  type AnalysisRun,
+  type AnalysisRunRef,
+  analysisRunReason,
+  MESSAGES,
+  POD_HASH_LABEL,
+  ROLLOUT_TYPE_LABEL,
+  STEP_INDEX_LABEL,
+} from "../../api/api.ts";
+import { type Context, isOwnedBy } from "../context.ts";
+import type { Action, PlannedEvent, Wait } from "../plan.ts";
+import { isInRollbackWindow } from "../pods/rollbackwindow.ts";
+import { aborted, hasPause, isHalted, type Mode, type Stage, withPause } from "../stage.ts";
+import { newRun, type RunKind } from "./newrun.ts";
+import { beyondHistory } from "./runhistory.ts";
+
+/** Where a run of each kind stands in a stage, and the words with which its failure aborts. In the order of their events. */
+const PLACES = {
+  PostPromotion: { ref: "postPromotionRun", failed: MESSAGES.postPromotionAnalysisFailed },
+  PrePromotion: { ref: "prePromotionRun", failed: MESSAGES.prePromotionAnalysisFailed },
+  Step: { ref: "stepRun", failed: MESSAGES.stepAnalysisFailed },
+  Background: { ref: "backgroundRun", failed: MESSAGES.backgroundAnalysisFailed },
+} as const;
+const KINDS: readonly RunKind[] = ["PostPromotion", "PrePromotion", "Step", "Background"];
+
+export interface Judgement {
+  readonly stage: Stage;
+  readonly events: readonly PlannedEvent[];
+}
+
+export interface RunPlan {
+  readonly stage: Stage;
+  readonly actions: readonly Action[];
+  readonly waits: readonly Wait[];
+}
+
+/** Takes over what the current runs say. `isResumed`: the user lifted a pause, so that an inconclusive run is replaced by a new one. */
+export function judgeRuns(context: Context, before: Stage, isResumed: boolean): Judgement {
+  const events: PlannedEvent[] = [];
+  let stage = withoutForeignRun(context, before);
+  for (const kind of KINDS) {
+    const ref = refOf(stage, kind);
+    const run = ref === undefined ? undefined : ownRun(context, ref.name);
+    if (ref === undefined || run === undefined) continue;
+    const { phase, message } = run.status;
+    const seen = {
+      name: ref.name,
+      ...(phase === undefined ? {} : { status: phase }),
+      ...withMessage(message),
+    };
+    stage = withRef(stage, kind, seen);
+    if (phase !== undefined && phase !== ref.status) events.push(changed(kind, ref.name, phase, ref.status));
+    if (stage.isAborted || stage.promoteFull || isInRollbackWindow(context)) continue;
+    if (phase === "Failed" || phase === "Error") {
+      stage = aborted(context, stage, PLACES[kind].failed(message ?? ""));
+    } else if (phase === "Inconclusive") {
+      stage = isResumed
+        ? withRef(stage, kind, undefined)
+        : withPause(context, stage, "InconclusiveAnalysisRun");
+    }
+  }
+  return { stage, events };
+}
+
+/** Creates the runs that are wanted, ends those that no longer count (all when the update `isOver`), deletes old ones. */
+export function planRuns(
+  context: Context,
+  wanted: readonly RunKind[],
+  isOver: boolean,
+  before: Stage,
+): RunPlan {
+  const actions: Action[] = [];
+  const waits: Wait[] = [];
+  let stage = before;
+  for (const kind of wanted) {
+    const ref = refOf(stage, kind);
+    if (ref === undefined || ownRun(context, ref.name) === undefined) {
+      const run = newRun(context, kind, stage.index ?? 0);
+      if (run.kind === "error") {
+        waits.push({ code: "valid", text: run.message });
+        continue;
+      }
+      if (run.action !== undefined) actions.push(run.action);
+      stage = withRef(stage, kind, { name: run.name });
+    }
+    if (kind !== "Background") waits.push(waitFor(refOf(stage, kind)));
+  }
+  const shown = new Set(KINDS.map((kind) => refOf(stage, kind)?.name));
+  actions.push(...endUnneeded(context, isOver ? new Set() : shown));
+  actions.push(...deleteOld(context, shown));
+  return { stage, actions, waits };
+}
+
+/** A run of another step counts no more: the user has gone past it. */
+function withoutForeignRun(context: Context, stage: Stage): Stage {
+  const run = stage.stepRun === undefined ? undefined : ownRun(context, stage.stepRun.name);
+  if (run === undefined || stage.isAborted) return stage;
+  const isOfThisStep = run.metadata.labels?.[STEP_INDEX_LABEL] === String(stage.index);
+  return isOfThisStep ? stage : { ...stage, stepRun: undefined };
+}
+
+/** Whether a run of that kind goes on for the wanted version: one that a pass made and could not note in the status is no other's. */
+export function hasOpenRun(context: Context, kind: RunKind): boolean {
+  return ownRuns(context).some(({ metadata, spec, status }) => {
+    const { [ROLLOUT_TYPE_LABEL]: type, [POD_HASH_LABEL]: podHash } = metadata.labels ?? {};
+    const isOpen = !isCompleted(status.phase) && spec.terminate !== true;
+    return isOpen && type === kind && podHash === context.podHash;
+  });
+}
+
+/** Whether the step's run has succeeded. */
+export function isStepRunSuccessful(stage: Stage): boolean {
+  return stage.stepRun?.status === "Successful";
+}
+
+/** The runs that a canary has now. */
+export function canaryRuns(context: Context, mode: Mode, stage: Stage): readonly RunKind[] {
+  if (mode !== "steps" || isHalted(context, stage) || stage.index === undefined) {
+    return mode === "steps" && context.canary.analysis !== undefined && !isHalted(context, stage)
+      ? ["Background"]
+      : [];
+  }
+  const kinds: RunKind[] = [];
+  const step = context.steps[stage.index];
+  if (step?.kind === "analysis" && !hasPause(stage, "CanaryPauseStep")) kinds.push("Step");
+  const { analysis } = context.canary;
+  if (analysis !== undefined && stage.index >= (analysis.startingStep ?? 0)) kinds.push("Background");
+  return kinds;
+}
+
+function waitFor(ref: AnalysisRunRef | undefined): Wait {
+  return { code: "analysis", text: `AnalysisRun ${ref?.name ?? ""} is ${ref?.status ?? "Pending"}` };
+}
+
+/** Ends runs that nothing waits for any more. */
+function endUnneeded(context: Context, needed: ReadonlySet<string | undefined>): readonly Action[] {
+  return ownRuns(context)
+    .filter(
+      (run) =>
+        !isCompleted(run.status.phase) && run.spec.terminate !== true && !needed.has(run.metadata.name),
+    )
+    .map((run) => ({
+      kind: "terminateAnalysisRun",
+      ...identity(run),
+      reason: "nothing waits for this run any more",
+    }));
+}
+
+/** Deletes finished runs of versions that are gone, and those beyond the history limits, oldest first. */
+function deleteOld(context: Context, shown: ReadonlySet<string | undefined>): readonly Action[] {
+  return beyondHistory(context, ownRuns(context), shown).map((run) => ({
+    kind: "deleteAnalysisRun",
+    ...identity(run),
+    reason: "the run is beyond the history limit",
+  }));
+}
+
+function changed(
+  kind: RunKind,
+  name: string,
+  phase: AnalysisPhase,
+  before: string | undefined,
+): PlannedEvent {
+  const isBad = phase === "Failed" || phase === "Error";
+  return {
+    type: isBad ? "Warning" : "Normal",
+    reason: analysisRunReason(phase),
+    message: MESSAGES.analysisRunChanged(kind, name, phase, before),
+  };
+}
+
+function ownRuns(context: Context): readonly AnalysisRun[] {
+  return context.snapshot.analysis.runs.filter(
+    (run) => isOwnedBy(run, context.uid) && run.metadata.deletionTimestamp === undefined,
+  );
+}
+
+function ownRun(context: Context, name: string): AnalysisRun | undefined {
+  return ownRuns(context).find((run) => run.metadata.name === name);
+}
+
+function identity(run: AnalysisRun): { namespace: string; name: string; uid: string } {
+  const { namespace = "", name, uid = "" } = run.metadata;
+  return { namespace, name, uid };
+}
+
+function refOf(stage: Stage, kind: RunKind): AnalysisRunRef | undefined {
+  return stage[PLACES[kind].ref];
+}
+
+function withRef(stage: Stage, kind: RunKind, ref: AnalysisRunRef | undefined): Stage {
+  return { ...stage, [PLACES[kind].ref]: ref };
+}
+
+function withMessage(message: string | undefined): { message?: string } {
+  return message === undefined || message === "" ? {} : { message };
+}

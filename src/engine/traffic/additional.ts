@@ -1,0 +1,58 @@
+// Shares of the traffic that belong to neither stable nor canary: those of an experiment's templates (`weights.additional`).
+import type { Acknowledgement, TrafficIntent, TrafficWeights, WeightDestination } from "../../api/api.ts";
+import type { Context } from "../context.ts";
+import { experimentShares } from "../experiment/step.ts";
+import type { Mode, Stage } from "../stage.ts";
+
+/**
+ * What the experiment of the current step should get: only templates whose pods are there and whose Service selects them. An entry of a
+ * template that no longer serves is left out at once.
+ */
+export function additionalDestinations(
+  context: Context,
+  mode: Mode,
+  stage: Stage,
+): readonly WeightDestination[] {
+  return experimentShares(context, mode, stage);
+}
+
+/** The additional shares of `weights`. */
+export function sharesOf(weights: TrafficWeights | undefined): readonly WeightDestination[] {
+  return weights?.additional ?? [];
+}
+
+/** The share that `weights` give to the same pods behind the same Service. */
+export function shareIn(
+  weights: TrafficWeights,
+  { serviceName, podTemplateHash }: WeightDestination,
+): number {
+  const found = sharesOf(weights).find(
+    (one) => one.serviceName === serviceName && one.podTemplateHash === podTemplateHash,
+  );
+  return found?.weight ?? 0;
+}
+
+/** The shares as far as they go into `room`, the first ones first. */
+export function fitted(shares: readonly WeightDestination[], room: number): readonly WeightDestination[] {
+  let left = Math.max(0, room);
+  return shares.map((share) => {
+    const weight = Math.min(Math.max(0, share.weight), left);
+    left -= weight;
+    return { ...share, weight };
+  });
+}
+
+/** Whether a proxy may still send requests to the pods of `hash`: by what was published, what is to be, or what nobody has acknowledged. */
+export function mayBeSentTo(
+  hash: string,
+  published: TrafficIntent | undefined,
+  acknowledgement: Acknowledgement,
+  decided: TrafficWeights | undefined,
+): boolean {
+  if (acknowledgement.kind === "notApplicable") return false;
+  if (published === undefined || acknowledgement.kind === "no") return true;
+  return (
+    published.versions.some(({ podHash, weight }) => podHash === hash && weight > 0) ||
+    sharesOf(decided).some(({ podTemplateHash, weight }) => podTemplateHash === hash && weight > 0)
+  );
+}

@@ -1,0 +1,104 @@
+// Header and mirror routes: which are in force follows from the steps up to the current one alone, in the order of `managedRoutes`; none outside
+// of the steps (promoted, aborted, promoted in full), and none while the canary could not answer. Source: Argo: rollout/trafficrouting.go, v1.9;
+// there a route may lead to a canary without pods.
+import type { CanaryStep, HeaderMatch, ManagedRoute, MirrorMatch, TextMatch } from "../../api/api.ts";
+import type { Context } from "../context.ts";
+import type { Wait } from "../plan.ts";
+import { availableOf } from "../pods/replicaset.ts";
+import { targetSizes } from "../pods/scaling.ts";
+import { afterUser, type Mode, modeOf, type Stage } from "../stage.ts";
+import { type InForce, inForceOf } from "./traffic.ts";
+import { isSelected } from "./weights.ts";
+
+type StringMatch = NonNullable<NonNullable<CanaryStep["setHeaderRoute"]>["match"]>[number]["headerValue"];
+
+/** The routes to hold from now on. */
+export function managedRoutes(context: Context, mode: Mode, stage: Stage): readonly ManagedRoute[] {
+  const wanted = wantedRoutes(context, mode, stage);
+  return wanted.length === 0 || lackOf(context, mode, stage) === undefined ? wanted : [];
+}
+
+/** Why the routes that the steps ask for are not in force; nothing when they are, or none is asked for. */
+export function routeWaits(context: Context, mode: Mode, stage: Stage): readonly Wait[] {
+  const wanted = wantedRoutes(context, mode, stage);
+  const lack = wanted.length === 0 ? undefined : lackOf(context, mode, stage);
+  if (lack === undefined) return [];
+  const names = wanted.map(({ name }) => name).join(", ");
+  return [{ code: "replicas", text: `${wanted.length === 1 ? "route" : "routes"} ${names}: ${lack.words}` }];
+}
+
+/** Whether a step that sets a route waits for pods: only for those that are on their way. */
+export function isRouteDue(context: Context, mode: Mode, stage: Stage): boolean {
+  return wantedRoutes(context, mode, stage).length > 0 && lackOf(context, mode, stage)?.isComing === true;
+}
+
+/** Whether what the status tells, weights and routes, is in force in the proxies. */
+export function inForceNow(context: Context): InForce {
+  const { stage } = afterUser(context);
+  return inForceOf(context, managedRoutes(context, modeOf(context, stage), stage));
+}
+
+function wantedRoutes(context: Context, mode: Mode, stage: Stage): readonly ManagedRoute[] {
+  const declared = new Set(context.canary.trafficRouting?.managedRoutes?.map(({ name }) => name));
+  if (!context.hasRouter || mode !== "steps" || declared.size === 0) return [];
+  const done = context.steps.slice(0, (stage.index ?? -1) + 1);
+  const set = new Map<string, ManagedRoute>();
+  for (const step of done) {
+    if (step.kind !== "setHeaderRoute" && step.kind !== "setMirrorRoute") continue;
+    const { name = "", match = [] } = step.route;
+    const route = step.kind === "setHeaderRoute" ? headerRoute(step.route) : mirrorRoute(step.route);
+    if (match.length === 0) set.delete(name);
+    else set.set(name, route);
+  }
+  return [...declared].flatMap((name) => set.get(name) ?? []);
+}
+
+/** What the canary lacks to be led to. `isComing`: it is on its way. */
+function lackOf(
+  context: Context,
+  mode: Mode,
+  stage: Stage,
+): { readonly words: string; readonly isComing: boolean } | undefined {
+  if (targetSizes(context, mode, stage).canary === 0) {
+    const words = "the canary has no pods at this step; setWeight or setCanaryScale gives it some";
+    return { words, isComing: false };
+  }
+  if (availableOf(context.roles.current) === 0)
+    return { words: "no pod of the canary is available yet", isComing: true };
+  if (!isSelected(context))
+    return { words: "the canary Service does not select the canary's pods yet", isComing: true };
+  return undefined;
+}
+
+function headerRoute({ name = "", match = [] }: NonNullable<CanaryStep["setHeaderRoute"]>): ManagedRoute {
+  const matches = match.flatMap(({ headerName, headerValue }) => headerMatch(headerName, headerValue));
+  return { kind: "header", name, matches };
+}
+
+function mirrorRoute({
+  name,
+  match = [],
+  percentage,
+}: NonNullable<CanaryStep["setMirrorRoute"]>): ManagedRoute {
+  const matches = match.map((one): MirrorMatch => {
+    const method = textMatch(one.method);
+    const path = textMatch(one.path);
+    const headers = Object.entries(one.headers ?? {}).flatMap(([header, value]) =>
+      headerMatch(header, value),
+    );
+    return { ...(method && { method }), ...(path && { path }), headers };
+  });
+  return { kind: "mirror", name, matches, percent: Math.min(Math.max(percentage ?? 100, 0), 100) };
+}
+
+function headerMatch(name: string, match: StringMatch): readonly HeaderMatch[] {
+  const value = textMatch(match);
+  return value === undefined ? [] : [{ name, value }];
+}
+
+function textMatch(match: StringMatch | undefined): TextMatch | undefined {
+  const { exact = "", prefix = "", regex = "" } = match ?? {};
+  if (exact !== "") return { kind: "exact", value: exact };
+  if (prefix !== "") return { kind: "prefix", value: prefix };
+  return regex === "" ? undefined : { kind: "regex", value: regex };
+}

@@ -1,0 +1,195 @@
+// Which share of the traffic each version should have, with a router. Pure choice: decides the weights that the status is to hold.
+// A weight is raised only for a version whose pods are there and once the proxies follow the last weights; lowering never waits for a
+// proxy. Where the conditions do not hold, the last weights stand. Source of the cases: Argo: rollout/trafficrouting.go, v1.9.
+import { POD_HASH_LABEL, type TrafficWeights, type WeightDestination } from "../../api/api.ts";
+import type { Context } from "../context.ts";
+import type { Wait } from "../plan.ts";
+import { podsNeeded } from "../pods/reached.ts";
+import { availableOf, countsOf } from "../pods/replicaset.ts";
+import {
+  availableOfVersion,
+  canaryPods,
+  canarySize,
+  holderOf,
+  isDynamic,
+  shareAt,
+} from "../pods/routedsizes.ts";
+import type { Mode, Stage } from "../stage.ts";
+import { additionalDestinations, fitted, shareIn, sharesOf } from "./additional.ts";
+import { returningTraffic } from "./gradualabort.ts";
+import { isVerifiable } from "./routed.ts";
+import { type InForce, weightOf } from "./traffic.ts";
+
+export interface WeightDecision {
+  /** Absent without a router, and before there is any version. */
+  readonly weights?: TrafficWeights;
+  readonly waits: readonly Wait[];
+  /** When the weights may move on though nothing else changes. */
+  readonly requeueAtMs?: number;
+}
+
+/** The weights to hold from now on. `mode` and `stage` are those that the pass has arrived at. */
+export function desiredWeights(context: Context, mode: Mode, stage: Stage, inForce: InForce): WeightDecision {
+  if (!context.hasRouter) return { waits: [] };
+  const last = context.status.canary?.weights;
+  const stableHash = mode === "firstDeploy" ? context.podHash : (context.status.stableRS ?? "");
+  if (stableHash === "" || mode === "firstDeploy")
+    return settle(context, inForce, last, split(context, stableHash || context.podHash, 0), mode);
+  // What goes back to stable is taken from the version that has it, which need not be the one that the spec asks for.
+  if (mode === "aborted" || stableHash === context.podHash) {
+    const { share, waits, ...rest } = returningTraffic(context, mode);
+    const podHash = share > 0 ? (holderOf(context) ?? context.podHash) : context.podHash;
+    const settled = settle(context, inForce, last, split({ ...context, podHash }, stableHash, share), mode);
+    return { ...settled, waits: [...settled.waits, ...waits], ...rest };
+  }
+  const share = wantedShare(context, mode, stage);
+  const additional = additionalDestinations(context, mode, stage);
+  const needed = mode === "steps" ? canarySize(context, mode, stage) : canaryPods(context, share);
+  return settle(context, inForce, last, split(context, stableHash, share, additional), mode, needed);
+}
+
+function wantedShare(context: Context, mode: Mode, stage: Stage): number {
+  const { replicas, maxWeight, roles } = context;
+  const available = availableOf(roles.current);
+  if (available === 0 && replicas > 0) return 0;
+  if (mode !== "promoteFull") return shareAt(context, stage.index);
+  if (replicas === 0) return maxWeight;
+  // A stable version that shrinks as its traffic does lets go of it pod by pod.
+  return isDynamic(context) ? Math.floor((maxWeight * Math.min(available, replicas)) / replicas) : maxWeight;
+}
+
+/** Takes the wanted split, or leaves the last one standing and says what it waits for. `needed`: pods that the canary must have for it. */
+function settle(
+  context: Context,
+  inForce: InForce,
+  last: TrafficWeights | undefined,
+  wanted: TrafficWeights,
+  mode: Mode,
+  needed = 0,
+): WeightDecision {
+  if (last === undefined && wanted.stable.weight === context.maxWeight)
+    return accept(context, inForce, last, wanted);
+  const stableHash = wanted.stable.podTemplateHash ?? "";
+  const canaryHash = wanted.canary.podTemplateHash ?? "";
+  const before = last ?? split(context, stableHash, 0);
+  const isRaised = (hash: string, weight: number): boolean => weight > weightOf(before, hash);
+  const isCanaryRaised = canaryHash !== stableHash && isRaised(canaryHash, wanted.canary.weight);
+  const canaryWaits = isCanaryRaised ? raiseWaits(context, inForce, needed) : [];
+  const raised = sharesOf(wanted).filter((one) => one.weight > shareIn(before, one));
+  const moreWaits = raised.length > 0 ? proxyWaits(context, inForce) : [];
+  let waits: readonly Wait[] = [...canaryWaits, ...moreWaits];
+  let next = wanted;
+  if (waits.length > 0) {
+    // What may not rise stays; a canary that follows another one begins at 0.
+    const isSame = before.canary.podTemplateHash === canaryHash;
+    const share = isSame ? before.canary.weight : 0;
+    const held = (one: WeightDestination) => ({ ...one, weight: Math.min(one.weight, shareIn(before, one)) });
+    const additional = moreWaits.length > 0 ? sharesOf(wanted).map(held) : sharesOf(wanted);
+    next = split(context, stableHash, canaryWaits.length > 0 ? share : wanted.canary.weight, additional);
+  }
+  if (isRaised(stableHash, next.stable.weight) && !canCarry(context, mode, next)) {
+    next = before;
+    waits = [{ code: "replicas", text: "the stable version has too few available pods for its traffic" }];
+  }
+  return { ...accept(context, inForce, last, next), waits };
+}
+
+/** What keeps the canary's share from rising; nothing when it may. */
+function raiseWaits(context: Context, inForce: InForce, needed: number): readonly Wait[] {
+  const waits: Wait[] = [];
+  const { current } = context.roles;
+  const counts = current === undefined ? { spec: 0, available: 0 } : countsOf(current);
+  if (counts.spec < needed || counts.available < podsNeeded(context.canary, needed)) {
+    waits.push({ code: "replicas", text: `the canary has ${counts.available} of ${needed} pods available` });
+  }
+  if (!isSelected(context)) {
+    waits.push({ code: "replicas", text: "the canary Service does not select the canary's pods yet" });
+  }
+  return [...waits, ...proxyWaits(context, inForce)];
+}
+
+/** What keeps any share from rising. */
+function proxyWaits(context: Context, inForce: InForce): readonly Wait[] {
+  const waits: Wait[] = [];
+  if (context.rollout.spec.paused === true) waits.push({ code: "user", text: "paused by the user" });
+  if (inForce.kind === "no" && context.status.canary?.weights !== undefined)
+    waits.push({ code: "acknowledgement", text: inForce.words });
+  return waits;
+}
+
+/** Whether a Service selects the wanted version: the proxies take its endpoints from there. */
+export function isSelected(context: Context): boolean {
+  const { stable, canary } = context.snapshot.services;
+  const named = [stable, canary].filter((service) => service !== undefined);
+  return (
+    named.length === 0 || named.some((service) => service.spec.selector?.[POD_HASH_LABEL] === context.podHash)
+  );
+}
+
+/** Whether stable has the pods for its share. An abort, and a canary that is gone, take what there is, if there is any. */
+function canCarry(context: Context, mode: Mode, wanted: TrafficWeights): boolean {
+  const { replicas, maxWeight } = context;
+  const available = availableOfVersion(context, wanted.stable.podTemplateHash);
+  if (available >= (wanted.stable.weight * replicas) / maxWeight) return true;
+  const holder = holderOf(context);
+  const isGone = availableOfVersion(context, holder) === 0;
+  if (available === 0 || isGone || mode === "aborted" || mode === "firstDeploy") return available > 0;
+  // Of a version that another one replaces in mid-update, stable takes the share though a few of its pods are missing: only a stable version that
+  // shrinks as its traffic does must have grown first.
+  const isReplaced = mode === "steps" && holder !== context.podHash;
+  const grown = (wanted.stable.weight * replicas) / maxWeight - context.maxUnavailable;
+  return isReplaced && (!isDynamic(context) || available >= grown);
+}
+
+function split(
+  context: Context,
+  stableHash: string,
+  share: number,
+  additional: readonly WeightDestination[] = [],
+): TrafficWeights {
+  // The canary and the experiments share what there is, the canary first: stable gets no less than nothing.
+  const fitting = fitted(additional, context.maxWeight - share);
+  const rest = fitting.reduce((left, { weight }) => left - weight, context.maxWeight - share);
+  const { services } = context;
+  const named = (service: string | undefined): { serviceName?: string } =>
+    service === undefined ? {} : { serviceName: service };
+  return {
+    canary: { weight: share, ...named(services.canary), podTemplateHash: context.podHash },
+    stable: { weight: rest, ...named(services.stable), podTemplateHash: stableHash },
+    ...(fitting.length === 0 ? {} : { additional: fitting }),
+  };
+}
+
+/** Adds whether the proxies are known to follow: true stays until the weights change. */
+function accept(
+  context: Context,
+  inForce: InForce,
+  last: TrafficWeights | undefined,
+  next: TrafficWeights,
+): WeightDecision {
+  const { canary, stable, additional } = next;
+  const plain = additional === undefined ? { canary, stable } : { canary, stable, additional };
+  // Objects that hold the weights verify nothing: no proxy has said that it follows them.
+  if (!isVerifiable(context)) return { weights: plain, waits: [] };
+  const isSame = last !== undefined && isSameSplit(last, next);
+  return {
+    weights: { ...plain, verified: isSame && (inForce.kind === "yes" || last.verified === true) },
+    waits: [],
+  };
+}
+
+/** Whether both give every version the same share under the same role. */
+function isSameSplit(a: TrafficWeights, b: TrafficWeights): boolean {
+  const isSame = (x: TrafficWeights["canary"], y: TrafficWeights["canary"]): boolean =>
+    x.weight === y.weight && x.podTemplateHash === y.podTemplateHash && x.serviceName === y.serviceName;
+  const [mine, theirs] = [sharesOf(a), sharesOf(b)];
+  return (
+    isSame(a.canary, b.canary) &&
+    isSame(a.stable, b.stable) &&
+    mine.length === theirs.length &&
+    mine.every((one, index) => {
+      const other = theirs[index];
+      return other !== undefined && isSame(one, other);
+    })
+  );
+}
