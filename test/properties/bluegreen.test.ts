@@ -5,12 +5,8 @@ import { test } from "tap";
 import type { Plan } from "../../src/engine/decide.ts";
 import { jsonEqual } from "../../src/lib/json.ts";
 import { imagePatch, replicaSetView, type World, worldWith } from "../support/world.ts";
+import { HISTORY_OPTIONS } from "./options.ts";
 
-/** More runs, or others: `WEIR_PROPERTY_RUNS=5000 WEIR_PROPERTY_SEED=7 node test/properties/bluegreen.test.ts`. */
-const OPTIONS = {
-  numRuns: Number(process.env.WEIR_PROPERTY_RUNS ?? 200),
-  seed: Number(process.env.WEIR_PROPERTY_SEED ?? 20260101),
-};
 const ANALYSIS = { templates: [{ templateName: "errors" }] };
 
 /** Takes all that a strategy may have away, so that the settings of another history are its own. */
@@ -125,7 +121,7 @@ for (const isRouted of [false, true]) {
         for (const { act } of events) act(world);
         settleChecked(world);
       }),
-      OPTIONS,
+      HISTORY_OPTIONS,
     );
     t.pass("no history broke them");
   });
@@ -145,7 +141,7 @@ for (const isRouted of [false, true]) {
         }
         equal(endOf(crashed), endOf(world), "the ends differ");
       }),
-      OPTIONS,
+      HISTORY_OPTIONS,
     );
     t.pass("every crash converged");
   });
@@ -167,7 +163,7 @@ test("properties: an abort of a blue-green Rollout ends with the stable version 
       equal(activeOf(world), stableRS, "the active Service is elsewhere");
       equal(blueGreen?.activeSelector, stableRS, "the status says otherwise");
     }),
-    OPTIONS,
+    HISTORY_OPTIONS,
   );
   t.pass("every abort ended there");
 });

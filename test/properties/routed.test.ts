@@ -5,6 +5,7 @@ import { test } from "tap";
 import { imagePatch } from "../../src/simulate/manifest.ts";
 import { ingressManifest } from "../../src/simulate/routing.ts";
 import { type World, worldWith } from "../support/world.ts";
+import { HISTORY_OPTIONS } from "./options.ts";
 
 type Act =
   | { readonly kind: "image"; readonly tag: number }
@@ -13,10 +14,6 @@ type Act =
   | { readonly kind: "writable" | "ready"; readonly isOn: boolean }
   | { readonly kind: "abort" | "retry" | "promote" | "promoteFull" | "restart" | "pass" | "settle" | "lost" };
 
-const OPTIONS = {
-  numRuns: Number(process.env.WEIR_PROPERTY_RUNS ?? 200),
-  seed: Number(process.env.WEIR_PROPERTY_SEED ?? 20260101),
-};
 const WEIGHT = "nginx.ingress.kubernetes.io/canary-weight";
 const ACTION = "alb.ingress.kubernetes.io/actions.web-stable";
 
@@ -50,7 +47,7 @@ test("routed: in every history the objects come to hold what the status says, an
       throw new Error("aborted, but the canary has traffic");
     if (world.routerWrites(plan).length > 0) throw new Error("not at rest");
   });
-  t.doesNotThrow(() => fc.assert(property, OPTIONS));
+  t.doesNotThrow(() => fc.assert(property, HISTORY_OPTIONS));
   t.end();
 });
 

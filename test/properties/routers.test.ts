@@ -20,11 +20,7 @@ import {
   routerObjects,
   routerSettingsErrors,
 } from "../../src/routers/routers.ts";
-
-const OPTIONS = {
-  numRuns: Number(process.env.WEIR_PROPERTY_RUNS ?? 500),
-  seed: Number(process.env.WEIR_PROPERTY_SEED ?? 20260101),
-};
+import { HISTORY_OPTIONS } from "./options.ts";
 
 type Trafficked = "nginx" | "alb";
 type Settings = Readonly<Record<string, unknown>>;
@@ -138,7 +134,7 @@ for (const router of ["nginx", "alb"] as const) {
         if (again.length > 0) throw new Error(`not at rest: ${JSON.stringify(again)}`);
       }
     });
-    t.doesNotThrow(() => fc.assert(property, OPTIONS));
+    t.doesNotThrow(() => fc.assert(property, HISTORY_OPTIONS));
     t.end();
   });
 }
@@ -179,7 +175,7 @@ test("routers: whatever settings and objects the schemas let through, nothing th
         renderRouters(rollout, wanted, observed);
       }
   });
-  t.doesNotThrow(() => fc.assert(property, OPTIONS));
+  t.doesNotThrow(() => fc.assert(property, HISTORY_OPTIONS));
   t.end();
 });
 
