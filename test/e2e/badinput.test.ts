@@ -36,8 +36,8 @@ test("bad input: a wrong manifest is refused with file, line, column and field, 
     ],
     [
       "a field not carried out yet",
-      web({ canary: "dynamicStableScale: true" }),
-      /dynamicStableScale: .*does not carry out .* yet/,
+      web({ canary: "trafficRouting: { traefik: { weightedTraefikServiceName: web } }" }),
+      /trafficRouting\.traefik: .*does not carry out .* yet/,
     ],
     [
       "a kind that weir does not handle",
