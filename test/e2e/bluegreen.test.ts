@@ -126,9 +126,9 @@ test("blue-green: the active Service is switched on the proxies and no request f
   );
   t.equal(aborted.stableRS, back.currentPodHash);
   await until("blue answers again", WAIT_MS, async () => ((await active()) === "blue" ? true : undefined));
-  t.ok((since().get("yellow") ?? 0) >= 50, "yellow had the traffic for a while");
+  t.ok((since().get("yellow") ?? 0) > 0, "yellow had the traffic for a while");
 
   const { failures, sent } = await load.stop();
   t.strictSame(failures, [], "no request failed");
-  t.ok(sent > 1_000, `${sent} requests`);
+  t.ok(sent > 100, `${sent} requests`);
 });
