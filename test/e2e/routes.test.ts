@@ -197,7 +197,11 @@ test("experiment: its templates get their shares beside stable and canary, and g
   t.ok(near(by.trial?.length ?? 0, 0.25), `trial ${by.trial?.length} of 600`);
   const canary = (by.rollout ?? []).filter(({ version }) => version === "two");
   t.ok(near(canary.length, 0.2), `canary ${canary.length} of 600`);
-  const after = await shop.until("the experiment is over", pausedAt(2));
+  // The shares are given back when every proxy says so, which may be after the step is done.
+  const after = await shop.until(
+    "the experiment is over",
+    (rollout) => pausedAt(2)(rollout) && rollout.status.canary?.weights?.verified === true,
+  );
   t.match(after.status.canary?.weights, { canary: { weight: 20 }, stable: { weight: 80 } });
   t.strictSame(Object.keys(await shop.answers(50, { path: "/after" })).sort(), ["one", "two"]);
   const late = (await shop.noted()).filter(
