@@ -1,4 +1,4 @@
-// One pass of a blue-green Rollout whose ReplicaSet exists: what the user and the analyses say, the preview, the pause, the switch of the
+// One pass of a blue-green Rollout whose ReplicaSet exists: what the user and the analyses say, the pause, the preview, the switch of the
 // active Service, then runs, promotion and sizes, each from what was observed and from the choices before it. The order of this page is the
 // order of the pass. Source: Argo: rollout/bluegreen.go, v1.9.
 import { MESSAGES, PROMOTION_REASONS, REASONS } from "../api/api.ts";

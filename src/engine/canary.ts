@@ -78,7 +78,7 @@ export function decideCanary(context: Context, reset: Stage | undefined): Decisi
       steps: [
         ...judged.events,
         ...answered.events,
-        ...stepped.events.filter((event) => event.reason !== REASONS.rolloutPaused),
+        ...stepped.events,
         ...plugins.events,
         ...experiments.events,
       ],

@@ -160,18 +160,14 @@ function enterPause(context: Context, stage: Stage, isResumed: boolean, waits: r
     const untilMs = waits.find((wait) => wait.code === "pause")?.untilMs;
     return { stage, events: [], waits, ...(untilMs === undefined ? {} : { requeueAtMs: untilMs }) };
   }
+  // The event comes with the status.
   const paused = withPause(context, stage, "CanaryPauseStep");
-  const event: PlannedEvent = {
-    type: "Normal",
-    reason: REASONS.rolloutPaused,
-    message: MESSAGES.pausedFor("CanaryPauseStep"),
-  };
   const state = pauseState(context, paused, step.durationMs, false);
   const pauseWaits = state.kind === "waiting" ? state.waits : [];
   const untilMs = state.kind === "complete" ? context.nowMs + 1 : pauseWaits[0]?.untilMs;
   return {
     stage: paused,
-    events: [event],
+    events: [],
     waits: pauseWaits,
     ...(untilMs === undefined ? {} : { requeueAtMs: untilMs }),
   };
