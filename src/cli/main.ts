@@ -7,7 +7,7 @@ import { INTERRUPTED, processOutside } from "./outside.ts";
 
 /** Runs `weir` with these arguments; resolves with the exit code. */
 export async function main(args: readonly string[], io?: CliIo): Promise<number> {
-  const own = io === undefined ? processOutside() : undefined;
+  const own = io === undefined ? processOutside(CHANGING.has(args[0] ?? "")) : undefined;
   const outside = io ?? own?.io;
   if (outside === undefined) throw new TypeError("no outside to run in");
   let exitCode = 0;
@@ -60,6 +60,11 @@ const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
   agent: async () => (await import("./agent.ts")).addAgent,
   version: async () => (await import("./version.ts")).addVersion,
 };
+
+/** Commands that change a cluster and then end: they finish what they began, whoever reads their output. */
+const CHANGING: ReadonlySet<string> = new Set(
+  "down apply delete promote abort retry pause restart undo set terminate".split(" "),
+);
 
 /** The program with the command named, or with all of them. */
 export async function createProgram(cli: Cli, wanted?: string): Promise<Command> {

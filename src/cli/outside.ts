@@ -12,8 +12,11 @@ export interface Outside {
   readonly release: () => void;
 }
 
-/** Takes over the signals and streams of the process. A second SIGINT ends it at once, a second SIGTERM tells it to hurry. */
-export function processOutside(): Outside {
+/**
+ * Takes over the signals and streams of the process. A second SIGINT ends it at once, a second SIGTERM tells it to hurry. With `writes`, a
+ * closed standard output does not stop the work: what a command changes must not depend on who reads its words.
+ */
+export function processOutside(writes: boolean): Outside {
   const stopping = new AbortController();
   const hurrying = new AbortController();
   let stoppedAtMs = 0;
@@ -29,13 +32,15 @@ export function processOutside(): Outside {
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
   for (const signal of signals) process.on(signal, stop);
   const { stdout, stderr } = process;
+  let isTold = false;
   stdout.on("error", (error: NodeJS.ErrnoException) => {
     // The reader of the pipe has seen enough (`weir get … -w | head`): the work for it ends, and that is no failure.
-    if (error.code !== "EPIPE") {
+    if (error.code !== "EPIPE" && !isTold) {
+      isTold = true;
       stderr.write(`weir: standard output cannot be written: ${error.message}\n`);
       process.exitCode = 1;
     }
-    stopping.abort();
+    if (!writes) stopping.abort();
   });
   // Nobody is left to be told.
   stderr.on("error", () => undefined);

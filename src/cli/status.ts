@@ -1,10 +1,12 @@
-// `weir status NAME`: waits until the Rollout is Healthy (exit code 0), Degraded (1) or the time is over (1), printing each change.
+// `weir status NAME`: waits until the Rollout is Healthy (exit code 0), Degraded (1) or the time is over (1),
+// printing each change; 130 when it is interrupted before.
 import type { Command } from "commander";
 import { RESOURCES } from "../api/api.ts";
 import { parseDuration } from "../lib/duration.ts";
 import { WeirError } from "../lib/errors.ts";
 import { CLI_ERRORS, type Cli } from "./cli.ts";
 import { type ClusterFlags, type Connected, getOrFail, withCluster, withClusterFlags } from "./cluster.ts";
+import { INTERRUPTED } from "./outside.ts";
 import { phaseSeen } from "./rolloutview.ts";
 import { readParts, watchParts } from "./watchrollout.ts";
 
@@ -54,12 +56,12 @@ async function wait(
     if (phase === "Healthy") return;
     if (phase === "Degraded") throw failed(CLI_ERRORS.timeout, `rollout "${name}" is degraded: ${message}`);
   }
-  if (!cli.signal.aborted) {
-    throw failed(
-      CLI_ERRORS.timeout,
-      `rollout "${name}" was neither healthy nor degraded in time; last seen: ${said}`,
-    );
-  }
+  // Nobody may take a wait that was broken off for a rollout that is healthy.
+  if (cli.signal.aborted) return cli.exitWith(INTERRUPTED);
+  throw failed(
+    CLI_ERRORS.timeout,
+    `rollout "${name}" was neither healthy nor degraded in time; last seen: ${said}`,
+  );
 }
 
 function lineOf(phase: string, message: string): string {
