@@ -4,32 +4,57 @@ import { isObject } from "../lib/json.ts";
 import { patchExperiment, replicaSetOfTemplate } from "./experiments.ts";
 import type { World } from "./world.ts";
 
-type Commands = Readonly<Record<string, () => void>>;
+interface Command {
+  readonly form: string;
+  readonly act: (world: World, args: readonly string[]) => void;
+  readonly notOnFiles?: string;
+}
+
+const INVENTED = "it makes an object up: put the object into the files";
 
 /** By the name of the command. */
-export function experimentCommands(world: World, words: readonly string[]): Commands {
-  const [name = "", ...rest] = words;
-  const text = rest.join(" ");
-  return {
-    experiment: () => {
-      if (name !== "") world.add("experiments", experimentManifest(name, rest));
+export const EXPERIMENT_COMMANDS: Readonly<Record<string, Command>> = {
+  experiment: {
+    form: "[NAME] [OPTION...]",
+    notOnFiles: "Experiments come from the Rollout's steps",
+    act: (world, [name, ...rest]) => {
+      if (name !== undefined) world.add("experiments", experimentManifest(name, rest));
     },
-    forgetrun: () => void world.runs.delete(name),
-    experimentspec: () => patchExperiment(world, name, { spec: JSON.parse(text) }),
-    terminate: () => patchExperiment(world, name, { spec: { terminate: true } }),
-    retryexperiment: () => patchExperiment(world, name, { status: null }),
-    templateready: () =>
-      world.setReady(replicaSetOfTemplate(world, name).metadata.name, Number.parseInt(text, 10)),
-    run: () => {
-      const [phase = "", ...message] = rest;
-      world.setRun(name, phase, message.length === 0 ? undefined : message.join(" "));
+  },
+  forgetrun: { form: "RUN", act: (world, [name = ""]) => void world.runs.delete(name) },
+  experimentspec: {
+    form: "NAME JSON",
+    act: (world, [name = "", json = ""]) => patchExperiment(world, name, { spec: JSON.parse(json) }),
+  },
+  terminate: {
+    form: "EXPERIMENT",
+    act: (world, [name = ""]) => patchExperiment(world, name, { spec: { terminate: true } }),
+  },
+  retryexperiment: {
+    form: "EXPERIMENT",
+    act: (world, [name = ""]) => patchExperiment(world, name, { status: null }),
+  },
+  templateready: {
+    form: "TEMPLATE N",
+    act: (world, [name = "", count]) =>
+      world.setReady(replicaSetOfTemplate(world, name).metadata.name, Number(count)),
+  },
+  run: {
+    form: "RUN PHASE [WORDS]",
+    act: (world, [name = "", phase = "", message]) => world.setRun(name, phase, message),
+  },
+  object: {
+    form: "JSON",
+    notOnFiles: INVENTED,
+    act: (world, [json = ""]) => addObject(world, json),
+  },
+  refusing: {
+    form: "[WORDS]",
+    act: (world, [words]) => {
+      world.refusing = words;
     },
-    object: () => addObject(world, words.join(" ")),
-    refusing: () => {
-      world.refusing = words.length === 0 ? undefined : words.join(" ");
-    },
-  };
-}
+  },
+};
 
 /** `templates=baseline,canary:2`, `analyses=errors!,latency` (required with !), `duration=5m`, `spec={…}` over all that. */
 function experimentManifest(name: string, words: readonly string[]): KubeObject {

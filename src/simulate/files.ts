@@ -38,6 +38,7 @@ export function worldOfFiles(rollout: KubeObject, objects: readonly KubeObject[]
     else if (WORKLOADS.has(object.kind)) world.editWorkload(placed(object));
   }
   world.validate = errorsBySpec();
+  world.isOfFiles = true;
   return world;
 }
 

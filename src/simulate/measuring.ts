@@ -39,16 +39,19 @@ export function measureDueMs(world: Measurable): number | undefined {
   return later.length === 0 ? undefined : Math.min(...later);
 }
 
-/** Lines for metrics that are due and have no answer. */
+/** The metrics that are due and have no answer. */
 export function unanswered(world: Measurable): readonly string[] {
-  const metrics = openRuns(world).flatMap(([run]) =>
+  const metrics = runsNotCompleted(world).flatMap(([run]) =>
     assessRun(run, world.nowMs).measurementsDue.map(({ metric }) => metric),
   );
-  return [...new Set(metrics)].map((name) => `waits: metric ${name} has no answer: > metric ${name} VALUE`);
+  return [...new Set(metrics)].filter((name) => !world.answers.has(name));
 }
 
-function openRuns({ answers, runs, views }: Measurable): readonly (readonly [AnalysisRun, string])[] {
-  if (answers.size === 0) return [];
+function openRuns(world: Measurable): readonly (readonly [AnalysisRun, string])[] {
+  return world.answers.size === 0 ? [] : runsNotCompleted(world);
+}
+
+function runsNotCompleted({ runs, views }: Measurable): readonly (readonly [AnalysisRun, string])[] {
   return [...runs]
     .map(([name, object]) => [views.run(object), name] as const)
     .filter(([run]) => !isCompleted(run.status.phase));

@@ -1,26 +1,23 @@
 // Runs a scenario script against the model world: one command a line (`> tick 30s`), below it what weir then does, pass by pass.
 // A script is its own expectation: running it gives the text that the file should hold.
-import { didYouMean, readAnalysisTemplate, type TrafficIntent } from "../api/api.ts";
-import { explain, type Plan, withRouterEvents } from "../engine/decide.ts";
+import { didYouMean, type TrafficIntent } from "../api/api.ts";
+import { type Plan, withRouterEvents } from "../engine/decide.ts";
 import { parseDuration } from "../lib/duration.ts";
 import { messageOf, WeirError } from "../lib/errors.ts";
-import { asObject, jsonEqual } from "../lib/json.ts";
-import { applyMergePatch } from "../lib/patch.ts";
-import { wrapLine } from "../lib/wrap.ts";
-import { experimentCommands } from "./experimentcommands.ts";
+import { jsonEqual } from "../lib/json.ts";
+import { argumentsOf } from "./arguments.ts";
+import { COMMANDS } from "./commands.ts";
 import { experimentStates, passExperiments } from "./experiments.ts";
-import { referencePatch, serviceManifest, workloadManifest, worldWith } from "./manifest.ts";
+import { createWorld, withoutRollout } from "./madeup.ts";
 import { unanswered } from "./measuring.ts";
-import { balancerOf, ingressManifest, routingFrom } from "./routing.ts";
-import { SHOWS } from "./show.ts";
-import { standInTheWay, takeOverFrom } from "./takeover.ts";
+import { clockText } from "./show.ts";
 import type { World } from "./world.ts";
 
 const MAX_PASSES = 60;
 /** Decisions that one script may take. */
 const MAX_DECISIONS = 200_000;
-/** Of a terminal, without the indentation of outputs. */
-const COLUMNS = 78;
+/** The lines below `# timeline, …` in an output. */
+const TIMELINE_ROW = /^# +\S+ +(?:Healthy|Progressing|Paused|Degraded)\b/;
 
 export const SIMULATE_ERRORS = {
   /** A line of a script that is no command, or one that cannot be carried out. */
@@ -44,12 +41,17 @@ export function runScript(text: string, { file = "script", world: given }: Scrip
   const run = (command: string, line: number): void => {
     if (out.at(-1) !== "" && out.length > 0 && !(out.at(-1) ?? "").startsWith("#")) out.push("");
     out.push(`> ${command}`);
-    const [verb = "", ...words] = command.split(" ");
+    const [verb = "", ...rest] = command.split(" ");
+    const words = rest.filter((word) => word !== "");
     try {
       if (verb === "rollout") world = given === undefined ? createWorld(words) : theGiven(given, words);
       if (verb === "experiment" && given === undefined) world ??= withoutRollout();
       if (world === undefined) throw new Error('the first command must be "rollout" or "experiment"');
-      out.push(...runCommand(world, verb, words).map((shown) => `  ${shown}`));
+      out.push(
+        ...runCommand(world, verb, { text: rest.join(" "), isOfFiles: given !== undefined }).map(
+          (shown) => `  ${shown}`,
+        ),
+      );
     } catch (error) {
       throw new WeirError({
         code: SIMULATE_ERRORS.script,
@@ -59,7 +61,10 @@ export function runScript(text: string, { file = "script", world: given }: Scrip
       });
     }
   };
+  let isTimeline = false;
   for (const [index, line] of text.split("\n").entries()) {
+    isTimeline = /^# timeline, \d+ decisions$/.test(line) || (isTimeline && TIMELINE_ROW.test(line));
+    if (isTimeline) continue;
     const command = line.replace(/^> /, "").trim();
     if (line.startsWith("#") || line.trim() === "") {
       if (line.trim() !== "" || out.at(-1) !== "") out.push(line.trim());
@@ -77,189 +82,19 @@ function theGiven(world: World, words: readonly string[]): World {
   return world;
 }
 
-function runCommand(world: World, verb: string, words: readonly string[]): readonly string[] {
-  if (verb === "explain")
-    return explain(world.plan(), world.nowMs).flatMap((line) => wrapLine(line, COLUMNS));
-  const show = SHOWS[verb];
-  if (show !== undefined) return show(world, words);
-  const rest = words.join(" ");
-  const act: Readonly<Record<string, () => void>> = {
-    rollout: () => undefined,
-    image: () => editImage(world, rest),
-    spec: () => world.editSpec(JSON.parse(rest)),
-    scale: () => world.editSpec({ replicas: Number(rest) }),
-    readiness: () => {
-      world.readiness = rest === "manual" ? "manual" : "auto";
-    },
-    plugins: () => {
-      world.plugins.names = words;
-    },
-    disabled: () => {
-      world.plugins.disabled = words;
-    },
-    answer: () => world.plugins.answer(words[0] ?? "", words[1] ?? "", words.slice(2).join(" ")),
-    setting: () => world.annotate(words[0] ?? "", words.slice(1).join(" ")),
-    crash: () => crash(world, words[0] ?? "", Number(words[1]), Number(words[2])),
-    ready: () => ready(world, words[0] === "stable" ? "stable" : "canary", Number(words[1])),
-    failing: () => failing(world, words[0] === "stable" ? "stable" : "canary", words.slice(1).join(" ")),
-    acking: () => {
-      world.acking = rest === "manual" ? "manual" : "auto";
-    },
-    ack: () => world.acknowledge(),
-    nack: () => world.refuse(words[0] ?? "", words.slice(1).join(" ")),
-    restart: () => world.restart(),
-    blocker: () => standInTheWay(world, words),
-    remove: () => world.replicaSets.delete(rest),
-    orphan: () => world.release(rest),
-    delete: () => world.deleteRollout(),
-    patchstatus: () => world.patchStatus(JSON.parse(rest)),
-    workload: () => world.editWorkload(workloadManifest(words)),
-    noworkload: () => world.workloads.delete(rest),
-    restartpods: () => world.editSpec({ restartAt: timeText(world.nowMs + (parseDuration(rest) ?? 0)) }),
-    budget: () => {
-      world.disruptionBudget = Number(rest);
-    },
-    abort: () => world.patchStatus({ abort: true }),
-    retry: () => world.patchStatus({ abort: false }),
-    promote: () => promote(world, rest === "full"),
-    pause: () => world.editSpec({ paused: true }),
-    unpause: () => world.editSpec({ paused: null }),
-    invalid: () => {
-      world.errors = [rest];
-    },
-    valid: () => {
-      world.errors = [];
-    },
-    services: () => words.forEach((name) => void world.add("services", serviceManifest(name))),
-    template: () => world.add("templates", analysisTemplate(rest)),
-    measure: () => measure(world, words),
-    metric: () => answer(world, words),
-    ingress: () => world.add("ingresses", ingressManifest(words[0] ?? "", words[1] ?? "")),
-    annotate: () => annotate(world, words),
-    balancer: () => setBalancer(world, words),
-    routers: () => {
-      world.areRoutersWritable = rest !== "refused";
-    },
-    tick: () => undefined,
-    ...experimentCommands(world, words),
-  };
-  const command = act[verb];
-  if (command === undefined) throw new Error(`unknown command${didYouMean(verb, Object.keys(act))}`);
-  command();
-  return verb === "tick" ? tick(world, durationOf(rest)) : settle(world);
-}
-
-/** `metric errors 0.02`: what its provider answers from now on. */
-function answer(world: World, [name = "", ...words]: readonly string[]): void {
-  const templates = [...world.templates.values(), ...world.clusterTemplates.values()];
-  const known = templates.flatMap((template) =>
-    (readAnalysisTemplate(template).value.spec.metrics ?? []).map((metric) => metric.name),
-  );
-  if (!known.includes(name))
-    throw new Error(`no template has a metric ${name}; there are: ${known.join(", ")}`);
-  world.answers.set(name, answerFrom(words.join(" ")));
-}
-
-/** What a provider gives: JSON where it is, a text otherwise. */
-function answerFrom(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    // Not JSON, so it is a text.
-    return text;
-  }
-}
-
-function durationOf(text: string): number {
-  const durationMs = parseDuration(text);
-  if (durationMs === undefined || durationMs < 0) throw new Error(`${text} is no duration such as 30s or 2h`);
-  return durationMs;
-}
-
-/** Another image for the first container, or `name=image` for the one of that name; in the workload where the Rollout names one. */
-function editImage(world: World, text: string): void {
-  const spec = asObject(world.rollout.spec);
-  const ref = asObject(spec.workloadRef);
-  const workload = world.workloads.get(`${String(ref.kind)}/${String(ref.name)}`);
-  const template = asObject(workload === undefined ? spec.template : asObject(workload.spec).template);
-  const { containers } = asObject(template.spec);
-  const [, wanted, image = text] = /^([a-z0-9-]+)=(.+)$/.exec(text) ?? [];
-  const list = Array.isArray(containers) ? containers.map(asObject) : [];
-  const at = wanted === undefined ? 0 : list.findIndex(({ name }) => name === wanted);
-  if (list[at] === undefined) throw new Error(`the pod template has no container ${wanted ?? ""}`.trim());
-  const next = list.map((container, index) => (index === at ? { ...container, image } : container));
-  const patch = { template: { spec: { containers: next } } };
-  if (workload === undefined) world.editSpec(patch);
-  else world.editWorkload(applyMergePatch(workload, { spec: patch }) as typeof workload); // A merge keeps the kind.
-}
-
-/** A time as users write it. */
-function timeText(atMs: number): string {
-  return new Date(atMs).toISOString().replace(".000Z", "Z");
-}
-
-/** As the published kubectl plugin does it. */
-function promote(world: World, isFull: boolean): void {
-  const { pauseConditions, canary, currentStepIndex = 0, currentPodHash, stableRS } = world.status();
-  if (isFull) {
-    if (currentPodHash !== stableRS) world.patchStatus({ promoteFull: true });
-  } else if (canary?.currentStepAnalysisRunStatus?.status === "Inconclusive") {
-    const next = { pauseConditions: null, controllerPause: false, currentStepIndex: currentStepIndex + 1 };
-    world.patchStatus(next);
-  } else if ((pauseConditions ?? []).length > 0) world.patchStatus({ pauseConditions: null });
-  else world.patchStatus({ currentStepIndex: currentStepIndex + 1 });
-}
-
-function ready(world: World, role: "stable" | "canary", count: number): void {
-  const replicaSet = world.roleOf(role);
-  if (replicaSet === undefined) throw new Error(`there is no ${role} ReplicaSet`);
-  world.setReady(replicaSet.metadata.name, count);
-}
-
-/** `crash canary 0 3`: the first pod's container has ended, three times in all. The pod is no longer ready. */
-function crash(world: World, role: string, index: number, restarts: number): void {
-  const replicaSet = world.roleOf(role === "stable" ? "stable" : "canary");
-  const pods = world.podsOf(replicaSet?.metadata.name ?? "");
-  const pod = pods[index];
-  if (replicaSet === undefined || pod === undefined) throw new Error(`there is no pod ${index} of ${role}`);
-  world.crashPod(pod.metadata.name, restarts);
-}
-
-/** `balancer shop web-canary=20 web-stable=80`: from now on load balancers are asked, and this one says so. */
-function setBalancer(world: World, [name = "", ...weights]: readonly string[]): void {
-  const ingress = world.ingresses.get(name);
-  if (ingress === undefined) throw new Error(`there is no Ingress ${name}`);
-  const made = balancerOf(ingress, weights);
-  world.add("ingresses", made.ingress);
-  world.balancers = new Map([...(world.balancers ?? []), [made.dnsName, made.balancer]]);
-}
-
-/** `annotate shop key=value`: somebody else's hand on an Ingress. */
-function annotate(world: World, [name = "", ...words]: readonly string[]): void {
-  const ingress = world.ingresses.get(name);
-  if (ingress === undefined) throw new Error(`there is no Ingress ${name}`);
-  const [key = "", value = ""] = words.join(" ").split(/=(.*)/s);
-  const annotations = { ...ingress.metadata.annotations, [key]: value };
-  world.add("ingresses", { ...ingress, metadata: { ...ingress.metadata, annotations } });
-}
-
-/** A ReplicaSet that cannot create its pods; without words it can again. */
-function failing(world: World, role: "stable" | "canary", message: string): void {
-  const replicaSet = world.roleOf(role);
-  if (replicaSet === undefined) throw new Error(`there is no ${role} ReplicaSet`);
-  world.setReplicaFailure(replicaSet.metadata.name, message === "" ? undefined : message);
-}
-
-function measure(world: World, words: readonly string[]): void {
-  const [kind, phase = "", ...message] = words;
-  const { canary, blueGreen } = world.status();
-  const refs: Readonly<Record<string, { readonly name: string } | undefined>> = {
-    step: canary?.currentStepAnalysisRunStatus,
-    background: canary?.currentBackgroundAnalysisRunStatus,
-    pre: blueGreen?.prePromotionAnalysisRunStatus,
-    post: blueGreen?.postPromotionAnalysisRunStatus,
-  };
-  world.setRun(refs[kind ?? ""]?.name ?? "", phase, message.length === 0 ? undefined : message.join(" "));
+function runCommand(
+  world: World,
+  verb: string,
+  { text, isOfFiles }: { readonly text: string; readonly isOfFiles: boolean },
+): readonly string[] {
+  const command = Object.hasOwn(COMMANDS, verb) ? COMMANDS[verb] : undefined;
+  if (command === undefined) throw new Error(`unknown command${didYouMean(verb, Object.keys(COMMANDS))}`);
+  if (isOfFiles && command.notOnFiles !== undefined)
+    throw new Error(`not with a Rollout of files: ${command.notOnFiles}`);
+  const args = argumentsOf(verb, command.form, text);
+  if (command.show !== undefined) return command.show(world, args);
+  command.act?.(world, args);
+  return verb === "tick" ? tick(world, parseDuration(args[0] ?? "") ?? 0) : settle(world);
 }
 
 function settle(world: World): readonly string[] {
@@ -283,7 +118,7 @@ function tick(world: World, durationMs: number): readonly string[] {
     if (world.decisions > MAX_DECISIONS)
       throw new Error(`more than ${MAX_DECISIONS} decisions: let less time pass`);
     world.nowMs = Math.max(world.nowMs, dueMs);
-    shown.push(...settle(world).filter((line) => !/^(?:=|~|waits)/.test(line)));
+    shown.push(...settle(world).filter((line) => !/^(?:=|~|waits(?!: metric ))/.test(line)));
   }
   world.nowMs = untilMs;
   return [...shown, ...settle(world)];
@@ -310,7 +145,7 @@ function describe(world: World, plan: Plan): readonly string[] {
 
 function state(world: World, plan: Plan): readonly string[] {
   const { phase, message, step, versions, waits } = plan.explanation;
-  const time = new Date(world.nowMs).toISOString().slice(11, 19);
+  const time = clockText(world.nowMs);
   const at = step === undefined ? "" : `, step ${step.index}/${step.count}`;
   const pods = versions.map(({ role, available, desired, weight }) => {
     const share = weight === undefined ? "" : ` ${weight}%`;
@@ -319,8 +154,16 @@ function state(world: World, plan: Plan): readonly string[] {
   return [
     `= ${time} ${phase}${message === "" ? "" : ` (${message})`}${at}, ${pods.join(", ")}`,
     ...waits.map(({ text }) => `waits: ${text}`),
-    ...unanswered(world),
+    ...missingAnswers(world),
   ];
+}
+
+/** One line for a metric that nobody answers, once. Scripts that make up their Rollout may say how runs end (`measure`) instead. */
+function missingAnswers(world: World): readonly string[] {
+  if (!world.isOfFiles && world.answers.size === 0) return [];
+  const names = unanswered(world).filter((name) => !world.toldUnanswered.has(name));
+  for (const name of names) world.toldUnanswered.add(name);
+  return names.map((name) => `waits: metric ${name} has no answer: \`metric ${name} VALUE\` would give one`);
 }
 
 function intentWords({ versions, routes = [], rootService, stableService }: TrafficIntent): string {
@@ -328,103 +171,4 @@ function intentWords({ versions, routes = [], rootService, stableService }: Traf
   const managed = routes.map(({ kind, name }) => `${kind} route ${name}`);
   const service = rootService === undefined ? [] : [`stable is ${stableService}`];
   return [...split, ...managed, ...service].join(", ");
-}
-
-/** A world in which only Experiments happen. */
-function withoutRollout(): World {
-  const world = worldWith({});
-  world.hasRollout = false;
-  return world;
-}
-
-function createWorld(words: readonly string[]): World {
-  const options = new Map<string, string>();
-  for (const word of words) {
-    const [key = "", value = ""] = word.split(/=(.*)/s);
-    options.set(key, value);
-  }
-  const steps = (options.get("steps") ?? "").split(",").filter((text) => text !== "");
-  const canary = options.get("canary");
-  const blueGreen = options.get("bluegreen");
-  const spec = options.get("spec");
-  const trafficRouting = routingFrom(options);
-  const settings = canary === undefined ? {} : JSON.parse(canary);
-  const world = worldWith({
-    replicas: Number(options.get("replicas") ?? 1),
-    isRouted: options.has("routed") || options.has("pingpong") || trafficRouting !== undefined,
-    isPingPong: options.has("pingpong"),
-    routing: managedFrom(options),
-    steps: steps.map(stepFrom),
-    canary:
-      trafficRouting === undefined
-        ? settings
-        : { trafficRouting: { ...trafficRouting, ...managedFrom(options) }, ...settings },
-    ...(blueGreen === undefined ? {} : { blueGreen: JSON.parse(blueGreen === "" ? "{}" : blueGreen) }),
-    ...(spec === undefined ? {} : { spec: JSON.parse(spec) }),
-  });
-  for (const router of ["nginx", "alb"])
-    if (options.has(router)) world.add("ingresses", ingressManifest(options.get(router) ?? "", "web-stable"));
-  const argo = options.get("argo");
-  if (argo !== undefined) takeOverFrom(world, argo);
-  const ref = options.get("ref");
-  if (ref !== undefined) world.editSpec(referencePatch(ref));
-  if (options.get("readiness") === "manual") world.readiness = "manual";
-  return world;
-}
-
-/**
- * `20`, `pause`, `pause:30s`, `analysis:name`, `scale:3` (pods), `scale:25%` (share), `scale:match`, `plugin:name`, `header:name:X-Group=b` (or
- * `header:name` to remove it), `mirror:name:20` (percent of all).
- */
-function stepFrom(text: string): unknown {
-  const [kind = "", value, rest] = text.split(":");
-  if (kind === "pause") return { pause: value === undefined ? {} : { duration: value } };
-  if (kind === "analysis") return { analysis: { templates: [{ templateName: value }] } };
-  if (kind === "plugin") return { plugin: { name: value ?? "" } };
-  if (kind === "scale") return { setCanaryScale: scaleFrom(value) };
-  if (kind === "header" || kind === "mirror") return routeStep(kind, value ?? "", rest);
-  return { setWeight: Number(kind) };
-}
-
-function scaleFrom(text = ""): unknown {
-  if (text === "match") return { matchTrafficWeight: true };
-  return text.endsWith("%") ? { weight: Number(text.slice(0, -1)) } : { replicas: Number(text) };
-}
-
-/** `routes=beta,copies` names the managed routes, `max=1000` the sum of weights. */
-function managedFrom(options: ReadonlyMap<string, string>): Readonly<Record<string, unknown>> {
-  const names = options.get("routes")?.split(",");
-  const max = options.get("max");
-  return {
-    ...(names && { managedRoutes: names.map((name) => ({ name })) }),
-    ...(max !== undefined && { maxTrafficWeight: Number(max) }),
-  };
-}
-
-function routeStep(kind: "header" | "mirror", name: string, of: string | undefined): unknown {
-  if (kind === "mirror") {
-    const match = [{ path: { prefix: "/" } }];
-    const set = of === undefined ? {} : { match, percentage: Number(of) };
-    return { setMirrorRoute: { name, ...set } };
-  }
-  const [headerName, exact] = (of ?? "").split("=");
-  const set = of === undefined ? {} : { match: [{ headerName, headerValue: { exact } }] };
-  return { setHeaderRoute: { name, ...set } };
-}
-
-function analysisTemplate(name: string): Parameters<World["add"]>[1] {
-  const plugin = { "weir.dev/traffic": { metric: "errorRate" } };
-  const metric = {
-    name: "errors",
-    count: 3,
-    interval: "10s",
-    successCondition: "result < 0.05",
-    provider: { plugin },
-  };
-  return {
-    apiVersion: "argoproj.io/v1alpha1",
-    kind: "AnalysisTemplate",
-    metadata: { name, namespace: "default" },
-    spec: { metrics: [metric] },
-  };
 }

@@ -6,20 +6,29 @@ import {
   POD_HASH_LABEL,
 } from "../api/api.ts";
 import { asObject, asStrings, canonicalJson, withoutKeys } from "../lib/json.ts";
-import type { World } from "./world.ts";
+import { START_MS, type World } from "./world.ts";
 
-type Show = (world: World, words: readonly string[]) => readonly string[];
+const DAY_MS = 24 * 3600 * 1000;
+
+/** Its arguments: see arguments.ts. */
+interface Show {
+  readonly form: string;
+  readonly show: (world: World, words: readonly string[]) => readonly string[];
+}
 
 /** By the name of the command. */
 export const SHOWS: Readonly<Record<string, Show>> = {
-  events,
-  ingresses,
-  conditions,
-  metadata,
-  status,
-  show: (world, words) => words.map((path) => `${path}: ${fieldText(world, path)}`),
-  experimentstatus,
-  runspec,
+  events: { form: "", show: events },
+  ingresses: { form: "", show: ingresses },
+  conditions: { form: "", show: conditions },
+  metadata: { form: "", show: metadata },
+  status: { form: "[FIELD...]", show: status },
+  show: {
+    form: "FIELD...",
+    show: (world, words) => words.map((path) => `${path}: ${fieldText(world, path)}`),
+  },
+  experimentstatus: { form: "NAME [FIELD...]", show: experimentstatus },
+  runspec: { form: "RUN", show: runspec },
 };
 
 /** The reasons of all events so far, in order. */
@@ -94,7 +103,14 @@ function fieldsOf(all: unknown, names: readonly string[]): readonly string[] {
 }
 
 function clock(time: string | undefined): string {
-  return time?.slice(11, 19) ?? "never";
+  return time === undefined ? "never" : clockText(Date.parse(time));
+}
+
+/** `00:20:00`, the time since the simulation began; beyond a day `1d 00:20:00`. */
+export function clockText(atMs: number): string {
+  const time = new Date(atMs).toISOString().slice(11, 19);
+  const days = Math.floor((atMs - START_MS) / DAY_MS);
+  return days > 0 ? `${days}d ${time}` : time;
 }
 
 /** A field of the Rollout as the API holds it, or the size of its workload. */

@@ -109,6 +109,10 @@ export class World {
   validate: (rollout: Rollout) => readonly string[] = () => [];
   /** What providers answer, by the metric's name. */
   readonly answers = new Map<string, unknown>();
+  /** Whether the Rollout is one of a user's files, whose analyses have real metrics. */
+  isOfFiles = false;
+  /** Metrics of which a script was told that they have no answer. */
+  readonly toldUnanswered = new Set<string>();
   /** One entry for every state that was come to, in order. */
   readonly timeline: Moment[] = [];
   /** Decisions made so far. */
@@ -139,6 +143,7 @@ export class World {
       timeline: [],
       refused: new Map(this.refused),
       answers: new Map(this.answers),
+      toldUnanswered: new Set(this.toldUnanswered),
       plugins: this.plugins.clone(),
     });
     copy.#version = this.#version;

@@ -140,3 +140,62 @@ test("simulate: what is wrong is said with its file and line, or names what ther
   t.match(await words(), /say what to simulate/);
   t.equal((await weir("simulate", "-f", at("two.yaml"), "--rollout", "b")).code, 0);
 });
+
+test("simulate: an argument that does not fit is refused at its line with the form that does", async (t) => {
+  const refusal = async (line: string): Promise<string> => {
+    const at = await files(t, { "wrong.txt": `image watched:2\n${line}\n` });
+    const { code, err } = await weir("simulate", "-f", EXAMPLE, "--script", at("wrong.txt"));
+    t.not(code, 0, line);
+    return err.slice(err.indexOf("wrong.txt"));
+  };
+  const cases: Readonly<Record<string, string>> = {
+    "scale x": "x is no whole number from 0 on; write: scale N",
+    'spec {"replicas":"x"}': 'the API would refuse it: spec.replicas is "x", expected a 32-bit integer',
+    "spec 3": "3 is no JSON object; write: spec JSON",
+    "promote ful": "ful is not full; write: promote [full]",
+    "readiness maybe": "maybe is none of auto, manual; write: readiness auto|manual",
+    "ready canary": "N is missing; write: ready stable|canary N",
+    "ready cannary 1":
+      "cannary is none of stable, canary; did you mean canary?; write: ready stable|canary N",
+    "ready canary 99": "there are at most 2 pods of canary",
+    "crash canary 0 x": "x is no whole number from 0 on; write: crash stable|canary I N",
+    image: "IMAGE is missing; write: image IMAGE",
+    "ack now": "now is too much; write: ack",
+    "explain extra words": "extra words is too much; write: explain",
+    "measure step Failed": "there is no step analysis now",
+    "answer Run Soon":
+      "Soon is none of Running/30s, Running, Successful, Failed, Error, error, none; write: answer Run|Terminate|Abort ANSWER [WORDS]",
+    "template errors": "not with a Rollout of files: it makes an object up: put the object into the files",
+  };
+  for (const [line, words] of Object.entries(cases))
+    t.equal(await refusal(line), `wrong.txt:2: ${line}: ${words}`);
+  t.match(
+    await refusal("measure background Faild"),
+    /did you mean Failed\?; write: measure step\|background/,
+  );
+});
+
+test("simulate: a clock that goes on beyond a day", async (t) => {
+  const at = await files(t, { "a.txt": "tick 23h\ntick 1h\ntick 49h\n" });
+  const { text } = await weir("simulate", "-f", EXAMPLE, "--script", at("a.txt"));
+  t.same(text.match(/= .*(?= Healthy)/g)?.slice(1), ["= 23:00:00", "= 1d 00:00:00", "= 3d 01:00:00"]);
+});
+
+test("simulate: a metric without an answer is told once, with what would give one", async (t) => {
+  const at = await files(t, { "a.txt": "image watched:2\ntick 1m\ntick 2m\n" });
+  const { text } = await weir("simulate", "-f", EXAMPLE, "--script", at("a.txt"));
+  t.same(text.match(/.*has no answer.*/g), [
+    "  waits: metric error-rate has no answer: `metric error-rate VALUE` would give one",
+  ]);
+});
+
+test("simulate: an output with its timeline is a script that gives itself", async (t) => {
+  const at = await files(t, {
+    "a.txt": "# well\nmetric error-rate 0.01\nimage watched:2\ntick 20m\n# done\n",
+  });
+  const first = await weir("simulate", "-f", EXAMPLE, "--script", at("a.txt"));
+  await writeFile(at("a.txt"), `${first.text}\n`);
+  const second = await weir("simulate", "-f", EXAMPLE, "--script", at("a.txt"));
+  t.equal(second.text, first.text);
+  t.match(first.text, /# done\n\n# timeline/);
+});
