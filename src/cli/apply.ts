@@ -8,7 +8,7 @@ import { isObject } from "../lib/json.ts";
 import { CAPABILITIES } from "../routers/routers.ts";
 import { CLI_ERRORS, type Cli } from "./cli.ts";
 import { type ClusterFlags, type Connected, sayServer, withCluster, withClusterFlags } from "./cluster.ts";
-import { type Manifest, manifestError, readManifests } from "./manifests.ts";
+import { type Manifest, manifestError, readStrictly } from "./manifests.ts";
 
 interface ApplyFlags extends ClusterFlags {
   readonly filename?: readonly string[];
@@ -27,21 +27,21 @@ export function addApply(program: Command, cli: Cli): void {
       const message = "say what to apply: `weir apply -f FILE` (a folder, or - for standard input)";
       throw new WeirError({ code: CLI_ERRORS.usage, source: "user", message });
     }
-    const manifests = await readManifests(flags.filename, process.stdin);
-    if (flags.validate) checkManifests(manifests);
+    const { manifests, faults } = await readStrictly(flags.filename, process.stdin, cli.signal);
+    const all = [...faults, ...(flags.validate ? faultsOf(manifests) : [])];
+    if (all.length > 0) throw manifestError(`${all.join("\n")}\nnothing was applied`);
     await withCluster(cli, flags, (connection) => applyManifests(cli, connection, manifests));
   });
 }
 
-/** Throws with every fault of every manifest, one a line: file, line, column, field, what is wrong, how to mend it. */
-export function checkManifests(manifests: readonly Manifest[]): void {
-  const faults = manifests.flatMap(({ object, locate }) =>
+/** Every fault of every manifest: file, line, column, field, what is wrong, how to mend it. */
+function faultsOf(manifests: readonly Manifest[]): readonly string[] {
+  return manifests.flatMap(({ object, locate }) =>
     lint(object, CAPABILITIES).map(({ path, message, mend }) => {
       const advice = mend === "" ? "" : ` (${mend})`;
       return `${locate(path)}: ${formatPath(path)}: ${message}${advice}`;
     }),
   );
-  if (faults.length > 0) throw manifestError(`${faults.join("\n")}\nnothing was applied`);
 }
 
 /** Applies in order; the namespace is the object's own or the connection's. */

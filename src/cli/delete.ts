@@ -41,7 +41,7 @@ export function addDelete(program: Command, cli: Cli): void {
     .option("--no-wait", "do not wait until they are gone");
   withClusterFlags(command).action((kind: string | undefined, names: string[], flags: DeleteFlags) =>
     withCluster(cli, flags, async (connection) => {
-      const doomed = await select(kind, names, flags, connection.namespace);
+      const doomed = await select(cli, kind, names, flags, connection.namespace);
       sayServer(cli, connection);
       for (const one of doomed) await remove(cli, connection, one, flags);
     }),
@@ -49,6 +49,7 @@ export function addDelete(program: Command, cli: Cli): void {
 }
 
 async function select(
+  cli: Cli,
   kind: string | undefined,
   names: readonly string[],
   flags: DeleteFlags,
@@ -56,7 +57,7 @@ async function select(
 ): Promise<Doomed[]> {
   if (flags.filename !== undefined) {
     if (kind !== undefined) throw usage("give names or -f, not both");
-    const manifests = await readManifests(flags.filename, process.stdin);
+    const manifests = await readManifests(flags.filename, process.stdin, cli.signal);
     return manifests
       .reverse()
       .map(({ object, type }) => doom(type, object.metadata.name, object.metadata.namespace ?? namespace));

@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { WeirError } from "../lib/errors.ts";
 import { CLI_ERRORS, type Cli } from "./cli.ts";
 import { type LintFinding, lintObjects } from "./lintfiles.ts";
-import { manifestError, parseObjects, placeText, readSources } from "./manifests.ts";
+import { manifestError, nothingIn, placeText, readObjects } from "./manifests.ts";
 
 interface LintFlags {
   readonly filename?: readonly string[];
@@ -25,19 +25,20 @@ async function runLint(cli: Cli, { filename, output = "text" }: LintFlags): Prom
   if (filename === undefined)
     throw usage("say what to check: `weir lint -f FILE` (a folder, or - for standard input)");
   if (output !== "text" && output !== "json") throw usage(`-o ${output}: the formats are text and json`);
-  const sources = await readSources(filename, process.stdin);
-  const read = sources.map(([name, content]) => parseObjects(name, content));
+  const paths = await readObjects(filename, process.stdin, cli.signal);
+  const read = paths.flatMap(({ files }) => files);
   const objects = read.flatMap((file) => file.objects).length;
   const findings = lintObjects(read);
   const errors = findings.filter(({ severity }) => severity === "error").length;
-  if (objects === 0 && errors === 0)
-    throw manifestError(`${filename.join(", ")}: nothing to check (files end in .yaml, .yml or .json)`);
   if (output === "json") cli.out(JSON.stringify({ objects, errors, findings }, null, 2));
-  else {
-    for (const line of findings.map(lineOf)) cli.out(line);
-    const found = errors === 0 ? "no errors" : counted(errors, "error");
-    cli.out(`${found} in ${counted(objects, "object")} of ${counted(sources.length, "file")}`);
+  if (objects === 0 && errors === 0) throw manifestError(`nothing to check\n${nothingIn(paths)}`);
+  if (output === "json") {
+    if (errors > 0) cli.exitWith(1);
+    return;
   }
+  for (const line of findings.map(lineOf)) cli.out(line);
+  const found = errors === 0 ? "no errors" : counted(errors, "error");
+  cli.out(`${found} in ${counted(objects, "object")} of ${counted(read.length, "file")}`);
   if (errors > 0) cli.exitWith(1);
 }
 

@@ -2,6 +2,7 @@
 // Every object remembers where it stands, so that an error can name file, line, column and field.
 import { readdir, readFile, stat } from "node:fs/promises";
 import { extname, join } from "node:path";
+import { addAbortSignal } from "node:stream";
 import { type Document, LineCounter, parseAllDocuments } from "yaml";
 import type { KubeObject, ResourceType } from "../api/api.ts";
 import { isWeirError, messageOf, WeirError } from "../lib/errors.ts";
@@ -63,31 +64,97 @@ export interface Manifest {
   locate(path: FieldPath): string;
 }
 
-/** Reads all manifests that the paths lead to, in order; `-` is standard input, a folder means its files. Throws `manifest`. */
+/** What one path of the command line leads to. */
+export interface PathRead {
+  readonly path: string;
+  readonly files: readonly FileRead[];
+  /** Folders in the folder `path`; they are not read. */
+  readonly folders: readonly string[];
+}
+
+/** What one file holds; one that cannot be read is a fault of it, so that it hides nothing of the others. */
+export interface FileRead extends FileObjects {
+  readonly file: string;
+}
+
+/** Manifests to be sent as they are, and every reason, one a line, not to send any. */
+export interface StrictRead {
+  readonly manifests: readonly Manifest[];
+  readonly faults: readonly string[];
+}
+
+/** Reads what the paths lead to, in order; `-` is standard input, a folder means its files. Throws when `signal` ends the reading. */
+export async function readObjects(
+  paths: readonly string[],
+  stdin: NodeJS.ReadableStream,
+  signal?: AbortSignal,
+): Promise<readonly PathRead[]> {
+  const found: PathRead[] = [];
+  for (const path of paths) found.push(await readPath(path, stdin, signal));
+  return found;
+}
+
+/** Reads all manifests that the paths lead to, as `readObjects` does. Throws `manifest` where there is none, and with all that is wrong. */
 export async function readManifests(
   paths: readonly string[],
   stdin: NodeJS.ReadableStream,
+  signal?: AbortSignal,
 ): Promise<Manifest[]> {
-  const manifests: Manifest[] = [];
-  for (const [name, content] of await readSources(paths, stdin))
-    manifests.push(...parseManifests(name, content));
-  if (manifests.length > 0) return manifests;
-  throw manifestError(`${paths.join(", ")}: no manifest found (files end in .yaml, .yml or .json)`);
+  const { manifests, faults } = await readStrictly(paths, stdin, signal);
+  if (faults.length > 0) throw manifestError(faults.join("\n"));
+  return [...manifests];
+}
+
+/** As `readManifests`, with what is wrong in the answer. Throws `manifest` where there is nothing at all. */
+export async function readStrictly(
+  paths: readonly string[],
+  stdin: NodeJS.ReadableStream,
+  signal?: AbortSignal,
+): Promise<StrictRead> {
+  const read = await readObjects(paths, stdin, signal);
+  const all = read.flatMap(({ files }) => files.map(strictly));
+  const manifests = all.flatMap((file) => file.manifests);
+  const faults = all.flatMap((file) => file.faults);
+  if (manifests.length === 0 && faults.length === 0)
+    throw manifestError(`no manifest found\n${nothingIn(read)}`);
+  return { manifests, faults };
 }
 
 /** Reads the manifests in one text. Throws `manifest` with the first fault. */
-export function parseManifests(file: string, content: string): Manifest[] {
-  const { objects, foreign, faults } = parseObjects(file, content);
+export function parseManifests(file: string, content: string): readonly Manifest[] {
+  const { manifests, faults } = strictly(parseObjects(file, content));
+  if (faults[0] !== undefined) throw manifestError(faults[0]);
+  return manifests;
+}
+
+function strictly({ objects, foreign, faults }: FileObjects): StrictRead {
   const unknown = foreign.map(({ apiVersion, kind, place }): FileFault => {
     return { place, words: `${apiVersion} ${kind} is not a kind that weir handles` };
   });
-  const [first] = [...faults, ...unknown].sort((a, b) => a.place.line - b.place.line);
-  if (first !== undefined) throw manifestError(`${placeText(first.place)}: ${first.words}`);
-  return objects.map(({ object, type, place }) => ({
-    object,
-    type,
-    locate: (path) => placeText(place(path)),
-  }));
+  const all = [...faults, ...unknown].sort((a, b) => a.place.line - b.place.line);
+  return {
+    faults: all.map(faultText),
+    manifests: objects.map(({ object, type, place }) => ({
+      object,
+      type,
+      locate: (path) => placeText(place(path)),
+    })),
+  };
+}
+
+/** Why there is nothing to do in what was read, for each path: an empty file, foreign kinds, a folder without manifests. */
+export function nothingIn(read: readonly PathRead[]): string {
+  return read
+    .map(({ path, files, folders }) => {
+      const kinds = files.flatMap(({ foreign }) => foreign.map((one) => `${one.apiVersion} ${one.kind}`));
+      if (kinds.length > 0)
+        return `${path}: holds only kinds that weir does not handle: ${[...new Set(kinds)].join(", ")}`;
+      if (files.length > 0) return files.map(({ file }) => `${file}: holds no object`).join("\n");
+      const inner =
+        folders.length === 0 ? "" : `; folders in it are not read, name them: ${folders.join(", ")}`;
+      return `${path}: is a folder without a .yaml, .yml or .json file${inner}`;
+    })
+    .join("\n");
 }
 
 /** The objects in one text, and what is not one. Never throws. */
@@ -105,6 +172,11 @@ function joined(all: readonly FileObjects[]): FileObjects {
     foreign: all.flatMap(({ foreign }) => foreign),
     faults: all.flatMap(({ faults }) => faults),
   };
+}
+
+/** `file:line:column: what is wrong`. */
+function faultText({ place, words }: FileFault): string {
+  return `${placeText(place)}: ${words}`;
 }
 
 /** `file:line:column`. */
@@ -141,40 +213,70 @@ function printable(words: string): string {
   return (words.split("\n")[0] ?? "").replaceAll(/\p{Cc}/gu, "\uFFFD").slice(0, MAX_WORDS);
 }
 
-/** Names and texts of all files that the paths lead to. Throws `manifest` for what cannot be read. */
-export async function readSources(
-  paths: readonly string[],
+async function readPath(
+  path: string,
   stdin: NodeJS.ReadableStream,
-): Promise<[string, string][]> {
-  const found: [string, string][] = [];
-  for (const path of paths) found.push(...(await sources(path, stdin)));
-  return found;
+  signal: AbortSignal | undefined,
+): Promise<PathRead> {
+  const alone = async (file: string, text: Promise<string>): Promise<PathRead> => {
+    return { path, files: [await readOne(file, text, signal)], folders: [] };
+  };
+  if (path === "-") return alone("standard input", readInput(stdin, signal));
+  try {
+    if (!(await stat(path)).isDirectory()) return alone(path, readBounded(path));
+    const entries = await readdir(path, { withFileTypes: true });
+    const names = entries.map(({ name }) => name).filter((name) => EXTENSIONS.has(extname(name)));
+    const within = names.sort().map((name) => join(path, name));
+    const folders = entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(path, name));
+    const files = await Promise.all(within.map((file) => readOne(file, readBounded(file), signal)));
+    return { path, files, folders: folders.sort() };
+  } catch (error) {
+    return alone(path, Promise.reject(error));
+  }
 }
 
-async function sources(path: string, stdin: NodeJS.ReadableStream): Promise<[string, string][]> {
-  if (path === "-") return [["standard input", await readInput(stdin)]];
+async function readOne(
+  file: string,
+  text: Promise<string>,
+  signal: AbortSignal | undefined,
+): Promise<FileRead> {
   try {
-    if (!(await stat(path)).isDirectory()) return [[path, await readBounded(path)]];
-    const names = (await readdir(path)).filter((name) => EXTENSIONS.has(extname(name))).sort();
-    return Promise.all(names.map(async (name) => [join(path, name), await readBounded(join(path, name))]));
+    return { file, ...parseObjects(file, await text) };
   } catch (error) {
-    if (isWeirError(error)) throw error;
-    throw manifestError(`${path} cannot be read: ${messageOf(error)}`);
+    if (signal?.aborted === true) throw error;
+    const words = isWeirError(error) ? error.message : `cannot be read: ${messageOf(error)}`;
+    return { ...NOTHING, file, faults: [{ place: { file, line: 1, column: 1 }, words }] };
+  }
+}
+
+/** The text of one file, or of standard input as `-`. Throws `manifest` when it cannot be read. */
+export async function readText(
+  path: string,
+  stdin: NodeJS.ReadableStream,
+  signal?: AbortSignal,
+): Promise<{ readonly file: string; readonly text: string }> {
+  const file = path === "-" ? "standard input" : path;
+  try {
+    return { file, text: await (path === "-" ? readInput(stdin, signal) : readBounded(path)) };
+  } catch (error) {
+    if (signal?.aborted === true) throw error;
+    throw manifestError(`${file}: ${isWeirError(error) ? "" : "cannot be read: "}${messageOf(error)}`);
   }
 }
 
 async function readBounded(file: string): Promise<string> {
-  if ((await stat(file)).size > MAX_BYTES) throw manifestError(`${file}: larger than ${MAX_BYTES} bytes`);
+  if ((await stat(file)).size > MAX_BYTES) throw manifestError(`is larger than ${MAX_BYTES} bytes`);
   return readFile(file, "utf8");
 }
 
-async function readInput(stdin: NodeJS.ReadableStream): Promise<string> {
+async function readInput(stdin: NodeJS.ReadableStream, signal: AbortSignal | undefined): Promise<string> {
   const chunks: Buffer[] = [];
   let bytes = 0;
-  for await (const chunk of stdin) {
+  // Who keeps standard input open must not keep the command from ending.
+  for await (const chunk of signal === undefined ? stdin : addAbortSignal(signal, stdin)) {
     const part = Buffer.from(chunk);
     bytes += part.length;
-    if (bytes > MAX_BYTES) throw manifestError(`standard input: larger than ${MAX_BYTES} bytes`);
+    if (bytes > MAX_BYTES) throw manifestError(`is larger than ${MAX_BYTES} bytes`);
     chunks.push(part);
   }
   return Buffer.concat(chunks).toString("utf8");

@@ -5,7 +5,9 @@ import type { KubeObject } from "../api/api.ts";
 import { WeirError } from "../lib/errors.ts";
 import { namespaceOf, simulate } from "../simulate/simulate.ts";
 import { CLI_ERRORS, type Cli } from "./cli.ts";
-import { manifestError, parseObjects, placeText, readSources } from "./manifests.ts";
+import { lineOf } from "./lint.ts";
+import { lintObjects } from "./lintfiles.ts";
+import { manifestError, readObjects, readText } from "./manifests.ts";
 
 interface SimulateFlags {
   readonly filename?: readonly string[];
@@ -32,16 +34,16 @@ export function addSimulate(program: Command, cli: Cli): void {
 async function runSimulate(cli: Cli, flags: SimulateFlags): Promise<void> {
   if (flags.filename === undefined)
     throw usage("say what to simulate: `weir simulate -f FILE --script SCRIPT`");
-  const sources = await readSources(flags.filename, process.stdin);
-  const read = sources.map(([name, content]) => parseObjects(name, content));
-  const [fault] = read.flatMap(({ faults }) => faults);
-  if (fault !== undefined) throw manifestError(`${placeText(fault.place)}: ${fault.words}`);
+  const read = (await readObjects(flags.filename, process.stdin, cli.signal)).flatMap(({ files }) => files);
+  // What `weir apply` refuses would not run like this anywhere.
+  const errors = lintObjects(read).filter(({ severity }) => severity === "error");
+  if (errors.length > 0) throw manifestError(`${errors.map(lineOf).join("\n")}\nnothing was simulated`);
   const objects = [
     ...read.flatMap((file) => file.objects.map(({ object }) => object)),
     ...read.flatMap((file) => file.foreign.flatMap(({ object }) => object ?? [])),
   ];
   const rollout = chosen(objects, flags.rollout);
-  const { text, timeline, decisions } = simulate(rollout, objects, await scriptOf(flags.script));
+  const { text, timeline, decisions } = simulate(rollout, objects, await scriptOf(cli, flags.script));
   cli.out(text.trimEnd());
   if (!flags.timeline) return;
   cli.out("");
@@ -49,11 +51,9 @@ async function runSimulate(cli: Cli, flags: SimulateFlags): Promise<void> {
   for (const line of timeline) cli.out(`# ${line}`);
 }
 
-async function scriptOf(path: string | undefined): Promise<{ file: string; text: string }> {
+async function scriptOf(cli: Cli, path: string | undefined): Promise<{ file: string; text: string }> {
   if (path === undefined) return { file: "script", text: PLAIN_SCRIPT };
-  const [source] = await readSources([path], process.stdin);
-  if (source === undefined) throw manifestError(`${path}: is a folder, expected a script`);
-  return { file: source[0], text: source[1] };
+  return readText(path, process.stdin, cli.signal);
 }
 
 function chosen(objects: readonly KubeObject[], name: string | undefined): KubeObject {

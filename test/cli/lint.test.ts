@@ -1,6 +1,6 @@
 // `weir lint`: where, what and how to mend it; what is an error and what a note; never a crash, whatever the text.
 import { readFileSync } from "node:fs";
-import { glob, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { glob, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -251,7 +251,53 @@ test("lint: exit code and formats: 1 with errors, 0 with notes alone, 2 for wron
   t.equal((await lintFiles("-f", good, "-o", "xml")).code, 2);
   const gone = await lintFiles("-f", join(folder, "gone.yaml"));
   t.equal(gone.code, 1);
-  t.match(gone.err, [/gone\.yaml cannot be read/]);
+  t.match(gone.out, [/gone\.yaml:1:1: error: cannot be read: ENOENT/, "1 error in 0 objects of 1 file"]);
+});
+
+test("lint: a file that cannot be read hides nothing of the others, in JSON as well", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "weir-lint-"));
+  t.teardown(() => rm(folder, { recursive: true }));
+  const bad = join(folder, "bad.yaml");
+  await writeFile(bad, ROLLOUT({ stesp: [] }));
+  const files = [join(folder, "gone.yaml"), bad];
+  const { out } = await lintFiles("-f", ...files);
+  t.match(out, [/gone\.yaml:1:1: error: cannot be read/, /bad\.yaml:\d+:\d+: error: .*stesp/, /^2 errors/]);
+  const json = await lintFiles("-o", "json", "-f", ...files);
+  t.match(JSON.parse(json.out.join("\n")), { errors: 2, objects: 1 });
+  t.equal(json.code, 1);
+  const err: string[] = [];
+  const io = { out: () => undefined, write: () => undefined, env: {}, signal: new AbortController().signal };
+  t.equal(await main(["apply", "-f", ...files], { ...io, err: (line) => err.push(line) }), 1);
+  t.match(
+    err.join("\n"),
+    /gone\.yaml:1:1: cannot be read[\s\S]*bad\.yaml:\d+:\d+: .*stesp[\s\S]*nothing was applied/,
+  );
+});
+
+test("lint: where there is nothing to check it says why", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "weir-lint-"));
+  t.teardown(() => rm(folder, { recursive: true }));
+  const words = async (path: string): Promise<string> => {
+    const { code, err } = await lintFiles("-f", path);
+    t.equal(code, 1);
+    return err.join("\n").replaceAll(folder, "F");
+  };
+  await mkdir(join(folder, "outer", "inner"), { recursive: true });
+  await writeFile(join(folder, "empty.yaml"), "# nothing\n");
+  const says = (what: string): string => `weir: nothing to check\n${what}`;
+  t.equal(await words(join(folder, "empty.yaml")), says("F/empty.yaml: holds no object"));
+  t.equal(
+    await words(join(folder, "outer")),
+    says(
+      "F/outer: is a folder without a .yaml, .yml or .json file; folders in it are not read, name them: F/outer/inner",
+    ),
+  );
+  t.equal(
+    await words("deploy/crds"),
+    says(
+      "deploy/crds: holds only kinds that weir does not handle: apiextensions.k8s.io/v1 CustomResourceDefinition",
+    ),
+  );
 });
 
 test("lint: the examples and the manifests for Kubernetes have no errors", async (t) => {

@@ -56,7 +56,9 @@ test("manifests: files, folders and standard input are read; a path that is not 
     (await readManifests([path], stdin)).map(({ type }) => type.kind);
   t.strictSame(await kinds(folder), ["Secret", "Service"]);
   t.strictSame(await kinds("-", Readable.from([SERVICE])), ["Service"]);
-  await t.rejects(readManifests([join(folder, "gone.yaml")], none), { message: /gone\.yaml cannot be read/ });
+  await t.rejects(readManifests([join(folder, "gone.yaml")], none), {
+    message: /gone\.yaml:1:1: cannot be read/,
+  });
   await t.rejects(readManifests([join(folder, "notes.txt")], Readable.from([])), {
     message: /a manifest is an object/,
   });

@@ -51,6 +51,15 @@ test("simulate: a background analysis of a user's files aborts when its metric t
   t.match(text.split("\n").at(-1), /^# 91s +Degraded +step 0\/2 .*RolloutAborted/);
 });
 
+test("simulate: files that apply refuses are not carried out", async (t) => {
+  const { metadata, ...rest } = rolloutManifest({ canary: { stesp: [{ setWeight: 20 }] } });
+  const at = await files(t, { "bad.yaml": stringify({ metadata, ...rest }) });
+  const { code, text, err } = await weir("simulate", "-f", at("bad.yaml"));
+  t.equal(code, 1);
+  t.equal(text, "");
+  t.match(err, /bad\.yaml:\d+:\d+: error: .*stesp[\s\S]*nothing was simulated/);
+});
+
 test("simulate: the output is a script that gives itself", async (t) => {
   const at = await files(t, { "a.txt": "# well\nmetric error-rate 0.01\nimage watched:2\ntick 20m\n" });
   const first = await weir("simulate", "-f", EXAMPLE, "--script", at("a.txt"), "--no-timeline");
@@ -110,7 +119,7 @@ test("simulate: what is wrong is said with its file and line, or names what ther
   };
   const at = await files(t, {
     "two.yaml": `${rollout({ name: "a" })}---\n${rollout({ name: "b" })}`,
-    "none.yaml": stringify({ apiVersion: "v1", kind: "Service", metadata: { name: "web" } }),
+    "none.yaml": stringify({ apiVersion: "v1", kind: "ConfigMap", metadata: { name: "web" } }),
     "broken.yaml": "a: [\n",
     "verb.txt": "# fine\n\ntick 10s\nimagee web:2\n",
     "duration.txt": "tick soon\n",
@@ -136,7 +145,7 @@ test("simulate: what is wrong is said with its file and line, or names what ther
   t.match(await words("-f", at("two.yaml")), /say which with --rollout: default\/a, default\/b/);
   t.match(await words("-f", at("two.yaml"), "--rollout", "c"), /no Rollout c among default\/a, default\/b/);
   t.match(await words("-f", at("none.yaml")), /the files hold no Rollout/);
-  t.match(await words("-f", at("broken.yaml")), /broken\.yaml:\d+:\d+: is not YAML/);
+  t.match(await words("-f", at("broken.yaml")), /broken\.yaml:\d+:\d+: error: is not YAML/);
   t.match(await words(), /say what to simulate/);
   t.equal((await weir("simulate", "-f", at("two.yaml"), "--rollout", "b")).code, 0);
 });

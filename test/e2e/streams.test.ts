@@ -1,4 +1,4 @@
-// Commands and what is around them: a reader that goes away, a signal in the middle.
+// Commands and what is around them: a reader that goes away, a signal in the middle, a standard input that stays open.
 import { spawn } from "node:child_process";
 import { test } from "tap";
 import { stringify } from "yaml";
@@ -46,3 +46,13 @@ test("status: a wait that is interrupted is no success", async (t) => {
   child.kill("SIGTERM");
   t.equal(await ended, 130);
 });
+
+for (const command of ["lint", "apply", "simulate"])
+  test(`${command} -f -: a signal ends it while standard input is open`, async (t) => {
+    const { child, ended } = start([command, "-f", "-"]);
+    t.teardown(() => child.kill("SIGKILL"));
+    // More than buffers hold: once it is written, the command is reading.
+    await new Promise((resolve) => child.stdin.write("# wait\n".repeat(1_000_000), resolve));
+    child.kill("SIGTERM");
+    t.equal(await ended, 130);
+  });
