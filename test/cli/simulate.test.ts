@@ -1,10 +1,11 @@
 // `weir simulate`: the user's own objects, in virtual time; metrics with their own conditions; errors that name the line.
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "tap";
 import { stringify } from "yaml";
 import { main } from "../../src/cli/main.ts";
+import { COMMANDS } from "../../src/simulate/commands.ts";
 import { rolloutManifest } from "../../src/simulate/manifest.ts";
 
 const EXAMPLE = "deploy/examples/background-analysis/base.yaml";
@@ -207,4 +208,29 @@ test("simulate: an output with its timeline is a script that gives itself", asyn
   const second = await weir("simulate", "-f", EXAMPLE, "--script", at("a.txt"));
   t.equal(second.text, first.text);
   t.match(first.text, /# done\n\n# timeline/);
+});
+
+const GUIDE = "docs/guides/simulate.md";
+
+test("simulate: the guide's scripts, run as it says, print what it shows", async (t) => {
+  const blocks = [...(await readFile(GUIDE, "utf8")).matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)];
+  let runs = 0;
+  for (const [index, [, , command = ""]] of blocks.entries()) {
+    const [, file, name] = /^weir simulate -f (\S+) --script (\S+)\n$/.exec(command) ?? [];
+    if (file === undefined || name === undefined) continue;
+    runs += 1;
+    const at = await files(t, { [name]: blocks[index - 1]?.[2] ?? "" });
+    const { code, text } = await weir("simulate", "-f", file, "--script", at(name));
+    t.equal(code, 0, name);
+    const shown = blocks[index + 1]?.[2]?.trimEnd() ?? "";
+    t.equal(text.slice(-shown.length), shown, `the end of ${name}`);
+  }
+  t.equal(runs, 2);
+});
+
+test("simulate: the guide names every command that works on files, in its form", async (t) => {
+  const guide = (await readFile(GUIDE, "utf8")).replaceAll("\\|", "|");
+  for (const [verb, { form, notOnFiles }] of Object.entries(COMMANDS))
+    if (notOnFiles === undefined && verb !== "rollout")
+      t.ok(guide.includes(`\`${`${verb} ${form}`.trim()}\``), `${verb} ${form}`);
 });
