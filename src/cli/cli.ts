@@ -6,6 +6,8 @@ export const CLI_ERRORS = {
   usage: "WEIR_ERR_CLI_USAGE",
   /** The object that a command names is not there. */
   notFound: "WEIR_ERR_CLI_NOT_FOUND",
+  /** There is no update in progress for a command to act on. */
+  noUpdate: "WEIR_ERR_CLI_NO_UPDATE",
   /** A manifest that cannot be read or is not what it should be. */
   manifest: "WEIR_ERR_CLI_MANIFEST",
   /** A wait that ended without what was waited for. */

@@ -30,11 +30,14 @@ export function addOperation(program: Command, cli: Cli, spec: OperationCommand)
         const target = { ...(subresource !== undefined && { subresource }), signal: cli.signal };
         await client.patch(RESOURCES.rollout, { namespace, name }, patch, target);
       }
-      cli.out(
-        operations.length > 0 ? `rollout '${name}' ${done}` : `rollout '${name}' has nothing left to promote`,
-      );
+      cli.out(operations.length > 0 ? `rollout '${name}' ${done}` : nothingTo(spec.name, name));
     });
   });
+}
+
+/** What is said where there is no update to abort or to promote. */
+export function nothingTo(verb: string, name: string): string {
+  return `nothing to ${verb}: rollout '${name}' is not in the middle of an update`;
 }
 
 /** The name in `NAME` or `rollout/NAME`. */

@@ -8,6 +8,15 @@ export interface Operation {
   readonly body: Readonly<Record<string, unknown>>;
 }
 
+/**
+ * Whether there is an update to abort or to promote: the newest version is not the stable one, or the controller has not seen the newest
+ * manifest yet. Argo's plugin patches without this look; on a Rollout that is through, its abort ends in Degraded.
+ */
+export function isUpdating({ metadata, status }: Rollout): boolean {
+  const isSeen = status.observedGeneration === String(metadata.generation);
+  return !isSeen || status.stableRS !== status.currentPodHash;
+}
+
 export const abortOperations: readonly Operation[] = [
   { subresource: "status", body: { status: { abort: true } } },
 ];

@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import type { Cli } from "./cli.ts";
 import { addOperation } from "./operate.ts";
-import { promoteOperations } from "./operations.ts";
+import { isUpdating, promoteOperations } from "./operations.ts";
 
 /** Adds the command. */
 export function addPromote(program: Command, cli: Cli): void {
@@ -11,6 +11,9 @@ export function addPromote(program: Command, cli: Cli): void {
     description: "end the pause there is, or skip the current step",
     plan(rollout, options) {
       const isFull = options.full === true;
+      const { spec, status } = rollout;
+      const isHeld = spec.paused === true || (status.pauseConditions ?? []).length > 0;
+      if (!isHeld && !isUpdating(rollout)) return { operations: [], done: "" };
       return { operations: promoteOperations(rollout, isFull), done: isFull ? "fully promoted" : "promoted" };
     },
   });

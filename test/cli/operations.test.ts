@@ -1,7 +1,7 @@
 // Users' operations are the patches of Argo's plugin.
 import { test } from "tap";
 import { type KubeObject, readRollout } from "../../src/api/api.ts";
-import { promoteOperations } from "../../src/cli/operations.ts";
+import { isUpdating, promoteOperations } from "../../src/cli/operations.ts";
 
 const rollout = (spec: object, status: object) => {
   const object: KubeObject = {
@@ -54,4 +54,15 @@ test("promote --full: is nothing to do when the stable version is the current on
     { subresource: "status", body: { status: { promoteFull: true } } },
   ]);
   t.strictSame(promoteOperations(rollout({}, { stableRS: "b" }), true), []);
+});
+
+test("an update: is over when the newest version that was seen is the stable one", async (t) => {
+  const at = (generation: number, status: object) => {
+    const { metadata, ...rest } = rollout({}, { observedGeneration: "2", ...status });
+    return isUpdating({ ...rest, metadata: { ...metadata, generation } });
+  };
+  t.equal(at(2, { stableRS: "b" }), false);
+  t.equal(at(3, { stableRS: "b" }), true, "the manifest has changed since");
+  t.equal(at(2, { stableRS: "a" }), true);
+  t.equal(at(2, { stableRS: "" }), true, "the first version");
 });
