@@ -21,7 +21,7 @@ export {
 } from "./analysisschema.ts";
 export { type Issue, isReadableKind, structuralFindings, unknownFields } from "./check.ts";
 export { withDecodableTemplate } from "./decodable.ts";
-export { didYouMean, type Finding, formatPath, type Path } from "./decode.ts";
+export { didYouMean, type Finding, formatPath, nearestName, type Path } from "./decode.ts";
 export {
   abortScaleDownDelayOf,
   DEFAULT_MAX_TRAFFIC_WEIGHT,

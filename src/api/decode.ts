@@ -12,6 +12,10 @@ export interface Finding {
   readonly path: Path;
   /** What is wrong, beginning with the value: `is "three", expected an integer`. */
   readonly message: string;
+  /** It is about the key at the end of the path, not about the value. */
+  readonly isKey?: true;
+  /** The name that was probably meant by an unknown key. */
+  readonly meant?: string;
 }
 
 export interface Inspection {
@@ -255,34 +259,60 @@ function reportUnknown(
   pass: Pass,
 ): void {
   for (const key of Object.keys(value)) {
-    if (names.has(key)) continue;
-    pass.unknown?.push({
-      path: [...pass.path, key],
-      message: `is not a field that weir knows${didYouMean(key, names)}`,
-    });
+    if (!names.has(key)) pass.unknown?.push(unknownField([...pass.path, key], value, names, "weir"));
   }
 }
 
-/** `; did you mean …?` when a name differs from a known one by case or by one or two letters; empty otherwise. */
+/** The finding about the key at the end of `path`, in `object`; `reader` is who does not know it. */
+export function unknownField(
+  path: Path,
+  object: Readonly<Record<string, unknown>>,
+  names: Iterable<string>,
+  reader: "weir" | "Kubernetes",
+): Finding {
+  const absent = [...names].filter((name) => !Object.hasOwn(object, name));
+  const meant = nearestName(String(path.at(-1)), absent);
+  const message = `is not a field that ${reader} knows${meant === undefined ? "" : suggestion(meant)}`;
+  return { path, message, isKey: true, ...(meant === undefined ? {} : { meant }) };
+}
+
+/** `; did you mean …?` with the nearest of the names; empty when none is near. */
 export function didYouMean(key: string, names: Iterable<string>): string {
-  const known = [...names];
-  for (const name of known) if (name.toLowerCase() === key.toLowerCase()) return `; did you mean ${name}?`;
-  for (const name of known) {
-    if (key.length > 3 && distance(key.toLowerCase(), name.toLowerCase()) <= 2)
-      return `; did you mean ${name}?`;
-  }
-  return "";
+  const nearest = nearestName(key, names);
+  return nearest === undefined ? "" : suggestion(nearest);
 }
 
-/** Levenshtein's distance. */
+function suggestion(name: string): string {
+  return `; did you mean ${name}?`;
+}
+
+/** The name that differs from `key` least: by case, or by at most two letters left out, added, changed or swapped. */
+export function nearestName(key: string, names: Iterable<string>): string | undefined {
+  let nearest: string | undefined;
+  // Of short names, two letters would be most of them.
+  let least = key.length > 3 ? 3 : 1;
+  for (const name of names) {
+    const far = distance(key.toLowerCase(), name.toLowerCase());
+    if (far >= least) continue;
+    nearest = name;
+    least = far;
+  }
+  return nearest;
+}
+
+/** Levenshtein's distance, in which a swap of neighbours counts as one change. */
 function distance(a: string, b: string): number {
+  let before: readonly number[] = [];
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let i = 1; i <= a.length; i += 1) {
     const next = [i];
     for (let j = 1; j <= b.length; j += 1) {
       const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+      const isSwap = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      const swap = isSwap ? (before[j - 2] ?? 0) + 1 : change;
+      next.push(Math.min(change, swap, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
     }
+    before = row;
     row = next;
   }
   return row[b.length] ?? 0;

@@ -20,6 +20,8 @@ export interface FieldError {
   /** The value as it is printed. */
   readonly value?: string;
   readonly detail: string;
+  /** It is about the key at the end of the path, not about the value. */
+  readonly isKey?: true;
 }
 
 /** `spec.strategy.steps[0].setWeight: Invalid value: 101: SetWeight needs to be between 0 and 100`. */

@@ -30,6 +30,9 @@ export const gatewaySchema = kindOf({
     listeners: z.array(listener),
     addresses: z.array(open({ type: z.string().optional(), value: z.string().optional() })).optional(),
     infrastructure: opaque.optional(),
+    allowedListeners: opaque.optional(),
+    defaultScope: z.string().optional(),
+    tls: opaque.optional(),
   }),
   status: open({
     addresses: z.array(open({ type: z.string().optional(), value: z.string() })).optional(),
@@ -124,6 +127,7 @@ const routeFilter = open({
   urlRewrite: urlRewrite.optional(),
   cors: opaque.optional(),
   extensionRef: opaque.optional(),
+  externalAuth: opaque.optional(),
 });
 export type HttpRouteFilter = Parsed<typeof routeFilter>;
 
@@ -175,6 +179,7 @@ export type HttpRouteRule = Parsed<typeof routeRule>;
 export const httpRouteSchema = kindOf({
   spec: open({
     parentRefs: z.array(parentRef).optional(),
+    useDefaultGateways: z.string().optional(),
     hostnames: strings.optional(),
     rules: z.array(routeRule).optional(),
   }),

@@ -2,7 +2,7 @@
 // whose zod schema names only what weir reads.
 import { isObject } from "../lib/json.ts";
 import { canonicalQuantity } from "../lib/quantity.ts";
-import { didYouMean, type Finding, type Path } from "./decode.ts";
+import { type Finding, type Path, unknownField } from "./decode.ts";
 import { goFields } from "./gojson.ts";
 
 export interface GoFindings {
@@ -59,11 +59,7 @@ function checkFields(type: string, value: unknown, path: Path, pass: Pass): void
     const at = [...path, key];
     const fieldType = fields === undefined ? type.slice(1) : fields.get(key);
     if (fieldType !== undefined) check(fieldType, item, at, pass);
-    else
-      pass.unknown.push({
-        path: at,
-        message: `is not a field that Kubernetes knows${didYouMean(key, fields?.keys() ?? [])}`,
-      });
+    else pass.unknown.push(unknownField(at, value, fields?.keys() ?? [], "Kubernetes"));
   }
 }
 

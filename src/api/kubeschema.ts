@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { podTemplateSpec } from "./podschema.ts";
 import {
+  anyJson,
   int32,
   int64,
   intOrString,
@@ -64,6 +65,19 @@ export const serviceSchema = kindOf({
     clusterIPs: strings.optional(),
     externalName: z.string().optional(),
     sessionAffinity: z.string().optional(),
+    // Known by name, so that a misspelt one is found; not read.
+    allocateLoadBalancerNodePorts: anyJson.optional(),
+    externalIPs: anyJson.optional(),
+    externalTrafficPolicy: anyJson.optional(),
+    healthCheckNodePort: anyJson.optional(),
+    internalTrafficPolicy: anyJson.optional(),
+    ipFamilies: anyJson.optional(),
+    ipFamilyPolicy: anyJson.optional(),
+    loadBalancerClass: anyJson.optional(),
+    loadBalancerIP: anyJson.optional(),
+    loadBalancerSourceRanges: anyJson.optional(),
+    sessionAffinityConfig: anyJson.optional(),
+    trafficDistribution: anyJson.optional(),
     publishNotReadyAddresses: z.boolean().optional(),
   }),
   status: opaque.optional(),

@@ -5,7 +5,7 @@ import { assertNever } from "../lib/assert.ts";
 import { isObject } from "../lib/json.ts";
 import { abortSettingErrors } from "./abortsettings.ts";
 import type { AnalysisTemplateSpec, Metric } from "./analysisschema.ts";
-import { type Issue, isReadableKind, schemaIssues } from "./check.ts";
+import { type Issue, isMisspelt, isReadableKind, schemaIssues } from "./check.ts";
 import type { Path } from "./decode.ts";
 import { type FieldError, fieldErrorText, invalid } from "./fielderror.ts";
 import { WEIR_ROUTER, WEIR_TRAFFIC_METRIC } from "./labels.ts";
@@ -28,7 +28,10 @@ export function lint(object: KubeObject, capabilities: CapabilityTable): readonl
     return [{ path: [], message: "is not an object", mend: "write one object per document" }];
   const { kind } = object;
   if (!isReadableKind(kind)) return [];
-  return [...schemaIssues(kind, object), ...ruleIssues(object, capabilities)];
+  const issues = schemaIssues(kind, object);
+  // The rules would only say what follows from the misspelt name.
+  if (isMisspelt(["spec"], issues)) return issues;
+  return [...issues, ...ruleIssues(object, capabilities).filter(({ path }) => !isMisspelt(path, issues))];
 }
 
 /** Why `rollout` is InvalidSpec, in order: Argo's rules, weir's router settings, what is not carried out yet. */
@@ -82,11 +85,11 @@ function ruleIssues(object: KubeObject, capabilities: CapabilityTable): readonly
 /** `outcome`: what comes of it as it stands. */
 function fieldIssue(error: FieldError, outcome: string): Issue {
   const message = fieldErrorText({ ...error, field: "" });
-  return { path: error.path, message, mend: mendOf(error, outcome) };
+  return { path: error.path, message, mend: mendOf(error, outcome), ...(error.isKey && { isKey: true }) };
 }
 
-function metricIssue({ path, message }: MetricError): Issue {
-  return { path, message, mend: "correct the metric; a run of it would end in phase Error" };
+function metricIssue(error: MetricError): Issue {
+  return { ...error, mend: "correct the metric; a run of it would end in phase Error" };
 }
 
 function mendOf({ type }: FieldError, outcome: string): string {
@@ -114,19 +117,23 @@ function routerSettingsErrors(rollout: Rollout): readonly FieldError[] {
   const read = readProxyRouting(settings);
   if (read.kind === "valid") return [];
   const path = ["spec", "strategy", "canary", "trafficRouting", "plugins", WEIR_ROUTER];
-  return read.findings.map(({ path: inner, message }) =>
-    invalid([...path, ...inner], JSON.stringify(valueAt(settings, inner)) ?? "null", message),
-  );
+  return read.findings.map(({ path: inner, message, isKey }) => ({
+    ...invalid([...path, ...inner], JSON.stringify(valueAt(settings, inner)) ?? "null", message),
+    ...(isKey && { isKey }),
+  }));
 }
 
-/** A metric's settings in which an argument's tag stands can only be read once it is replaced. */
+/** Of settings in which an argument's tag stands only the keys can be judged before it is replaced. */
 function trafficMetricErrors({ provider }: Metric, index: number): readonly MetricError[] {
   const settings = provider.plugin?.[WEIR_TRAFFIC_METRIC];
-  if (settings === undefined || JSON.stringify(settings).includes("{{")) return [];
+  if (settings === undefined) return [];
   const read = readTrafficMetric(settings);
   if (read.kind === "valid") return [];
   const at = ["spec", "metrics", index, "provider", "plugin", WEIR_TRAFFIC_METRIC];
-  return read.findings.map(({ path, message }) => ({
+  const isTemplate = JSON.stringify(settings).includes("{{");
+  const findings = isTemplate ? read.findings.filter(({ isKey }) => isKey) : read.findings;
+  return findings.map(({ path, message, isKey }) => ({
+    ...(isKey && { isKey }),
     path: [...at, ...path],
     message: `metrics[${index}]: ${[WEIR_TRAFFIC_METRIC, ...path].join(" ")}: ${message}`,
   }));

@@ -2,7 +2,8 @@
 // else. Arguments are replaced before this is read, so numbers may come as text.
 import { z } from "zod";
 import { parseDuration } from "../lib/duration.ts";
-import type { Finding } from "./decode.ts";
+import { isObject } from "../lib/json.ts";
+import { type Finding, unknownField } from "./decode.ts";
 
 const number = z.union([
   z.number(),
@@ -48,10 +49,12 @@ export function readTrafficMetric(
   | { readonly kind: "invalid"; readonly findings: readonly Finding[] } {
   const parsed = settings.safeParse(input);
   if (!parsed.success) {
-    const findings = parsed.error.issues.map(({ path, message }) => ({
-      path: path.filter((key) => typeof key !== "symbol"),
-      message,
-    }));
+    const findings = parsed.error.issues.flatMap((issue): readonly Finding[] => {
+      const path = issue.path.filter((key) => typeof key !== "symbol");
+      if (issue.code !== "unrecognized_keys" || !isObject(input)) return [{ path, message: issue.message }];
+      const names = Object.keys(settings.shape);
+      return issue.keys.map((key) => unknownField([...path, key], input, names, "weir"));
+    });
     return { kind: "invalid", findings };
   }
   const finding = contradiction(parsed.data);

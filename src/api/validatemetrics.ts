@@ -10,6 +10,8 @@ export interface MetricError {
   readonly path: Path;
   /** Argo's text: `metrics[0]: no provider specified`. */
   readonly message: string;
+  /** It is about the key at the end of the path, not about the value. */
+  readonly isKey?: true;
 }
 
 /** Argo stops at the first of these; all are given. Numbers in which an argument's tag stands count as 0, as they do there. */

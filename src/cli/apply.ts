@@ -35,12 +35,14 @@ export function addApply(program: Command, cli: Cli): void {
 }
 
 /** Every fault of every manifest: file, line, column, field, what is wrong, how to mend it. */
-function faultsOf(manifests: readonly Manifest[]): readonly string[] {
+export function faultsOf(manifests: readonly Manifest[]): readonly string[] {
   return manifests.flatMap(({ object, locate }) =>
-    lint(object, CAPABILITIES).map(({ path, message, mend }) => {
-      const advice = mend === "" ? "" : ` (${mend})`;
-      return `${locate(path)}: ${formatPath(path)}: ${message}${advice}`;
-    }),
+    lint(object, CAPABILITIES)
+      .filter(({ isNote }) => isNote !== true)
+      .map(({ path, message, mend, isKey }) => {
+        const advice = mend === "" ? "" : ` (${mend})`;
+        return `${locate(path, isKey ? "key" : "value")}: ${formatPath(path)}: ${message}${advice}`;
+      }),
   );
 }
 

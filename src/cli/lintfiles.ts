@@ -87,9 +87,10 @@ function misspeltKind({ apiVersion, kind, place }: ForeignObject): readonly Lint
 /** What its schema and its own rules hold against an object. */
 function ownFindings(file: FileObject): readonly LintFinding[] {
   const { object, place } = file;
-  const found = lint(object, CAPABILITIES).map(({ path, message, mend }) =>
-    finding(place(path), { object: nameOf(object), field: formatPath(path), message, mend }),
-  );
+  const found = lint(object, CAPABILITIES).map(({ path, message, mend, isKey, isNote }) => {
+    const words = { object: nameOf(object), field: formatPath(path), message, mend };
+    return finding(place(path, isKey ? "key" : "value"), words, isNote ? "note" : "error");
+  });
   return object.kind === "Rollout" ? [...found, ...routerFindings(file)] : found;
 }
 
@@ -146,7 +147,8 @@ function experimentFindings(
   { object, place }: FileObject,
   all: readonly KubeObject[],
 ): readonly LintFinding[] {
-  if (object.kind !== "Experiment") return [];
+  // Without a spec there is nothing more to say than that it is missing.
+  if (object.kind !== "Experiment" || object.spec === undefined) return [];
   const experiment = readExperiment(object).value;
   const problem = experimentProblem(experiment);
   const words = (path: Path, message: string, mend: string): Words => ({

@@ -5,6 +5,7 @@ import {
   type HttpRoute,
   type KubeObject,
   type Path,
+  readExperiment,
   readGateway,
   readHttpRoute,
   readService,
@@ -24,7 +25,7 @@ export function routeProblems(objects: readonly KubeObject[]): readonly RoutePro
   const policies = of("TrafficPolicy").map((object) => readTrafficPolicy(object).value);
   if (httpRoutes.length + policies.length === 0) return [];
   const services = new Map(
-    of("Service").map((object) => [
+    [...of("Experiment").flatMap(servicesOfExperiment), ...of("Service")].map((object) => [
       `${namespaceOf(object)}/${object.metadata.name}`,
       readService(object).value,
     ]),
@@ -46,6 +47,24 @@ export function routeProblems(objects: readonly KubeObject[]): readonly RoutePro
       found.set(JSON.stringify(problem), { ...problem, path: pathOf(problem.field) });
   }
   return [...found.values()];
+}
+
+/** The Services that an Experiment makes for its templates, named and with ports as it makes them. */
+function servicesOfExperiment(object: KubeObject): readonly KubeObject[] {
+  const { metadata, spec } = readExperiment(object).value;
+  return spec.templates.flatMap(({ name, service, template }) => {
+    if (service === undefined) return [];
+    const own = service.name ?? "";
+    const ports = (template.spec?.containers ?? []).flatMap((container) => container.ports ?? []);
+    return [
+      {
+        apiVersion: "v1",
+        kind: "Service",
+        metadata: { name: own === "" ? `${metadata.name}-${name}` : own, namespace: namespaceOf(object) },
+        spec: { ports: ports.map(({ containerPort }) => ({ port: containerPort })) },
+      },
+    ];
+  });
 }
 
 /** Gateways that routes name and that the files do not hold: each with the listeners that are asked of it. */

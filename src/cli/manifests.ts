@@ -3,8 +3,8 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { extname, join } from "node:path";
 import { addAbortSignal } from "node:stream";
-import { type Document, LineCounter, parseAllDocuments } from "yaml";
-import type { KubeObject, ResourceType } from "../api/api.ts";
+import { type Document, isMap, isScalar, LineCounter, parseAllDocuments } from "yaml";
+import { type KubeObject, nearestName, type ResourceType } from "../api/api.ts";
 import { isWeirError, messageOf, WeirError } from "../lib/errors.ts";
 import { isObject } from "../lib/json.ts";
 import { CLI_ERRORS } from "./cli.ts";
@@ -14,9 +14,12 @@ import { kindOfManifest } from "./cluster.ts";
 const MAX_BYTES = 16 * 1024 * 1024;
 /** Words of the YAML parser beyond this length are cut: it quotes what it stumbled over, which in a binary file is all of it. */
 const MAX_WORDS = 200;
+const TOP_LEVEL = ["apiVersion", "kind", "metadata", "spec", "status", "data"];
 const EXTENSIONS = new Set([".yaml", ".yml", ".json"]);
 
 export type FieldPath = readonly PropertyKey[];
+/** What of a field: its value (the default), or the key before it. */
+export type FieldPart = "key" | "value";
 
 /** A place in a file; line and column count from 1. */
 export interface Place {
@@ -31,7 +34,7 @@ export interface FileObject {
   readonly object: KubeObject;
   readonly type: ResourceType;
   /** The place of a field, or of the nearest thing around it that is there. */
-  place(path: FieldPath): Place;
+  place(path: FieldPath, part?: FieldPart): Place;
 }
 
 /** Why a file, or a document of it, gives no object. */
@@ -61,7 +64,7 @@ export interface Manifest {
   readonly object: KubeObject;
   readonly type: ResourceType;
   /** `file:line:column` of a field, or of the nearest thing around it that is there. */
-  locate(path: FieldPath): string;
+  locate(path: FieldPath, part?: FieldPart): string;
 }
 
 /** What one path of the command line leads to. */
@@ -137,7 +140,7 @@ function strictly({ objects, foreign, faults }: FileObjects): StrictRead {
     manifests: objects.map(({ object, type, place }) => ({
       object,
       type,
-      locate: (path) => placeText(place(path)),
+      locate: (path, part) => placeText(place(path, part)),
     })),
   };
 }
@@ -283,15 +286,20 @@ async function readInput(stdin: NodeJS.ReadableStream, signal: AbortSignal | und
 }
 
 function take(source: Source, value: unknown, at: FieldPath): FileObjects {
-  const place = (path: FieldPath): Place => placeIn(source, [...at, ...path]);
-  const fault = (path: FieldPath, words: string): FileObjects => ({
+  const place = (path: FieldPath, part?: FieldPart): Place => placeIn(source, [...at, ...path], part);
+  const fault = (path: FieldPath, words: string, part?: FieldPart): FileObjects => ({
     ...NOTHING,
-    faults: [{ place: place(path), words }],
+    faults: [{ place: place(path, part), words }],
   });
+  const missing = (name: string): FileObjects => {
+    const wrong = isObject(value) ? misspelt(value, name) : undefined;
+    if (wrong === undefined) return fault([], `${name} is missing`);
+    return fault([wrong], `${wrong}: is not a field that weir knows; did you mean ${name}?`, "key");
+  };
   if (!isObject(value)) return fault([], "a manifest is an object with apiVersion, kind and metadata");
   const { apiVersion, kind, metadata, items } = value;
-  if (typeof apiVersion !== "string") return fault([], "apiVersion is missing");
-  if (typeof kind !== "string") return fault([], "kind is missing");
+  if (typeof apiVersion !== "string") return missing("apiVersion");
+  if (typeof kind !== "string") return missing("kind");
   if (kind.endsWith("List") && Array.isArray(items))
     return joined(items.map((item, index) => take(source, item, [...at, "items", index])));
   const type = kindOfManifest(apiVersion, kind);
@@ -300,8 +308,18 @@ function take(source: Source, value: unknown, at: FieldPath): FileObjects {
   const named = isNamed ? { object: value as unknown as KubeObject } : undefined;
   if (type === undefined)
     return { ...NOTHING, foreign: [{ apiVersion, kind, place: place(["kind"]), ...named }] };
-  if (named === undefined) return fault(["metadata"], "metadata.name: is missing");
+  if (named === undefined)
+    return metadata === undefined && misspelt(value, "metadata") !== undefined
+      ? missing("metadata")
+      : fault(["metadata"], "metadata.name: is missing");
   return { ...NOTHING, objects: [{ ...named, type, place }] };
+}
+
+/** The key that stands in the place of the absent field `name`. */
+function misspelt(object: Readonly<Record<string, unknown>>, name: string): string | undefined {
+  if (Object.hasOwn(object, name)) return undefined;
+  const absent = TOP_LEVEL.filter((known) => !Object.hasOwn(object, known));
+  return Object.keys(object).find((key) => !TOP_LEVEL.includes(key) && nearestName(key, absent) === name);
 }
 
 /** The error of this file: the message begins with where it is. */
@@ -309,7 +327,11 @@ export function manifestError(message: string): WeirError {
   return new WeirError({ code: CLI_ERRORS.manifest, source: "user", message });
 }
 
-function placeIn({ file, lines, document }: Source, path: FieldPath): Place {
+function placeIn({ file, lines, document }: Source, path: FieldPath, part: FieldPart = "value"): Place {
+  const around: unknown = part === "key" ? document.getIn(path.slice(0, -1), true) : undefined;
+  const keys = isMap(around) ? around.items.map(({ key }) => key) : [];
+  const own = keys.filter(isScalar).find(({ value }) => String(value) === String(path.at(-1)));
+  if (own?.range) return positionOf(file, lines, own.range[0]);
   for (let length = path.length; length >= 0; length -= 1) {
     const node: unknown = document.getIn(path.slice(0, length), true);
     if (isObject(node) && Array.isArray(node.range)) return positionOf(file, lines, Number(node.range[0]));

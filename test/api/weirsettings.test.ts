@@ -34,7 +34,9 @@ test("weirsettings: the router refuses what it does not know", (t) => {
     { path: ["gateways", 1], message: "is 1, expected a string" },
   ]);
   t.strictSame(findings("x"), [{ path: [], message: 'is "x", expected an object' }]);
-  t.strictSame(findings({ sticky: true }), [{ path: ["sticky"], message: "is not a field that weir knows" }]);
+  t.strictSame(findings({ sticky: true }), [
+    { path: ["sticky"], message: "is not a field that weir knows", isKey: true },
+  ]);
   t.end();
 });
 

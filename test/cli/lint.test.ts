@@ -193,10 +193,44 @@ test("lint: Experiments are held against their schema, their pods' rules and the
   t.strictSame(lines(experiment({ templates: [right] })), []);
   const wrong = { duraton: "5m", templates: [right, { ...right, template: pod("Web_1") }] };
   t.match(lines(experiment({ ...wrong, analyses: [{ name: "x", templateName: "errors" }] })), [
-    /error: spec: Experiment e has repeated template name 'a' in templates/,
     /error: spec\.duraton: is not a field that weir knows; did you mean duration\?/,
+    /error: spec: Experiment e has repeated template name 'a' in templates/,
     /error: spec\.templates\[1\]\.template\.spec\.containers\[0\]\.name: Invalid value: "Web_1"/,
     /note: spec\.analyses\[0\]\.templateName: AnalysisTemplate "errors" is not in these files/,
+  ]);
+});
+
+test("lint: the Services that an Experiment makes are not missed", async (t) => {
+  const [kind, apiVersion] = ["HTTPRoute", "gateway.networking.k8s.io/v1"];
+  const backend = (name: string): object => ({ backendRefs: [{ name, port: 8080 }] });
+  const spec = { parentRefs: [{ name: "web" }], rules: ["e-a", "own", "e-c"].map(backend) };
+  const route = stringify({ apiVersion, kind, metadata: { name: "web" }, spec });
+  const containers = [{ name: "web", image: "web:1", ports: [{ containerPort: 8080 }] }];
+  const version = (name: string, rest: object): object => {
+    const template = { metadata: { labels: { app: name } }, spec: { containers } };
+    return { name, selector: { matchLabels: { app: name } }, template, ...rest };
+  };
+  const templates = [
+    version("a", { service: {} }),
+    version("b", { service: { name: "own" } }),
+    version("c", {}),
+  ];
+  const experiment = { apiVersion: "argoproj.io/v1alpha1", kind: "Experiment", metadata: { name: "e" } };
+  t.match(lines(route, stringify({ ...experiment, spec: { templates } })), [
+    /note: spec\.rules\[2\]\.backendRefs\[0\]: Service e-c does not exist/,
+  ]);
+});
+
+test("lint: a misspelt field at the top is named with what was meant, and nothing that follows from it", async (t) => {
+  const right = "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {name: web}\nspec: {}\n";
+  const found = (name: string, wrong: string): readonly string[] =>
+    lines(right.replace(`${name}:`, `${wrong}:`));
+  const words = "is not a field that weir knows; did you mean";
+  t.strictSame(found("kind", "knid"), [`a.yaml:2:1: error: knid: ${words} kind?`]);
+  t.strictSame(found("metadata", "metdaata"), [`a.yaml:3:1: error: metdaata: ${words} metadata?`]);
+  t.strictSame(found("apiVersion", "apiVerison"), [`a.yaml:1:1: error: apiVerison: ${words} apiVersion?`]);
+  t.strictSame(found("spec", "sepc"), [
+    `a.yaml:4:1: error: sepc: ${words} spec? (correct the name, or leave it out)`,
   ]);
 });
 
