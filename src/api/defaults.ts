@@ -6,17 +6,17 @@ import { type IntOrString, intValue, scaledValue } from "./intstr.ts";
 import type { ReplicaSet } from "./kubeschema.ts";
 import type { Rollout } from "./rolloutschema.ts";
 
-export const DEFAULT_REPLICAS = 1;
-export const DEFAULT_REVISION_HISTORY_LIMIT = 10;
-export const DEFAULT_RUN_HISTORY_LIMIT = 5;
-export const DEFAULT_PROGRESS_DEADLINE_SECONDS = 600;
+const DEFAULT_REPLICAS = 1;
+const DEFAULT_REVISION_HISTORY_LIMIT = 10;
+const DEFAULT_RUN_HISTORY_LIMIT = 5;
+const DEFAULT_PROGRESS_DEADLINE_SECONDS = 600;
 /** With a router, and for blue-green. */
-export const DEFAULT_SCALE_DOWN_DELAY_SECONDS = 30;
-export const DEFAULT_ABORT_SCALE_DOWN_DELAY_SECONDS = 30;
+const DEFAULT_SCALE_DOWN_DELAY_SECONDS = 30;
+const DEFAULT_ABORT_SCALE_DOWN_DELAY_SECONDS = 30;
 /** Of the replicas; both of maxSurge and maxUnavailable. */
 export const DEFAULT_MAX_SURGE_AND_UNAVAILABLE = "25%";
 export const DEFAULT_MAX_TRAFFIC_WEIGHT = 100;
-export const DEFAULT_CONSECUTIVE_ERROR_LIMIT = 4;
+const DEFAULT_CONSECUTIVE_ERROR_LIMIT = 4;
 /** Measurements kept per metric, unless a retention says otherwise. */
 export const DEFAULT_MEASUREMENTS_KEPT = 10;
 /** Wait before a measurement that errored is tried again. */

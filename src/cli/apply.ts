@@ -47,7 +47,7 @@ export function faultsOf(manifests: readonly Manifest[]): readonly string[] {
 }
 
 /** Applies in order; the namespace is the object's own or the connection's. */
-export async function applyManifests(
+async function applyManifests(
   cli: Cli,
   connection: Connected,
   manifests: readonly Manifest[],

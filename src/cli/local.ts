@@ -27,7 +27,7 @@ import { serveMetrics } from "./pages.ts";
 import { readPorts, writePorts } from "./ports.ts";
 
 /** Default of the API server; the next free port when it is taken. */
-export const DEFAULT_API_PORT = 6440;
+const DEFAULT_API_PORT = 6440;
 const PORT_TRIES = 50;
 const LOOPBACK = "127.0.0.1";
 const NODE_NAME = "local";

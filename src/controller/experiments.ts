@@ -51,7 +51,7 @@ export async function reconcileExperiment(
 }
 
 /** What the decision about `raw` may depend on. */
-export function observeExperiment(
+function observeExperiment(
   deps: ObserveDeps,
   raw: KubeObject,
   refused: ExperimentSnapshot["refused"],

@@ -3,8 +3,8 @@
 import fc from "fast-check";
 import { test } from "tap";
 import type { Plan } from "../../src/engine/decide.ts";
-import { jsonEqual } from "../../src/lib/json.ts";
 import { imagePatch, replicaSetView, type World, worldWith } from "../support/world.ts";
+import { equal, settleChecked } from "./invariants.ts";
 import { HISTORY_OPTIONS } from "./options.ts";
 
 const ANALYSIS = { templates: [{ templateName: "errors" }] };
@@ -47,7 +47,7 @@ const acts: Readonly<Record<string, Do>> = {
   promote: patch({ pauseConditions: null }),
   promoteFull: patch({ promoteFull: true }),
   restart: (world) => world.restart(),
-  settle: (world) => void settleChecked(world),
+  settle: (world) => void settleChecked(world, checked),
   pass: (world) => {
     world.apply(checked(world));
     world.runReplicaSets();
@@ -68,7 +68,7 @@ const event: fc.Arbitrary<Event> = fc.oneof(
   numbered(0, 6, "ready canary", (count) => (world) => ready(world, "canary", count)),
   numbered(1, 60, "tick", (seconds) => (world) => {
     world.nowMs += seconds * 1000;
-    settleChecked(world);
+    settleChecked(world, checked);
   }),
   numbered(0, 6, "crash", (writes) => (world) => {
     world.apply(checked(world), writes);
@@ -119,7 +119,7 @@ for (const isRouted of [false, true]) {
       fc.property(history, ({ events, ...start }) => {
         const world = newWorld(isRouted, start);
         for (const { act } of events) act(world);
-        settleChecked(world);
+        settleChecked(world, checked);
       }),
       HISTORY_OPTIONS,
     );
@@ -188,19 +188,6 @@ function newWorld(isRouted: boolean, { replicas, blueGreen, hasPreview, isAcking
 function ready(world: World, role: "stable" | "canary", count: number): void {
   const name = world.roleOf(role)?.metadata.name;
   if (name !== undefined) world.setReady(name, count);
-}
-
-/** Reconciles until nothing changes, every pass checked; then nothing is left to do. */
-function settleChecked(world: World): void {
-  for (let pass = 0; pass < 60; pass += 1) {
-    const plan = checked(world);
-    const hasWritten = world.apply(plan);
-    if (world.runReplicaSets() || hasWritten) continue;
-    equal(plan.events, [], "a plan without effect has events");
-    equal(plan.status, world.rollout.status, "a settled status changes");
-    return;
-  }
-  throw new Error(`does not come to rest: ${JSON.stringify(world.plan().explanation, null, 1)}`);
 }
 
 function checked(world: World): Plan {
@@ -288,9 +275,4 @@ function endOf(world: World): unknown {
   const { conditions = [], duration: _, ...status } = world.status();
   const states = conditions.map(({ type, status: state }) => `${type} ${state}`).sort();
   return { sizes, services, runs, status, states, spec: world.rollout.spec };
-}
-
-function equal(found: unknown, wanted: unknown, words: string): void {
-  if (!jsonEqual(found, wanted))
-    throw new Error(`${words}:\n${JSON.stringify(found, null, 1)}\n${JSON.stringify(wanted, null, 1)}`);
 }
