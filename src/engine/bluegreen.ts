@@ -20,7 +20,7 @@ import { type InForce, overdueAt } from "./traffic/traffic.ts";
 /** Decides the pass. `reset`: the stage to begin with when the spec asks for another version. */
 export function decideBlueGreen(context: Context, reset: Stage | undefined): Decision {
   if (isOtherVersion(context)) return prepareBlueGreen(context, reset);
-  const user = reset === undefined ? afterUser(context) : { stage: reset, isResumed: false };
+  const user = afterUser(context, reset);
   const judged = judgeRuns(context, user.stage, user.isResumed);
   const facts = blueGreenFacts(context, judged.stage, isRetried(context, reset, user.stage));
   const pause = planPause(context, judged.stage, facts, user.isResumed);
@@ -82,7 +82,7 @@ function isOtherVersion({ status, podHash }: Context): boolean {
 /** A pass in which something has to exist or be noted first: the preview Service follows the wanted version already. */
 export function prepareBlueGreen(context: Context, reset: Stage | undefined): Decision {
   const { services } = context.snapshot;
-  const stage = reset ?? afterUser(context).stage;
+  const { stage } = afterUser(context, reset);
   const stableHash = context.status.stableRS ?? "";
   const activeHash = selectedBy(services.active);
   const { orphans, blocker } = context.roles;

@@ -13,7 +13,7 @@ import { jsonEqual } from "../lib/json.ts";
 import type { Context } from "./context.ts";
 import type { Decision } from "./decision.ts";
 import { judgeExperiment, planExperiments } from "./experiment/step.ts";
-import type { PlannedEvent, Wait } from "./plan.ts";
+import type { Action, PlannedEvent, PluginCall, Wait } from "./plan.ts";
 import { crashLoopWaits } from "./pods/crashloop.ts";
 import { podsNeeded } from "./pods/reached.ts";
 import { countsOf } from "./pods/replicaset.ts";
@@ -24,7 +24,7 @@ import { canaryRuns, judgeRuns, planRuns } from "./steps/analysisruns.ts";
 import { planPlugins, recordPlugins } from "./steps/stepplugins.ts";
 import { planSteps } from "./steps/steps.ts";
 import { sharesOf } from "./traffic/additional.ts";
-import { inForceNow, managedRoutes, routeWaits } from "./traffic/managedroutes.ts";
+import { inForceNow, planRoutes } from "./traffic/managedroutes.ts";
 import { planPingPong } from "./traffic/pingpong.ts";
 import { routerWaits } from "./traffic/routed.ts";
 import { planServices } from "./traffic/services.ts";
@@ -34,84 +34,101 @@ import { desiredWeights } from "./traffic/weights.ts";
 /** Decides the pass. `reset`: the stage to begin with when the spec's version or steps have changed. */
 export function decideCanary(context: Context, reset: Stage | undefined): Decision {
   const inForce = inForceNow(context);
-  const user = reset === undefined ? afterUser(context) : { stage: reset, isResumed: false };
+  const progress = progressOf(context, reset, inForce);
+  const { mode } = progress;
+  const promotion = promotionOf(context, progress, inForce);
+  const after = promotion.reason === undefined ? unpromoted(context, progress) : promoted(context, progress);
+  const { weights, ...weighed } = desiredWeights(after.context, after.mode, after.stage, inForce);
+  const { routes, ...routed } = planRoutes(context, after.mode, after.stage);
+  const wishes = { mode, stage: progress.stage, stableHash: after.stableHash, weights, routes, inForce };
+  const services = context.services.isPingPong
+    ? planPingPong(context, wishes)
+    : planServices(context, wishes);
+  const scaling = planScaling(context, { ...wishes, selected: services.selected });
+  const said = told(context, { ...after, weights, routes, areServicesSettled: services.isSettled });
+  return {
+    planner: PLANNER_NAMES[mode],
+    mode,
+    stage: after.stage,
+    stableHash: after.stableHash,
+    promotion: promotion.reason,
+    ...said,
+    calls: progress.calls,
+    actions: [...progress.actions, ...services.actions, ...scaling.actions],
+    events: {
+      first: [],
+      steps: progress.events,
+      scaling: [...weightEvents(context, weights), ...scaling.events, ...services.events],
+      last: [],
+    },
+    waits: [
+      ...progress.waits,
+      ...weighed.waits,
+      ...routed.waits,
+      ...promotion.waits,
+      ...services.waits,
+      ...routerWaits(context, after.mode, said.traffic),
+      ...scaling.waits,
+    ],
+    warnings: scaling.warnings,
+    requeueAtMs: [
+      ...progress.requeueAtMs,
+      weighed.requeueAtMs,
+      scaling.requeueAtMs,
+      overdueAt(inForce),
+    ].filter((atMs) => atMs !== undefined),
+    next: nextWords(context, mode, after.stage, promotion.reason),
+  };
+}
+
+/** How far the update has come, and what its place in the steps asks for. */
+interface Progress {
+  readonly mode: Mode;
+  readonly stage: Stage;
+  readonly calls: readonly PluginCall[];
+  readonly actions: readonly Action[];
+  readonly events: readonly PlannedEvent[];
+  readonly waits: readonly Wait[];
+  readonly requeueAtMs: readonly (number | undefined)[];
+}
+
+/** What the user and the verdicts say, the step that is done, then what is to run at the step that it leads to. */
+function progressOf(context: Context, reset: Stage | undefined, inForce: InForce): Progress {
+  const user = afterUser(context, reset);
   const judged = judgeRuns(context, user.stage, user.isResumed);
   const tried = judgeExperiment(context, judged.stage, user.isResumed);
-  const answered = recordPlugins(context, tried);
-  const before = answered.stage;
+  const { stage: before, ...answered } = recordPlugins(context, tried);
   const stepped = planSteps(context, modeOf(context, before), before, user.isResumed, inForce);
   const mode = modeOf(context, stepped.stage);
   const plugins = planPlugins(context, mode, stepped.stage);
   const runs = planRuns(context, canaryRuns(context, mode, plugins.stage), mode !== "steps", plugins.stage);
   const experiments = planExperiments(context, mode, runs.stage);
-  const reached = experiments.stage;
-  const promotion = promotionOf(context, mode, reached, inForce);
-  const stage = promotion.reason === undefined ? reached : promotedStage(context, reached);
-  const stableHash = promotion.reason === undefined ? (context.status.stableRS ?? "") : context.podHash;
-
-  const weighed =
-    promotion.reason === undefined
-      ? desiredWeights(context, mode, reached, inForce)
-      : desiredWeights(withStable(context), "promoted", stage, inForce);
-  const isOver = promotion.reason !== undefined;
-  const routes = isOver ? [] : managedRoutes(context, mode, reached);
-  const wishes = { mode, stage: reached, weights: weighed.weights, routes, inForce };
-  const services = (context.services.isPingPong ? planPingPong : planServices)(context, {
-    ...wishes,
-    stableHash,
-  });
-  const scaling = planScaling(context, { ...wishes, selected: services.selected });
-  const areServicesSettled = services.isSettled;
-  const said = told(context, { stage, stableHash, weights: weighed.weights, routes, areServicesSettled });
   return {
-    planner: PLANNER_NAMES[mode],
     mode,
-    stage,
-    stableHash,
-    promotion: promotion.reason,
-    ...said,
+    stage: experiments.stage,
     calls: plugins.calls,
-    actions: [...runs.actions, ...experiments.actions, ...services.actions, ...scaling.actions],
-    events: {
-      first: [],
-      last: [],
-      steps: [
-        ...judged.events,
-        ...answered.events,
-        ...stepped.events,
-        ...plugins.events,
-        ...experiments.events,
-      ],
-      scaling: [...weightEvents(context, weighed.weights), ...scaling.events, ...services.events],
-    },
+    actions: [...runs.actions, ...experiments.actions],
+    events: [
+      ...judged.events,
+      ...answered.events,
+      ...stepped.events,
+      ...plugins.events,
+      ...experiments.events,
+    ],
     waits: [
       ...stepped.waits,
       ...plugins.waits,
       ...crashLoopWaits(context, mode),
       ...runs.waits,
       ...experiments.waits,
-      ...weighed.waits,
-      ...(isOver ? [] : routeWaits(context, mode, reached)),
-      ...promotion.waits,
-      ...services.waits,
-      ...routerWaits(context, isOver ? "promoted" : mode, said.traffic),
-      ...scaling.waits,
     ],
-    warnings: scaling.warnings,
-    requeueAtMs: [
-      stepped.requeueAtMs,
-      plugins.requeueAtMs,
-      weighed.requeueAtMs,
-      scaling.requeueAtMs,
-      overdueAt(inForce),
-    ].filter((atMs) => atMs !== undefined),
-    next: nextWords(context, mode, stage, promotion.reason),
+    requeueAtMs: [stepped.requeueAtMs, plugins.requeueAtMs],
   };
 }
 
 /** A pass in which something has to exist first: nothing moves but what the user asked for, and traffic that a version has lost. */
 export function prepareCanary(context: Context, reset: Stage | undefined): Decision {
-  const stage = reset ?? afterUser(context).stage;
+  const { stage } = afterUser(context, reset);
   const mode = modeOf(context, stage);
   const stableHash = context.status.stableRS ?? "";
   const { weights } = desiredWeights(context, mode, stage, inForceNow(context));
@@ -162,8 +179,7 @@ function told(
 /** Whether the wanted version becomes the stable one now, and why or why not. */
 function promotionOf(
   context: Context,
-  mode: Mode,
-  stage: Stage,
+  { mode, stage }: Progress,
   inForce: InForce,
 ): { readonly reason?: string; readonly waits: readonly Wait[] } {
   const isDue =
@@ -197,15 +213,28 @@ function promotionWaits(context: Context, mode: Mode, inForce: InForce): readonl
   return waits;
 }
 
-/** The context as it is once the wanted version is the stable one. */
-function withStable(context: Context): Context {
-  const { current } = context.roles;
-  return {
+/** What the pass leaves behind: the weights and routes follow from it, and the status tells it. */
+interface Outcome {
+  readonly context: Context;
+  readonly mode: Mode;
+  readonly stage: Stage;
+  readonly stableHash: string;
+}
+
+function unpromoted(context: Context, { mode, stage }: Progress): Outcome {
+  return { context, mode, stage, stableHash: context.status.stableRS ?? "" };
+}
+
+/** The wanted version is the stable one. */
+function promoted(context: Context, { stage }: Progress): Outcome {
+  const stableHash = context.podHash;
+  const after: Context = {
     ...context,
-    status: { ...context.status, stableRS: context.podHash },
+    status: { ...context.status, stableRS: stableHash },
     services: context.services.isPingPong ? swapped(context.services) : context.services,
-    roles: { ...context.roles, stable: current },
+    roles: { ...context.roles, stable: context.roles.current },
   };
+  return { context: after, mode: "promoted", stage: promotedStage(context, stage), stableHash };
 }
 
 /** Ping and pong after a promotion: each has the other's part. */

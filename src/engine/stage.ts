@@ -81,8 +81,15 @@ const WITHOUT_RUNS = {
   postPromotionRun: undefined,
 } as const;
 
-/** What the user asked for since the last pass, carried into the stage. `isResumed`: a pause was there and the user took it away. */
-export function afterUser(context: Context): { readonly stage: Stage; readonly isResumed: boolean } {
+/**
+ * What the user asked for since the last pass, carried into the stage; only `reset` counts when the spec asks for something else.
+ * `isResumed`: a pause was there and the user took it away.
+ */
+export function afterUser(
+  context: Context,
+  reset?: Stage,
+): { readonly stage: Stage; readonly isResumed: boolean } {
+  if (reset !== undefined) return { stage: reset, isResumed: false };
   const seen = withValidIndex(context, stageOf(context.status));
   if (seen.promoteFull || isInRollbackWindow(context)) {
     const stage = withoutPauses({ ...seen, isAborted: false, abortedAt: undefined });

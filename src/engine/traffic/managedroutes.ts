@@ -12,19 +12,21 @@ import { isSelected } from "./weights.ts";
 
 type StringMatch = NonNullable<NonNullable<CanaryStep["setHeaderRoute"]>["match"]>[number]["headerValue"];
 
-/** The routes to hold from now on. */
-export function managedRoutes(context: Context, mode: Mode, stage: Stage): readonly ManagedRoute[] {
-  const wanted = wantedRoutes(context, mode, stage);
-  return wanted.length === 0 || lackOf(context, mode, stage) === undefined ? wanted : [];
+export interface RoutePlan {
+  /** The routes to hold from now on. */
+  readonly routes: readonly ManagedRoute[];
+  /** Why the routes that the steps ask for are not in force; nothing when they are, or none is asked for. */
+  readonly waits: readonly Wait[];
 }
 
-/** Why the routes that the steps ask for are not in force; nothing when they are, or none is asked for. */
-export function routeWaits(context: Context, mode: Mode, stage: Stage): readonly Wait[] {
+/** The routes that the steps ask for, or none and what the canary lacks for them. */
+export function planRoutes(context: Context, mode: Mode, stage: Stage): RoutePlan {
   const wanted = wantedRoutes(context, mode, stage);
   const lack = wanted.length === 0 ? undefined : lackOf(context, mode, stage);
-  if (lack === undefined) return [];
+  if (lack === undefined) return { routes: wanted, waits: [] };
   const names = wanted.map(({ name }) => name).join(", ");
-  return [{ code: "replicas", text: `${wanted.length === 1 ? "route" : "routes"} ${names}: ${lack.words}` }];
+  const text = `${wanted.length === 1 ? "route" : "routes"} ${names}: ${lack.words}`;
+  return { routes: [], waits: [{ code: "replicas", text }] };
 }
 
 /** Whether a step that sets a route waits for pods: only for those that are on their way. */
@@ -35,7 +37,7 @@ export function isRouteDue(context: Context, mode: Mode, stage: Stage): boolean 
 /** Whether what the status tells, weights and routes, is in force in the proxies. */
 export function inForceNow(context: Context): InForce {
   const { stage } = afterUser(context);
-  return inForceOf(context, managedRoutes(context, modeOf(context, stage), stage));
+  return inForceOf(context, planRoutes(context, modeOf(context, stage), stage).routes);
 }
 
 function wantedRoutes(context: Context, mode: Mode, stage: Stage): readonly ManagedRoute[] {
