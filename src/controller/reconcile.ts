@@ -39,9 +39,9 @@ export async function reconcile(deps: ReconcileDeps, key: string, signal: AbortS
   const plan = decide(snapshot, nowMs);
   for (const warning of plan.warnings) log.warn(warning, { rollout: key });
   const patches =
-    plan.routing === undefined
+    plan.routerTraffic === undefined
       ? []
-      : renderRouters(snapshot.rollout, plan.routing, routedObjects(caches, snapshot.rollout));
+      : renderRouters(snapshot.rollout, plan.routerTraffic, routedObjects(caches, snapshot.rollout));
   await apply(deps, key, snapshot, plan, patches, signal);
   deps.refused.told(key);
   deps.stepPlugins.carryOut(key, raw, plan.calls ?? []);

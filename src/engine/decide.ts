@@ -1,26 +1,24 @@
 // The door of engine/ and the page to read first: what one pass does about one Rollout. Planners stand in fixed precedence: deleted →
 // invalid → the wanted version's ReplicaSet → canary or blue-green (where promote full clears an abort, and an abort comes before the rest).
 // Pure: from a snapshot and the time to a plan. Nothing here performs or waits.
-import { MESSAGES, REASONS, type TrafficIntent, usesWeirRouter } from "../api/api.ts";
 import { assertNever } from "../lib/assert.ts";
+import { assemble, type Parts } from "./assemble.ts";
 import { decideBlueGreen, prepareBlueGreen } from "./bluegreen.ts";
 import { decideCanary, prepareCanary } from "./canary.ts";
-import { type Context, contextOf, isPromoted } from "./context.ts";
+import { type Context, contextOf } from "./context.ts";
 import type { Decision } from "./decision.ts";
 import { invalidReason } from "./invalid.ts";
-import type { Action, Plan, PlannedEvent, PluginCall, Wait } from "./plan.ts";
+import type { Action, Plan, Wait } from "./plan.ts";
 import { planEphemeral } from "./pods/ephemeral.ts";
-import { planRestart } from "./pods/restart.ts";
+import { planRestart, type RestartPlan } from "./pods/restart.ts";
 import { planHistory, planRevision, type RevisionPlan } from "./pods/revision.ts";
-import { canSkipSteps } from "./pods/rollbackwindow.ts";
 import { planMigration } from "./pods/workload.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { firstStage, type Stage } from "./stage.ts";
 import { forcedAbortStage } from "./status/deadline.ts";
-import { explanationOf } from "./status/explain.ts";
-import { buildStatus, collisionStatus, invalidStatus, isFirstSight } from "./status/status.ts";
-import { endedRecord } from "./status/timing.ts";
-import { intentOf } from "./traffic/traffic.ts";
+import { completed, firstSight, skipped } from "./status/passevents.ts";
+import { type BuiltStatus, buildStatus, collisionStatus, invalidStatus } from "./status/status.ts";
+import { lastIntent } from "./traffic/traffic.ts";
 import { oneWriteEach } from "./writes.ts";
 
 export type { ExperimentPlan } from "./experiment/plan.ts";
@@ -80,22 +78,20 @@ export function decide(snapshot: Snapshot, nowMs: number): Plan {
 
 /** The owner is going: the API takes its ReplicaSets and runs with it, the proxies keep what they have. */
 function planDeleted(context: Context): Plan {
-  return assemble(context, {
+  return undecided(context, {
     planner: "deleted",
     status: context.status,
-    traffic: lastIntent(context),
     next: "nothing: the Rollout is being deleted",
   });
 }
 
-/** Nothing is touched, the running release goes on; the last weights stay published. */
+/** Nothing is touched, the running release goes on. */
 function planInvalid(context: Context, reason: string): Plan {
   const retryAtMs = context.nowMs + context.snapshot.config.invalidRetryMs;
-  return assemble(context, {
+  return undecided(context, {
     planner: "invalid",
     status: invalidStatus(context, reason),
     events: firstSight(context),
-    traffic: lastIntent(context),
     requeueAtMs: [retryAtMs],
     waits: [{ code: "valid", text: reason }],
     next: "it goes on by itself once the spec is right and what it names exists",
@@ -104,14 +100,18 @@ function planInvalid(context: Context, reason: string): Plan {
 
 /** Another salt, another name: the next pass creates it. */
 function planCollision(context: Context, collisionCount: number): Plan {
-  return assemble(context, {
+  return undecided(context, {
     planner: "name taken",
     status: collisionStatus(context, collisionCount),
     events: firstSight(context),
-    traffic: lastIntent(context),
     requeueAtMs: [context.nowMs + 1],
     next: "create the ReplicaSet under another name",
   });
+}
+
+/** A pass that decides nothing about the traffic: the last weights stay published, other routers' objects are left as they are. */
+function undecided(context: Context, parts: Omit<Parts, "traffic" | "isTrafficDecided">): Plan {
+  return assemble(context, { ...parts, traffic: lastIntent(context), isTrafficDecided: false });
 }
 
 /** Creates or adopts what the update stands on; the update begins when it is there. */
@@ -126,7 +126,7 @@ function planPreparing(context: Context, revision: Extract<RevisionPlan, { kind:
   });
   return assemble(context, {
     ...decision,
-    routing: decision.traffic,
+    isTrafficDecided: true,
     status: built.status,
     actions: [...revision.steps.actions, ...decision.actions, ...defaulted(context)],
     events: [
@@ -162,28 +162,20 @@ function refusalWaits(refused: string | undefined): readonly Wait[] {
     : [{ code: "retry", text: `the API refuses the new version's ReplicaSet: ${refused}` }];
 }
 
-/** One pass of the update. */
+/** One pass of the update; where it finds that crashes or the deadline end the update, the pass that aborts it. */
 function planUpdate(context: Context, revision: Extract<RevisionPlan, { kind: "ready" }>): Plan {
   const reset = changedStage(context);
-  const strategist = strategistOf(context);
-  let decision = strategist.decide(context, reset);
-  let restart = planRestart(context, decision, reset !== undefined);
-  const pass = { revision: revision.revision, isCreating: false, refused: undefined };
-  let built = buildStatus(context, decision, { ...pass, restartedAt: restart.restartedAt });
-  const abortStage = forcedAbortStage(context, decision, built.deadline);
-  if (abortStage !== undefined) {
-    decision = strategist.decide(context, abortStage);
-    restart = planRestart(context, decision, false);
-    built = buildStatus(context, decision, { ...pass, restartedAt: restart.restartedAt });
-  }
+  const first = decideFrom(context, revision.revision, reset, reset !== undefined);
+  const abortStage = forcedAbortStage(context, first.decision, first.built.deadline);
+  const { decision, restart, built } =
+    abortStage === undefined ? first : decideFrom(context, revision.revision, abortStage, false);
   const { deadline, events } = built;
-  const completed = completedEvents(context, decision, revision.revision);
   const history = planHistory(context);
   const migration = planMigration(context, decision, revision.revision);
   const ephemeral = planEphemeral(context, decision.stableHash, [...decision.actions, ...history]);
   return assemble(context, {
     ...decision,
-    routing: decision.traffic,
+    isTrafficDecided: true,
     status: built.status,
     actions: oneWriteEach([
       ...defaulted(context),
@@ -203,7 +195,7 @@ function planUpdate(context: Context, revision: Extract<RevisionPlan, { kind: "r
       ...skipped(context, reset),
       ...decision.events.steps,
       ...decision.events.scaling,
-      ...completed,
+      ...completed(context, decision, revision.revision),
       ...events.aborted,
       ...events.paused,
       ...decision.events.last,
@@ -216,6 +208,31 @@ function planUpdate(context: Context, revision: Extract<RevisionPlan, { kind: "r
       ephemeral.requeueAtMs,
     ].filter((atMs) => atMs !== undefined),
   });
+}
+
+interface Decided {
+  readonly decision: Decision;
+  readonly restart: RestartPlan;
+  readonly built: BuiltStatus;
+}
+
+/** What the strategy decides, and the status that this leads to. `reset`: the stage to begin with instead of the status's. */
+function decideFrom(
+  context: Context,
+  revision: number,
+  reset: Stage | undefined,
+  isNewVersion: boolean,
+): Decided {
+  const decision = strategistOf(context).decide(context, reset);
+  const restart = planRestart(context, decision, isNewVersion);
+  const { restartedAt } = restart;
+  const built = buildStatus(context, decision, {
+    revision,
+    isCreating: false,
+    refused: undefined,
+    restartedAt,
+  });
+  return { decision, restart, built };
 }
 
 interface Strategist {
@@ -252,89 +269,4 @@ function defaulted(context: Context): readonly Action[] {
   const { namespace, name, uid, replicas } = context;
   const reason = "autoscalers need spec.replicas to be there";
   return [{ kind: "defaultReplicas", namespace, name, uid, replicas, reason }];
-}
-
-function skipped(context: Context, reset: Stage | undefined): readonly PlannedEvent[] {
-  if (reset === undefined || context.steps.length === 0) return [];
-  const message = isPromoted(context)
-    ? MESSAGES.skipStepsToStable
-    : canSkipSteps(context)
-      ? MESSAGES.skipStepsInWindow
-      : undefined;
-  return message === undefined ? [] : [{ type: "Normal", reason: REASONS.skipSteps, message }];
-}
-
-function completedEvents(context: Context, decision: Decision, revision: number): readonly PlannedEvent[] {
-  if (decision.promotion === undefined) return [];
-  const message = MESSAGES.rolloutCompleted(revision, context.podHash, decision.promotion);
-  return [{ type: "Normal", reason: REASONS.rolloutCompleted, message }];
-}
-
-function firstSight(context: Context): readonly PlannedEvent[] {
-  if (!isFirstSight(context.snapshot.raw)) return [];
-  const message = `Rollout resource added to informer: ${context.namespace}/${context.name}`;
-  return [{ type: "Normal", reason: REASONS.rolloutAddedToInformer, message }];
-}
-
-/** What was published last, or what the status says was decided: for passes that decide no weights. */
-function lastIntent(context: Context): TrafficIntent | undefined {
-  const { weights } = context.status.canary ?? {};
-  if (!context.hasRouter || weights === undefined) return context.snapshot.traffic.published;
-  // Which routes were in force the status does not tell, and the steps may be what is wrong.
-  return intentOf(context, weights, context.snapshot.traffic.published?.routes ?? []);
-}
-
-interface Parts {
-  readonly planner: string;
-  readonly status: Plan["status"];
-  readonly actions?: readonly Action[];
-  readonly calls?: readonly PluginCall[];
-  readonly events?: readonly PlannedEvent[];
-  readonly traffic: TrafficIntent | undefined;
-  readonly routing?: TrafficIntent | undefined;
-  readonly requeueAtMs?: readonly number[];
-  readonly waits?: readonly Wait[];
-  readonly warnings?: readonly string[];
-  readonly next: string;
-}
-
-/** Whether an intent is weir's proxies' business: not where other routers alone split the traffic. */
-function isForProxies({ hasRouter, rollout }: Context): boolean {
-  return !hasRouter || usesWeirRouter(rollout);
-}
-
-/** Puts a plan together, with its explanation. */
-function assemble(context: Context, parts: Parts): Plan {
-  const {
-    status,
-    traffic,
-    routing,
-    actions = [],
-    calls = [],
-    events = [],
-    requeueAtMs = [],
-    waits = [],
-    warnings = [],
-  } = parts;
-  const soonestMs = Math.min(...requeueAtMs);
-  const ended = endedRecord(context.status.duration, status.duration);
-  return {
-    actions,
-    status,
-    ...(ended === undefined ? {} : { ended }),
-    ...(traffic === undefined || !isForProxies(context) ? {} : { traffic }),
-    ...(routing === undefined || context.snapshot.traffic.routers === undefined ? {} : { routing }),
-    events,
-    ...(calls.length === 0 ? {} : { calls }),
-    ...(requeueAtMs.length === 0 ? {} : { requeueAtMs: Math.max(soonestMs, context.nowMs + 1) }),
-    warnings,
-    explanation: explanationOf(context, {
-      planner: parts.planner,
-      status,
-      traffic,
-      actions,
-      waits,
-      next: parts.next,
-    }),
-  };
 }

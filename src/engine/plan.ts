@@ -20,7 +20,7 @@ export interface Plan {
   /** What the proxies should do; absent without weir's router, or when nothing is known yet. Publish after the status was written. */
   readonly traffic?: TrafficIntent;
   /** What the objects of other routers should hold; absent: leave them as they are. Carried out after the status was written. */
-  readonly routing?: TrafficIntent;
+  readonly routerTraffic?: TrafficIntent;
   /**
    * Emitted in order after the last successful write of the pass. When the pass is lost (to a conflict, say), only those that tell of a write
    * that was done: they are owed, and emitted with those of the next pass that succeeds.

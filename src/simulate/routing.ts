@@ -10,8 +10,8 @@ export function routerWrites(
   plan: Plan,
   objects: ReadonlyMap<string, KubeObject>,
 ): readonly Patch[] {
-  if (plan.routing === undefined) return [];
-  return renderRouters(readRollout(rollout).value, plan.routing, [...objects.values()]);
+  if (plan.routerTraffic === undefined) return [];
+  return renderRouters(readRollout(rollout).value, plan.routerTraffic, [...objects.values()]);
 }
 
 /** The object that a write leaves. */

@@ -1,6 +1,5 @@
 // The new status, built once from the snapshot and the decision, with the events that its changes bring.
 import { MESSAGES, REASONS, type RolloutStatus, selectorText } from "../../api/api.ts";
-import { isObject } from "../../lib/json.ts";
 import { type Context, replicaSetName } from "../context.ts";
 import type { Decision } from "../decision.ts";
 import type { PlannedEvent } from "../plan.ts";
@@ -183,9 +182,4 @@ function observed(context: Context): string {
 export function clean<T extends object>(value: { readonly [Key in keyof T]: T[Key] | undefined }): T {
   // Only keys without a value go, and those are optional in the status.
   return Object.fromEntries(Object.entries(value).filter(([, inner]) => inner !== undefined)) as T;
-}
-
-/** Whether the object has no status yet: it is seen for the first time. */
-export function isFirstSight(raw: { readonly [field: string]: unknown }): boolean {
-  return !isObject(raw.status) || Object.keys(raw.status).length === 0;
 }

@@ -118,6 +118,14 @@ export function intentOf(
   };
 }
 
+/** What was published last, or what the status says was decided: for passes that decide no weights. */
+export function lastIntent(context: Context): TrafficIntent | undefined {
+  const { weights } = context.status.canary ?? {};
+  if (!context.hasRouter || weights === undefined) return context.snapshot.traffic.published;
+  // Which routes were in force the status does not tell, and the steps may be what is wrong.
+  return intentOf(context, weights, context.snapshot.traffic.published?.routes ?? []);
+}
+
 /** The share of one version in these weights, 0 to maxWeight. */
 export function weightOf(weights: TrafficWeights | undefined, podHash: string): number {
   if (weights === undefined) return 0;
