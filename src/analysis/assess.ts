@@ -13,11 +13,11 @@ import {
   type RunSummary,
 } from "../api/api.ts";
 import { jsonEqual } from "../lib/json.ts";
+import { formatTime } from "../lib/time.ts";
 import { metricsWithoutSecrets } from "./arguments.ts";
 import { type DueMeasurement, schedule, unfinished } from "./due.ts";
 import { brokenLimit, isCompleted, isWorse, metricPhase } from "./metricphase.ts";
 import { metricsProblem, rulesByMetric } from "./validate.ts";
-import { formatTime } from "./wiretime.ts";
 
 export {
   mergeArgs,

@@ -8,8 +8,8 @@ import {
   type MetricResult,
 } from "../api/api.ts";
 import { parseDuration } from "../lib/duration.ts";
+import { parseTime } from "../lib/time.ts";
 import { isCompleted } from "./metricphase.ts";
-import { parseTime } from "./wiretime.ts";
 
 /** A measurement that the shell is to start, or to go on with (`measurement` is then the unfinished one). */
 export interface DueMeasurement {

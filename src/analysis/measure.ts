@@ -1,8 +1,8 @@
 // Writes the outcome of a measurement into the status of a run: counters, the list of measurements, redaction of secrets.
 import type { AnalysisPhase, AnalysisRunStatus, Measurement, MetricResult } from "../api/api.ts";
+import { formatTime } from "../lib/time.ts";
 import { redact } from "./arguments.ts";
 import { isCompleted } from "./metricphase.ts";
-import { formatTime } from "./wiretime.ts";
 
 /** What came of starting, resuming or terminating a measurement. */
 export interface MeasurementOutcome {

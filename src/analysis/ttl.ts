@@ -1,7 +1,7 @@
 // When a finished AnalysisRun may be deleted.
 import type { AnalysisRun } from "../api/api.ts";
+import { parseTime } from "../lib/time.ts";
 import { isCompleted } from "./metricphase.ts";
-import { parseTime } from "./wiretime.ts";
 
 /**
  * The instant from which on a completed run is garbage by its ttlStrategy; undefined: never. The field for the outcome wins over

@@ -3,6 +3,7 @@
 // Source: Argo: experiments/experiment.go, v1.9.
 import { isCompleted } from "../analysis/assess.ts";
 import { CONDITION_TYPES, EXPERIMENT_MESSAGES, EXPERIMENT_REASONS, REASONS } from "../api/api.ts";
+import { formatTime } from "../lib/time.ts";
 import { assess, type Verdict } from "./experiment/assess.ts";
 import { type ExperimentContext, experimentContextOf } from "./experiment/context.ts";
 import { type ExperimentPlan, together } from "./experiment/plan.ts";
@@ -12,7 +13,6 @@ import { planRemoved, planTemplate, type TemplatePlan } from "./experiment/templ
 import type { ExperimentSnapshot } from "./snapshot.ts";
 import { ConditionBoard } from "./status/conditions.ts";
 import { clean } from "./status/status.ts";
-import { formatTime } from "./time.ts";
 
 /** Decides one pass. */
 export function decideExperiment(snapshot: ExperimentSnapshot, nowMs: number): ExperimentPlan {

@@ -6,10 +6,10 @@ import type {
   RolloutStatus,
   StepPluginStatus,
 } from "../api/api.ts";
+import { formatTime } from "../lib/time.ts";
 import type { Context } from "./context.ts";
 import { isPromoted } from "./context.ts";
 import { canSkipSteps, isInRollbackWindow } from "./pods/rollbackwindow.ts";
-import { formatTime } from "./time.ts";
 
 export interface Stage {
   /** Undefined without steps; the number of steps once all are done. */

@@ -1,11 +1,11 @@
 // The pause of blue-green before the switch: when it begins, when it is over, and when the preview has been looked at in its own size.
 // Source: Argo: rollout/bluegreen.go reconcileBlueGreenPause, rollout/pause.go CompletedBlueGreenPause, v1.9.
 
+import { formatTime, parseTime } from "../../lib/time.ts";
 import type { Context } from "../context.ts";
 import type { Wait } from "../plan.ts";
 import { availableOf } from "../pods/replicaset.ts";
 import { hasPause, isHalted, type Stage, withoutPause, withPause } from "../stage.ts";
-import { formatTime, parseTime } from "../time.ts";
 import type { BlueGreenFacts } from "./facts.ts";
 
 export interface PausePlan {

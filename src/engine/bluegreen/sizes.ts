@@ -7,13 +7,13 @@ import {
   replicasOf,
   SCALE_DOWN_DEADLINE_ANNOTATION,
 } from "../../api/api.ts";
+import { formatTime } from "../../lib/time.ts";
 import type { Context } from "../context.ts";
 import type { AnnotationChanges } from "../plan.ts";
 import { availableOf, deadlineMsOf, podHashOf, revisionOf } from "../pods/replicaset.ts";
 import { carryOutAll, type ScalingPlan } from "../pods/scaling.ts";
 import { delayWait, heldBack, type Sizing } from "../pods/sizing.ts";
 import { hasPause, isHalted, type Stage } from "../stage.ts";
-import { formatTime } from "../time.ts";
 import type { InForce } from "../traffic/traffic.ts";
 import { type BlueGreenFacts, ofVersion } from "./facts.ts";
 

@@ -16,10 +16,10 @@ import {
 } from "../../api/api.ts";
 import { parseDuration } from "../../lib/duration.ts";
 import { isObject } from "../../lib/json.ts";
+import { parseTime } from "../../lib/time.ts";
 import { isOwnedBy } from "../context.ts";
 import { byAge } from "../pods/replicaset.ts";
 import type { ExperimentSnapshot } from "../snapshot.ts";
-import { parseTime } from "../time.ts";
 
 export interface ExperimentContext {
   readonly snapshot: ExperimentSnapshot;

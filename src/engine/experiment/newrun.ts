@@ -10,9 +10,9 @@ import {
   RESOURCES,
 } from "../../api/api.ts";
 import { canonicalJson } from "../../lib/json.ts";
+import { formatTime } from "../../lib/time.ts";
 import { podHashOf } from "../pods/replicaset.ts";
 import { freeRunName, type NewRun } from "../steps/newrun.ts";
-import { formatTime } from "../time.ts";
 import { type ExperimentContext, experimentReference } from "./context.ts";
 
 const TAG = /\{\{(.*?)\}\}/g;

@@ -9,9 +9,9 @@ import {
   replicasOf,
   SCALE_DOWN_DEADLINE_ANNOTATION,
 } from "../../api/api.ts";
+import { formatTime } from "../../lib/time.ts";
 import type { Action, AnnotationChanges } from "../plan.ts";
 import { availableOf, deadlineMsOf, identityOf, podHashOf, versionOf } from "../pods/replicaset.ts";
-import { formatTime } from "../time.ts";
 import type { ExperimentContext } from "./context.ts";
 import { type ExperimentPart, NO_PART } from "./plan.ts";
 import { removeService } from "./service.ts";

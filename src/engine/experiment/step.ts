@@ -10,12 +10,12 @@ import {
   type WeightDestination,
 } from "../../api/api.ts";
 import { parseDuration } from "../../lib/duration.ts";
+import { formatTime, parseTime } from "../../lib/time.ts";
 import { type Context, isOwnedBy } from "../context.ts";
 import type { Action, PlannedEvent, Wait } from "../plan.ts";
 import { aborted, hasPause, isHalted, type Mode, type Stage, withPause } from "../stage.ts";
 import { conditionOf } from "../status/conditions.ts";
 import { beyondHistory } from "../steps/runhistory.ts";
-import { formatTime, parseTime } from "../time.ts";
 import { newExperiment } from "./newexperiment.ts";
 
 export interface ExperimentStepPlan {

@@ -8,9 +8,9 @@ import {
   type ReplicaSet,
   type TemplateStatus,
 } from "../../api/api.ts";
+import { formatTime, parseTime } from "../../lib/time.ts";
 import { identityOf, podHashOf, versionOf } from "../pods/replicaset.ts";
 import { clean } from "../status/status.ts";
-import { formatTime, parseTime } from "../time.ts";
 import { type ExperimentContext, rawPodTemplate } from "./context.ts";
 import { type ExperimentPart, NO_PART, together } from "./plan.ts";
 import { isSameTemplate, newTemplateReplicaSet, templateReplicaSetName } from "./replicaset.ts";

@@ -1,10 +1,10 @@
 // A new version whose containers end again and again. Its pods are ready for a moment after each start, which is no progress: the deadline goes
 // on (pain 6 of the specification: in Argo it begins anew each time and never fires). A Rollout may ask for an abort after some ends.
 import { CONDITION_TYPES, crashLoopLimitOf, POD_HASH_LABEL, type Pod } from "../../api/api.ts";
+import { parseTime } from "../../lib/time.ts";
 import type { Context } from "../context.ts";
 import type { Wait } from "../plan.ts";
 import type { Mode } from "../stage.ts";
-import { parseTime } from "../time.ts";
 
 /** Ends of a container from which on it counts as looping: one or two happen to programs that wait for others to start. */
 const LOOPING_RESTARTS = 3;

@@ -2,8 +2,8 @@
 // with one a former stable version stays for its delay, so that a rollback is quick, and a version that was never promoted goes at once.
 // Source: Argo: rollout/canary.go scaleDownOldReplicaSetsForCanary, v1.9.
 import { type ReplicaSet, replicasOf, SCALE_DOWN_DEADLINE_ANNOTATION } from "../../api/api.ts";
+import { formatTime } from "../../lib/time.ts";
 import { type Context, isPromoted } from "../context.ts";
-import { formatTime } from "../time.ts";
 import { availableOf, deadlineMsOf, revisionOf } from "./replicaset.ts";
 import { isDynamic } from "./routedsizes.ts";
 import { delayWait, emptied, type ScalingWishes, type Sizing } from "./sizing.ts";

@@ -6,7 +6,7 @@ import {
   replicasOf,
   SCALE_DOWN_DEADLINE_ANNOTATION,
 } from "../../api/api.ts";
-import { parseTime } from "../time.ts";
+import { parseTime } from "../../lib/time.ts";
 import type { PodCounts } from "./replicas.ts";
 
 /** The version that its pods are; empty when it has no such label. */

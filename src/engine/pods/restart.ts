@@ -2,10 +2,10 @@
 // budgets have the last word: who is refused is asked for again later. Source: Argo: rollout/restart.go, v1.9.
 import type { Pod } from "../../api/api.ts";
 import { controllerOf } from "../../api/api.ts";
+import { parseTime } from "../../lib/time.ts";
 import type { Context } from "../context.ts";
 import type { Decision } from "../decision.ts";
 import type { Action, EvictPod, Wait } from "../plan.ts";
-import { parseTime } from "../time.ts";
 import { countsOf } from "./replicaset.ts";
 
 /** How long to wait before a pod whose eviction was refused is asked for again, and between looks at a restart that is under way. */

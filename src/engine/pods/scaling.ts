@@ -10,11 +10,11 @@ import {
   replicasOf,
   SCALE_DOWN_DEADLINE_ANNOTATION,
 } from "../../api/api.ts";
+import { formatTime } from "../../lib/time.ts";
 import type { Context } from "../context.ts";
 import type { Action, AnnotationChanges, PlannedEvent, Wait } from "../plan.ts";
 import type { Mode, Stage } from "../stage.ts";
 import { isHalted } from "../stage.ts";
-import { formatTime } from "../time.ts";
 import { loweredMark } from "../traffic/gradualabort.ts";
 import { podsToKeep } from "../traffic/traffic.ts";
 import { planOld } from "./oldreplicas.ts";

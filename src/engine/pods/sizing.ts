@@ -1,9 +1,9 @@
 // One ReplicaSet's next size with its reason, and the rule that both kinds of version share: no pod goes that a proxy may still send to.
 import { type ReplicaSet, replicasOf } from "../../api/api.ts";
+import { formatTime } from "../../lib/time.ts";
 import type { Context } from "../context.ts";
 import type { AnnotationChanges, Wait } from "../plan.ts";
 import type { Mode, Stage } from "../stage.ts";
-import { formatTime } from "../time.ts";
 import { type InForce, podsToKeep, type TrafficWishes } from "../traffic/traffic.ts";
 import { podHashOf } from "./replicaset.ts";
 

@@ -8,9 +8,9 @@ import {
   type RolloutCondition,
   type RolloutStatus,
 } from "../../api/api.ts";
+import { formatTime, parseTime } from "../../lib/time.ts";
 import type { Context } from "../context.ts";
 import { crashLoopOf } from "../pods/crashloop.ts";
-import { formatTime, parseTime } from "../time.ts";
 
 /** What the conditions are made from; everything else is in the context and the draft. */
 export interface ConditionFacts {

@@ -9,13 +9,13 @@ import {
   type RolloutStatus,
   replicasOf,
 } from "../../api/api.ts";
+import { parseTime } from "../../lib/time.ts";
 import { blueGreenInForce } from "../bluegreen/traffic.ts";
 import { type Context, replicaSetName } from "../context.ts";
 import { crashAbortWords, crashLoopOf, wordsOf } from "../pods/crashloop.ts";
 import { deadlineMsOf } from "../pods/replicaset.ts";
 import { aborted, isHalted, type Mode, type Stage } from "../stage.ts";
 import { isPluginAtWork } from "../steps/stepplugins.ts";
-import { parseTime } from "../time.ts";
 import { inForceNow } from "../traffic/managedroutes.ts";
 import type { InForce } from "../traffic/traffic.ts";
 import { conditionOf, hasProgressed } from "./conditions.ts";

@@ -1,9 +1,9 @@
 // What belongs to a wait but no planner says: since when, and what would move it on. Told from the status and the snapshot, by the wait's kind,
 // so that planners only name what they wait for.
 import { assertNever } from "../../lib/assert.ts";
+import { parseTime } from "../../lib/time.ts";
 import { type Context, isPromoted } from "../context.ts";
 import type { Wait } from "../plan.ts";
-import { parseTime } from "../time.ts";
 
 /** The waits, each once, with since when where that is known. */
 export function withBegin(context: Context, waits: readonly Wait[]): readonly Wait[] {

@@ -8,8 +8,8 @@ import {
   type RolloutPhase,
   type RolloutStatus,
 } from "../../api/api.ts";
+import { parseTime } from "../../lib/time.ts";
 import type { Context } from "../context.ts";
-import { parseTime } from "../time.ts";
 import { routerRefusals } from "../traffic/routed.ts";
 import { conditionOf } from "./conditions.ts";
 

@@ -1,10 +1,10 @@
 // status.duration: when the update began and ended, how, and how long it stood still for somebody to decide.
 // Source: Argo: rollout/sync.go calculateStatusDuration, v1.10.
 import type { CompletionStatus, RolloutDuration } from "../../api/api.ts";
+import { formatTime, parseTime } from "../../lib/time.ts";
 import type { Context } from "../context.ts";
 import { availableOf, createdMs } from "../pods/replicaset.ts";
 import { hasPause, type Stage } from "../stage.ts";
-import { formatTime, parseTime } from "../time.ts";
 
 export interface TimingFacts {
   readonly stage: Stage;

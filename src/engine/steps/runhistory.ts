@@ -1,9 +1,9 @@
 // Finished AnalysisRuns and Experiments of a Rollout that go: those of versions that are gone, and those beyond the history limits.
 import { isCompleted } from "../../analysis/assess.ts";
 import { type AnalysisPhase, type ObjectMeta, POD_HASH_LABEL, runHistoryLimitsOf } from "../../api/api.ts";
+import { parseTime } from "../../lib/time.ts";
 import type { Context } from "../context.ts";
 import { podHashOf } from "../pods/replicaset.ts";
-import { parseTime } from "../time.ts";
 
 interface Finished {
   readonly metadata: ObjectMeta;

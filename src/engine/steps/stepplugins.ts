@@ -4,11 +4,11 @@
 import { MESSAGES, REASONS, type StepPluginStatus } from "../../api/api.ts";
 import { assertNever } from "../../lib/assert.ts";
 import { formatDuration, parseDuration } from "../../lib/duration.ts";
+import { formatTime, parseTime } from "../../lib/time.ts";
 import { type Context, isPromoted } from "../context.ts";
 import type { PlannedEvent, PluginCall, Wait } from "../plan.ts";
 import type { PluginOutcome } from "../snapshot.ts";
 import { aborted, isHalted, type Mode, type Stage } from "../stage.ts";
-import { formatTime, parseTime } from "../time.ts";
 
 /** How long a plugin that is running, or whose call failed, is left alone. A plugin may ask for longer, not for less than MIN_BACKOFF_MS. */
 const BACKOFF_MS = 30_000;

@@ -2,6 +2,7 @@
 // that each is seen by whoever watches.
 import { MESSAGES, REASONS, type ReplicaSet, stepText } from "../../api/api.ts";
 import { assertNever } from "../../lib/assert.ts";
+import { formatTime, parseTime } from "../../lib/time.ts";
 import type { Context } from "../context.ts";
 import { isExperimentSuccessful } from "../experiment/step.ts";
 import type { PlannedEvent, Wait } from "../plan.ts";
@@ -10,7 +11,6 @@ import { countsOf } from "../pods/replicaset.ts";
 import { isDynamic } from "../pods/routedsizes.ts";
 import { targetSizes } from "../pods/scaling.ts";
 import { hasPause, isHalted, type Mode, type Stage, withoutPause, withPause } from "../stage.ts";
-import { formatTime, parseTime } from "../time.ts";
 import { isRouteDue } from "../traffic/managedroutes.ts";
 import type { InForce } from "../traffic/traffic.ts";
 import { isStepRunSuccessful } from "./analysisruns.ts";

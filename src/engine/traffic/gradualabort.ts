@@ -8,11 +8,11 @@ import {
   TRAFFIC_LOWERED_ANNOTATION,
   type TrafficWeights,
 } from "../../api/api.ts";
+import { formatTime, parseTime } from "../../lib/time.ts";
 import type { Context } from "../context.ts";
 import type { AnnotationChanges, Wait } from "../plan.ts";
 import { availableOfVersion, holderOf, returningShare } from "../pods/routedsizes.ts";
 import type { Mode } from "../stage.ts";
-import { formatTime, parseTime } from "../time.ts";
 
 /** The share that the version which is to have none keeps for now. */
 export interface Returning {

@@ -1,6 +1,6 @@
-// Instants between epoch milliseconds and the wire (RFC 3339, whole seconds, UTC).
+// Instants on the wire: RFC 3339 in whole seconds, UTC, as metav1.Time writes them.
 
-/** The wire form of an instant; fractions of a second are cut off, as metav1.Time does. */
+/** The wire form of an instant in epoch milliseconds; fractions of a second are cut off. */
 export function formatTime(atMs: number): string {
   return `${new Date(Math.floor(atMs / 1000) * 1000).toISOString().slice(0, 19)}Z`;
 }
