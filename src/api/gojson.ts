@@ -2,6 +2,7 @@
 // escapes, canonical quantities. Fields that the structs lack vanish. The struct table is generated (gen/gostructs.ts).
 import { isObject } from "../lib/json.ts";
 import { canonicalQuantity } from "../lib/quantity.ts";
+import { formatTime, parseTime } from "../lib/time.ts";
 import { GO_STRUCTS } from "./gen/gostructs.ts";
 
 /** How a Go type is written. */
@@ -192,9 +193,9 @@ function quantityText(value: unknown): string {
 
 /** In UTC and whole seconds; `null` for Go's zero time and for what is no time. */
 function timeText(value: unknown): string {
-  const atMs = typeof value === "string" ? Date.parse(value) : Number.NaN;
-  if (Number.isNaN(atMs)) return "null";
-  const text = new Date(Math.floor(atMs / 1000) * 1000).toISOString().replace(".000Z", "Z");
+  const atMs = typeof value === "string" ? parseTime(value) : undefined;
+  if (atMs === undefined) return "null";
+  const text = formatTime(atMs);
   return text === "0001-01-01T00:00:00Z" ? "null" : `"${text}"`;
 }
 

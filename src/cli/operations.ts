@@ -1,6 +1,7 @@
 // What users ask of a Rollout, as the patches that the controller understands. They are those of Argo's kubectl plugin, so that either tool
 // may be used on either controller. Source: argo-rollouts, pkg/kubectl-argo-rollouts/cmd/{promote,abort,retry,pause,restart}. Pure.
 import type { Rollout } from "../api/api.ts";
+import { formatTime } from "../lib/time.ts";
 
 /** A merge patch and the resource that it goes to. */
 export interface Operation {
@@ -29,8 +30,7 @@ export const pauseOperations: readonly Operation[] = [{ body: { spec: { paused: 
 
 /** Pods that are older than this instant are to be replaced. */
 export function restartOperations(atMs: number): readonly Operation[] {
-  const restartAt = new Date(atMs).toISOString().replace(/\.\d+Z$/, "Z");
-  return [{ body: { spec: { restartAt } } }];
+  return [{ body: { spec: { restartAt: formatTime(atMs) } } }];
 }
 
 /** Goes on: ends the pause there is, or else skips the current step; with `isFull`, skips everything that is left. */

@@ -5,6 +5,7 @@ import { type KubeObject, RESOURCES } from "../api/api.ts";
 import type { Clock } from "../lib/clock.ts";
 import { isWeirError } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
+import { formatTime } from "../lib/time.ts";
 import type { ClusterClient } from "./client.ts";
 import { CLUSTER_ERRORS } from "./errors.ts";
 
@@ -99,7 +100,7 @@ async function write(
   reason: string,
   message: string,
 ): Promise<void> {
-  const now = `${new Date(deps.clock.nowMs()).toISOString().slice(0, 19)}Z`;
+  const now = formatTime(deps.clock.nowMs());
   const { namespace } = subject;
   // The name is computed, so that a repetition finds the event it repeats, also after a restart.
   const key = JSON.stringify([subject.uid, subject.fieldPath, type, reason, message, deps.component]);

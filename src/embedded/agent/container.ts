@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { backoffMs } from "../../lib/backoff.ts";
 import { type Clock, sleep } from "../../lib/clock.ts";
 import { messageOf } from "../../lib/errors.ts";
+import { formatTime } from "../../lib/time.ts";
 import { attemptFolder, findAttempts, forgetAttempts } from "./attempts.ts";
 import { watchHealth } from "./health.ts";
 import { runHook } from "./hook.ts";
@@ -20,7 +21,6 @@ import { actualPort, portsNotHonoured } from "./ports.ts";
 import type { ProbeTarget } from "./probe.ts";
 import { type ContainerProcess, type ProcessExit, startProcess } from "./process.ts";
 import { enterSandbox, type Sandbox } from "./sandbox.ts";
-import { timestamp } from "./status.ts";
 import { terminateProcess } from "./terminate.ts";
 
 export type ContainerRole = "init" | "sidecar" | "main";
@@ -146,7 +146,7 @@ class ContainerLoop implements ContainerRunner {
       // The environment of its probes and hooks.
       const launch = await this.#options.prepare();
       if (launch.kind === "ready") this.#remember(launch);
-      this.#state = { running: { startedAt: timestamp(newest.process.startedAtMs) } };
+      this.#state = { running: { startedAt: formatTime(newest.process.startedAtMs) } };
       // It served while nobody looked: it stays ready until a probe of this agent says otherwise, so that traffic goes on.
       const { earlier } = this.#options;
       if (earlier?.containerID === this.#containerId(number)) {
@@ -336,7 +336,7 @@ class ContainerLoop implements ContainerRunner {
       await writeFile(marker, "");
       if (signal.aborted) return;
     }
-    this.#change({ running: { startedAt: timestamp(process.startedAtMs) } });
+    this.#change({ running: { startedAt: formatTime(process.startedAtMs) } });
     this.#watchHealth(process, signal);
     await this.#checkPorts(PORT_CHECK_MS, signal);
   }
@@ -421,8 +421,8 @@ class ContainerLoop implements ContainerRunner {
     return {
       exitCode: exit.exitCode,
       reason: exit.exitCode === 0 ? "Completed" : "Error",
-      startedAt: timestamp(startedAtMs),
-      finishedAt: timestamp(exit.finishedAtMs),
+      startedAt: formatTime(startedAtMs),
+      finishedAt: formatTime(exit.finishedAtMs),
       containerID: this.#containerId(attempt),
     };
   }

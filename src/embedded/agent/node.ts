@@ -6,7 +6,7 @@ import { CLUSTER_ERRORS, type ClusterClient } from "../../cluster/client.ts";
 import { type Clock, sleep } from "../../lib/clock.ts";
 import { isWeirError, messageOf } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
-import { timestamp } from "./status.ts";
+import { formatTime } from "../../lib/time.ts";
 
 export interface NodeDeps {
   readonly client: ClusterClient;
@@ -85,7 +85,7 @@ async function writeNode(deps: NodeDeps, isReady: boolean, signal: AbortSignal):
 }
 
 function nodeObject(deps: NodeDeps, isReady: boolean): KubeObject {
-  const now = timestamp(deps.clock.nowMs());
+  const now = formatTime(deps.clock.nowMs());
   const capacity = {
     cpu: String(cpus().length),
     memory: `${Math.floor(totalmem() / 1024)}Ki`,

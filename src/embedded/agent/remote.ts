@@ -12,10 +12,11 @@ import { backoffMs } from "../../lib/backoff.ts";
 import { type Clock, sleep } from "../../lib/clock.ts";
 import { isWeirError, messageOf } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
+import { formatTime } from "../../lib/time.ts";
 import { type Endpoint, endpointsOf } from "./endpoints.ts";
 import { type ContainerStatus, type Pod, type PodStatus, type Probe, readPod } from "./podspec.ts";
 import { runProbe } from "./probe.ts";
-import { podStatus, timestamp } from "./status.ts";
+import { podStatus } from "./status.ts";
 import { createStatusWriter, newer } from "./statuswriter.ts";
 
 export interface RemoteDeps {
@@ -150,7 +151,7 @@ function remoteStatus(
 ): PodStatus {
   const found = endpointsOf(pod);
   const waiting = found.kind === "invalid" ? { reason: INVALID, message: found.message } : undefined;
-  const startedAt = timestamp(Date.parse(pod.status.startTime ?? "") || startedAtMs);
+  const startedAt = formatTime(Date.parse(pod.status.startTime ?? "") || startedAtMs);
   const statuses = (pod.spec.containers ?? []).map(
     ({ name, image = "" }): ContainerStatus => ({
       name,

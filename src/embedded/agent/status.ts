@@ -1,5 +1,7 @@
 // The status that a kubelet writes for a pod, from the states of its containers. Pure.
 // Source of phase and conditions: Kubernetes pkg/kubelet/kubelet_pods.go getPhase, status/generate.go.
+
+import { formatTime } from "../../lib/time.ts";
 import type { ContainerStatus, Pod, PodCondition, PodPhase, PodStatus } from "./podspec.ts";
 
 export interface StatusInput {
@@ -10,11 +12,6 @@ export interface StatusInput {
   readonly startedAtMs: number;
   readonly initStatuses: readonly ContainerStatus[];
   readonly statuses: readonly ContainerStatus[];
-}
-
-/** RFC 3339 with seconds, as the API writes times. */
-export function timestamp(atMs: number): string {
-  return `${new Date(atMs).toISOString().slice(0, 19)}Z`;
 }
 
 /** The whole status to write. Conditions that others own stay; a transition time moves only when the status does. */
@@ -50,7 +47,7 @@ export function podStatus(input: StatusInput, nowMs: number): PodStatus {
     hostIP: input.hostIp,
     hostIPs: [{ ip: input.hostIp }],
     ...(podIp === undefined ? {} : { podIP: podIp, podIPs: [{ ip: podIp }] }),
-    startTime: pod.status.startTime ?? timestamp(input.startedAtMs),
+    startTime: pod.status.startTime ?? formatTime(input.startedAtMs),
     ...(input.initStatuses.length > 0 ? { initContainerStatuses: input.initStatuses } : {}),
     containerStatuses: input.statuses,
     qosClass: pod.status.qosClass ?? "BestEffort",
@@ -129,7 +126,7 @@ function mergeConditions(
       ...(fact.message === undefined ? {} : { message: fact.message }),
       lastProbeTime: null,
       lastTransitionTime:
-        before?.status === status ? (before.lastTransitionTime ?? timestamp(nowMs)) : timestamp(nowMs),
+        before?.status === status ? (before.lastTransitionTime ?? formatTime(nowMs)) : formatTime(nowMs),
     };
   });
   const names = new Set(owned.map(([type]) => type));

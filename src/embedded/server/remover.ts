@@ -2,6 +2,7 @@
 // namespaces with their content. Everything happens within the transaction of the request that caused it, so that a crash
 // leaves no half-done cascade. What Kubernetes' garbage collector does later, this does at once.
 import type { KubeObject } from "../../api/api.ts";
+import { formatTime } from "../../lib/time.ts";
 import { conflict, forbidden } from "./errors.ts";
 import { numberAt, stringAt } from "./fields.ts";
 import { type Kind, kindById, subjectOf } from "./kinds.ts";
@@ -108,7 +109,7 @@ function mark(
       ...(kind.hasGeneration && deletionTimestamp === undefined ? { generation: (generation ?? 0) + 1 } : {}),
       deletionTimestamp:
         deletionTimestamp === undefined || isShorter
-          ? timestamp(context.nowMs() + grace * 1000)
+          ? formatTime(context.nowMs() + grace * 1000)
           : deletionTimestamp,
       deletionGracePeriodSeconds: isShorter ? grace : deletionGracePeriodSeconds,
     },
@@ -171,7 +172,7 @@ function deleteNamespace(context: Context, kind: Kind, current: KubeObject): Del
   const { name } = current.metadata;
   if (INITIAL_NAMESPACES.includes(name))
     throw forbidden(subjectOf(kind, name), "this namespace may not be deleted");
-  const deletionTimestamp = current.metadata.deletionTimestamp ?? timestamp(context.nowMs());
+  const deletionTimestamp = current.metadata.deletionTimestamp ?? formatTime(context.nowMs());
   if (current.metadata.deletionTimestamp === undefined) {
     const metadata = { ...current.metadata, deletionTimestamp };
     context.store.put(kind, { ...current, metadata, status: { phase: "Terminating" } }, current);
@@ -208,11 +209,6 @@ function sweep(context: Context): void {
     const owner = { ...loaded.object, metadata: { name: missing.name, uid: missing.uid } };
     deleteDependent(context, place, owner, "Background");
   }
-}
-
-/** RFC 3339 in whole seconds, as all times in metadata are. */
-export function timestamp(atMs: number): string {
-  return `${new Date(atMs).toISOString().slice(0, 19)}Z`;
 }
 
 function checkPreconditions(kind: Kind, current: KubeObject, request: DeleteRequest): void {

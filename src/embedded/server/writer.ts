@@ -3,6 +3,7 @@
 import { randomInt, randomUUID } from "node:crypto";
 import { apiVersionOf, type KubeObject } from "../../api/api.ts";
 import { isObject, jsonEqual } from "../../lib/json.ts";
+import { formatTime } from "../../lib/time.ts";
 import { initialStatus, withDefaults } from "./defaults.ts";
 import {
   alreadyExists,
@@ -18,7 +19,7 @@ import { trimEvents } from "./events.ts";
 import { type Json, objectAt, withFields } from "./fields.ts";
 import { findKind, type Kind, subjectOf } from "./kinds.ts";
 import { validateMetadata, validateMetadataChange } from "./metadata.ts";
-import { isReleased, type Remover, timestamp } from "./remover.ts";
+import { isReleased, type Remover } from "./remover.ts";
 import type { Store, Stored } from "./store.ts";
 import { validateObject } from "./validate.ts";
 
@@ -71,7 +72,7 @@ export function createWriter(store: Store, remover: Remover, nowMs: () => number
     const stamped = {
       ...object.metadata,
       uid: randomUUID(),
-      creationTimestamp: timestamp(nowMs()),
+      creationTimestamp: formatTime(nowMs()),
       ...(kind.hasGeneration ? { generation: 1 } : {}),
     };
     const stored = store.put(kind, { ...object, metadata: stamped }, undefined);

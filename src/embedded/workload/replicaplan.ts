@@ -1,6 +1,7 @@
 // What a ReplicaSet needs, as data: which pods to create, delete, adopt and release, and its status. Pure; the shell is replicaset.ts.
 // Source of the rules: Kubernetes pkg/controller/replicaset and controller_utils.go (ActivePodsWithRanks).
 import { controllerOf, type KubeObject, type ObjectMeta } from "../../api/api.ts";
+import { formatTime } from "../../lib/time.ts";
 import { conditionOf, isPodFinished, isPodReady, type Pod, readPod } from "../agent/podspec.ts";
 import { type LabelSelector, selectorMatches } from "./selector.ts";
 
@@ -146,7 +147,7 @@ export function replicaSetStatus(
   const earlier = (set.status.conditions ?? []) as readonly StatusCondition[];
   const others = earlier.filter(({ type }) => type !== "ReplicaFailure");
   const before = earlier.find(({ type }) => type === "ReplicaFailure");
-  const now = `${new Date(nowMs).toISOString().slice(0, 19)}Z`;
+  const now = formatTime(nowMs);
   // The first words stay until the failure is over: each try names another pod, and a changed status would ask for the next try at once.
   const failed: readonly StatusCondition[] =
     failure === undefined
