@@ -2,8 +2,8 @@
 import { type TrafficIntent, usesWeirRouter } from "../api/api.ts";
 import type { Context } from "./context.ts";
 import type { Action, Plan, PlannedEvent, PluginCall, Wait } from "./plan.ts";
+import { endedRecord } from "./status/duration.ts";
 import { explanationOf } from "./status/explain.ts";
-import { endedRecord } from "./status/timing.ts";
 
 /** What a planner hands in. */
 export interface Parts {

@@ -55,7 +55,7 @@ export {
 } from "./snapshot.ts";
 export { actionText, explain } from "./status/explain.ts";
 export { mayBeSentTo } from "./traffic/additional.ts";
-export { withRouterEvents } from "./traffic/routed.ts";
+export { withRouterEvents } from "./traffic/otherrouters.ts";
 
 /** Decides one pass. */
 export function decide(snapshot: Snapshot, nowMs: number): Plan {

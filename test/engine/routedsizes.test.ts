@@ -1,7 +1,7 @@
 // Sizes with a router, by hand from spec 2.5 and 2.6: the canary's for its share, what a threshold asks for, the rungs of an abort.
 import { test } from "tap";
 import { contextOf } from "../../src/engine/context.ts";
-import { podsNeeded } from "../../src/engine/pods/reached.ts";
+import { podsNeeded } from "../../src/engine/pods/progressthreshold.ts";
 import { canaryPods, returningShare } from "../../src/engine/pods/routedsizes.ts";
 import { imagePatch, worldWith } from "../support/world.ts";
 

@@ -6,7 +6,7 @@ import { formatTime } from "../../lib/time.ts";
 import { type Context, isPromoted } from "../context.ts";
 import { availableOf, deadlineMsOf, revisionOf } from "./replicaset.ts";
 import { isDynamic } from "./routedsizes.ts";
-import { delayWait, emptied, type ScalingWishes, type Sizing } from "./sizing.ts";
+import { delayWait, emptied, type ScalingWishes, type Sizing } from "./scaledown.ts";
 
 /** What becomes of each old ReplicaSet that still has pods. */
 export function planOld(context: Context, wishes: ScalingWishes): readonly Sizing[] {

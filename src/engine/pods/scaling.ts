@@ -29,7 +29,7 @@ import {
   versionOf,
 } from "./replicaset.ts";
 import { isDynamic, routedSizes, shareInForce } from "./routedsizes.ts";
-import { delayWait, emptied, heldBack, type ScalingWishes, type Sizing } from "./sizing.ts";
+import { delayWait, emptied, heldBack, type ScalingWishes, type Sizing } from "./scaledown.ts";
 
 export interface ScalingPlan {
   readonly actions: readonly Action[];

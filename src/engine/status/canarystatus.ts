@@ -3,7 +3,7 @@ import { PHASE_MESSAGES, pingPongAfter, type RolloutStatus, type TrafficWeights 
 import type { Context } from "../context.ts";
 import { availableOf } from "../pods/replicaset.ts";
 import type { Stage } from "../stage.ts";
-import { routerStatus, unheldWords } from "../traffic/routed.ts";
+import { routerStatus, unheldWords } from "../traffic/otherrouters.ts";
 import { intentOf } from "../traffic/traffic.ts";
 import { clean } from "./status.ts";
 

@@ -10,7 +10,7 @@ import {
 } from "../../api/api.ts";
 import { parseTime } from "../../lib/time.ts";
 import type { Context } from "../context.ts";
-import { routerRefusals } from "../traffic/routed.ts";
+import { routerRefusals } from "../traffic/otherrouters.ts";
 import { conditionOf } from "./conditions.ts";
 
 export interface PhaseAndMessage {

@@ -7,8 +7,8 @@ import { workloadGeneration } from "../pods/workload.ts";
 import type { Stage } from "../stage.ts";
 import { type ConditionFacts, firstConditions, invalidConditions, nextConditions } from "./conditions.ts";
 import { type Deadline, deadlineOf } from "./deadline.ts";
+import { nextDuration } from "./duration.ts";
 import { phaseOf } from "./phase.ts";
-import { nextDuration } from "./timing.ts";
 
 /** What the status tells besides the decision. */
 export interface Pass {

@@ -6,7 +6,7 @@ import { formatTime, parseTime } from "../../lib/time.ts";
 import type { Context } from "../context.ts";
 import { isExperimentSuccessful } from "../experiment/step.ts";
 import type { PlannedEvent, Wait } from "../plan.ts";
-import { isReached } from "../pods/reached.ts";
+import { isReached } from "../pods/progressthreshold.ts";
 import { countsOf } from "../pods/replicaset.ts";
 import { isDynamic } from "../pods/routedsizes.ts";
 import { targetSizes } from "../pods/scaling.ts";

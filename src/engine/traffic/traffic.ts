@@ -10,7 +10,7 @@ import {
 import { jsonEqual } from "../../lib/json.ts";
 import type { Context } from "../context.ts";
 import { sharesOf } from "./additional.ts";
-import { unheldWords } from "./routed.ts";
+import { unheldWords } from "./otherrouters.ts";
 
 export type InForce =
   /** No router that could tell: nothing waits. */

@@ -4,7 +4,7 @@
 import { POD_HASH_LABEL, type TrafficWeights, type WeightDestination } from "../../api/api.ts";
 import type { Context } from "../context.ts";
 import type { Wait } from "../plan.ts";
-import { podsNeeded } from "../pods/reached.ts";
+import { podsNeeded } from "../pods/progressthreshold.ts";
 import { availableOf, countsOf } from "../pods/replicaset.ts";
 import {
   availableOfVersion,
@@ -17,7 +17,7 @@ import {
 import type { Mode, Stage } from "../stage.ts";
 import { additionalDestinations, fitted, shareIn, sharesOf } from "./additional.ts";
 import { returningTraffic } from "./gradualabort.ts";
-import { isVerifiable } from "./routed.ts";
+import { isVerifiable } from "./otherrouters.ts";
 import { type InForce, weightOf } from "./traffic.ts";
 
 export interface WeightDecision {

@@ -1,6 +1,6 @@
 // The records of updates: which one ends when, in whichever way, and what is told of it to the metrics.
 import { test } from "tap";
-import { endedRecord } from "../../src/engine/status/timing.ts";
+import { endedRecord } from "../../src/engine/status/duration.ts";
 import { imagePatch, type World, worldWith } from "../support/world.ts";
 
 const STEPS = [{ setWeight: 50 }, { pause: {} }];

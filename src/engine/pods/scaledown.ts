@@ -1,4 +1,4 @@
-// One ReplicaSet's next size with its reason, and the rule that both kinds of version share: no pod goes that a proxy may still send to.
+// One ReplicaSet's next size with its reason, and the rule of every scale-down: no pod goes that a proxy may still send to.
 import { type ReplicaSet, replicasOf } from "../../api/api.ts";
 import { formatTime } from "../../lib/time.ts";
 import type { Context } from "../context.ts";
