@@ -14,8 +14,8 @@ import type { PlannedEvent, Wait } from "./plan.ts";
 import { afterUser, isHalted, type Mode, modeOf, promotedStage, type Stage } from "./stage.ts";
 import { hasOpenRun, judgeRuns, planRuns } from "./steps/analysisruns.ts";
 import type { RunKind } from "./steps/newrun.ts";
+import { type InForce, overdueAt } from "./traffic/inforce.ts";
 import { selectedBy } from "./traffic/services.ts";
-import { type InForce, overdueAt } from "./traffic/traffic.ts";
 
 /** Decides the pass. `reset`: the stage to begin with when the spec asks for another version. */
 export function decideBlueGreen(context: Context, reset: Stage | undefined): Decision {

@@ -24,11 +24,12 @@ import { canaryRuns, judgeRuns, planRuns } from "./steps/analysisruns.ts";
 import { planPlugins, recordPlugins } from "./steps/stepplugins.ts";
 import { planSteps } from "./steps/steps.ts";
 import { sharesOf } from "./traffic/additional.ts";
+import { type InForce, overdueAt } from "./traffic/inforce.ts";
+import { intentOf } from "./traffic/intent.ts";
 import { inForceNow, planRoutes } from "./traffic/managedroutes.ts";
 import { routerWaits } from "./traffic/otherrouters.ts";
 import { planPingPong } from "./traffic/pingpong.ts";
 import { planServices } from "./traffic/services.ts";
-import { type InForce, intentOf, overdueAt } from "./traffic/traffic.ts";
 import { desiredWeights } from "./traffic/weights.ts";
 
 /** Decides the pass. `reset`: the stage to begin with when the spec's version or steps have changed. */

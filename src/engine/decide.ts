@@ -18,7 +18,7 @@ import { firstStage, type Stage } from "./stage.ts";
 import { forcedAbortStage } from "./status/deadline.ts";
 import { completed, firstSight, skipped } from "./status/passevents.ts";
 import { type BuiltStatus, buildStatus, collisionStatus, invalidStatus } from "./status/status.ts";
-import { lastIntent } from "./traffic/traffic.ts";
+import { lastIntent } from "./traffic/intent.ts";
 import { oneWriteEach } from "./writes.ts";
 
 export type { ExperimentPlan } from "./experiment/plan.ts";

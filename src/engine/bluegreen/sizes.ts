@@ -14,7 +14,7 @@ import { availableOf, deadlineMsOf, podHashOf, revisionOf } from "../pods/replic
 import { delayWait, heldBack, type Sizing } from "../pods/scaledown.ts";
 import { carryOutAll, type ScalingPlan } from "../pods/scaling.ts";
 import { hasPause, isHalted, type Stage } from "../stage.ts";
-import type { InForce } from "../traffic/traffic.ts";
+import type { InForce } from "../traffic/inforce.ts";
 import { type BlueGreenFacts, ofVersion } from "./facts.ts";
 
 export interface BlueGreenWishes {

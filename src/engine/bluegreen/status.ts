@@ -8,7 +8,7 @@ import type { Stage } from "../stage.ts";
 import { refusals } from "../status/canarystatus.ts";
 import { conditionOf } from "../status/conditions.ts";
 import { clean } from "../status/status.ts";
-import type { InForce } from "../traffic/traffic.ts";
+import type { InForce } from "../traffic/inforce.ts";
 import { ofVersion } from "./facts.ts";
 
 export interface BlueGreenOutcome {

@@ -4,7 +4,7 @@
 import type { TrafficIntent, VersionWeight } from "../../api/api.ts";
 import { jsonEqual } from "../../lib/json.ts";
 import type { Context } from "../context.ts";
-import { type InForce, silence } from "../traffic/traffic.ts";
+import { type InForce, silence } from "../traffic/inforce.ts";
 
 const ALL = 100;
 

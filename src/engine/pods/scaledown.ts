@@ -4,7 +4,7 @@ import { formatTime } from "../../lib/time.ts";
 import type { Context } from "../context.ts";
 import type { AnnotationChanges, Wait } from "../plan.ts";
 import type { Mode, Stage } from "../stage.ts";
-import { type InForce, podsToKeep, type TrafficWishes } from "../traffic/traffic.ts";
+import { type InForce, podsToKeep, type TrafficWishes } from "../traffic/inforce.ts";
 import { podHashOf } from "./replicaset.ts";
 
 export interface ScalingWishes extends TrafficWishes {

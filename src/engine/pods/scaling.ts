@@ -16,7 +16,7 @@ import type { Action, AnnotationChanges, PlannedEvent, Wait } from "../plan.ts";
 import type { Mode, Stage } from "../stage.ts";
 import { isHalted } from "../stage.ts";
 import { loweredMark } from "../traffic/gradualabort.ts";
-import { podsToKeep } from "../traffic/traffic.ts";
+import { podsToKeep } from "../traffic/inforce.ts";
 import { planOld } from "./oldreplicas.ts";
 import { nearestSplit, nextSizes } from "./replicas.ts";
 import {

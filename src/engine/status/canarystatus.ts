@@ -3,8 +3,8 @@ import { PHASE_MESSAGES, pingPongAfter, type RolloutStatus, type TrafficWeights 
 import type { Context } from "../context.ts";
 import { availableOf } from "../pods/replicaset.ts";
 import type { Stage } from "../stage.ts";
+import { intentOf } from "../traffic/intent.ts";
 import { routerStatus, unheldWords } from "../traffic/otherrouters.ts";
-import { intentOf } from "../traffic/traffic.ts";
 import { clean } from "./status.ts";
 
 /** The fields that a pass leaves behind. */

@@ -16,8 +16,8 @@ import { crashAbortWords, crashLoopOf, wordsOf } from "../pods/crashloop.ts";
 import { deadlineMsOf } from "../pods/replicaset.ts";
 import { aborted, isHalted, type Mode, type Stage } from "../stage.ts";
 import { isPluginAtWork } from "../steps/stepplugins.ts";
+import type { InForce } from "../traffic/inforce.ts";
 import { inForceNow } from "../traffic/managedroutes.ts";
-import type { InForce } from "../traffic/traffic.ts";
 import { conditionOf, hasProgressed } from "./conditions.ts";
 
 export interface Deadline {

@@ -13,7 +13,7 @@ import { humanDuration } from "../../lib/duration.ts";
 import type { Context } from "../context.ts";
 import type { Action, ExplainedVersion, Explanation, Plan, Wait } from "../plan.ts";
 import { countsOf, podHashOf, revisionOf } from "../pods/replicaset.ts";
-import { weightOf } from "../traffic/traffic.ts";
+import { weightOf } from "../traffic/inforce.ts";
 import { replicaFailure } from "./conditions.ts";
 import { metricLines } from "./explainmetrics.ts";
 import { waysOn, withBegin } from "./explainwaits.ts";

@@ -11,8 +11,8 @@ import { countsOf } from "../pods/replicaset.ts";
 import { isDynamic } from "../pods/routedsizes.ts";
 import { targetSizes } from "../pods/scaling.ts";
 import { hasPause, isHalted, type Mode, type Stage, withoutPause, withPause } from "../stage.ts";
+import type { InForce } from "../traffic/inforce.ts";
 import { isRouteDue } from "../traffic/managedroutes.ts";
-import type { InForce } from "../traffic/traffic.ts";
 import { isStepRunSuccessful } from "./analysisruns.ts";
 import { isPluginDone } from "./stepplugins.ts";
 

@@ -7,7 +7,7 @@ import type { Wait } from "../plan.ts";
 import { availableOf } from "../pods/replicaset.ts";
 import { targetSizes } from "../pods/scaling.ts";
 import { afterUser, type Mode, modeOf, type Stage } from "../stage.ts";
-import { type InForce, inForceOf } from "./traffic.ts";
+import { type InForce, inForceOf } from "./inforce.ts";
 import { isSelected } from "./weights.ts";
 
 type StringMatch = NonNullable<NonNullable<CanaryStep["setHeaderRoute"]>["match"]>[number]["headerValue"];

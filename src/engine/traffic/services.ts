@@ -5,7 +5,7 @@ import type { Context } from "../context.ts";
 import type { Action, PlannedEvent, Wait } from "../plan.ts";
 import { availableOf, countsOf, podHashOf } from "../pods/replicaset.ts";
 import type { Mode } from "../stage.ts";
-import { type InForce, podsToKeep, type TrafficWishes } from "./traffic.ts";
+import { type InForce, podsToKeep, type TrafficWishes } from "./inforce.ts";
 
 export interface ServicePlan {
   readonly actions: readonly Action[];

@@ -17,8 +17,8 @@ import {
 import type { Mode, Stage } from "../stage.ts";
 import { additionalDestinations, fitted, shareIn, sharesOf } from "./additional.ts";
 import { returningTraffic } from "./gradualabort.ts";
+import { type InForce, weightOf } from "./inforce.ts";
 import { isVerifiable } from "./otherrouters.ts";
-import { type InForce, weightOf } from "./traffic.ts";
 
 export interface WeightDecision {
   /** Absent without a router, and before there is any version. */
