@@ -1,20 +1,5 @@
 // Shares of the traffic that belong to neither stable nor canary: those of an experiment's templates (`weights.additional`).
 import type { Acknowledgement, TrafficIntent, TrafficWeights, WeightDestination } from "../../api/api.ts";
-import type { Context } from "../context.ts";
-import { experimentShares } from "../experiment/step.ts";
-import type { Mode, Stage } from "../stage.ts";
-
-/**
- * What the experiment of the current step should get: only templates whose pods are there and whose Service selects them. An entry of a
- * template that no longer serves is left out at once.
- */
-export function additionalDestinations(
-  context: Context,
-  mode: Mode,
-  stage: Stage,
-): readonly WeightDestination[] {
-  return experimentShares(context, mode, stage);
-}
 
 /** The additional shares of `weights`. */
 export function sharesOf(weights: TrafficWeights | undefined): readonly WeightDestination[] {

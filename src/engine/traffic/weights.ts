@@ -3,6 +3,7 @@
 // proxy. Where the conditions do not hold, the last weights stand. Source of the cases: Argo: rollout/trafficrouting.go, v1.9.
 import { POD_HASH_LABEL, type TrafficWeights, type WeightDestination } from "../../api/api.ts";
 import type { Context } from "../context.ts";
+import { experimentShares } from "../experiment/step.ts";
 import type { Wait } from "../plan.ts";
 import { podsNeeded } from "../pods/progressthreshold.ts";
 import { availableOf, countsOf } from "../pods/replicaset.ts";
@@ -15,7 +16,7 @@ import {
   shareAt,
 } from "../pods/routedsizes.ts";
 import type { Mode, Stage } from "../stage.ts";
-import { additionalDestinations, fitted, shareIn, sharesOf } from "./additional.ts";
+import { fitted, shareIn, sharesOf } from "./additional.ts";
 import { returningTraffic } from "./gradualabort.ts";
 import { type InForce, weightOf } from "./inforce.ts";
 import { isVerifiable } from "./otherrouters.ts";
@@ -43,7 +44,7 @@ export function desiredWeights(context: Context, mode: Mode, stage: Stage, inFor
     return { ...settled, waits: [...settled.waits, ...waits], ...rest };
   }
   const share = wantedShare(context, mode, stage);
-  const additional = additionalDestinations(context, mode, stage);
+  const additional = experimentShares(context, mode, stage);
   const needed = mode === "steps" ? canarySize(context, mode, stage) : canaryPods(context, share);
   return settle(context, inForce, last, split(context, stableHash, share, additional), mode, needed);
 }
