@@ -1,12 +1,11 @@
 // What one decision costs: a Rollout with five ReplicaSets and twenty steps, at the moments at which a controller looks at it most.
 // Every measurement is a fresh process; the median over the rounds is of medians within them.
 //   node bench/micro/decide.ts [--decisions 20000] [--rounds 5]
-import { execFileSync } from "node:child_process";
 import { parseArgs } from "node:util";
 import { decide, type Snapshot } from "../../src/engine/decide.ts";
 import { imagePatch, type World, worldWith } from "../../test/support/world.ts";
-import { machineFacts } from "../lib/machine.ts";
 import { quantile } from "../lib/quantile.ts";
+import { measureScenes } from "../lib/scenes.ts";
 
 const { values } = parseArgs({
   options: {
@@ -76,20 +75,12 @@ function run(name: string): number {
   );
 }
 
-function main(): void {
-  if (values.scene !== undefined) {
-    process.stdout.write(`${run(values.scene)}\n`);
-    return;
-  }
-  console.log(JSON.stringify(machineFacts()));
-  for (const name of Object.keys(SCENES)) {
-    const args = [import.meta.filename, "--scene", name, "--decisions", String(DECISIONS)];
-    const found = Array.from({ length: ROUNDS }, () =>
-      Number(execFileSync(process.execPath, args, { encoding: "utf8" })),
-    ).sort((a, b) => a - b);
-    const [low, mid, high] = [0, 0.5, 1].map((share) => quantile(found, share).toFixed(1));
-    console.log(`${name.padEnd(45)} ${mid?.padStart(7)} µs  (${low} to ${high})`);
-  }
-}
-
-main();
+if (values.scene !== undefined) process.stdout.write(`${run(values.scene)}\n`);
+else
+  measureScenes(Object.keys(SCENES), {
+    file: import.meta.filename,
+    args: ["--decisions", String(DECISIONS)],
+    rounds: ROUNDS,
+    unit: "µs",
+    digits: 1,
+  });

@@ -1,7 +1,6 @@
 // What finding a route costs: a head is parsed, respelt and matched against tables of several sizes. Each scene runs in a fresh process, several
 // times; medians. `linear` asks routes one by one, as without an index.
 //   node bench/micro/match.ts [--rounds 7] [--requests 400000]
-import { execFileSync } from "node:child_process";
 import { parseArgs } from "node:util";
 import { compileRoutes } from "../../src/proxy/compile/compile.ts";
 import { HeadParser, KIND, PARSED } from "../../src/proxy/http1/parse.ts";
@@ -9,8 +8,7 @@ import { findRoute } from "../../src/proxy/route/match.ts";
 import { AS_SPELT, ESCAPED_SLASH, respell, type Spelling } from "../../src/proxy/route/normalise.ts";
 import type { HostTable, VirtualHost } from "../../src/proxy/route/table.ts";
 import { fromJson, RouteConfigurationSchema } from "../../src/xds/types.ts";
-import { machineFacts } from "../lib/machine.ts";
-import { quantile } from "../lib/quantile.ts";
+import { measureScenes } from "../lib/scenes.ts";
 
 const { values } = parseArgs({
   options: {
@@ -205,20 +203,12 @@ function tableOf({ hosts, isLinear = false }: Scene): HostTable {
   return table;
 }
 
-function main(): void {
-  if (values.scene !== undefined) {
-    process.stdout.write(`${run(values.scene)}\n`);
-    return;
-  }
-  console.log(JSON.stringify(machineFacts()));
-  for (const name of Object.keys(SCENES)) {
-    const args = [import.meta.filename, "--scene", name, "--requests", String(REQUESTS)];
-    const found = Array.from({ length: ROUNDS }, () =>
-      Number(execFileSync(process.execPath, args, { encoding: "utf8" })),
-    ).sort((a, b) => a - b);
-    const [low, mid, high] = [0, 0.5, 1].map((share) => Math.round(quantile(found, share)));
-    console.log(`${name.padEnd(60)} ${String(mid).padStart(7)} ns  (${low} to ${high})`);
-  }
-}
-
-main();
+if (values.scene !== undefined) process.stdout.write(`${run(values.scene)}\n`);
+else
+  measureScenes(Object.keys(SCENES), {
+    file: import.meta.filename,
+    args: ["--requests", String(REQUESTS)],
+    rounds: ROUNDS,
+    unit: "ns",
+    digits: 0,
+  });
