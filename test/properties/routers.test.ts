@@ -11,15 +11,14 @@ import {
   type TrafficIntent,
 } from "../../src/api/api.ts";
 import { jsonEqual } from "../../src/lib/json.ts";
-import { applyMergePatch } from "../../src/lib/patch.ts";
 import {
   CAPABILITIES,
   observeRouters,
-  type Patch,
   renderRouters,
   routerObjects,
   routerSettingsErrors,
 } from "../../src/routers/routers.ts";
+import { applied } from "../support/patched.ts";
 import { HISTORY_OPTIONS } from "./options.ts";
 
 type Trafficked = "nginx" | "alb";
@@ -200,15 +199,4 @@ function ingress(name: string, ofIt: unknown, annotations: Readonly<Record<strin
     metadata: { name, namespace: "shop", uid: `uid-${name}`, resourceVersion: "1", annotations },
     spec: { rules: ofIt },
   };
-}
-
-function applied(observed: readonly KubeObject[], patches: readonly Patch[]): readonly KubeObject[] {
-  const objects = new Map(observed.map((object) => [object.metadata.name, object]));
-  for (const patch of patches) {
-    const { name } = patch.name;
-    if (patch.verb === "create") objects.set(name, patch.object);
-    // A merge of an object with an object patch is an object of the same kind.
-    else objects.set(name, applyMergePatch(objects.get(name), patch.body) as KubeObject);
-  }
-  return [...objects.values()];
 }

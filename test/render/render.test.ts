@@ -13,14 +13,13 @@ import {
   type TrafficIntent,
 } from "../../src/api/api.ts";
 import { isObject } from "../../src/lib/json.ts";
-import { applyMergePatch } from "../../src/lib/patch.ts";
 import {
   observeRouters,
-  type Patch,
   renderRouters,
   routerObjects,
   routerSettingsErrors,
 } from "../../src/routers/routers.ts";
+import { applied } from "../support/patched.ts";
 
 type Given = Partial<KubeObject> & Pick<KubeObject, "metadata">;
 
@@ -126,15 +125,4 @@ function completed(object: Given): KubeObject {
     ...object,
     metadata: { namespace: NAMESPACE, uid: `uid-${name}`, resourceVersion: "7", ...object.metadata },
   };
-}
-
-function applied(observed: readonly KubeObject[], patches: readonly Patch[]): readonly KubeObject[] {
-  const objects = new Map(observed.map((object) => [object.metadata.name, object]));
-  for (const patch of patches) {
-    const { name } = patch.name;
-    if (patch.verb === "create") objects.set(name, patch.object);
-    // A merge of an object with an object patch is an object of the same kind.
-    else objects.set(name, applyMergePatch(objects.get(name), patch.body) as KubeObject);
-  }
-  return [...objects.values()];
 }
