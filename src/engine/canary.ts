@@ -46,14 +46,14 @@ export function decideCanary(context: Context, reset: Stage | undefined): Decisi
     ? planPingPong(context, wishes)
     : planServices(context, wishes);
   const scaling = planScaling(context, { ...wishes, selected: services.selected });
-  const said = told(context, { ...after, weights, routes, areServicesSettled: services.isSettled });
+  const report = reportOf(context, { ...after, weights, routes, areServicesSettled: services.isSettled });
   return {
     planner: PLANNER_NAMES[mode],
     mode,
     stage: after.stage,
     stableHash: after.stableHash,
     promotion: promotion.reason,
-    ...said,
+    ...report,
     calls: progress.calls,
     actions: [...progress.actions, ...services.actions, ...scaling.actions],
     events: {
@@ -68,7 +68,7 @@ export function decideCanary(context: Context, reset: Stage | undefined): Decisi
       ...routed.waits,
       ...promotion.waits,
       ...services.waits,
-      ...routerWaits(context, after.mode, said.traffic),
+      ...routerWaits(context, after.mode, report.traffic),
       ...scaling.waits,
     ],
     warnings: scaling.warnings,
@@ -124,56 +124,6 @@ function progressOf(context: Context, reset: Stage | undefined, inForce: InForce
       ...experiments.waits,
     ],
     requeueAtMs: [stepped.requeueAtMs, plugins.requeueAtMs],
-  };
-}
-
-/** A pass in which something has to exist first: nothing moves but what the user asked for, and traffic that a version has lost. */
-export function prepareCanary(context: Context, reset: Stage | undefined): Decision {
-  const { stage } = afterUser(context, reset);
-  const mode = modeOf(context, stage);
-  const stableHash = context.status.stableRS ?? "";
-  const { weights } = desiredWeights(context, mode, stage, inForceNow(context));
-  return {
-    planner: "revision",
-    mode,
-    stage,
-    stableHash,
-    promotion: undefined,
-    ...told(context, { stage, stableHash, weights, routes: [], areServicesSettled: false }),
-    actions: [],
-    events: { first: [], steps: planPlugins(context, mode, stage).events, scaling: [], last: [] },
-    waits: [],
-    warnings: [],
-    requeueAtMs: [],
-    next: "scale the new version",
-  };
-}
-
-const PLANNER_NAMES: Readonly<Record<Mode, string>> = {
-  firstDeploy: "first deploy",
-  promoted: "promoted",
-  promoteFull: "promote full",
-  rollback: "rollback inside the window",
-  aborted: "abort",
-  steps: "steps",
-};
-
-/** What the status and the proxies are told of a pass. */
-function told(
-  context: Context,
-  pass: {
-    readonly stage: Stage;
-    readonly stableHash: string;
-    readonly weights: TrafficWeights | undefined;
-    readonly routes: readonly ManagedRoute[];
-    readonly areServicesSettled: boolean;
-  },
-): Pick<Decision, "status" | "unsettled" | "traffic"> {
-  const { weights, routes } = pass;
-  return {
-    status: canaryStatus(context, pass),
-    unsettled: unsettledCanary(context, pass),
-    traffic: weights === undefined ? undefined : intentOf(context, weights, routes),
   };
 }
 
@@ -243,6 +193,25 @@ function swapped({ stable, canary, ...rest }: CanaryServices): CanaryServices {
   return { ...rest, ...(canary && { stable: canary }), ...(stable && { canary: stable }) };
 }
 
+/** What the status and the proxies are told of a pass. */
+function reportOf(
+  context: Context,
+  pass: {
+    readonly stage: Stage;
+    readonly stableHash: string;
+    readonly weights: TrafficWeights | undefined;
+    readonly routes: readonly ManagedRoute[];
+    readonly areServicesSettled: boolean;
+  },
+): Pick<Decision, "status" | "unsettled" | "traffic"> {
+  const { weights, routes } = pass;
+  return {
+    status: canaryStatus(context, pass),
+    unsettled: unsettledCanary(context, pass),
+    traffic: weights === undefined ? undefined : intentOf(context, weights, routes),
+  };
+}
+
 function weightEvents(context: Context, decided: TrafficWeights | undefined): readonly PlannedEvent[] {
   if (decided === undefined) return [];
   const known = context.status.canary?.weights;
@@ -254,6 +223,15 @@ function weightEvents(context: Context, decided: TrafficWeights | undefined): re
   return [{ type: "Normal", reason: REASONS.trafficWeightUpdated, message }];
 }
 
+const PLANNER_NAMES: Readonly<Record<Mode, string>> = {
+  firstDeploy: "first deploy",
+  promoted: "promoted",
+  promoteFull: "promote full",
+  rollback: "rollback inside the window",
+  aborted: "abort",
+  steps: "steps",
+};
+
 function nextWords(context: Context, mode: Mode, stage: Stage, promotion: string | undefined): string {
   if (mode === "aborted") return "nothing until somebody retries, or applies another version";
   if (promotion !== undefined || mode === "promoted") return "nothing: the version is the stable one";
@@ -262,4 +240,26 @@ function nextWords(context: Context, mode: Mode, stage: Stage, promotion: string
   const following = mode === "steps" ? context.steps[at + 1] : undefined;
   if (following === undefined) return "make the new version the stable one";
   return `step ${at + 2} of ${context.steps.length}: ${stepText(context.canary.steps?.[at + 1] ?? {})}`;
+}
+
+/** A pass in which something has to exist first: nothing moves but what the user asked for, and traffic that a version has lost. */
+export function prepareCanary(context: Context, reset: Stage | undefined): Decision {
+  const { stage } = afterUser(context, reset);
+  const mode = modeOf(context, stage);
+  const stableHash = context.status.stableRS ?? "";
+  const { weights } = desiredWeights(context, mode, stage, inForceNow(context));
+  return {
+    planner: "revision",
+    mode,
+    stage,
+    stableHash,
+    promotion: undefined,
+    ...reportOf(context, { stage, stableHash, weights, routes: [], areServicesSettled: false }),
+    actions: [],
+    events: { first: [], steps: planPlugins(context, mode, stage).events, scaling: [], last: [] },
+    waits: [],
+    warnings: [],
+    requeueAtMs: [],
+    next: "scale the new version",
+  };
 }
