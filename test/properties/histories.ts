@@ -46,7 +46,18 @@ export interface Start {
 
 /** How the Rollout is written: the options of the model's manifest. */
 type Shape = Omit<Parameters<typeof worldWith>[0], "replicas" | "name" | "image">;
-export type Strategy = "replicas" | "routed" | "blueGreen";
+export const STRATEGIES = ["replicas", "routed", "blueGreen"] as const;
+export type Strategy = (typeof STRATEGIES)[number];
+/** As tests name them. */
+export const NAMES: Readonly<Record<Strategy, string>> = {
+  replicas: "a canary without a router",
+  routed: "a canary with a router",
+  blueGreen: "blue-green",
+};
+
+export interface History extends Start {
+  readonly events: readonly Event[];
+}
 
 const STEPS: readonly (readonly unknown[])[] = [
   [{ setWeight: 20 }, { pause: {} }, { setWeight: 60 }, { pause: { duration: 10 } }],
@@ -210,7 +221,7 @@ const event: fc.Arbitrary<Event> = fc.oneof(
 );
 
 /** Histories of a strategy. */
-export function histories(strategy: Strategy) {
+export function histories(strategy: Strategy): fc.Arbitrary<History> {
   return fc.record({
     replicas: fc.integer({ min: 1, max: 5 }),
     shape: shapes(strategy),

@@ -2,7 +2,7 @@
 // `WEIR_PROPERTY_SEED`. A failing history is printed shrunk, with its seed.
 const RUNS = 500;
 
-/** For properties of whole histories. Those that take long stop after a minute, unless runs were asked for. */
+/** For properties of whole histories. */
 export const HISTORY_OPTIONS = {
   numRuns: Number(process.env.WEIR_PROPERTY_RUNS ?? RUNS),
   seed: Number(process.env.WEIR_PROPERTY_SEED ?? 20260101),

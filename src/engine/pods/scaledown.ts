@@ -20,6 +20,8 @@ export interface Sizing {
   readonly replicas: number;
   readonly annotations?: AnnotationChanges;
   readonly reason: string;
+  /** Proxies hold pods back: nobody notes yet that it was scaled for spec.replicas, so that a halted update scales it once they have answered. */
+  readonly isHeld?: boolean;
   readonly wait?: Wait;
   readonly warning?: string;
   readonly requeueAtMs?: number;
@@ -60,7 +62,7 @@ export function heldBack(
   inForce: InForce,
   isHeld: boolean,
   keep: { readonly isOverdue: boolean },
-): Pick<Sizing, "wait" | "warning" | "requeueAtMs"> {
+): Pick<Sizing, "isHeld" | "wait" | "warning" | "requeueAtMs"> {
   if (inForce.kind !== "no") return {};
   if (keep.isOverdue)
     return {
@@ -72,5 +74,7 @@ export function heldBack(
     code: "acknowledgement",
     text: `keeps pods: ${inForce.words}`,
   };
-  return requeueAtMs === undefined ? { wait } : { wait: { ...wait, untilMs: requeueAtMs }, requeueAtMs };
+  return requeueAtMs === undefined
+    ? { isHeld, wait }
+    : { isHeld, wait: { ...wait, untilMs: requeueAtMs }, requeueAtMs };
 }

@@ -103,21 +103,20 @@ function splitSizes(context: Context, wishes: ScalingWishes): { canary: number; 
 /** A version in use, brought to `replicas`, but not below what proxies may still send to it. */
 function kept(context: Context, wishes: ScalingWishes, replicaSet: ReplicaSet, replicas: number): Sizing {
   const from = replicasOf(replicaSet);
-  const annotations = {
-    ...desiredAnnotation(context, replicaSet),
-    ...(deadlineMsOf(replicaSet) === undefined ? {} : { [SCALE_DOWN_DEADLINE_ANNOTATION]: null }),
-  };
+  const inUse = deadlineMsOf(replicaSet) === undefined ? {} : { [SCALE_DOWN_DEADLINE_ANNOTATION]: null };
+  const annotations = { ...desiredAnnotation(context, replicaSet), ...inUse };
   const reason = `${replicas} of ${context.replicas} pods for this version`;
   if (replicas >= from || !context.hasRouter) return { replicaSet, replicas, annotations, reason };
   const keep = podsToKeep(context, wishes, podHashOf(replicaSet));
   const floor = Math.min(keep.pods, context.replicas);
   const size = Math.min(from, Math.max(replicas, floor));
+  const held = heldBack(wishes.inForce, size > replicas, keep);
   return {
     replicaSet,
     replicas: size,
-    annotations,
+    annotations: held.isHeld === true ? inUse : annotations,
     reason,
-    ...heldBack(wishes.inForce, size > replicas, keep),
+    ...held,
   };
 }
 
@@ -178,7 +177,7 @@ function carryOut(
   context: Context,
   sizing: Sizing,
 ): { readonly actions: readonly Action[]; readonly events: readonly PlannedEvent[] } {
-  const { replicaSet, replicas, annotations = {}, reason } = sizing;
+  const { replicaSet, replicas, annotations = {}, reason, isHeld = false } = sizing;
   const from = replicasOf(replicaSet);
   const base = { ...identityOf(replicaSet), reason };
   if (replicas === from) {
@@ -195,7 +194,7 @@ function carryOut(
     ...(direction === "down" ? { resourceVersion: versionOf(replicaSet) } : {}),
     from,
     replicas,
-    annotations: { ...desiredAnnotation(context, replicaSet), ...annotations },
+    annotations: isHeld ? annotations : { ...desiredAnnotation(context, replicaSet), ...annotations },
   };
   const of = { kind: action.kind, name };
   return { actions: [action], events: [{ type: "Normal", reason: REASONS.scalingReplicaSet, message, of }] };

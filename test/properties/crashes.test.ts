@@ -1,0 +1,71 @@
+// A crash after any part of a plan leads to the same end: histories at random, and those that once led elsewhere. A failing history is printed
+// shrunk, with its seed.
+import fc from "fast-check";
+import { test } from "tap";
+import { crashConverges } from "./ends.ts";
+import { type History, histories, NAMES, STRATEGIES } from "./histories.ts";
+import { HISTORY_OPTIONS } from "./options.ts";
+
+for (const strategy of STRATEGIES) {
+  test(`properties: a crash after any part of a plan of ${NAMES[strategy]} leads to the same end`, async (t) => {
+    fc.assert(
+      fc.property(histories(strategy), fc.integer({ min: 0, max: 8 }), crashConverges),
+      HISTORY_OPTIONS,
+    );
+    t.pass("every crash converged");
+  });
+}
+
+/** A canary without a router, freshly deployed. */
+const PLAIN = {
+  replicas: 1,
+  shape: { steps: [{ setWeight: 20 }, { pause: {} }, { setWeight: 60 }, { pause: { duration: 10 } }] },
+  isWarm: false,
+  isReferring: false,
+  isAcking: false,
+} as const;
+
+/** Histories that once led elsewhere, and after how many writes the controller died. */
+const KNOWN: readonly { readonly name: string; readonly history: History; readonly writes: number }[] = [
+  {
+    name: "a pod that a budget protects is evicted in the moment in which it is not ready",
+    history: {
+      ...PLAIN,
+      events: [
+        { kind: "tick", seconds: 1 },
+        { kind: "stale", meanwhile: { kind: "image", index: 2 } },
+        { kind: "tick", seconds: 1 },
+        { kind: "budget", count: 1 },
+        { kind: "stale", meanwhile: { kind: "abort" } },
+        { kind: "restartPods" },
+        { kind: "crashPod", role: "stable", restarts: 1 },
+      ],
+    },
+    writes: 1,
+  },
+  {
+    name: "spec.replicas falls while an analysis is inconclusive, and proxies hold pods back",
+    history: {
+      replicas: 4,
+      shape: {
+        isRouted: true,
+        steps: [{ setWeight: 30 }, { analysis: { templates: [{ templateName: "errors" }] } }],
+        canary: { dynamicStableScale: true },
+      },
+      isWarm: true,
+      isReferring: false,
+      isAcking: false,
+      events: [
+        { kind: "replicas", count: 2 },
+        { kind: "measure", phase: "Inconclusive" },
+      ],
+    },
+    writes: 0,
+  },
+];
+
+for (const { name, history, writes } of KNOWN) {
+  test(`properties: a crash leads to the same end when ${name}`, async (t) => {
+    t.doesNotThrow(() => crashConverges(history, writes));
+  });
+}

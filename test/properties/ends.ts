@@ -1,0 +1,82 @@
+// Where a history ends: all that is left once nothing more happens, and whether a crash on the way leads elsewhere.
+import { WORKLOAD_GENERATION_ANNOTATION } from "../../src/api/api.ts";
+import type { World } from "../support/world.ts";
+import { type History, play, worldOf } from "./histories.ts";
+import { equal } from "./invariants.ts";
+
+/** Later than any delay of the specs. */
+export const LAST_DELAY_MS = 120_000;
+
+/** Plays the history twice, once with a controller that dies after so many writes of the pass that follows; both end alike, or it throws. */
+export function crashConverges({ events, ...start }: History, writes: number): void {
+  const world = worldOf(start);
+  for (const next of events) play(world, next);
+  // A pause holds the sizes wherever they were on their way.
+  world.editSpec({ paused: null });
+  const crashed = world.clone();
+  crashed.apply(crashed.plan(), writes);
+  crashed.restart();
+  for (const one of [world, crashed]) {
+    comeToAnEnd(one);
+    one.advance(LAST_DELAY_MS);
+  }
+  equal(endOf(crashed), endOf(world), "the ends differ");
+}
+
+/** From here on everybody else does as asked: pods become ready, proxies acknowledge, evictions are allowed. */
+export function comeToAnEnd(world: World): void {
+  // A budget that never allows an eviction allows it for the moment in which the pod is not ready: who comes then, ends elsewhere.
+  Object.assign(world, { readiness: "auto", acking: "auto", disruptionBudget: 0 });
+  world.acknowledge();
+}
+
+/** Of the condition Progressing, where the update stands still. */
+const ENDS: ReadonlySet<unknown> = new Set([
+  "NewReplicaSetAvailable",
+  "ProgressDeadlineExceeded",
+  "RolloutAborted",
+  "RolloutPaused",
+]);
+
+/** What a history has led to, without what tells of the passes on the way. */
+export function endOf(world: World): unknown {
+  const sizes = [...world.replicaSets.values()].map((item) => {
+    const { name, annotations, ownerReferences } = item.metadata;
+    // Of a version that has gone nobody needs to know when it was to go.
+    const { "scale-down-deadline": deadline, ...others } = withoutGeneration(annotations);
+    const isGone = Object(item.spec).replicas === 0;
+    return { name, annotations: isGone ? others : { ...others, deadline }, ownerReferences, spec: item.spec };
+  });
+  const services = [...world.services.values()].map((item) => item.spec);
+  const runs = [...world.runs.values()].map((item) => ({ name: item.metadata.name, spec: item.spec }));
+  const { spec, metadata } = world.rollout;
+  const { conditions = [], ...status } = world.status();
+  // Their order in the list is that of their first appearance, their times those of the passes: no part of the end.
+  // A pause that is over leaves a condition behind, if a status told of it.
+  const lasting = conditions.filter(({ type, status: value }) => type !== "Paused" || value !== "False");
+  const byType = Object.fromEntries(
+    lasting.map(({ type, status: value, reason, message }) => [type, { value, reason, message }]),
+  );
+  // By which of its passes an update is on its way is no part of it either, nor how long it took.
+  const isOnItsWay = byType.Progressing !== undefined && !ENDS.has(byType.Progressing.reason);
+  if (isOnItsWay) byType.Progressing = { value: "Unknown", reason: "", message: "on its way" };
+  return {
+    sizes,
+    services,
+    runs,
+    spec,
+    status: { ...status, duration: undefined, workloadObservedGeneration: undefined },
+    byType,
+    annotations: withoutGeneration(metadata.annotations),
+    workloads: [...world.workloads.values()].map((item) => item.spec),
+    traffic: world.published,
+  };
+}
+
+/** How often a Deployment was scaled on the way is no part of the end. */
+function withoutGeneration(
+  annotations: Readonly<Record<string, string>> = {},
+): Readonly<Record<string, string>> {
+  const { [WORKLOAD_GENERATION_ANNOTATION]: _, ...others } = annotations;
+  return others;
+}
