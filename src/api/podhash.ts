@@ -1,18 +1,31 @@
 // The hashes that name revisions, bit for bit as Argo Rollouts computes them (utils/hash, utils/conditions ComputeStepHash, v1.9
 // with k8s.io/api v0.34): FNV-1a over Go's JSON of the template or the steps, spelt in 27 letters.
+import { oncePerObject } from "../lib/once.ts";
 import { goJson } from "./gojson.ts";
 
 const ALPHABET = "bcdfghjklmnpqrstvwxz2456789";
 
-/** The hash of a pod template as it is written, before anything is injected into it. Unknown fields have no part in it. */
+/**
+ * The hash of a pod template as it is written, before anything is injected into it. Unknown fields have no part in it. Of an object it is
+ * computed once: a template is replaced, never written to.
+ */
 export function podTemplateHash(template: unknown, collisionCount?: number): string {
-  const hash = fnv1a(FNV_OFFSET, encoder.encode(goJson("PodTemplateSpec", template)));
+  const hash = hashOfTemplate(template);
   return spell(collisionCount === undefined ? hash : fnv1a(hash, saltOf(collisionCount)));
 }
 
-/** The hash of `canary.steps` as they are written; absent steps have one, too. */
+/** The hash of `canary.steps` as they are written; absent steps have one, too. Of a list it is computed once, as above. */
 export function stepHash(steps: unknown): string {
-  return spell(fnv1a(FNV_OFFSET, encoder.encode(goJson("[CanaryStep", steps))));
+  return spell(hashOfSteps(steps));
+}
+
+const hashOfTemplate = hashAs("PodTemplateSpec");
+const hashOfSteps = hashAs("[CanaryStep");
+
+function hashAs(type: string): (value: unknown) => number {
+  const hash = (value: unknown): number => fnv1a(FNV_OFFSET, encoder.encode(goJson(type, value)));
+  const known = oncePerObject<object, number>(hash);
+  return (value) => (typeof value === "object" && value !== null ? known(value) : hash(value));
 }
 
 /** Kubernetes' spelling of a hash: decimal digits mapped to letters that make no words. Source: apimachinery util/rand. */

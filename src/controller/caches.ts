@@ -40,6 +40,7 @@ import {
 import { type Clock, sleep } from "../lib/clock.ts";
 import { isWeirError, messageOf } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
+import { oncePerObject } from "../lib/once.ts";
 import { ROUTER_TYPES } from "../routers/routers.ts";
 import { createWorkloads, type Workloads } from "./workloads.ts";
 
@@ -148,7 +149,6 @@ function createView<T>(
 ): Watched & { readonly view: View<T> } {
   const isConfined = namespace !== undefined && type.isNamespaced;
   const reflector = createReflector({ client, type, clock, log, ...(isConfined && { namespace }) });
-  const typed = new WeakMap<KubeObject, T>();
   const stopping = new AbortController();
   const known = Promise.withResolvers<void>();
   let running: Promise<void> | undefined;
@@ -177,14 +177,7 @@ function createView<T>(
       await sleep(clock, presence === "unknown kind" ? PROBE_MS : RETRY_MS, stopping.signal);
     }
   };
-  const readOnce = (object: KubeObject): T => {
-    let value = typed.get(object);
-    if (value === undefined) {
-      value = read(object).value;
-      typed.set(object, value);
-    }
-    return value;
-  };
+  const readOnce = oncePerObject((object: KubeObject) => read(object).value);
   const { store } = reflector;
   return {
     view: {

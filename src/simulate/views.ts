@@ -10,6 +10,7 @@ import {
   readRollout,
   readService,
 } from "../api/api.ts";
+import { oncePerObject } from "../lib/once.ts";
 
 /** Readers that remember. */
 export function createViews() {
@@ -27,10 +28,5 @@ export function createViews() {
 export type Views = ReturnType<typeof createViews>;
 
 function once<T>(read: (object: KubeObject) => { readonly value: T }): (object: KubeObject) => T {
-  const known = new WeakMap<KubeObject, { readonly value: T }>();
-  return (object) => {
-    const found = known.get(object) ?? read(object);
-    known.set(object, found);
-    return found.value;
-  };
+  return oncePerObject((object) => read(object).value);
 }

@@ -51,15 +51,15 @@ export function endedRecord(
 /** The record of an update that begins with this pass; undefined when the known one goes on. */
 function begun(context: Context, stage: Stage): RolloutDuration | undefined {
   const { status, podHash, nowMs } = context;
-  const fresh: RolloutDuration = { rolloutStartedAt: formatTime(nowMs) };
+  const fresh = (): RolloutDuration => ({ rolloutStartedAt: formatTime(nowMs) });
   const isRetried = status.abortedAt !== undefined && !stage.isAborted && status.stableRS !== podHash;
-  if (status.currentPodHash === podHash) return isRetried ? fresh : undefined;
+  if (status.currentPodHash === podHash) return isRetried ? fresh() : undefined;
   const back = backStatus(context, false);
-  if (back === undefined) return fresh;
+  if (back === undefined) return fresh();
   // Going back ends what was begun: the time to recover counts from there.
   const known = status.duration;
   const isOpen = known?.rolloutStartedAt !== undefined && known.finishedAt === undefined;
-  return { ...(isOpen ? known : fresh), completionStatus: back };
+  return { ...(isOpen ? known : fresh()), completionStatus: back };
 }
 
 /** Going back to the stable version, or to one that is older than it; undefined for a version that is new. */

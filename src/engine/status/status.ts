@@ -55,7 +55,7 @@ export function buildStatus(context: Context, decision: Decision, pass: Pass): B
   const withConditions = { ...draft, conditions: conditions.list };
   const { phase, message } = phaseOf(context, withConditions, unsettled);
   return {
-    status: clean({ ...withConditions, phase, message: message === "" ? undefined : message }),
+    status: { ...withConditions, phase, ...(message === "" ? {} : { message }) },
     deadline,
     events: {
       incomplete:
@@ -102,6 +102,9 @@ function draftOf(context: Context, decision: Decision, { restartedAt }: Pass): R
     // What the other strategy left behind goes; both are always there, as Argo writes them.
     canary: {},
     blueGreen: {},
+    // These follow from all the rest.
+    phase: undefined,
+    message: undefined,
     abort: stage.isAborted ? true : undefined,
     abortedAt: stage.abortedAt,
     promoteFull: stage.promoteFull ? true : undefined,
