@@ -1,6 +1,8 @@
 // Background and step analysis in the engine: when a run is made, what its end decides, and what ends it.
 import { test } from "tap";
-import { imagePatch, type World, worldWith } from "../support/world.ts";
+import type { AnalysisPhase, AnalysisRun } from "../../src/api/api.ts";
+import { freeRunName } from "../../src/engine/steps/newrun.ts";
+import { imagePatch, runView, type World, worldWith } from "../support/world.ts";
 
 const provider = { plugin: { "weir.dev/traffic": { metric: "errorRate", version: "canary" } } };
 
@@ -36,6 +38,7 @@ test("analysis: a step's run has Argo's name, labels, owner and resolved argumen
   const hash = world.status().currentPodHash;
   t.equal(run?.metadata.name, `web-${hash}-2-1`);
   t.strictSame(run?.metadata.labels, {
+    app: "web",
     "rollouts-pod-template-hash": hash,
     "rollout-type": "Step",
     "step-index": "1",
@@ -136,4 +139,47 @@ test("analysis: an abort and a full promotion end what still runs", async (t) =>
     world.settle();
     for (const run of world.runs.values()) t.match(run.spec, { terminate: true });
   }
+});
+
+test("analysis: the name of a new run is free, or that of an open one of the same content", (t) => {
+  const spec = { metrics: [] };
+  const run = (name: string, of: { phase?: AnalysisPhase; uid?: string; isGoing?: true; args?: [] } = {}) =>
+    runView({
+      apiVersion: "argoproj.io/v1alpha1",
+      kind: "AnalysisRun",
+      metadata: {
+        name,
+        ...(of.isGoing && { deletionTimestamp: "2026-01-01T00:00:00Z" }),
+        ownerReferences: [
+          {
+            apiVersion: "argoproj.io/v1alpha1",
+            kind: "Rollout",
+            name: "web",
+            uid: of.uid ?? "owner",
+            controller: true,
+          },
+        ],
+      },
+      spec: { ...spec, ...(of.args && { args: of.args }) },
+      status: of.phase === undefined ? {} : { phase: of.phase },
+    });
+  const nameAmong = (...runs: AnalysisRun[]) => freeRunName(runs, "web-1", "owner", spec);
+  t.strictSame(nameAmong(), { kind: "free", name: "web-1" });
+  t.strictSame(nameAmong(run("web-1")), { kind: "run", name: "web-1" });
+  t.strictSame(nameAmong(run("web-1", { phase: "Running" })), { kind: "run", name: "web-1" });
+  for (const other of [
+    { phase: "Successful" } as const,
+    { uid: "another" },
+    { isGoing: true } as const,
+    { args: [] as [] },
+  ])
+    t.strictSame(nameAmong(run("web-1", other)), { kind: "free", name: "web-1.1" });
+  const ended = (name: string) => run(name, { phase: "Failed" });
+  t.strictSame(nameAmong(ended("web-1"), ended("web-1.1")), { kind: "free", name: "web-1.2" });
+  const all = Array.from({ length: 999 }, (_, index) => ended(`web-1.${index + 1}`));
+  t.strictSame(nameAmong(ended("web-1"), ...all), {
+    kind: "error",
+    message: "no free name for an AnalysisRun like web-1",
+  });
+  t.end();
 });

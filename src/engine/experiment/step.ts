@@ -13,6 +13,7 @@ import { parseDuration } from "../../lib/duration.ts";
 import { formatTime, parseTime } from "../../lib/time.ts";
 import { type Context, isOwnedBy } from "../context.ts";
 import type { Action, PlannedEvent, Wait } from "../plan.ts";
+import { identityOf } from "../pods/replicaset.ts";
 import { aborted, hasPause, isHalted, type Mode, type Stage, withPause } from "../stage.ts";
 import { conditionOf } from "../status/conditions.ts";
 import { beyondHistory } from "../steps/runhistory.ts";
@@ -63,11 +64,11 @@ export function planExperiments(context: Context, mode: Mode, before: Stage): Ex
       ...(begun?.actions ?? []),
       ...unneeded.map((one): Action => {
         const reason = "nothing waits for this Experiment any more";
-        return { kind: "terminateExperiment", ...identity(one), reason };
+        return { kind: "terminateExperiment", ...identityOf(one), reason };
       }),
       ...old.map((one): Action => {
         const reason = "the Experiment is beyond the history limit";
-        return { kind: "deleteExperiment", ...identity(one), reason };
+        return { kind: "deleteExperiment", ...identityOf(one), reason };
       }),
     ],
     events: begun?.events ?? [],
@@ -155,9 +156,4 @@ function ownExperiments(context: Context): readonly Experiment[] {
   return (context.snapshot.experiments ?? []).filter(
     (one) => isOwnedBy(one, context.uid) && one.metadata.deletionTimestamp === undefined,
   );
-}
-
-function identity({ metadata }: Experiment): { namespace: string; name: string; uid: string } {
-  const { namespace = "", name, uid = "" } = metadata;
-  return { namespace, name, uid };
 }

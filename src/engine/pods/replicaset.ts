@@ -1,5 +1,6 @@
 // What the engine reads off a ReplicaSet, in one place.
 import {
+  type ObjectMeta,
   POD_HASH_LABEL,
   REVISION_ANNOTATION,
   type ReplicaSet,
@@ -20,9 +21,10 @@ export function revisionOf(replicaSet: ReplicaSet): number {
   return Number.isNaN(revision) ? 0 : revision;
 }
 
-/** Pods asked for and pods available. */
-export function countsOf(replicaSet: ReplicaSet): PodCounts {
-  return { spec: replicasOf(replicaSet), available: availableOf(replicaSet) };
+/** Pods asked for and pods available; none of a version that is not there. */
+export function countsOf(replicaSet: ReplicaSet | undefined): PodCounts {
+  const spec = replicaSet === undefined ? 0 : replicasOf(replicaSet);
+  return { spec, available: availableOf(replicaSet) };
 }
 
 export function availableOf(replicaSet: ReplicaSet | undefined): number {
@@ -34,9 +36,13 @@ export function deadlineMsOf(replicaSet: ReplicaSet): number | undefined {
   return parseTime(replicaSet.metadata.annotations?.[SCALE_DOWN_DEADLINE_ANNOTATION]);
 }
 
-/** Name, place and identity, as every action on it carries them. */
-export function identityOf(replicaSet: ReplicaSet): { namespace: string; name: string; uid: string } {
-  const { namespace = "", name, uid = "" } = replicaSet.metadata;
+/** Name, place and identity, as every action on an object carries them. */
+export function identityOf({ metadata }: { readonly metadata: ObjectMeta }): {
+  namespace: string;
+  name: string;
+  uid: string;
+} {
+  const { namespace = "", name, uid = "" } = metadata;
   return { namespace, name, uid };
 }
 

@@ -11,8 +11,9 @@ import {
   ROLLOUT_TYPE_LABEL,
   STEP_INDEX_LABEL,
 } from "../../api/api.ts";
-import { type Context, isOwnedBy } from "../context.ts";
+import { type Context, isOwnedBy, isPromoted } from "../context.ts";
 import type { Action, PlannedEvent, Wait } from "../plan.ts";
+import { identityOf } from "../pods/replicaset.ts";
 import { isInRollbackWindow } from "../pods/rollbackwindow.ts";
 import { aborted, hasPause, isHalted, type Mode, type Stage, withPause } from "../stage.ts";
 import { newRun, type RunKind } from "./newrun.ts";
@@ -41,7 +42,7 @@ export interface RunPlan {
 /** Takes over what the current runs say. `isResumed`: the user lifted a pause, so that an inconclusive run is replaced by a new one. */
 export function judgeRuns(context: Context, before: Stage, isResumed: boolean): Judgement {
   const events: PlannedEvent[] = [];
-  let stage = withoutForeignRun(context, before);
+  let stage = withoutPastRuns(context, before);
   for (const kind of KINDS) {
     const ref = refOf(stage, kind);
     const run = ref === undefined ? undefined : ownRun(context, ref.name);
@@ -54,7 +55,7 @@ export function judgeRuns(context: Context, before: Stage, isResumed: boolean): 
     };
     stage = withRef(stage, kind, seen);
     if (phase !== undefined && phase !== ref.status) events.push(changed(kind, ref.name, phase, ref.status));
-    if (stage.isAborted || stage.promoteFull || isInRollbackWindow(context)) continue;
+    if (stage.isAborted || stage.promoteFull || isPromoted(context) || isInRollbackWindow(context)) continue;
     if (phase === "Failed" || phase === "Error") {
       stage = aborted(context, stage, PLACES[kind].failed(message ?? ""));
     } else if (phase === "Inconclusive") {
@@ -95,8 +96,10 @@ export function planRuns(
   return { stage, actions, waits };
 }
 
-/** A run of another step counts no more: the user has gone past it. */
-function withoutForeignRun(context: Context, stage: Stage): Stage {
+/** The runs of a canary that is promoted count no more, nor does one of another step: the user has gone past it. */
+function withoutPastRuns(context: Context, stage: Stage): Stage {
+  if (isPromoted(context) && !stage.isAborted)
+    return { ...stage, stepRun: undefined, backgroundRun: undefined };
   const run = stage.stepRun === undefined ? undefined : ownRun(context, stage.stepRun.name);
   if (run === undefined || stage.isAborted) return stage;
   const isOfThisStep = run.metadata.labels?.[STEP_INDEX_LABEL] === String(stage.index);
@@ -119,16 +122,13 @@ export function isStepRunSuccessful(stage: Stage): boolean {
 
 /** The runs that a canary has now. */
 export function canaryRuns(context: Context, mode: Mode, stage: Stage): readonly RunKind[] {
-  if (mode !== "steps" || isHalted(context, stage) || stage.index === undefined) {
-    return mode === "steps" && context.canary.analysis !== undefined && !isHalted(context, stage)
-      ? ["Background"]
-      : [];
-  }
+  if (mode !== "steps" || isHalted(context, stage)) return [];
   const kinds: RunKind[] = [];
-  const step = context.steps[stage.index];
-  if (step?.kind === "analysis" && !hasPause(stage, "CanaryPauseStep")) kinds.push("Step");
+  // Without steps a background analysis begins at once.
+  const { index = Number.POSITIVE_INFINITY } = stage;
   const { analysis } = context.canary;
-  if (analysis !== undefined && stage.index >= (analysis.startingStep ?? 0)) kinds.push("Background");
+  if (context.steps[index]?.kind === "analysis" && !hasPause(stage, "CanaryPauseStep")) kinds.push("Step");
+  if (analysis !== undefined && index >= (analysis.startingStep ?? 0)) kinds.push("Background");
   return kinds;
 }
 
@@ -145,7 +145,7 @@ function endUnneeded(context: Context, needed: ReadonlySet<string | undefined>):
     )
     .map((run) => ({
       kind: "terminateAnalysisRun",
-      ...identity(run),
+      ...identityOf(run),
       reason: "nothing waits for this run any more",
     }));
 }
@@ -154,7 +154,7 @@ function endUnneeded(context: Context, needed: ReadonlySet<string | undefined>):
 function deleteOld(context: Context, shown: ReadonlySet<string | undefined>): readonly Action[] {
   return beyondHistory(context, ownRuns(context), shown).map((run) => ({
     kind: "deleteAnalysisRun",
-    ...identity(run),
+    ...identityOf(run),
     reason: "the run is beyond the history limit",
   }));
 }
@@ -181,11 +181,6 @@ function ownRuns(context: Context): readonly AnalysisRun[] {
 
 function ownRun(context: Context, name: string): AnalysisRun | undefined {
   return ownRuns(context).find((run) => run.metadata.name === name);
-}
-
-function identity(run: AnalysisRun): { namespace: string; name: string; uid: string } {
-  const { namespace = "", name, uid = "" } = run.metadata;
-  return { namespace, name, uid };
 }
 
 function refOf(stage: Stage, kind: RunKind): AnalysisRunRef | undefined {

@@ -129,6 +129,7 @@ function runObject(
       namespace: context.namespace,
       labels: {
         ...extra?.labels,
+        ...context.rollout.spec.selector?.matchLabels,
         [POD_HASH_LABEL]: context.podHash,
         [ROLLOUT_TYPE_LABEL]: kind,
         ...(kind === "Step" ? { [STEP_INDEX_LABEL]: String(index) } : {}),
