@@ -149,7 +149,7 @@ function promotionOf(
 
 function promotionWaits(context: Context, mode: Mode, inForce: InForce): readonly Wait[] {
   const { replicas, roles, hasRouter, maxWeight } = context;
-  const counts = roles.current === undefined ? { spec: 0, available: 0 } : countsOf(roles.current);
+  const counts = countsOf(roles.current);
   const waits: Wait[] = [];
   if (counts.spec < replicas || counts.available < podsNeeded(context.canary, replicas))
     waits.push({

@@ -104,7 +104,6 @@ function planCollision(context: Context, collisionCount: number): Plan {
     planner: "name taken",
     status: collisionStatus(context, collisionCount),
     events: firstSight(context),
-    requeueAtMs: [context.nowMs + 1],
     next: "create the ReplicaSet under another name",
   });
 }

@@ -170,7 +170,5 @@ function withoutPauses(stage: Stage): Stage {
 /** An index that clients or an older spec left behind is brought into range. */
 function withValidIndex(context: Context, stage: Stage): Stage {
   const count = context.steps.length;
-  if (count === 0) return stage.index === undefined ? stage : { ...stage, index: undefined };
-  const index = Math.min(Math.max(stage.index ?? 0, 0), count);
-  return index === stage.index ? stage : { ...stage, index };
+  return { ...stage, index: count === 0 ? undefined : Math.min(Math.max(stage.index ?? 0, 0), count) };
 }

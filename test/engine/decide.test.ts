@@ -60,6 +60,10 @@ test("decide: a foreign object under the computed name moves the hash, and nothi
     metadata: { name, namespace: "default", uid: "foreign" },
     spec: { replicas: 3, selector: { matchLabels: { app: "other" } } },
   });
+  t.match(world.plan().explanation, {
+    planner: "name taken",
+    next: "create the ReplicaSet under another name",
+  });
   world.settle();
   t.equal(world.status().collisionCount, 1);
   t.equal(world.status().phase, "Healthy");

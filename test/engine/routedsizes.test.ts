@@ -2,8 +2,9 @@
 import { test } from "tap";
 import { contextOf } from "../../src/engine/context.ts";
 import { podsNeeded } from "../../src/engine/pods/progressthreshold.ts";
-import { canaryPods, returningShare } from "../../src/engine/pods/routedsizes.ts";
-import { imagePatch, worldWith } from "../support/world.ts";
+import { canaryPods, returningShare, routedSizes } from "../../src/engine/pods/routedsizes.ts";
+import { firstStage, type Mode } from "../../src/engine/stage.ts";
+import { imagePatch, type World, worldWith } from "../support/world.ts";
 
 test("routed sizes: a share takes whole pods, rounded up, and the minimum when it takes any", async (t) => {
   const rows: [replicas: number, share: number, minPods: number, maxWeight: number, pods: number][] = [
@@ -84,3 +85,185 @@ test("routed sizes: an abort goes down as many rungs as stable's available pods 
     t.equal(got, share, `${steps.join()} at ${at}, ${stable} of 4`);
   }
 });
+
+interface Case {
+  readonly name: string;
+  readonly steps: readonly object[];
+  readonly index: number;
+  readonly mode?: Mode;
+  readonly canary?: object;
+  /** The canary's weight in the status; absent: none is told yet. */
+  readonly has?: number;
+  /** Available pods of the canary and of stable. */
+  readonly pods?: readonly [canary: number, stable: number];
+  /** The version that has the canary's weight, if it is not the wanted one. */
+  readonly holder?: string;
+  readonly setting?: string;
+  readonly sizes: readonly [canary: number, stable: number];
+}
+
+const UP = [{ setWeight: 20 }, { pause: {} }, { setWeight: 60 }];
+const DYNAMIC = { dynamicStableScale: true };
+const RUNGS = [{ setWeight: 25 }, { setWeight: 50 }, { setWeight: 75 }];
+const scaled = (setCanaryScale: object) => [{ setCanaryScale }, { setWeight: 20 }, { pause: {} }];
+
+const CASES: readonly Case[] = [
+  { name: "the weight before the pause", steps: UP, index: 1, sizes: [2, 10] },
+  { name: "the next weight", steps: UP, index: 2, sizes: [6, 10] },
+  { name: "past the last step", steps: UP, index: 3, sizes: [10, 10] },
+  { name: "before the first weight", steps: [{ pause: {} }, ...UP], index: 0, sizes: [0, 10] },
+  { name: "promoted in full", steps: UP, index: 0, mode: "promoteFull", sizes: [10, 10] },
+  { name: "aborted", steps: UP, index: 0, mode: "aborted", sizes: [0, 10] },
+  { name: "a number of pods", steps: scaled({ replicas: 3 }), index: 2, sizes: [3, 10] },
+  { name: "a number below none", steps: scaled({ replicas: -3 }), index: 2, sizes: [0, 10] },
+  { name: "a share of the pods", steps: scaled({ weight: 50 }), index: 1, sizes: [5, 10] },
+  { name: "past a number of pods", steps: scaled({ replicas: 3 }), index: 3, sizes: [10, 10] },
+  {
+    name: "a number that was taken back",
+    steps: [...scaled({ replicas: 3 }), { setCanaryScale: { matchTrafficWeight: true } }, { pause: {} }],
+    index: 4,
+    sizes: [2, 10],
+  },
+  {
+    name: "promoted past a number",
+    steps: scaled({ replicas: 3 }),
+    index: 1,
+    mode: "rollback",
+    sizes: [10, 10],
+  },
+  { name: "dynamic, nothing told yet", steps: UP, index: 2, canary: DYNAMIC, sizes: [6, 10] },
+  { name: "dynamic, the traffic lags", steps: UP, index: 2, canary: DYNAMIC, has: 20, sizes: [6, 8] },
+  { name: "dynamic, the traffic is there", steps: UP, index: 2, canary: DYNAMIC, has: 60, sizes: [6, 4] },
+  { name: "dynamic, going down", steps: UP, index: 1, canary: DYNAMIC, has: 60, sizes: [2, 8] },
+  {
+    name: "dynamic, a number says nothing of stable",
+    steps: scaled({ replicas: 3 }),
+    index: 2,
+    canary: DYNAMIC,
+    has: 20,
+    sizes: [3, 10],
+  },
+  {
+    name: "dynamic, a share leaves stable the rest",
+    steps: scaled({ weight: 50 }),
+    index: 2,
+    canary: DYNAMIC,
+    has: 60,
+    sizes: [5, 5],
+  },
+  {
+    name: "dynamic, more than all",
+    steps: scaled({ weight: 150 }),
+    index: 2,
+    canary: DYNAMIC,
+    has: 100,
+    sizes: [15, 0],
+  },
+  {
+    name: "dynamic, no smaller than the minimum",
+    steps: [{ setWeight: 90 }],
+    index: 0,
+    canary: { ...DYNAMIC, minPodsPerReplicaSet: 3 },
+    has: 90,
+    sizes: [9, 3],
+  },
+  {
+    name: "dynamic, another version's traffic goes to stable first",
+    steps: UP,
+    index: 0,
+    canary: DYNAMIC,
+    has: 60,
+    holder: "another",
+    sizes: [2, 10],
+  },
+  {
+    name: "dynamic abort, a rung down",
+    steps: RUNGS,
+    index: 0,
+    mode: "aborted",
+    canary: DYNAMIC,
+    has: 75,
+    pods: [8, 2],
+    sizes: [8, 5],
+  },
+  {
+    name: "dynamic abort, the next rung",
+    steps: RUNGS,
+    index: 0,
+    mode: "aborted",
+    canary: DYNAMIC,
+    has: 50,
+    pods: [5, 5],
+    sizes: [5, 8],
+  },
+  {
+    name: "dynamic abort, the last rung",
+    steps: RUNGS,
+    index: 0,
+    mode: "aborted",
+    canary: DYNAMIC,
+    has: 25,
+    pods: [3, 8],
+    sizes: [3, 10],
+  },
+  {
+    name: "dynamic abort, canary pods are the more",
+    steps: RUNGS,
+    index: 0,
+    mode: "aborted",
+    canary: DYNAMIC,
+    has: 75,
+    pods: [6, 9],
+    sizes: [8, 5],
+  },
+  {
+    name: "dynamic abort that keeps its pods goes by what stable lacks",
+    steps: RUNGS,
+    index: 0,
+    mode: "aborted",
+    canary: { ...DYNAMIC, abortScaleDownDelaySeconds: 60 },
+    has: 75,
+    pods: [8, 6],
+    sizes: [8, 8],
+  },
+  {
+    name: "dynamic abort by a setting: stable is wanted whole",
+    steps: RUNGS,
+    index: 0,
+    mode: "aborted",
+    canary: DYNAMIC,
+    has: 75,
+    pods: [8, 2],
+    setting: "10",
+    sizes: [8, 10],
+  },
+];
+
+for (const { name, sizes, ...of } of CASES)
+  test(`routed sizes: ${name}`, (t) => {
+    const world = worldWith({ replicas: 10, isRouted: true, steps: of.steps, canary: { ...of.canary } });
+    world.settle();
+    world.readiness = "manual";
+    world.editSpec(imagePatch("web:2"));
+    world.settle();
+    const { stableRS = "", currentPodHash = "" } = world.status();
+    const [canaryPodsNow, stablePodsNow] = of.pods ?? [0, 10];
+    setAvailable(world, `web-${currentPodHash}`, canaryPodsNow);
+    setAvailable(world, `web-${stableRS}`, stablePodsNow);
+    if (of.setting !== undefined) world.annotate("weir.dev/abort-step", of.setting);
+    const weights = of.has !== undefined && {
+      canary: { weight: of.has, podTemplateHash: of.holder ?? currentPodHash },
+      stable: { weight: 100 - of.has, podTemplateHash: stableRS },
+    };
+    world.patchStatus({ canary: { weights: weights || null } });
+    const context = contextOf(world.snapshot(), world.nowMs);
+    const got = routedSizes(context, of.mode ?? "steps", { ...firstStage(context), index: of.index });
+    t.strictSame(got, { canary: sizes[0], stable: sizes[1] });
+    t.end();
+  });
+
+function setAvailable(world: World, name: string, availableReplicas: number): void {
+  const replicaSet = world.replicaSets.get(name);
+  if (replicaSet === undefined) throw new Error(`there is no ${name}`);
+  world.replicaSets.set(name, { ...replicaSet, status: { replicas: 10, availableReplicas } });
+}

@@ -39,12 +39,7 @@ export function emptied(
   if (!context.hasRouter) return { replicaSet, replicas: 0, reason };
   if (wishes.selected.has(hash)) {
     const text = `a Service still selects version ${hash}`;
-    return {
-      replicaSet,
-      replicas: from,
-      reason: "a Service still selects it",
-      wait: { code: "scaleDownDelay", text },
-    };
+    return { replicaSet, replicas: from, reason, wait: { code: "scaleDownDelay", text } };
   }
   const keep = podsToKeep(context, wishes, hash);
   const size = Math.min(from, keep.pods);

@@ -79,13 +79,12 @@ function planInUse(context: Context, wishes: ScalingWishes): readonly Sizing[] {
   const { current, stable } = context.roles;
   const { mode, stage } = wishes;
   const sizes = context.hasRouter ? targetSizes(context, mode, stage) : splitSizes(context, wishes);
-  const isCanaryDue = wishes.mode === "aborted" && context.hasRouter && current !== stable;
   const parts: Sizing[] = [];
-  if (stable !== undefined && stable !== current) parts.push(kept(context, wishes, stable, sizes.stable));
-  if (current !== undefined && isCanaryDue && stable !== undefined)
-    parts.push(abortedCanary(context, wishes, current, sizes.canary));
-  else if (current !== undefined) parts.push(kept(context, wishes, current, sizes.canary));
-  return parts;
+  const isCanary = stable !== undefined && stable !== current;
+  if (isCanary) parts.push(kept(context, wishes, stable, sizes.stable));
+  if (current === undefined) return parts;
+  const sizing = isCanary && mode === "aborted" && context.hasRouter ? abortedCanary : kept;
+  return [...parts, sizing(context, wishes, current, sizes.canary)];
 }
 
 function splitSizes(context: Context, wishes: ScalingWishes): { canary: number; stable: number } {

@@ -14,7 +14,7 @@ import { blueGreenInForce } from "../bluegreen/traffic.ts";
 import { type Context, replicaSetName } from "../context.ts";
 import { crashAbortWords, crashLoopOf, wordsOf } from "../pods/crashloop.ts";
 import { deadlineMsOf } from "../pods/replicaset.ts";
-import { aborted, isHalted, type Mode, type Stage } from "../stage.ts";
+import { aborted, type Mode, type Stage } from "../stage.ts";
 import { isPluginAtWork } from "../steps/stepplugins.ts";
 import type { InForce } from "../traffic/inforce.ts";
 import { inForceNow } from "../traffic/managedroutes.ts";
@@ -51,7 +51,7 @@ function isResting(context: Context, stage: Stage): boolean {
   return (
     stage.isAborted ||
     stage.pauses.length > 0 ||
-    isHalted(context, stage) ||
+    context.rollout.spec.paused === true ||
     (isInFlight && (waitsByDesign || isAnalysed(stage) || isPluginAtWork(context, stage))) ||
     context.roles.others.some(isDelayed)
   );
@@ -78,10 +78,9 @@ function timedOutText(context: Context): string {
 
 /** What routers have in force of what was decided before this pass. */
 function knownInForce(context: Context): InForce {
-  const { canary, blueGreen } = context.status;
-  if (context.strategy.kind === "blueGreen")
-    return blueGreenInForce(context, blueGreen?.activeSelector ?? "");
-  return canary?.weights === undefined ? { kind: "notApplicable" } : inForceNow(context);
+  return context.strategy.kind === "blueGreen"
+    ? blueGreenInForce(context, context.status.blueGreen?.activeSelector ?? "")
+    : inForceNow(context);
 }
 
 /** The stage to go on with when crashes or the deadline end an update that is in flight; undefined when nothing does. */

@@ -5,7 +5,7 @@ import { MESSAGES, REASONS, type StepPluginStatus } from "../../api/api.ts";
 import { assertNever } from "../../lib/assert.ts";
 import { formatDuration, parseDuration } from "../../lib/duration.ts";
 import { formatTime, parseTime } from "../../lib/time.ts";
-import { type Context, isPromoted } from "../context.ts";
+import type { Context } from "../context.ts";
 import type { PlannedEvent, PluginCall, Wait } from "../plan.ts";
 import type { PluginOutcome } from "../snapshot.ts";
 import { aborted, isHalted, type Mode, type Stage } from "../stage.ts";
@@ -27,8 +27,8 @@ export function recordPlugins(context: Context, before: Stage): RecordedPlugins 
     const { call } = outcome;
     const known = entryOf(stage, call.index, call.operation);
     const { startedAt } = entryOf(stage, call.index, "Run") ?? {};
-    if (call.id !== callId(context, call, startedAt) || !isAwaited(known, call)) continue;
-    const entry = call.operation === "Run" ? runEntry(known, outcome) : endEntry(outcome);
+    const entry = call.id === callId(context, call, startedAt) ? entryAfter(known, outcome) : undefined;
+    if (entry === undefined) continue;
     stage = { ...stage, plugins: withEntry(stage.plugins, entry) };
     events.push(...transition(known, entry));
     if (entry.operation === "Run" && entry.phase === "Failed" && !stage.isAborted) {
@@ -96,14 +96,15 @@ function running(context: Context, stage: Stage): PluginPlan {
     const entry: StepPluginStatus = { index, name, operation: "Run", phase: "Successful", disabled: true };
     return { ...idle, stage: { ...stage, plugins: withEntry(stage.plugins, { ...entry, startedAt: at }) } };
   }
-  const again = backoffEnd(run);
-  const said = run?.message === undefined || run.message === "" ? "" : `: ${run.message}`;
-  if (again !== undefined && context.nowMs < again) {
-    const text = `step plugin ${name} is ${run?.phase ?? "Running"}${said}; asked again at ${formatTime(again)}`;
-    return { ...idle, waits: [{ code: "plugin", text, untilMs: again }], requeueAtMs: again };
-  }
   // It is told before it is asked: whoever aborts meanwhile has something to abort.
   const begun: StepPluginStatus = run ?? { index, name, operation: "Run", phase: "Running", startedAt: at };
+  const again = backoffEnd(begun);
+  if (context.nowMs < again) {
+    const { phase = "Running", message = "" } = begun;
+    const said = message === "" ? "" : `: ${message}`;
+    const text = `step plugin ${name} is ${phase}${said}; asked again at ${formatTime(again)}`;
+    return { ...idle, waits: [{ code: "plugin", text, untilMs: again }], requeueAtMs: again };
+  }
   const call = callOf(context, begun, "Run", (begun.executions ?? 0) + 1);
   const text = `the answer of step plugin ${name} (call ${call.execution})`;
   return {
@@ -149,7 +150,7 @@ function unknownPlugin(context: Context, stage: Stage, index: number, name: stri
   return {
     stage,
     calls: [],
-    events: isEntered && !isPromoted(context) ? [event] : [],
+    events: isEntered ? [event] : [],
     waits: [{ code: "plugin", text: `step plugin ${name} is not configured` }],
   };
 }
@@ -158,16 +159,22 @@ function isKnown({ snapshot }: Context, name: string): boolean {
   return snapshot.plugins?.names?.includes(name) ?? true;
 }
 
+/** The entry that an answer makes; undefined when the status does not wait for this very call. */
+function entryAfter(
+  known: StepPluginStatus | undefined,
+  outcome: PluginOutcome,
+): StepPluginStatus | undefined {
+  const { operation, execution } = outcome.call;
+  if (operation !== "Run") return known === undefined ? endEntry(outcome) : undefined;
+  const isOpen = known?.phase === "Running" || known?.phase === "Error";
+  return isOpen && (known.executions ?? 0) === execution - 1 ? runEntry(known, outcome) : undefined;
+}
+
 /** The entry of a Run after one more execution. */
-function runEntry(known: StepPluginStatus | undefined, outcome: PluginOutcome): StepPluginStatus {
+function runEntry(known: StepPluginStatus, outcome: PluginOutcome): StepPluginStatus {
   const { call, answer } = outcome;
-  const { index, name } = call;
-  const {
-    backoff: _backoff,
-    message: _message,
-    ...before
-  } = known ?? { index, name, operation: "Run" as const };
-  const phase = answer.kind === "error" ? "Error" : (answer.phase ?? known?.phase ?? "Running");
+  const { backoff: _backoff, message: _message, ...before } = known;
+  const phase = answer.kind === "error" ? "Error" : (answer.phase ?? known.phase ?? "Running");
   const at = formatTime(outcome.endedAtMs);
   const isOver = phase === "Successful" || phase === "Failed";
   const backoff = backoffAfter(outcome, phase);
@@ -208,27 +215,19 @@ function backoffAfter({ answer }: PluginOutcome, phase: StepPluginStatus["phase"
   return formatDuration(asked > MIN_BACKOFF_MS ? asked : BACKOFF_MS);
 }
 
-function backoffEnd(run: StepPluginStatus | undefined): number | undefined {
-  const updatedMs = parseTime(run?.updatedAt);
-  if (run === undefined || (run.executions ?? 0) === 0 || updatedMs === undefined) return undefined;
-  return updatedMs + (parseDuration(run.backoff ?? "") ?? 0);
+/** Until when it is left alone; the beginning of time for one that has not answered yet. */
+function backoffEnd({ updatedAt, backoff = "" }: StepPluginStatus): number {
+  return (parseTime(updatedAt) ?? 0) + (parseDuration(backoff) ?? 0);
 }
 
 /** The event of a change of phase. A Run that succeeds is told as the step's completion. */
 function transition(known: StepPluginStatus | undefined, entry: StepPluginStatus): readonly PlannedEvent[] {
   const { name, index, operation, phase = "Running" } = entry;
-  const isNew = known === undefined || (operation === "Run" && (known.executions ?? 0) === 0);
-  if ((!isNew && known.phase === phase) || (operation === "Run" && phase === "Successful")) return [];
+  const isSame = (known?.executions ?? 0) > 0 && known?.phase === phase;
+  if (isSame || (operation === "Run" && phase === "Successful")) return [];
   const type = phase === "Error" || phase === "Failed" ? "Warning" : "Normal";
   const message = MESSAGES.stepPluginTransition(name, index, operation, phase);
   return [{ type, reason: REASONS.stepPluginTransition, message }];
-}
-
-/** Whether the status still waits for this very call. */
-function isAwaited(known: StepPluginStatus | undefined, { operation, execution }: PluginCall): boolean {
-  if (operation !== "Run") return known === undefined;
-  const isOpen = known?.phase === "Running" || known?.phase === "Error";
-  return isOpen && (known.executions ?? 0) === execution - 1;
 }
 
 function callOf(

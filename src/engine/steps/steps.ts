@@ -1,6 +1,6 @@
 // The steps of a canary: whether the current one is complete, what the next one asks for. One step at most is completed in a pass, so
 // that each is seen by whoever watches.
-import { MESSAGES, REASONS, type ReplicaSet, stepText } from "../../api/api.ts";
+import { MESSAGES, REASONS, type ReplicaSet, type Step, stepText } from "../../api/api.ts";
 import { assertNever } from "../../lib/assert.ts";
 import { formatTime, parseTime } from "../../lib/time.ts";
 import type { Context } from "../context.ts";
@@ -32,10 +32,11 @@ export function planSteps(
   inForce: InForce,
 ): StepPlan {
   const { index } = before;
-  if (mode !== "steps" || index === undefined || index >= context.steps.length || isHalted(context, before))
+  const step = index === undefined ? undefined : context.steps[index];
+  if (mode !== "steps" || index === undefined || step === undefined || isHalted(context, before))
     return { stage: before, events: [], waits: haltedWaits(context, before) };
-  const state = stepState(context, before, index, isResumed, inForce);
-  if (state.kind === "waiting") return enterPause(context, before, isResumed, state.waits);
+  const state = stepState(context, before, { step, index, isResumed, inForce });
+  if (state.kind === "waiting") return enterPause(context, before, state.waits);
 
   const count = context.steps.length;
   const text = stepText(context.canary.steps?.[index] ?? {});
@@ -50,90 +51,74 @@ export function planSteps(
     stepRun: undefined,
     experiment: undefined,
   };
-  const wasPaused = context.steps[index]?.kind === "pause" && before.controllerPause;
   const resumed: PlannedEvent = { type: "Normal", reason: REASONS.rolloutResumed, message: MESSAGES.resumed };
-  const entered = enterPause(context, next, false, []);
-  return { ...entered, events: [completed, ...(wasPaused ? [resumed] : []), ...entered.events] };
+  const entered = enterPause(context, next, []);
+  return { ...entered, events: [completed, ...(step.kind === "pause" ? [resumed] : [])] };
 }
 
 type StepState =
   | { readonly kind: "complete" }
   | { readonly kind: "waiting"; readonly waits: readonly Wait[] };
 
-function stepState(
-  context: Context,
-  stage: Stage,
-  index: number,
-  isResumed: boolean,
-  inForce: InForce,
-): StepState {
-  const step = context.steps[index];
-  if (step === undefined) return { kind: "complete" };
+/** The current step, and what is known beside it. */
+interface Current {
+  readonly step: Step;
+  readonly index: number;
+  readonly isResumed: boolean;
+  readonly inForce: InForce;
+}
+
+function stepState(context: Context, stage: Stage, current: Current): StepState {
+  const { step, index, isResumed, inForce } = current;
   switch (step.kind) {
-    case "setWeight": {
-      const waits = [...sizeWaits(context, "steps", stage), ...weightWaits(context, step.weight, inForce)];
-      return waits.length === 0 ? { kind: "complete" } : { kind: "waiting", waits };
-    }
+    case "setWeight":
+      return completeWithout([...sizeWaits(context, stage), ...weightWaits(context, step.weight, inForce)]);
     case "pause":
-      return unlessUnsure(pauseState(context, stage, step.durationMs, isResumed), isResumed, inForce);
+      return unlessUnsure(pauseState(context, stage, step.durationMs, isResumed), current);
+    case "setCanaryScale":
+      return unlessUnsure(completeWithout(sizeWaits(context, stage)), current);
+    // What run, Experiment and plugin are doing is told where they are planned.
     case "analysis":
-      // What the run is doing is told where runs are planned.
-      return unlessUnsure(
-        isStepRunSuccessful(stage) ? { kind: "complete" } : { kind: "waiting", waits: [] },
-        isResumed,
-        inForce,
-      );
-    case "setCanaryScale": {
-      const waits = sizeWaits(context, "steps", stage);
-      return unlessUnsure(
-        waits.length === 0 ? { kind: "complete" } : { kind: "waiting", waits },
-        isResumed,
-        inForce,
-      );
-    }
+      return unlessUnsure(completeIf(isStepRunSuccessful(stage)), current);
     case "experiment":
-      // What the Experiment is doing is told where Experiments are planned.
-      return unlessUnsure(
-        isExperimentSuccessful(context, stage) ? { kind: "complete" } : { kind: "waiting", waits: [] },
-        isResumed,
-        inForce,
-      );
+      return unlessUnsure(completeIf(isExperimentSuccessful(context, stage)), current);
+    case "plugin":
+      return unlessUnsure(completeIf(isPluginDone(stage, index)), current);
     case "setHeaderRoute":
     case "setMirrorRoute":
       return routeState(context, stage, step.route.name ?? "", inForce);
-    case "plugin":
-      // What the plugin is doing is told where it is called.
-      return unlessUnsure(
-        isPluginDone(stage, index) ? { kind: "complete" } : { kind: "waiting", waits: [] },
-        isResumed,
-        inForce,
-      );
     case "invalid":
       // Validation refuses it; an object that got past that waits rather than skip what its author asked for.
-      return {
-        kind: "waiting",
-        waits: [{ code: "valid", text: `step ${index + 1} (${step.kind}) is not carried out yet` }],
-      };
+      return completeWithout([
+        { code: "valid", text: `step ${index + 1} (${step.kind}) is not carried out yet` },
+      ]);
     default:
       return assertNever(step);
   }
 }
 
+function completeIf(isDone: boolean): StepState {
+  return isDone ? { kind: "complete" } : { kind: "waiting", waits: [] };
+}
+
+function completeWithout(waits: readonly Wait[]): StepState {
+  return waits.length === 0 ? { kind: "complete" } : { kind: "waiting", waits };
+}
+
 /** A route is set once every proxy has it. That pods are missing for it is told where routes are decided. */
 function routeState(context: Context, stage: Stage, name: string, inForce: InForce): StepState {
-  if (isRouteDue(context, "steps", stage)) return { kind: "waiting", waits: [] };
-  if (inForce.kind !== "no") return { kind: "complete" };
-  const text = `route ${name}: ${inForce.words}`;
-  return { kind: "waiting", waits: [{ code: "acknowledgement", text }] };
+  const isDue = isRouteDue(context, "steps", stage);
+  if (isDue || inForce.kind !== "no") return completeIf(!isDue);
+  return completeWithout([{ code: "acknowledgement", text: `route ${name}: ${inForce.words}` }]);
 }
 
 /**
  * No step goes by while it is not known that every proxy follows the weights that it was taken under: a new leader first hears of the proxies that
  * its predecessor knew, or waits out their grace. What a person has decided goes on.
  */
-function unlessUnsure(state: StepState, isResumed: boolean, inForce: InForce): StepState {
+function unlessUnsure(state: StepState, { isResumed, inForce }: Current): StepState {
   if (state.kind === "waiting" || isResumed || inForce.kind !== "no") return state;
-  return { kind: "waiting", waits: [{ code: "acknowledgement", text: inForce.words }] };
+  return completeWithout([{ code: "acknowledgement", text: inForce.words }]);
 }
 
 function pauseState(
@@ -143,41 +128,32 @@ function pauseState(
   isResumed: boolean,
 ): StepState {
   const pause = stage.pauses.find((condition) => condition.reason === "CanaryPauseStep");
-  if (pause === undefined) return isResumed ? { kind: "complete" } : { kind: "waiting", waits: [] };
+  if (pause === undefined) return completeIf(isResumed);
   const startMs = parseTime(pause.startTime) ?? context.nowMs;
   if (durationMs === "indefinite")
-    return { kind: "waiting", waits: [{ code: "pause", text: "paused until it is promoted" }] };
+    return completeWithout([{ code: "pause", text: "paused until it is promoted" }]);
   const untilMs = startMs + durationMs;
-  if (context.nowMs >= untilMs) return { kind: "complete" };
   const text = `paused until ${formatTime(untilMs)}, or until it is promoted`;
-  return { kind: "waiting", waits: [{ code: "pause", text, untilMs }] };
+  return completeWithout(context.nowMs >= untilMs ? [] : [{ code: "pause", text, untilMs }]);
 }
 
-/** At a pause step without its condition: adds it. */
-function enterPause(context: Context, stage: Stage, isResumed: boolean, waits: readonly Wait[]): StepPlan {
-  const step = stage.index === undefined ? undefined : context.steps[stage.index];
-  if (step?.kind !== "pause" || isResumed || hasPause(stage, "CanaryPauseStep")) {
-    const untilMs = waits.find((wait) => wait.code === "pause")?.untilMs;
-    return { stage, events: [], waits, ...(untilMs === undefined ? {} : { requeueAtMs: untilMs }) };
-  }
+/** At a pause step without its condition: adds it. A pause of no time at all is over in the next pass, which sees it begun. */
+function enterPause(context: Context, before: Stage, known: readonly Wait[]): StepPlan {
+  const step = before.index === undefined ? undefined : context.steps[before.index];
+  const isEntered = step?.kind === "pause" && !hasPause(before, "CanaryPauseStep");
   // The event comes with the status.
-  const paused = withPause(context, stage, "CanaryPauseStep");
-  const state = pauseState(context, paused, step.durationMs, false);
-  const pauseWaits = state.kind === "waiting" ? state.waits : [];
-  const untilMs = state.kind === "complete" ? context.nowMs + 1 : pauseWaits[0]?.untilMs;
-  return {
-    stage: paused,
-    events: [],
-    waits: pauseWaits,
-    ...(untilMs === undefined ? {} : { requeueAtMs: untilMs }),
-  };
+  const stage = isEntered ? withPause(context, before, "CanaryPauseStep") : before;
+  const state = isEntered ? pauseState(context, stage, step.durationMs, false) : completeWithout(known);
+  const waits = state.kind === "waiting" ? state.waits : [];
+  const untilMs = waits.find((wait) => wait.code === "pause")?.untilMs;
+  return { stage, events: [], waits, ...(untilMs === undefined ? {} : { requeueAtMs: untilMs }) };
 }
 
-function sizeWaits(context: Context, mode: Mode, stage: Stage): readonly Wait[] {
+function sizeWaits(context: Context, stage: Stage): readonly Wait[] {
   const { current, stable, others } = context.roles;
-  const target = targetSizes(context, mode, stage);
+  const target = targetSizes(context, "steps", stage);
   const waits: Wait[] = [];
-  const counts = current === undefined ? { spec: 0, available: 0 } : countsOf(current);
+  const counts = countsOf(current);
   if (!isReached(context.canary, counts, target.canary)) {
     const text = `the canary has ${counts.available} of ${target.canary} pods available`;
     waits.push({ code: "replicas", text });

@@ -2,6 +2,7 @@
 // A weight is raised only for a version whose pods are there and once the proxies follow the last weights; lowering never waits for a
 // proxy. Where the conditions do not hold, the last weights stand. Source of the cases: Argo: rollout/trafficrouting.go, v1.9.
 import { POD_HASH_LABEL, type TrafficWeights, type WeightDestination } from "../../api/api.ts";
+import { jsonEqual } from "../../lib/json.ts";
 import type { Context } from "../context.ts";
 import { experimentShares } from "../experiment/step.ts";
 import type { Wait } from "../plan.ts";
@@ -33,9 +34,8 @@ export interface WeightDecision {
 export function desiredWeights(context: Context, mode: Mode, stage: Stage, inForce: InForce): WeightDecision {
   if (!context.hasRouter) return { waits: [] };
   const last = context.status.canary?.weights;
-  const stableHash = mode === "firstDeploy" ? context.podHash : (context.status.stableRS ?? "");
-  if (stableHash === "" || mode === "firstDeploy")
-    return settle(context, inForce, last, split(context, stableHash || context.podHash, 0), mode);
+  const { stableRS = "" } = context.status;
+  const stableHash = stableRS === "" ? context.podHash : stableRS;
   // What goes back to stable is taken from the version that has it, which need not be the one that the spec asks for.
   if (mode === "aborted" || stableHash === context.podHash) {
     const { share, waits, ...rest } = returningTraffic(context, mode);
@@ -68,8 +68,6 @@ function settle(
   mode: Mode,
   needed = 0,
 ): WeightDecision {
-  if (last === undefined && wanted.stable.weight === context.maxWeight)
-    return accept(context, inForce, last, wanted);
   const stableHash = wanted.stable.podTemplateHash ?? "";
   const canaryHash = wanted.canary.podTemplateHash ?? "";
   const before = last ?? split(context, stableHash, 0);
@@ -92,14 +90,13 @@ function settle(
     next = before;
     waits = [{ code: "replicas", text: "the stable version has too few available pods for its traffic" }];
   }
-  return { ...accept(context, inForce, last, next), waits };
+  return { weights: withVerdict(context, inForce, last, next), waits };
 }
 
 /** What keeps the canary's share from rising; nothing when it may. */
 function raiseWaits(context: Context, inForce: InForce, needed: number): readonly Wait[] {
   const waits: Wait[] = [];
-  const { current } = context.roles;
-  const counts = current === undefined ? { spec: 0, available: 0 } : countsOf(current);
+  const counts = countsOf(context.roles.current);
   if (counts.spec < needed || counts.available < podsNeeded(context.canary, needed)) {
     waits.push({ code: "replicas", text: `the canary has ${counts.available} of ${needed} pods available` });
   }
@@ -134,7 +131,8 @@ function canCarry(context: Context, mode: Mode, wanted: TrafficWeights): boolean
   if (available >= (wanted.stable.weight * replicas) / maxWeight) return true;
   const holder = holderOf(context);
   const isGone = availableOfVersion(context, holder) === 0;
-  if (available === 0 || isGone || mode === "aborted" || mode === "firstDeploy") return available > 0;
+  if (available === 0) return false;
+  if (isGone || mode === "aborted") return true;
   // Of a version that another one replaces in mid-update, stable takes the share though a few of its pods are missing: only a stable version that
   // shrinks as its traffic does must have grown first.
   const isReplaced = mode === "steps" && holder !== context.podHash;
@@ -162,35 +160,21 @@ function split(
 }
 
 /** Adds whether the proxies are known to follow: true stays until the weights change. */
-function accept(
+function withVerdict(
   context: Context,
   inForce: InForce,
   last: TrafficWeights | undefined,
   next: TrafficWeights,
-): WeightDecision {
+): TrafficWeights {
   const { canary, stable, additional } = next;
   const plain = additional === undefined ? { canary, stable } : { canary, stable, additional };
   // Objects that hold the weights verify nothing: no proxy has said that it follows them.
-  if (!isVerifiable(context)) return { weights: plain, waits: [] };
+  if (!isVerifiable(context)) return plain;
   const isSame = last !== undefined && isSameSplit(last, next);
-  return {
-    weights: { ...plain, verified: isSame && (inForce.kind === "yes" || last.verified === true) },
-    waits: [],
-  };
+  return { ...plain, verified: isSame && (inForce.kind === "yes" || last.verified === true) };
 }
 
 /** Whether both give every version the same share under the same role. */
 function isSameSplit(a: TrafficWeights, b: TrafficWeights): boolean {
-  const isSame = (x: TrafficWeights["canary"], y: TrafficWeights["canary"]): boolean =>
-    x.weight === y.weight && x.podTemplateHash === y.podTemplateHash && x.serviceName === y.serviceName;
-  const [mine, theirs] = [sharesOf(a), sharesOf(b)];
-  return (
-    isSame(a.canary, b.canary) &&
-    isSame(a.stable, b.stable) &&
-    mine.length === theirs.length &&
-    mine.every((one, index) => {
-      const other = theirs[index];
-      return other !== undefined && isSame(one, other);
-    })
-  );
+  return jsonEqual([a.canary, a.stable, sharesOf(a)], [b.canary, b.stable, sharesOf(b)]);
 }
