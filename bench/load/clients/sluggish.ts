@@ -2,11 +2,14 @@
 //
 //   node bench/load/clients/sluggish.ts PORT slow|hung [MS]
 import { createServer, type Socket } from "node:net";
+import { constants, setPriority } from "node:os";
 
 const [port = "0", kind = "slow", delay = "10"] = process.argv.slice(2);
 const answer = Buffer.from("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
 const due: { readonly atMs: number; readonly socket: Socket }[] = [];
 
+// The load and the origin on the same CPU are what is measured.
+setPriority(constants.priority.PRIORITY_LOW);
 createServer({ noDelay: true }, (socket) => {
   let isFirst = true;
   socket.on("error", () => undefined);

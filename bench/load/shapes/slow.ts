@@ -17,8 +17,8 @@ const CONNECTIONS = 64;
 const LONG_ANSWER = 16 * 1024 * 1024;
 /** Until when each kind is to be gone, in s: total time of a head; grace below the least rate, and what a reader has earned before. */
 const GONE_S = { head: 10, body: 20, reader: 60 };
-/** Until all slow ones are there; what their arrival costs is not measured. */
-const ARRIVAL_MS = 5_000;
+/** Until all slow ones are there, and as many go as come. */
+const ARRIVAL_MS = 65_000;
 /** How exactly: clients act, and the proxy looks, in steps. */
 const SLACK_S = 2;
 
