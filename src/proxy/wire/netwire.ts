@@ -8,6 +8,8 @@ import { StreamWire } from "./streamwire.ts";
 import type { Wire, WireOwner } from "./wire.ts";
 
 const EMPTY = Buffer.alloc(0);
+/** Most that one connection brings while others wait for their turn of the event loop; libuv alone reads up to 32 full buffers. */
+const TURN_BYTES = 256 * 1024;
 /** Between the attempts at an endpoint's addresses. */
 const ATTEMPT_MS = 250;
 
@@ -77,6 +79,10 @@ class NetWire implements Wire {
   /** The connection stands: from now on buffers are asked for after reads. */
   isStanding = false;
   #isLent = false;
+  /** The owner wants no bytes now. */
+  #isPaused = false;
+  /** Bytes of full reads without a turn for others between them. */
+  #unbroken = 0;
   #code = "";
 
   /** `lowest` is the LEVEL of its smallest read buffer. */
@@ -131,10 +137,12 @@ class NetWire implements Wire {
   }
 
   pause(): void {
+    this.#isPaused = true;
     this.#socket?.pause();
   }
 
   resume(): void {
+    this.#isPaused = false;
     this.#socket?.resume();
   }
 
@@ -184,8 +192,21 @@ class NetWire implements Wire {
     outbox.forgetKept();
     const next = buffers.nextLevel(this.#level, count, this.owner.expectedBytes);
     this.#nextLevel = next > this.#lowest ? next : this.#lowest;
-    return true;
+    return this.#mayReadOn(count === buffer.length ? count : 0);
   }
+
+  /** False lets net stop reading; it goes on when all that is ready on other connections had its turn. */
+  #mayReadOn(fullBytes: number): boolean {
+    this.#unbroken = fullBytes === 0 ? 0 : this.#unbroken + fullBytes;
+    if (this.#unbroken < TURN_BYTES) return true;
+    this.#unbroken = 0;
+    setImmediate(this.#readOn);
+    return false;
+  }
+
+  readonly #readOn = (): void => {
+    if (!this.#isPaused) this.#socket?.resume();
+  };
 
   /** Called by net at the start and after every read; undefined keeps the buffer in use. */
   #nextBuffer(): Buffer {
