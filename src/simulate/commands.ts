@@ -1,8 +1,14 @@
 // The commands of a script: the form of each, and what it does to the model world. One table.
-import { formatPath, type KubeObject, readAnalysisTemplate, readRollout } from "../api/api.ts";
+import {
+  formatPath,
+  type KubeObject,
+  POD_HASH_LABEL,
+  readAnalysisTemplate,
+  readRollout,
+} from "../api/api.ts";
 import { explain } from "../engine/decide.ts";
 import { parseDuration } from "../lib/duration.ts";
-import { asObject } from "../lib/json.ts";
+import { asObject, withoutKeys } from "../lib/json.ts";
 import { applyMergePatch } from "../lib/patch.ts";
 import { wrapLine } from "../lib/wrap.ts";
 import { EXPERIMENT_COMMANDS } from "./experimentcommands.ts";
@@ -122,6 +128,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   measure: { form: "step|background|pre|post PHASE [WORDS]", act: measure },
   metric: { form: "NAME VALUE", act: answer },
+  selector: { form: "SERVICE [VERSION]", act: setSelector },
   ingress: {
     form: "NAME SERVICE",
     notOnFiles: INVENTED,
@@ -259,6 +266,17 @@ function annotate(world: World, [name = "", pair = ""]: readonly string[]): void
   const [key = "", value = ""] = pair.split(/=(.*)/s);
   const annotations = { ...ingress.metadata.annotations, [key]: value };
   world.add("ingresses", { ...ingress, metadata: { ...ingress.metadata, annotations } });
+}
+
+/** `selector web-active 6dcd5ffff6`: somebody else's hand on a Service, or a manifest applied anew; weir's mark is gone with it. */
+function setSelector(world: World, [name = "", version]: readonly string[]): void {
+  const service = world.services.get(name);
+  if (service === undefined) throw new Error(`there is no Service ${name}`);
+  const { annotations: _, ...metadata } = service.metadata;
+  const { selector } = asObject(service.spec);
+  const others = withoutKeys(asObject(selector), { [POD_HASH_LABEL]: "" });
+  const next = version === undefined ? others : { ...others, [POD_HASH_LABEL]: version };
+  world.add("services", { ...service, metadata, spec: { ...asObject(service.spec), selector: next } });
 }
 
 /** A ReplicaSet that cannot create its pods; without words it can again. */

@@ -23,6 +23,7 @@ export const SHOWS: Readonly<Record<string, Show>> = {
   conditions: { form: "", show: conditions },
   metadata: { form: "", show: metadata },
   status: { form: "[FIELD...]", show: status },
+  published: { form: "[FIELD...]", show: (world, names) => fieldsOf(world.published, names) },
   show: {
     form: "FIELD...",
     show: (world, words) => words.map((path) => `${path}: ${fieldText(world, path)}`),
