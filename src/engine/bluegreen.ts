@@ -2,7 +2,7 @@
 // active Service, then runs, promotion and sizes, each from what was observed and from the choices before it. The order of this page is the
 // order of the pass. Source: Argo: rollout/bluegreen.go, v1.9.
 import { MESSAGES, PROMOTION_REASONS, REASONS } from "../api/api.ts";
-import { type BlueGreenFacts, blueGreenFacts, isRollback } from "./bluegreen/facts.ts";
+import { type BlueGreenFacts, blueGreenFacts } from "./bluegreen/facts.ts";
 import { isPrePromotionDone, planPause, withPreviewPassed } from "./bluegreen/pause.ts";
 import { planBlueGreenSizes } from "./bluegreen/sizes.ts";
 import { blueGreenStatus, unsettledBlueGreen } from "./bluegreen/status.ts";
@@ -19,10 +19,11 @@ import { selectedBy } from "./traffic/services.ts";
 
 /** Decides the pass. `reset`: the stage to begin with when the spec asks for another version. */
 export function decideBlueGreen(context: Context, reset: Stage | undefined): Decision {
-  if (isOtherVersion(context)) return prepareBlueGreen(context, reset);
+  // Argo's first pass over another version notes it, the next one begins.
+  if (context.status.currentPodHash !== context.podHash) return prepareBlueGreen(context, reset);
   const user = afterUser(context, reset);
   const judged = judgeRuns(context, user.stage, user.isResumed);
-  const facts = blueGreenFacts(context, judged.stage, isRetried(context, reset, user.stage));
+  const facts = blueGreenFacts(context, judged.stage, isRetried(context, user.stage));
   const pause = planPause(context, judged.stage, facts, user.isResumed);
   const preview = planPreview(context, pause.stage);
   const active = planActive(context, pause.stage, facts, pause.isOver);
@@ -30,18 +31,17 @@ export function decideBlueGreen(context: Context, reset: Stage | undefined): Dec
 
   const passed = withPreviewPassed(context, pause.stage, facts, pause.isOver);
   const mode = modeOf(context, passed);
-  const isFast = isRollback(facts.fastTrack);
-  const wanted = mode === "steps" && !isFast ? wantedRuns(context, passed, facts, inForce) : [];
-  const runs = planRuns(context, wanted, mode !== "steps" || isFast, passed);
+  // Where the status does not know the stable version, the active Service may tell that this is no first one.
+  const isGated = mode === "steps" || (mode === "firstDeploy" && facts.fastTrack === undefined);
+  const wanted = isGated ? wantedRuns(context, passed, facts, inForce) : [];
+  const runs = planRuns(context, wanted, !isGated, passed);
 
   const promotion = promotionOf(context, runs.stage, facts, active.selected, inForce);
   const isPromoting = promotion.reason !== undefined;
   const stage = isPromoting ? promotedStage(context, runs.stage) : runs.stage;
   const stableHash = isPromoting ? context.podHash : (context.status.stableRS ?? "");
-  const selected = new Set(
-    [facts.activeHash, active.selected, preview.selected].filter((hash) => hash !== ""),
-  );
-  const sizes = planBlueGreenSizes(context, { stage: runs.stage, facts, selected, inForce });
+  const wishes = { stage: runs.stage, facts, previewHash: preview.selected, inForce };
+  const sizes = planBlueGreenSizes(context, wishes);
   const outcome = { stage, stableHash, activeHash: active.selected, previewHash: preview.selected };
   return {
     planner: PLANNER_NAMES[mode],
@@ -49,7 +49,7 @@ export function decideBlueGreen(context: Context, reset: Stage | undefined): Dec
     stage,
     stableHash,
     promotion: promotion.reason,
-    isFast,
+    isFast: facts.fastTrack === "delay",
     status: blueGreenStatus(context, outcome),
     unsettled: unsettledBlueGreen(context, outcome, inForce),
     traffic: blueGreenIntent(context, active.selected, stableHash),
@@ -72,11 +72,6 @@ export function decideBlueGreen(context: Context, reset: Stage | undefined): Dec
     ),
     next: nextWords(mode, facts, isPromoting),
   };
-}
-
-/** Whether the spec asks for another version than the last pass knew: the first pass notes it, as Argo's does, the next one begins. */
-function isOtherVersion({ status, podHash }: Context): boolean {
-  return status.currentPodHash !== undefined && status.currentPodHash !== podHash;
 }
 
 /** A pass in which something has to exist or be noted first: the preview Service follows the wanted version already. */
@@ -118,8 +113,9 @@ const PLANNER_NAMES: Readonly<Record<Mode, string>> = {
   steps: "blue-green",
 };
 
-function isRetried(context: Context, reset: Stage | undefined, stage: Stage): boolean {
-  return reset === undefined && context.status.abortedAt !== undefined && !stage.isAborted;
+/** Whether this is the first pass after an abort was taken back. */
+function isRetried({ status }: Context, stage: Stage): boolean {
+  return status.abortedAt !== undefined && !stage.isAborted;
 }
 
 /** The runs that are due: before the switch once the preview is there, after it once the proxies follow. */
@@ -130,12 +126,11 @@ function wantedRuns(
   inForce: InForce,
 ): readonly RunKind[] {
   if (isHalted(context, stage)) return [];
-  const { postPromotionAnalysis, previewReplicaCount } = context.blueGreen;
-  const isPreviewThere = previewReplicaCount === undefined ? facts.isSaturated : facts.isReady;
+  const { postPromotionAnalysis } = context.blueGreen;
   const isPreDue = facts.fastTrack === undefined && !isPrePromotionDone(context, stage);
   const isBegun = (run: Stage["postPromotionRun"], kind: RunKind): boolean =>
     run !== undefined || hasOpenRun(context, kind);
-  if (isPreDue && (isPreviewThere || isBegun(stage.prePromotionRun, "PrePromotion"))) return ["PrePromotion"];
+  if (isPreDue && (facts.isReady || isBegun(stage.prePromotionRun, "PrePromotion"))) return ["PrePromotion"];
   const isPostDue =
     postPromotionAnalysis !== undefined &&
     facts.fastTrack === "active" &&
@@ -153,10 +148,11 @@ function promotionOf(
   inForce: InForce,
 ): { readonly reason?: string; readonly waits: readonly Wait[] } {
   const { initialDeploy, fullPromotion, rollbackInWindow, rollbackInDelay, blueGreen } = PROMOTION_REASONS;
-  const isFirst = (context.status.stableRS ?? "") === "" || activeHash === "";
   if (isPromoted(context) || stage.isAborted) return { waits: [] };
-  if (isFirst) return { reason: initialDeploy, waits: [] };
-  if (activeHash !== context.podHash || isHalted(context, stage)) return { waits: [] };
+  const isOther = activeHash !== context.podHash;
+  const isFirst = (context.status.stableRS ?? "") === "" && !isOther;
+  if (activeHash === "" || isFirst) return { reason: initialDeploy, waits: [] };
+  if (isOther || isHalted(context, stage)) return { waits: [] };
   if (inForce.kind === "no") return { waits: [{ code: "acknowledgement", text: inForce.words }] };
   if (stage.promoteFull) return { reason: fullPromotion, waits: [] };
   if (fastTrack === "window") return { reason: rollbackInWindow, waits: [] };

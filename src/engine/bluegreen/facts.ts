@@ -38,24 +38,18 @@ export function blueGreenFacts(context: Context, stage: Stage, isRetried: boolea
   const activeHash = selectedBy(context.snapshot.services.active);
   const fastTrack = fastTrackOf(context, stage, activeHash, isRetried);
   const size = fastTrack === undefined ? previewSize(context, stage) : context.replicas;
-  const { current } = context.roles;
   return {
     activeHash,
     fastTrack,
     size,
-    isReady: current !== undefined && replicasOf(current) === size && availableOf(current) === size,
-    isSaturated: isSaturated(context, current),
+    isReady: hasAll(context.roles.current, size),
+    isSaturated: isSaturated(context, context.roles.current),
   };
 }
 
 /** The ReplicaSet of a version. */
 export function ofVersion(context: Context, podHash: string): ReplicaSet | undefined {
   return podHash === "" ? undefined : context.roles.owned.find((item) => podHashOf(item) === podHash);
-}
-
-/** Whether a rollback skips the analysis after the switch as well. */
-export function isRollback(fastTrack: FastTrack | undefined): boolean {
-  return fastTrack === "delay" || fastTrack === "window" || fastTrack === "stable";
 }
 
 function fastTrackOf(
@@ -68,7 +62,7 @@ function fastTrackOf(
   if (isPromoted(context)) return "stable";
   // What an abort left up for a while is no version to go back to: weir tries it again from the start. Argo lets it pass unseen.
   const isUp = current !== undefined && replicasOf(current) > 0 && deadlineMsOf(current) !== undefined;
-  if (isUp && !stage.isAborted && !isRetried) return "delay";
+  if (isUp && !isRetried) return "delay";
   if (isInRollbackWindow(context)) return "window";
   if (stage.promoteFull) return "full";
   if (activeHash === "") return "first";
@@ -82,10 +76,11 @@ function previewSize({ replicas, blueGreen }: Context, stage: Stage): number {
 
 /** Rollout and ReplicaSet agree on how many pods there are to be, and all are available. */
 function isSaturated({ replicas }: Context, replicaSet: ReplicaSet | undefined): boolean {
-  return (
-    replicaSet !== undefined &&
-    replicasOf(replicaSet) === replicas &&
-    replicaSet.metadata.annotations?.[DESIRED_REPLICAS_ANNOTATION] === String(replicas) &&
-    availableOf(replicaSet) === replicas
-  );
+  const noted = replicaSet?.metadata.annotations?.[DESIRED_REPLICAS_ANNOTATION];
+  return hasAll(replicaSet, replicas) && noted === String(replicas);
+}
+
+/** So many pods and no more, all available. */
+function hasAll(replicaSet: ReplicaSet | undefined, size: number): boolean {
+  return replicaSet !== undefined && replicasOf(replicaSet) === size && availableOf(replicaSet) === size;
 }

@@ -4,13 +4,12 @@
 import { formatTime, parseTime } from "../../lib/time.ts";
 import type { Context } from "../context.ts";
 import type { Wait } from "../plan.ts";
-import { availableOf } from "../pods/replicaset.ts";
 import { hasPause, isHalted, type Stage, withoutPause, withPause } from "../stage.ts";
 import type { BlueGreenFacts } from "./facts.ts";
 
 export interface PausePlan {
   readonly stage: Stage;
-  /** The switch need not wait for a pause any more. */
+  /** The version is there in its present size, and need not wait for a pause any more. */
   readonly isOver: boolean;
   readonly waits: readonly Wait[];
   readonly requeueAtMs?: number;
@@ -35,12 +34,12 @@ export function planPause(
   if (stage.isAborted) return { stage, isOver: false, waits: [] };
   if (!facts.isReady) {
     const waits = hasPause(stage, "BlueGreenPause") ? [pauseWait(context, stage)] : [];
-    return { stage, isOver: isPast(context, stage), waits };
+    return { stage, isOver: false, waits };
   }
   if (facts.fastTrack !== undefined || isPast(context, stage))
     return { stage: withoutPause(stage, "BlueGreenPause"), isOver: true, waits: [] };
   if (!isPrePromotionDone(context, stage)) return { stage, isOver: false, waits: [] };
-  if (isResumed && !hasPause(stage, "BlueGreenPause")) return { stage, isOver: true, waits: [] };
+  if (isResumed) return { stage, isOver: true, waits: [] };
   return pausedPlan(context, withPause(context, stage, "BlueGreenPause"));
 }
 
@@ -56,14 +55,9 @@ export function withPreviewPassed(
 ): Stage {
   const { previewReplicaCount } = context.blueGreen;
   if (previewReplicaCount === undefined) return { ...stage, isPreviewPassed: false };
-  const isDone =
-    !stage.isAborted &&
-    facts.fastTrack === undefined &&
-    previewReplicaCount !== context.replicas &&
-    isOver &&
-    isPrePromotionDone(context, stage) &&
-    availableOf(context.roles.current) === previewReplicaCount;
-  return isDone ? { ...stage, isPreviewPassed: true } : stage;
+  const isSmall = facts.fastTrack === undefined && previewReplicaCount !== context.replicas;
+  const isPassed = isSmall && isOver && isPrePromotionDone(context, stage);
+  return isPassed ? { ...stage, isPreviewPassed: true } : stage;
 }
 
 function pausedPlan(context: Context, stage: Stage): PausePlan {

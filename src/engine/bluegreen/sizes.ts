@@ -20,8 +20,8 @@ import { type BlueGreenFacts, ofVersion } from "./facts.ts";
 export interface BlueGreenWishes {
   readonly stage: Stage;
   readonly facts: BlueGreenFacts;
-  /** Versions that the Services select now, and once this pass is done. */
-  readonly selected: ReadonlySet<string>;
+  /** The version that the preview Service selects once this pass is done. */
+  readonly previewHash: string;
   readonly inForce: InForce;
 }
 
@@ -62,7 +62,7 @@ function abandoned(context: Context, wishes: BlueGreenWishes, current: ReplicaSe
   const { nowMs, replicas, roles } = context;
   const delay = abortScaleDownDelayOf(context.rollout);
   const stay = sized(context, current, Math.min(replicasOf(current), replicas), false);
-  const isNeeded = wishes.selected.has(podHashOf(current)) && wishes.facts.activeHash === podHashOf(current);
+  const isNeeded = wishes.facts.activeHash === podHashOf(current);
   if (replicasOf(current) === 0 || delay === "never" || isNeeded) return stay;
   const deadlineMs = deadlineMsOf(current);
   // Only when the status knows of the abort: a version that has a time to go and was not aborted is one to go back to.
@@ -92,7 +92,7 @@ function isOldKept({ blueGreen, roles, podHash }: Context, { stage, facts }: Blu
 function retire(context: Context, wishes: BlueGreenWishes, old: readonly ReplicaSet[]): readonly Sizing[] {
   const limit = context.blueGreen.scaleDownDelayRevisionLimit ?? Number.POSITIVE_INFINITY;
   const newestFirst = old
-    .filter((replicaSet) => !wishes.selected.has(podHashOf(replicaSet)))
+    .filter((replicaSet) => podHashOf(replicaSet) !== wishes.previewHash)
     .sort((a, b) => revisionOf(b) - revisionOf(a));
   return newestFirst.map((replicaSet, index) => {
     const stay = sized(context, replicaSet, sizeKept(context, replicaSet), false);

@@ -1,6 +1,5 @@
 // What of the status only blue-green has, and what such a Rollout that calls itself healthy claims. Clients and autoscalers count the pods
 // that have the traffic. Source: Argo: rollout/bluegreen.go syncRolloutStatusBlueGreen, utils/rollout/rolloututil.go, v1.9.
-import { isCompleted } from "../../analysis/assess.ts";
 import { CONDITION_TYPES, PHASE_MESSAGES, type RolloutStatus, selectorText } from "../../api/api.ts";
 import type { Context } from "../context.ts";
 import { availableOf } from "../pods/replicaset.ts";
@@ -46,23 +45,14 @@ export function unsettledBlueGreen(
   outcome: BlueGreenOutcome,
   inForce: InForce,
 ): string | undefined {
-  const { replicas, roles, podHash, blueGreen } = context;
-  if ((roles.current?.status.replicas ?? 0) < replicas) return PHASE_MESSAGES.moreReplicas;
+  const { replicas, roles, podHash } = context;
+  // Of these three the phase has more to say.
   if (availableOf(roles.current) < replicas) return PHASE_MESSAGES.becomingAvailable;
   if (outcome.activeHash !== podHash) return PHASE_MESSAGES.cutoverPending;
-  if (outcome.stableHash !== podHash)
-    return isAnalysing(outcome.stage)
-      ? PHASE_MESSAGES.waitingForAnalysis
-      : PHASE_MESSAGES.waitingForPostPromotion;
-  if (blueGreen.previewService !== undefined && outcome.previewHash !== podHash)
-    return "waiting for the preview Service to be switched";
+  if (outcome.stableHash !== podHash) return PHASE_MESSAGES.waitingForPostPromotion;
   // A healthy Rollout stays so while the proxies forget the version that it came from.
   const isKnown = conditionOf(context.status.conditions, CONDITION_TYPES.healthy)?.status === "True";
   if (inForce.kind === "no" && !isKnown)
     return `waiting for the proxies to acknowledge the switch${refusals(context)}`;
   return undefined;
-}
-
-function isAnalysing({ postPromotionRun }: Stage): boolean {
-  return postPromotionRun !== undefined && !isCompleted(postPromotionRun.status);
 }

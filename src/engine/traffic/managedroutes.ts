@@ -21,8 +21,7 @@ export interface RoutePlan {
 
 /** The routes that the steps ask for, or none and what the canary lacks for them. */
 export function planRoutes(context: Context, mode: Mode, stage: Stage): RoutePlan {
-  const wanted = wantedRoutes(context, mode, stage);
-  const lack = wanted.length === 0 ? undefined : lackOf(context, mode, stage);
+  const { wanted, lack } = asked(context, mode, stage);
   if (lack === undefined) return { routes: wanted, waits: [] };
   const names = wanted.map(({ name }) => name).join(", ");
   const text = `${wanted.length === 1 ? "route" : "routes"} ${names}: ${lack.words}`;
@@ -31,7 +30,7 @@ export function planRoutes(context: Context, mode: Mode, stage: Stage): RoutePla
 
 /** Whether a step that sets a route waits for pods: only for those that are on their way. */
 export function isRouteDue(context: Context, mode: Mode, stage: Stage): boolean {
-  return wantedRoutes(context, mode, stage).length > 0 && lackOf(context, mode, stage)?.isComing === true;
+  return asked(context, mode, stage).lack?.isComing === true;
 }
 
 /** Whether what the status tells, weights and routes, is in force in the proxies. */
@@ -40,10 +39,27 @@ export function inForceNow(context: Context): InForce {
   return inForceOf(context, planRoutes(context, modeOf(context, stage), stage).routes);
 }
 
+/** What the canary lacks to be led to. */
+interface Lack {
+  readonly words: string;
+  /** It is on its way. */
+  readonly isComing: boolean;
+}
+
+/** The routes that the steps ask for, and why they cannot be had. */
+function asked(
+  context: Context,
+  mode: Mode,
+  stage: Stage,
+): { readonly wanted: readonly ManagedRoute[]; readonly lack: Lack | undefined } {
+  const wanted = wantedRoutes(context, mode, stage);
+  return { wanted, lack: wanted.length === 0 ? undefined : lackOf(context, mode, stage) };
+}
+
 function wantedRoutes(context: Context, mode: Mode, stage: Stage): readonly ManagedRoute[] {
   const declared = new Set(context.canary.trafficRouting?.managedRoutes?.map(({ name }) => name));
-  if (!context.hasRouter || mode !== "steps" || declared.size === 0) return [];
-  const done = context.steps.slice(0, (stage.index ?? -1) + 1);
+  if (!context.hasRouter || mode !== "steps") return [];
+  const done = context.steps.slice(0, (stage.index ?? 0) + 1);
   const set = new Map<string, ManagedRoute>();
   for (const step of done) {
     if (step.kind !== "setHeaderRoute" && step.kind !== "setMirrorRoute") continue;
@@ -55,12 +71,7 @@ function wantedRoutes(context: Context, mode: Mode, stage: Stage): readonly Mana
   return [...declared].flatMap((name) => set.get(name) ?? []);
 }
 
-/** What the canary lacks to be led to. `isComing`: it is on its way. */
-function lackOf(
-  context: Context,
-  mode: Mode,
-  stage: Stage,
-): { readonly words: string; readonly isComing: boolean } | undefined {
+function lackOf(context: Context, mode: Mode, stage: Stage): Lack | undefined {
   if (targetSizes(context, mode, stage).canary === 0) {
     const words = "the canary has no pods at this step; setWeight or setCanaryScale gives it some";
     return { words, isComing: false };
@@ -80,7 +91,7 @@ function headerRoute({ name = "", match = [] }: NonNullable<CanaryStep["setHeade
 function mirrorRoute({
   name,
   match = [],
-  percentage,
+  percentage = 100,
 }: NonNullable<CanaryStep["setMirrorRoute"]>): ManagedRoute {
   const matches = match.map((one): MirrorMatch => {
     const method = textMatch(one.method);
@@ -90,7 +101,7 @@ function mirrorRoute({
     );
     return { ...(method && { method }), ...(path && { path }), headers };
   });
-  return { kind: "mirror", name, matches, percent: Math.min(Math.max(percentage ?? 100, 0), 100) };
+  return { kind: "mirror", name, matches, percent: percentage };
 }
 
 function headerMatch(name: string, match: StringMatch): readonly HeaderMatch[] {

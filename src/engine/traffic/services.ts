@@ -3,7 +3,7 @@
 import { MANAGED_BY_ANNOTATION, MESSAGES, POD_HASH_LABEL, REASONS, type Service } from "../../api/api.ts";
 import type { Context } from "../context.ts";
 import type { Action, PlannedEvent, Wait } from "../plan.ts";
-import { availableOf, countsOf, podHashOf } from "../pods/replicaset.ts";
+import { countsOf, podHashOf } from "../pods/replicaset.ts";
 import type { Mode } from "../stage.ts";
 import { type InForce, podsToKeep, type TrafficWishes } from "./inforce.ts";
 
@@ -28,11 +28,10 @@ export function planServices(context: Context, wishes: ServiceWishes): ServicePl
   const { stable, canary } = context.snapshot.services;
   const stableWish = wishes.stableHash === "" ? context.podHash : wishes.stableHash;
   const canaryWish = wishes.mode === "aborted" ? stableWish : context.podHash;
-  const isOne = canary?.metadata.name === stable?.metadata.name;
-  const first = planService(context, wishes, stable, stableWish, isOne ? undefined : selectedBy(canary));
+  const first = planService(context, wishes, stable, stableWish, selectedBy(canary));
   // Where both select one version, one of them may leave it, not both.
   const [left] = first.selected;
-  const parts = isOne ? [first] : [first, planService(context, wishes, canary, canaryWish, left)];
+  const parts = [first, planService(context, wishes, canary, canaryWish, left)];
   return {
     actions: parts.flatMap((part) => part.actions),
     events: parts.flatMap((part) => part.events),
@@ -57,7 +56,7 @@ export function planService(
     events: [],
     waits: [],
     isSettled: service === undefined || seen === wish,
-    selected: new Set(seen === "" ? [] : [seen]),
+    selected: new Set([seen]),
   };
   if (service === undefined || (seen === wish && isAdopted)) return keep;
   const obstacle =
@@ -103,17 +102,14 @@ function obstacleOf(
   { from, to, elsewhere }: Move,
 ): Wait | undefined {
   if (context.rollout.spec.paused === true && wishes.mode !== "aborted")
-    return { code: "user", text: "paused by the user" };
+    return { code: "user", text: "paused by the user (spec.paused)" };
   const next = context.roles.owned.find((replicaSet) => podHashOf(replicaSet) === to);
   const counts = next === undefined ? { spec: 0, available: 0 } : countsOf(next);
   // The first selector of all needs the whole version, a change of versions one pod: an abort waits for none, its version serves.
   const isFirst = from === "";
-  const needed = isFirst
-    ? Math.max(counts.spec, context.replicas === 0 ? 0 : 1)
-    : context.replicas === 0
-      ? 0
-      : 1;
-  if (availableOf(next) < needed) {
+  const one = Math.min(context.replicas, 1);
+  const needed = isFirst ? Math.max(counts.spec, one) : one;
+  if (counts.available < needed) {
     return {
       code: "replicas",
       text: `version ${to} has ${counts.available} of ${needed} pods for its Service`,
