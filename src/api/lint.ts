@@ -7,6 +7,7 @@ import { abortSettingErrors } from "./abortsettings.ts";
 import type { AnalysisTemplateSpec, Metric } from "./analysisschema.ts";
 import { type Issue, isMisspelt, isReadableKind, schemaIssues } from "./check.ts";
 import type { Path } from "./decode.ts";
+import { experimentStepErrors } from "./experimentstep.ts";
 import { type FieldError, fieldErrorText, invalid } from "./fielderror.ts";
 import { WEIR_ROUTER, WEIR_TRAFFIC_METRIC } from "./labels.ts";
 import { managedRouteErrors } from "./managedroutes.ts";
@@ -40,6 +41,7 @@ export function rolloutErrors(rollout: Rollout, capabilities: CapabilityTable): 
     ...validateRollout(rollout, capabilities),
     ...routerSettingsErrors(rollout),
     ...managedRouteErrors(rollout),
+    ...experimentStepErrors(rollout),
     ...abortSettingErrors(rollout),
     ...webhookStepErrors(rollout),
     ...notYetErrors(rollout),

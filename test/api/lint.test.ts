@@ -199,3 +199,24 @@ test("lint: unknown fields are listed where they stand", (t) => {
   );
   t.end();
 });
+
+test("lint: an experiment step whose Experiment would be InvalidSpec is named at its place", (t) => {
+  const templates = [
+    { name: "baseline", specRef: "stable" },
+    { name: "baseline", specRef: "canary", selector: { matchLabels: { app: "other" } } },
+    { name: "", specRef: "canary", selector: {} },
+    { name: "of-its-own", specRef: "canary", selector: {}, metadata: { labels: { app: "of-its-own" } } },
+  ];
+  const steps = [{ setWeight: 20 }, { experiment: { templates, duration: "5x" } }];
+  const at = "spec.strategy.canary.steps[1].experiment";
+  t.strictSame(issues(rollout({ steps })), [
+    `${at}.templates[1].name: Duplicate value: "baseline"`,
+    `${at}.templates[2].name: Required value`,
+    `${at}.templates[1].selector: Invalid value: {"matchLabels":{"app":"other"}}: \`selector\` does not match the labels of the template's pods`,
+    `${at}.templates[2].selector: Invalid value: {}: it selects all pods; a non-empty selector is required`,
+    `${at}.duration: Invalid value: "5x": must be a duration such as 30s, 5m or 1h`,
+  ]);
+  const right = [{ experiment: { templates: templates.slice(0, 1), duration: "5m" } }];
+  t.strictSame(issues(rollout({ steps: right })), []);
+  t.end();
+});

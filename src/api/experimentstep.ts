@@ -1,0 +1,65 @@
+// Steps whose Experiment would be InvalidSpec, so that the update would stand at the step for ever. Argo holds nothing of it against the Rollout
+// and finds it when the step has come; the Experiment's own rules are in engine/experiment/spec.ts.
+import { parseDuration } from "../lib/duration.ts";
+import type { Path } from "./decode.ts";
+import { duplicate, type FieldError, invalid, printed, quoted, required } from "./fielderror.ts";
+import type { Rollout } from "./rolloutschema.ts";
+import { selectorMatches } from "./selector.ts";
+import type { LabelSelector } from "./shapes.ts";
+import type { CanaryStep } from "./strategyschema.ts";
+
+type ExperimentStep = NonNullable<CanaryStep["experiment"]>;
+type Template = ExperimentStep["templates"][number];
+
+const STEPS: Path = ["spec", "strategy", "canary", "steps"];
+
+/** What is wrong about the experiment steps, in order. */
+export function experimentStepErrors(rollout: Rollout): readonly FieldError[] {
+  return (rollout.spec.strategy?.canary?.steps ?? []).flatMap(({ experiment }, index) => {
+    if (experiment === undefined) return [];
+    const path = [...STEPS, index, "experiment"];
+    return [
+      ...nameErrors(experiment.templates, [...path, "templates"]),
+      ...experiment.templates.flatMap((template, at) =>
+        selectorErrors(rollout, template, [...path, "templates", at]),
+      ),
+      ...durationErrors(experiment, [...path, "duration"]),
+    ];
+  });
+}
+
+function nameErrors(templates: readonly Template[], path: Path): readonly FieldError[] {
+  const seen = new Set<string>();
+  return templates.flatMap(({ name }, index) => {
+    const at = [...path, index, "name"];
+    if (name === "") return [required(at)];
+    if (seen.has(name)) return [duplicate(at, name)];
+    seen.add(name);
+    return [];
+  });
+}
+
+/** A selector of the template's own, with the labels that it gives its pods, must select them and not everything. */
+function selectorErrors(rollout: Rollout, template: Template, path: Path): readonly FieldError[] {
+  const { selector, metadata, specRef } = template;
+  if (selector === undefined) return [];
+  const whole: LabelSelector = {
+    ...selector,
+    matchLabels: { ...selector.matchLabels, ...metadata?.labels },
+  };
+  const at = [...path, "selector"];
+  const shown = printed("LabelSelector", selector);
+  const { matchLabels = {}, matchExpressions = [] } = whole;
+  if (Object.keys(matchLabels).length === 0 && matchExpressions.length === 0)
+    return [invalid(at, shown, "it selects all pods; a non-empty selector is required")];
+  const own = rollout.spec.template?.metadata?.labels;
+  // The stable version's labels, and those of a workload, are not in the spec.
+  if (specRef !== "canary" || own === undefined) return [];
+  if (selectorMatches(whole, { ...own, ...metadata?.labels })) return [];
+  return [invalid(at, shown, "`selector` does not match the labels of the template's pods")];
+}
+
+function durationErrors({ duration = "" }: ExperimentStep, path: Path): readonly FieldError[] {
+  if (duration === "" || parseDuration(duration) !== undefined) return [];
+  return [invalid(path, quoted(duration), "must be a duration such as 30s, 5m or 1h")];
+}
