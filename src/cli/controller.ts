@@ -12,6 +12,7 @@ import { untilAborted } from "./up.ts";
 interface ControllerFlags extends ClusterFlags, LogFlags {
   readonly ownNamespace: string;
   readonly namespaced: boolean;
+  readonly stepPlugins: boolean;
   readonly xdsHost: string;
   readonly xdsPort: number;
   readonly bind: string;
@@ -32,6 +33,7 @@ export function addController(program: Command, cli: Cli): void {
       SYSTEM_NAMESPACE,
     )
     .option("--namespaced", "reconcile only the namespace of the context or of -n", false)
+    .option("--no-step-plugins", "call no step plugin (weir.dev/webhook): a step that needs one is not done")
     .option("--xds-host <address>", "address that ADS and LRS listen on", "0.0.0.0")
     .option("--xds-port <port>", "port of ADS and LRS", portFlag, 18_000)
     .option(
@@ -63,6 +65,7 @@ export function addController(program: Command, cli: Cli): void {
         xdsHost: flags.xdsHost,
         xdsPort: flags.xdsPort,
         bindAddress: flags.bind,
+        callsStepPlugins: flags.stepPlugins,
         ...(flags.namespaced && { watchNamespace: namespace }),
         ...(flags.identity !== undefined && { identity: flags.identity }),
       });

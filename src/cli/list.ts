@@ -1,12 +1,20 @@
 // `weir list rollouts|experiments`: one line each, with Argo's columns.
 import type { Command } from "commander";
-import { RESOURCES, readExperiment, readReplicaSet, readRollout } from "../api/api.ts";
+import {
+  type KubeObject,
+  RESOURCES,
+  type ResourceType,
+  readExperiment,
+  readReplicaSet,
+  readRollout,
+} from "../api/api.ts";
 import type { ClusterClient } from "../cluster/client.ts";
 import { WeirError } from "../lib/errors.ts";
 import { CLI_ERRORS, type Cli } from "./cli.ts";
-import { type ClusterFlags, kindNamed, withCluster, withClusterFlags } from "./cluster.ts";
+import { type ClusterFlags, type Connected, kindNamed, withCluster, withClusterFlags } from "./cluster.ts";
 import { experimentCells } from "./experimentview.ts";
-import { renderTable } from "./render.ts";
+import { renderTable } from "./narrow.ts";
+import { type OutputFlags, printList, withOutputFlag } from "./output.ts";
 import { viewRollout } from "./rolloutview.ts";
 
 const COLUMNS = [
@@ -23,9 +31,11 @@ const COLUMNS = [
 
 const EXPERIMENT_COLUMNS = ["NAME", "STATUS", "DURATION", "REMAINING", "AGE"];
 
-interface ListFlags extends ClusterFlags {
+export interface ListFlags extends ClusterFlags, OutputFlags {
   readonly allNamespaces?: boolean;
 }
+
+type Where = { readonly signal: AbortSignal; readonly namespace?: string };
 
 /** Adds the command. */
 export function addList(program: Command, cli: Cli): void {
@@ -33,8 +43,8 @@ export function addList(program: Command, cli: Cli): void {
     .command("list <kind>")
     .description("list rollouts or experiments")
     .option("-A, --all-namespaces", "of all namespaces");
-  withClusterFlags(command).action((kind: string, flags: ListFlags) =>
-    withCluster(cli, flags, async ({ client, namespace }) => {
+  withOutputFlag(withClusterFlags(command)).action((kind: string, flags: ListFlags) =>
+    withCluster(cli, flags, async (connection) => {
       const type = kindNamed(kind);
       if (type !== RESOURCES.rollout && type !== RESOURCES.experiment) {
         throw new WeirError({
@@ -43,62 +53,59 @@ export function addList(program: Command, cli: Cli): void {
           message: `weir lists rollouts and experiments only, not ${kind}`,
         });
       }
-      const isEverywhere = flags.allNamespaces === true;
-      const where = { signal: cli.signal, ...(!isEverywhere && { namespace }) };
-      if (type === RESOURCES.experiment) return listExperiments(cli, client, where);
-      const [rollouts, sets] = await Promise.all([
-        client.list(RESOURCES.rollout, where),
-        client.list(RESOURCES.replicaSet, where),
-      ]);
-      if (rollouts.items.length === 0) {
-        cli.err(isEverywhere ? "no rollouts found" : `no rollouts found in namespace ${namespace}`);
-        return;
-      }
-      const rows = rollouts.items.map((object) => {
-        const owned = sets.items.filter((set) =>
-          set.metadata.ownerReferences?.some((owner) => owner.uid === object.metadata.uid),
-        );
-        const parts = {
-          rollout: readRollout(object).value,
-          replicaSets: owned.map((set) => readReplicaSet(set).value),
-          pods: [],
-          analysisRuns: [],
-        };
-        const view = viewRollout(parts, Date.now());
-        const { desired, ready, updated, available } = view.replicas;
-        const numbers = [view.setWeight ?? "-", `${ready}/${desired}`, desired, updated, available].map(
-          String,
-        );
-        const own = [
-          view.name,
-          view.strategy,
-          view.status.split(" ").at(-1) ?? "",
-          view.step ?? "-",
-          ...numbers,
-        ];
-        return isEverywhere ? [view.namespace, ...own] : own;
-      });
-      for (const line of renderTable([isEverywhere ? ["NAMESPACE", ...COLUMNS] : COLUMNS, ...rows]))
-        cli.out(line);
+      await listObjects(cli, connection, type, flags);
     }),
   );
 }
 
-async function listExperiments(
+/** Prints the Rollouts or Experiments. */
+export async function listObjects(
   cli: Cli,
-  client: ClusterClient,
-  where: { readonly signal: AbortSignal; readonly namespace?: string },
+  { client, namespace }: Connected,
+  type: ResourceType,
+  { allNamespaces, output }: Pick<ListFlags, "allNamespaces" | "output">,
 ): Promise<void> {
-  const { items } = await client.list(RESOURCES.experiment, where);
-  const isEverywhere = where.namespace === undefined;
+  const where: Where = { signal: cli.signal, ...(allNamespaces !== true && { namespace }) };
+  const { items } = await client.list(type, where);
+  if (output !== undefined) return printList(cli, type, items, output);
   if (items.length === 0)
-    return cli.err(
-      isEverywhere ? "no experiments found" : `no experiments found in namespace ${where.namespace}`,
+    return cli.err(`no ${type.plural} found${allNamespaces === true ? "" : ` in namespace ${namespace}`}`);
+  const isRollout = type === RESOURCES.rollout;
+  const rows = isRollout ? await rolloutRows(client, items, where) : items.map(experimentRow);
+  const columns = isRollout ? COLUMNS : EXPERIMENT_COLUMNS;
+  const table =
+    allNamespaces === true
+      ? [
+          ["NAMESPACE", ...columns],
+          ...rows.map((row, index) => [items[index]?.metadata.namespace ?? "", ...row]),
+        ]
+      : [columns, ...rows];
+  for (const line of renderTable(table)) cli.out(line);
+}
+
+async function rolloutRows(
+  client: ClusterClient,
+  rollouts: readonly KubeObject[],
+  where: Where,
+): Promise<readonly (readonly string[])[]> {
+  const sets = await client.list(RESOURCES.replicaSet, where);
+  return rollouts.map((object) => {
+    const owned = sets.items.filter((set) =>
+      set.metadata.ownerReferences?.some((owner) => owner.uid === object.metadata.uid),
     );
-  const rows = items.map((object) => {
-    const own = experimentCells(readExperiment(object).value, Date.now());
-    return isEverywhere ? [object.metadata.namespace ?? "", ...own] : own;
+    const parts = {
+      rollout: readRollout(object).value,
+      replicaSets: owned.map((set) => readReplicaSet(set).value),
+      pods: [],
+      analysisRuns: [],
+    };
+    const view = viewRollout(parts, Date.now());
+    const { desired, ready, updated, available } = view.replicas;
+    const numbers = [view.setWeight ?? "-", `${ready}/${desired}`, desired, updated, available].map(String);
+    return [view.name, view.strategy, view.status.split(" ").at(-1) ?? "", view.step ?? "-", ...numbers];
   });
-  const columns = isEverywhere ? ["NAMESPACE", ...EXPERIMENT_COLUMNS] : EXPERIMENT_COLUMNS;
-  for (const line of renderTable([columns, ...rows])) cli.out(line);
+}
+
+function experimentRow(object: KubeObject): readonly string[] {
+  return experimentCells(readExperiment(object).value, Date.now());
 }

@@ -1,33 +1,38 @@
-// Lays views out as text: the header and tree of one Rollout or Experiment, and plain tables. Pure; colours are the caller's business.
+// Lays views out as text: the header and tree of one Rollout or Experiment, in as many columns as there are. Pure; colours are the caller's business.
 import type { ExperimentView } from "./experimentview.ts";
+import { fitLine, fitTable } from "./narrow.ts";
 import type { RolloutView } from "./rolloutview.ts";
 import type { TreeNode } from "./treenodes.ts";
 
+/** Where the values of the header begin. */
+const VALUE_COLUMN = 17;
+/** Columns of the tree that may be left out, the first of them first: icons tell the kind. */
+const DISPENSABLE = [1, 3, 4];
+
 function field(name: string, value: string | number | undefined): string[] {
-  return value === undefined || value === "" ? [] : [`${`${name}:`.padEnd(17)}${value}`];
+  return value === undefined || value === "" ? [] : [`${`${name}:`.padEnd(VALUE_COLUMN)}${value}`];
 }
 
 function images(view: RolloutView | ExperimentView): string[] {
-  return view.images.map((image, index) => `${(index === 0 ? "Images:" : "").padEnd(17)}${image}`);
+  return view.images.map((image, index) => `${(index === 0 ? "Images:" : "").padEnd(VALUE_COLUMN)}${image}`);
 }
 
-/** Lines of `get experiment`. */
-export function renderExperiment(view: ExperimentView): string[] {
-  return [
+/** Lines of `get experiment`, of at most `columns` cells. */
+export function renderExperiment(view: ExperimentView, columns = Number.POSITIVE_INFINITY): string[] {
+  const header = [
     ...field("Name", view.name),
     ...field("Namespace", view.namespace),
     ...field("Status", view.status),
     ...field("Message", view.message),
     ...images(view),
-    "",
-    ...renderTree(view.tree),
   ];
+  return [...fitHeader(header, columns), "", ...renderTree(view.tree, columns)];
 }
 
-/** Lines of `get rollout`. */
-export function renderRollout(view: RolloutView): string[] {
+/** Lines of `get rollout`, of at most `columns` cells. */
+export function renderRollout(view: RolloutView, columns = Number.POSITIVE_INFINITY): string[] {
   const { desired, current, updated, ready, available } = view.replicas;
-  return [
+  const header = [
     ...field("Name", view.name),
     ...field("Namespace", view.namespace),
     ...field("Status", view.status),
@@ -43,12 +48,15 @@ export function renderRollout(view: RolloutView): string[] {
     ...field("  Updated", updated),
     ...field("  Ready", ready),
     ...field("  Available", available),
-    "",
-    ...renderTree(view.tree),
   ];
+  return [...fitHeader(header, columns), "", ...renderTree(view.tree, columns)];
 }
 
-function renderTree(root: TreeNode): string[] {
+function fitHeader(lines: readonly string[], columns: number): string[] {
+  return lines.flatMap((line) => fitLine(line, VALUE_COLUMN, columns));
+}
+
+function renderTree(root: TreeNode, columns: number): string[] {
   const rows: string[][] = [["NAME", "KIND", "STATUS", "AGE", "INFO"]];
   const visit = (node: TreeNode, own: string, below: string): void => {
     rows.push([`${own}${node.name}`, node.kind, node.status, node.age, node.info.join(",")]);
@@ -58,26 +66,5 @@ function renderTree(root: TreeNode): string[] {
     });
   };
   visit(root, "", "");
-  return renderTable(rows);
-}
-
-/** Columns as wide as their widest cell, two spaces apart; no spaces at the ends of lines. */
-export function renderTable(rows: readonly (readonly string[])[]): string[] {
-  const widths: number[] = [];
-  for (const row of rows) {
-    row.forEach((cell, column) => {
-      widths[column] = Math.max(widths[column] ?? 0, width(cell));
-    });
-  }
-  return rows.map((row) =>
-    row
-      .map((cell, column) => cell + " ".repeat((widths[column] ?? 0) - width(cell)))
-      .join("  ")
-      .trimEnd(),
-  );
-}
-
-/** Terminal cells: code points, without combining marks. */
-function width(cell: string): number {
-  return Array.from(cell.replaceAll(/\p{Mark}/gu, "")).length;
+  return fitTable(rows, DISPENSABLE, columns);
 }

@@ -64,7 +64,10 @@ export function imagePatch(holder: KubeObject, container: string, image: string)
     });
     return [[field, items] as const];
   });
-  if (!isFound) throw usage(`unable to find container named "${container}"`);
+  if (!isFound) {
+    const names = changed.flatMap(([, items]) => items.map((item) => String(asObject(item).name)));
+    throw usage(`unable to find container named "${container}"; there are: ${names.join(", ")}`);
+  }
   let body: Readonly<Record<string, unknown>> = { spec: Object.fromEntries(changed) };
   for (const key of [...pathOf(holder)].reverse()) body = { [key]: body };
   // A merge replaces lists whole: the version that they were read from is the one to replace.
@@ -80,10 +83,12 @@ function ofRevision(rollout: KubeObject, owned: readonly KubeObject[], toRevisio
   const byRevision = [...owned].sort((a, b) => revisionOf(b) - revisionOf(a));
   const found = toRevision === 0 ? byRevision[1] : owned.find((item) => revisionOf(item) === toRevision);
   if (found !== undefined) return found;
+  const revisions = byRevision.map(revisionOf);
+  const there = revisions.length === 0 ? "there are none yet" : `there are: ${revisions.join(", ")}`;
   throw usage(
     toRevision === 0
-      ? `no revision found for rollout "${rollout.metadata.name}"`
-      : `unable to find specified revision ${toRevision} in history`,
+      ? `no revision found for rollout "${rollout.metadata.name}"; ${there}`
+      : `unable to find specified revision ${toRevision} in history; ${there}`,
   );
 }
 

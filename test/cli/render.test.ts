@@ -1,7 +1,8 @@
 // The picture of a Rollout: header, tree, icons, columns.
 import { test } from "tap";
 import { type KubeObject, readAnalysisRun, readPod, readReplicaSet, readRollout } from "../../src/api/api.ts";
-import { renderRollout, renderTable } from "../../src/cli/render.ts";
+import { fitTable, renderTable } from "../../src/cli/narrow.ts";
+import { renderRollout } from "../../src/cli/render.ts";
 import { phaseSeen, viewRollout } from "../../src/cli/rolloutview.ts";
 
 const NOW = Date.parse("2026-01-01T00:10:00Z");
@@ -183,5 +184,55 @@ test("render: columns are as wide as what is seen of their widest cell", async (
       ["e", ""],
     ]),
     ["॥ a  b", "cc   d", "e"],
+  );
+});
+
+test("render: in 40 columns no name and no state is cut, and what matters least is left out", async (t) => {
+  const message = 'The Rollout "web" is invalid: spec.template.spec.containers[0].image: Required value';
+  const object = { ...rollout, status: { ...(rollout.status as object), message } };
+  const view = viewRollout({ ...parts, rollout: readRollout(object).value }, NOW);
+  const lines = renderRollout(view, 40);
+  t.ok(lines.every((line) => Array.from(line).length <= 40));
+  t.strictSame(lines.slice(3, 9), [
+    'Message:         The Rollout "web" is',
+    "                 invalid:",
+    "                 spec.template.spec.cont",
+    "                 ainers[0].image:",
+    "                 Required value",
+    "Strategy:        Canary",
+  ]);
+  t.strictSame(lines.slice(-9), [
+    "NAME                STATUS",
+    "⟳ web               ॥ Paused",
+    "├──# revision:2",
+    "│  ├──⧉ web-b       ✔ Healthy",
+    "│  │  └──□ web-b-x  ✔ Running",
+    "│  └──α web-b-2-1   ◌ Running",
+    "└──# revision:1",
+    "   └──⧉ web-a       ✔ Healthy",
+    "      └──□ web-a-y  ⚠ CrashLoopBackOff",
+  ]);
+  t.match(renderRollout(view, 64).join("\n"), /web-a-y {2}⚠ CrashLoopBackOff {2}ready:0\/1,restarts:7/);
+});
+
+test("render: names too long for the terminal stand whole, their states below them", async (t) => {
+  const long = "a-rollout-whose-name-alone-takes-more-than-a-line";
+  const rows = [
+    ["NAME", "KIND", "STATUS", "AGE", "INFO"],
+    [`⟳ ${long}`, "Rollout", "॥ Paused", "5m", ""],
+    ["└──# revision:1", "", "", "", ""],
+  ];
+  const lines = fitTable(rows, [1, 3, 4], 40);
+  t.ok(lines.every((line) => Array.from(line).length <= 40));
+  t.equal(
+    lines
+      .slice(2, 4)
+      .map((line) => line.trim())
+      .join(""),
+    `⟳ ${long}`,
+  );
+  t.strictSame(
+    [lines[0], lines[1], lines[4], lines[5]],
+    ["NAME", "    STATUS", "    ॥ Paused", "└──# revision:1"],
   );
 });

@@ -70,10 +70,10 @@ test("undo: leaves out what a controller has injected", (t) => {
 test("undo: a template that means the same needs no patch; a revision that is not there is said", (t) => {
   t.equal(undoPatch(rollout("web:2"), rollout("web:2"), SETS, 0), undefined);
   t.throws(() => undoPatch(rollout("web:3"), rollout("web:3"), SETS, 7), {
-    message: "unable to find specified revision 7 in history",
+    message: "unable to find specified revision 7 in history; there are: 3, 2, 1",
   });
   t.throws(() => undoPatch(rollout("web:1"), rollout("web:1"), [replicaSet(1, "web:1")], 0), {
-    message: 'no revision found for rollout "web"',
+    message: 'no revision found for rollout "web"; there are: 1',
   });
   t.end();
 });
@@ -97,7 +97,7 @@ test("set image: changes one container, or all, and keeps the rest", (t) => {
     },
   });
   t.throws(() => imagePatch(rollout("web:1"), "nobody", "x"), {
-    message: 'unable to find container named "nobody"',
+    message: 'unable to find container named "nobody"; there are: init, main, side',
   });
   t.end();
 });

@@ -1,7 +1,7 @@
 // The quick start's picture: the phase, a bar for every step, the split that is set beside the split that is measured, and requests and errors
 // per version. Pure: from what was last seen to lines of text that fit a terminal.
 import { type Rollout, type Step, stepsOf, stepText } from "../../api/api.ts";
-import { renderTable } from "../render.ts";
+import { renderTable } from "../narrow.ts";
 import { phaseSeen } from "../rolloutview.ts";
 
 /** One version as the load generator saw it answer. */

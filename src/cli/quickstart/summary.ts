@@ -1,5 +1,5 @@
 // How the quick start's story ended: the figures, and whether they are those that were told. Pure.
-import { renderTable } from "../render.ts";
+import { renderTable } from "../narrow.ts";
 import { countsOf, type LoadSummary } from "./load.ts";
 
 /** One phase of the story with the load's sums. */
