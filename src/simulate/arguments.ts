@@ -45,7 +45,7 @@ export function argumentsOf(verb: string, form: string, text: string): readonly 
   for (const place of form.split(" ").filter((item) => item !== "")) {
     const { name, isOptional, repeats } = placeOf(place);
     if (rest === "" && !isOptional) throw new Error(`${name} is missing; ${usage}`);
-    const kind = /\||^[a-z]/.test(name) ? choice(name.split("|")) : (KINDS[name] ?? WORD);
+    const kind = kindOf(name);
     do {
       if (rest === "") break;
       const arg = kind.takesRest === true ? rest : (rest.split(/\s/, 1)[0] ?? "");
@@ -57,6 +57,15 @@ export function argumentsOf(verb: string, form: string, text: string): readonly 
   }
   if (rest !== "") throw new Error(`${rest} is too much; ${usage}`);
   return args;
+}
+
+/** What is wrong with one text for the place `name` of a form; undefined for nothing. */
+export function faultOf(name: string, text: string): string | undefined {
+  return kindOf(name).fault(text);
+}
+
+function kindOf(name: string): Kind {
+  return /\||^[a-z]/.test(name) ? choice(name.split("|")) : (KINDS[name] ?? WORD);
 }
 
 function placeOf(place: string): {

@@ -1,9 +1,35 @@
 // The Rollouts that scripts make up: what the words of their first command, `rollout`, stand for.
 
+import { didYouMean } from "../api/api.ts";
+import { faultOf } from "./arguments.ts";
 import { referencePatch, worldWith } from "./manifest.ts";
 import { ingressManifest, routingFrom } from "./routing.ts";
 import { takeOverFrom } from "./takeover.ts";
 import type { World } from "./world.ts";
+
+/** The words that `rollout` knows, each with what follows its `=`; undefined where nothing does. */
+const OPTIONS: Readonly<Record<string, string | undefined>> = {
+  replicas: "N",
+  steps: "STEP,STEP…",
+  routed: undefined,
+  pingpong: undefined,
+  routes: "NAME,NAME…",
+  max: "N",
+  nginx: "INGRESS",
+  alb: "INGRESS",
+  canary: "JSON",
+  bluegreen: "[JSON]",
+  spec: "JSON",
+  ref: "KIND[:SCALEDOWN]",
+  readiness: "auto|manual",
+  argo: "HASH[,HASH]",
+};
+
+/** What a word of `steps` may be. */
+const STEP_FORMS =
+  "20, pause, pause:30s, analysis:NAME, plugin:NAME, scale:N, scale:N%, scale:match, header:NAME:HEADER=VALUE, header:NAME, mirror:NAME:N, mirror:NAME";
+const STEP =
+  /^(?:\d+|pause(?::.+)?|(?:analysis|plugin):[^:]+|scale:(?:\d+%?|match)|header:[^:]+(?::[^:=]+=.*)?|mirror:[^:]+(?::\d+)?)$/;
 
 /** A world in which only Experiments happen. */
 export function withoutRollout(): World {
@@ -14,12 +40,8 @@ export function withoutRollout(): World {
 
 /** `replicas=4 routed steps=20,pause`: the Rollout that these words describe, with what it needs around it. */
 export function createWorld(words: readonly string[]): World {
-  const options = new Map<string, string>();
-  for (const word of words) {
-    const [key = "", value = ""] = word.split(/=(.*)/s);
-    options.set(key, value);
-  }
-  const steps = (options.get("steps") ?? "").split(",").filter((text) => text !== "");
+  const options = optionsOf(words);
+  const steps = stepsIn(options.get("steps") ?? "");
   const canary = options.get("canary");
   const blueGreen = options.get("bluegreen");
   const spec = options.get("spec");
@@ -46,6 +68,36 @@ export function createWorld(words: readonly string[]): World {
   if (ref !== undefined) world.editSpec(referencePatch(ref));
   if (options.get("readiness") === "manual") world.readiness = "manual";
   return world;
+}
+
+function optionsOf(words: readonly string[]): ReadonlyMap<string, string> {
+  const options = new Map<string, string>();
+  for (const word of words) {
+    const [key = "", value = ""] = word.split(/=(.*)/s);
+    const fault = options.has(key) ? "stands twice" : optionFault(key, value, word.includes("="));
+    if (fault !== undefined) throw new Error(`${key} ${fault}`);
+    options.set(key, value);
+  }
+  return options;
+}
+
+/** What is wrong with one word; undefined for nothing. The line is the caller's to name. */
+function optionFault(key: string, value: string, hasValue: boolean): string | undefined {
+  const known = Object.keys(OPTIONS);
+  if (!known.includes(key))
+    return `is no word of \`rollout\`${didYouMean(key, known)}; there are: ${known.join(", ")}`;
+  const form = OPTIONS[key];
+  if (form === undefined) return hasValue ? `stands alone, without =${value}` : undefined;
+  if (value === "") return form.startsWith("[") ? undefined : `needs a value: ${key}=${form}`;
+  const fault = faultOf(form.replaceAll(/[[\]]/g, ""), value);
+  return fault === undefined ? undefined : `is wrong: ${fault}; write: ${key}=${form}`;
+}
+
+function stepsIn(text: string): readonly string[] {
+  const steps = text.split(",").filter((step) => step !== "");
+  const wrong = steps.find((step) => !STEP.test(step));
+  if (wrong !== undefined) throw new Error(`${wrong} is no step; a step is one of: ${STEP_FORMS}`);
+  return steps;
 }
 
 /**
