@@ -270,9 +270,14 @@ export function unknownField(
   names: Iterable<string>,
   reader: "weir" | "Kubernetes",
 ): Finding {
-  const absent = [...names].filter((name) => !Object.hasOwn(object, name));
-  const meant = nearestName(String(path.at(-1)), absent);
-  const message = `is not a field that ${reader} knows${meant === undefined ? "" : suggestion(meant)}`;
+  const key = String(path.at(-1));
+  const all = [...names];
+  const absent = all.filter((name) => !Object.hasOwn(object, name));
+  const meant = nearestName(key, absent);
+  // Then both are written, and the one of them that counts is the other.
+  const twin = meant === undefined ? nearestName(key, all) : undefined;
+  const guess = twin === undefined ? "" : `; ${twin}, which stands beside it, is`;
+  const message = `is not a field that ${reader} knows${meant === undefined ? guess : suggestion(meant)}`;
   return { path, message, isKey: true, ...(meant === undefined ? {} : { meant }) };
 }
 

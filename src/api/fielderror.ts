@@ -22,6 +22,8 @@ export interface FieldError {
   readonly detail: string;
   /** It is about the key at the end of the path, not about the value. */
   readonly isKey?: true;
+  /** What lint says to do about it, where the words that clients compare do not tell. */
+  readonly mend?: string;
 }
 
 /** `spec.strategy.steps[0].setWeight: Invalid value: 101: SetWeight needs to be between 0 and 100`. */

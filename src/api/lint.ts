@@ -94,7 +94,8 @@ function metricIssue(error: MetricError): Issue {
   return { ...error, mend: "correct the metric; a run of it would end in phase Error" };
 }
 
-function mendOf({ type }: FieldError, outcome: string): string {
+function mendOf({ type, mend }: FieldError, outcome: string): string {
+  if (mend !== undefined) return mend;
   switch (type) {
     case "Required value":
       return "add the field";

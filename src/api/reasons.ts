@@ -137,9 +137,13 @@ export const MESSAGES = {
   postPromotionAnalysisFailed: (why: string): string =>
     withCause("Blue/green post-promotion analysis phase error/failed", why),
   experimentFailed: (why: string): string => withCause("Experiment analysis phase is error/failed", why),
-  /** `index`: of the step, from 0. */
-  stepPluginTransition: (name: string, index: number, operation: string, phase: string): string =>
-    `Step plugin ${name} of step ${index + 1}: ${operation} is ${phase}`,
+  /** `index`: of the step, from 0. Which operation it was is told by the verb. */
+  stepPluginRun: (name: string, index: number, phase: string): string =>
+    `Step plugin ${name} (step ${index + 1}) transitioned to ${phase}`,
+  stepPluginAborted: (name: string, index: number, phase: string): string =>
+    `Step plugin ${name} (step ${index + 1}) aborted (${phase})`,
+  stepPluginTerminated: (name: string, index: number, phase: string): string =>
+    `Step plugin ${name} (step ${index + 1}) terminated (${phase})`,
   stepPluginFailed: (index: number, name: string, why: string): string =>
     `Step Plugin ${index + 1} (${name}) failed: ${why}`,
 } as const;

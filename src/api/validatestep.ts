@@ -71,7 +71,12 @@ function validatePause({ pause }: CanaryStep, path: Path): FieldError[] {
   const durationMs = pauseDurationMs(pause.duration);
   const seconds = durationMs === undefined ? -1 : Math.trunc(durationMs / 1000);
   if (seconds >= 0) return [];
-  return [invalid([...path, "pause", "duration"], String(seconds), "Duration needs to be greater than 0")];
+  const at = [...path, "pause", "duration"];
+  // Argo prints its own reading of the value: -1 for what is no duration.
+  const error = invalid(at, String(seconds), "Duration needs to be greater than 0");
+  const what = durationMs === undefined ? "is no duration" : "is negative";
+  const mend = `${JSON.stringify(pause.duration)} ${what}: write seconds (30), or a duration such as 30s, 5m or 1h30m`;
+  return [{ ...error, mend }];
 }
 
 function validateScale({ setCanaryScale }: CanaryStep, canary: CanaryStrategy): FieldError[] {

@@ -220,3 +220,19 @@ test("lint: an experiment step whose Experiment would be InvalidSpec is named at
   t.strictSame(issues(rollout({ steps: right })), []);
   t.end();
 });
+
+test("lint: a pause that is no duration is shown as it is written, with what may be written", (t) => {
+  const [wrong, negative, ...others] = lint(
+    rollout({
+      steps: [{ pause: { duration: "5x" } }, { pause: { duration: "-5s" } }, { pause: { duration: 0 } }],
+    }),
+  );
+  t.strictSame(wrong, {
+    path: ["spec", "strategy", "canary", "steps", 0, "pause", "duration"],
+    message: "Invalid value: -1: Duration needs to be greater than 0",
+    mend: '"5x" is no duration: write seconds (30), or a duration such as 30s, 5m or 1h30m',
+  });
+  t.match(negative, { mend: /^"-5s" is negative: write seconds/ });
+  t.strictSame(others, []);
+  t.end();
+});

@@ -28,6 +28,9 @@ test("reasons: messages are Argo's to the letter", (t) => {
     [MESSAGES.analysisRunChanged("Step", "r", "Failed", undefined)]:
       "Step Analysis Run 'r' Status New: 'Failed' Previous: 'NoPreviousStatus'",
     [MESSAGES.stepPluginFailed(0, "a/b", "no")]: "Step Plugin 1 (a/b) failed: no",
+    [MESSAGES.stepPluginRun("a/b", 0, "Running")]: "Step plugin a/b (step 1) transitioned to Running",
+    [MESSAGES.stepPluginAborted("a/b", 0, "Successful")]: "Step plugin a/b (step 1) aborted (Successful)",
+    [MESSAGES.stepPluginTerminated("a/b", 1, "Failed")]: "Step plugin a/b (step 2) terminated (Failed)",
     [PHASE_MESSAGES.waitingForSteps]: "waiting for all steps to complete",
     [CLIENT_MESSAGES.specNotObserved]: "waiting for rollout spec update to be observed",
   };

@@ -376,3 +376,23 @@ function changed(value: unknown, [key = "", ...rest]: readonly string[], change:
   const inner: unknown = Reflect.get(object, key);
   return { ...object, [key]: rest.length === 0 ? change : changed(inner, rest, change) };
 }
+
+test("lint: a misspelt field beside the right one is shown at its own line and column, with the right one", async (t) => {
+  const service = `apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec:
+  ports: [{port: 80}]
+  selector: {app: web}
+  prots: [{port: 81}]
+`;
+  t.strictSame(lines(service), [
+    "a.yaml:7:3: note: spec.prots: is not a field that weir knows; ports, which stands beside it, is (correct the name, or leave it out)",
+  ]);
+  const rollout = ROLLOUT({ maxSurge: 1, maxSruge: 2 });
+  const line = rollout.split("\n").findIndex((text) => text.includes("maxSruge")) + 1;
+  const column = (rollout.split("\n")[line - 1]?.indexOf("maxSruge") ?? 0) + 1;
+  t.strictSame(lines(rollout), [
+    `a.yaml:${line}:${column}: error: spec.strategy.canary.maxSruge: is not a field that weir knows; maxSurge, which stands beside it, is (correct the name, or leave it out)`,
+  ]);
+});
