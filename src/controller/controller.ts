@@ -42,6 +42,8 @@ export interface ControllerOptions {
   readonly metrics?: ControllerMetrics;
   /** Asks load balancers whether weights are set (router alb). Without it `weights.verified` stays unset there. */
   readonly balancers?: LoadBalancers;
+  /** Whether step plugins are called; a Rollout that comes to a step of one waits there otherwise. Default true. */
+  readonly callsStepPlugins?: boolean;
   /** Times of the lease. Default: the election's own (15 s, 10 s, 2 s). */
   readonly lease?: { readonly leaseMs: number; readonly renewMs: number; readonly retryMs: number };
   /** When a silent proxy is pinged, and after how long without an answer it counts as gone. Default: the xDS server's own. */
@@ -98,6 +100,7 @@ export function createController(options: ControllerOptions): Controller {
         xds,
         namespace,
         bindAddress,
+        ...(options.callsStepPlugins === false && { stepPlugins: {} }),
         onStore: (store: TrafficStore) => {
           traffic = store;
         },

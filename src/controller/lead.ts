@@ -29,7 +29,7 @@ import { type ReconcileDeps, reconcile } from "./reconcile.ts";
 import { createRefusedWrites } from "./refusedwrites.ts";
 import { createRouterTroubles } from "./routing.ts";
 import { snapshotServer } from "./snapshotserver.ts";
-import { createStepPlugins } from "./stepplugins.ts";
+import { createStepPlugins, STEP_PLUGINS, type StepPluginTable } from "./stepplugins.ts";
 import { createTrafficBook } from "./trafficbook.ts";
 import { experimentsOf, wakeExperiments, wakeRollouts } from "./wake.ts";
 
@@ -56,6 +56,8 @@ export interface LeadDeps {
   readonly metrics?: ControllerMetrics;
   /** Tells whether load balancers have set the weights; absent: nobody asks them. */
   readonly balancers?: LoadBalancers;
+  /** The step plugins that may be called. Default: all that there are. */
+  readonly stepPlugins?: StepPluginTable;
   /** Load reports belong into this store from now on. Called before proxies are served. */
   readonly onStore: (store: TrafficStore) => void;
   /** Proxies are served from now on, or no longer. */
@@ -100,7 +102,8 @@ async function leadOnce(deps: LeadDeps, signal: AbortSignal): Promise<void> {
   });
   const providers = createProviders({ traffic: { window: (query) => book.store.window(query) } });
   const kept = memoryOf(deps, (key) => rollouts.add(key));
-  const stepPlugins = createStepPlugins({ clock, log, wake: (key) => rollouts.add(key) });
+  const table = deps.stepPlugins ?? STEP_PLUGINS;
+  const stepPlugins = createStepPlugins({ clock, log, table, wake: (key) => rollouts.add(key) });
   const workers = { publisher, book, providers, stepPlugins };
   const shared = { client, clock, log, caches, events, ...kept, ...workers, metrics };
   const first = createFirstPasses(shared, caches.rollouts.store.keys());

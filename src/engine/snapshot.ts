@@ -36,7 +36,7 @@ export interface Snapshot {
 }
 
 export interface PluginsSnapshot {
-  /** The step plugins that are configured. */
+  /** The step plugins that are configured. None: they are switched off. */
   readonly names?: readonly string[];
   /** Those whose steps are to count as done. */
   readonly disabled?: readonly string[];

@@ -2,12 +2,15 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type Test, test } from "tap";
+import { RESOURCES } from "../../src/api/api.ts";
 import { createStepPlugins, type StepPlugin, type StepPlugins } from "../../src/controller/stepplugins.ts";
 import { callWebhook } from "../../src/controller/webhookstep.ts";
 import type { PluginCall } from "../../src/engine/decide.ts";
 import { silentLogger } from "../../src/lib/log.ts";
 import { createManualClock } from "../support/clock.ts";
 import { rolloutManifest } from "../support/world.ts";
+import { BOUNDED } from "./acknowledged.ts";
+import { controllerBed, NAMESPACE } from "./bed.ts";
 
 const SUBJECT = { namespace: "default", name: "web", uid: "uid-web" };
 const ROLLOUT = rolloutManifest({});
@@ -210,3 +213,30 @@ test("step plugins: one that throws is an error, not the end of anybody", async 
   t.strictSame(woken, ["default/web"]);
   t.match(plugins.snapshot("default/web").outcomes, [{ answer: { kind: "error", message: "boom" } }]);
 });
+
+for (const callsStepPlugins of [false, true]) {
+  const what = callsStepPlugins ? "asks the server" : "that may call none asks nobody and says why";
+  test(`step plugins: a controller ${what}`, BOUNDED, async (t) => {
+    let asked = 0;
+    const url = await serve(t, (_request, _body, response) => {
+      asked += 1;
+      response.end('{"phase":"Running"}');
+    });
+    const steps = [{ plugin: { name: "weir.dev/webhook", config: { url } } }];
+    const bed = await controllerBed(t, { strategy: { canary: { steps } } });
+    await bed.lead({ callsStepPlugins });
+    await bed.untilRollout("version 1 is healthy", ({ status }) => status.phase === "Healthy");
+    await bed.image("2");
+    if (callsStepPlugins) {
+      await bed.until("it is asked", () => asked > 0);
+      return t.pass("asked");
+    }
+    const told = await bed.until("it is told", async () => {
+      const { items } = await bed.client.list(RESOURCES.event, { namespace: NAMESPACE });
+      return items.find((event) => event.reason === "ReconciliationError");
+    });
+    t.match(told.message, /step plugin "weir.dev\/webhook" is not called: .*--no-step-plugins/);
+    await bed.holds("the step is not done", ({ status }) => status.currentStepIndex === 0);
+    t.equal(asked, 0);
+  });
+}

@@ -64,31 +64,31 @@ test("step plugins: an answer becomes the entry of its Run", (t) => {
       "no phase is Running",
       { kind: "answer", message: "" },
       { phase: "Running", backoff: "30s", status: undefined },
-      ["Normal Step plugin weir.dev/webhook of step 1: Run is Running"],
+      ["Normal Step plugin weir.dev/webhook (step 1) transitioned to Running"],
     ],
     [
       "10 s are too short",
       { kind: "answer", phase: "Running", retryAfterMs: 10_000 },
       { phase: "Running", backoff: "30s", status: undefined },
-      ["Normal Step plugin weir.dev/webhook of step 1: Run is Running"],
+      ["Normal Step plugin weir.dev/webhook (step 1) transitioned to Running"],
     ],
     [
       "11 s are not",
       { kind: "answer", phase: "Running", retryAfterMs: 11_000, message: "soon", status: 7 },
       { phase: "Running", backoff: "11s", message: "soon", status: 7 },
-      ["Normal Step plugin weir.dev/webhook of step 1: Run is Running"],
+      ["Normal Step plugin weir.dev/webhook (step 1) transitioned to Running"],
     ],
     [
       "an error of its own",
       { kind: "answer", phase: "Error", retryAfterMs: 60_000, message: "no", status: 7 },
       { phase: "Error", backoff: "30s", message: "no" },
-      ["Warning Step plugin weir.dev/webhook of step 1: Run is Error"],
+      ["Warning Step plugin weir.dev/webhook (step 1) transitioned to Error"],
     ],
     [
       "no answer at all",
       { kind: "error", message: "connection refused" },
       { phase: "Error", backoff: "30s", message: "connection refused" },
-      ["Warning Step plugin weir.dev/webhook of step 1: Run is Error"],
+      ["Warning Step plugin weir.dev/webhook (step 1) transitioned to Error"],
     ],
     [
       "done",
@@ -100,7 +100,7 @@ test("step plugins: an answer becomes the entry of its Run", (t) => {
       "failed",
       { kind: "answer", phase: "Failed", message: "no" },
       { phase: "Failed", finishedAt: "2026-01-01T00:00:07Z", message: "no", status: undefined },
-      ["Warning Step plugin weir.dev/webhook of step 1: Run is Failed"],
+      ["Warning Step plugin weir.dev/webhook (step 1) transitioned to Failed"],
     ],
   ];
   for (const [name, answer, wanted, told] of rows) {
@@ -175,7 +175,7 @@ test("step plugins: an Abort is over with its one answer, whatever that says", (
       startedAt: "2026-01-01T00:00:05Z",
       finishedAt: "2026-01-01T00:00:07Z",
     });
-    t.strictSame(transitions(plan), [`${type} Step plugin weir.dev/webhook of step 1: Abort is ${phase}`]);
+    t.strictSame(transitions(plan), [`${type} Step plugin weir.dev/webhook (step 1) aborted (${phase})`]);
     t.equal(plan.calls, undefined, "nothing else is asked");
   }
   t.end();

@@ -136,9 +136,13 @@ function ended(
   return { ...idle, calls: [callOf(context, due, operation, 1)], waits: [{ code: "plugin", text }] };
 }
 
-/** A plugin that nobody has configured is no step done: told once on the way in, and Degraded after the deadline. */
+/** A plugin that nobody has configured, or that the controller may not call, is no step done: told once on the way in, and Degraded after the deadline. */
 function unknownPlugin(context: Context, stage: Stage, index: number, name: string): PluginPlan {
-  const why = `could not create step plugin at index ${index} : step plugin "${name}" is not configured`;
+  const isOff = context.snapshot.plugins?.names?.length === 0;
+  const lack = isOff
+    ? "is not called: step plugins are switched off (--no-step-plugins)"
+    : "is not configured";
+  const why = `could not create step plugin at index ${index} : step plugin "${name}" ${lack}`;
   const { currentStepIndex, currentPodHash, currentStepHash, abortedAt } = context.status;
   const isEntered =
     currentStepIndex !== index ||
@@ -151,7 +155,7 @@ function unknownPlugin(context: Context, stage: Stage, index: number, name: stri
     stage,
     calls: [],
     events: isEntered ? [event] : [],
-    waits: [{ code: "plugin", text: `step plugin ${name} is not configured` }],
+    waits: [{ code: "plugin", text: `step plugin ${name} ${lack}` }],
   };
 }
 
@@ -226,8 +230,12 @@ function transition(known: StepPluginStatus | undefined, entry: StepPluginStatus
   const isSame = (known?.executions ?? 0) > 0 && known?.phase === phase;
   if (isSame || (operation === "Run" && phase === "Successful")) return [];
   const type = phase === "Error" || phase === "Failed" ? "Warning" : "Normal";
-  const message = MESSAGES.stepPluginTransition(name, index, operation, phase);
-  return [{ type, reason: REASONS.stepPluginTransition, message }];
+  const words = {
+    Run: MESSAGES.stepPluginRun,
+    Abort: MESSAGES.stepPluginAborted,
+    Terminate: MESSAGES.stepPluginTerminated,
+  }[operation];
+  return [{ type, reason: REASONS.stepPluginTransition, message: words(name, index, phase) }];
 }
 
 function callOf(
