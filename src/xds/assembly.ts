@@ -21,6 +21,8 @@ export const WARMING_MS = 15_000;
 
 /** Stands for the version of what no server has sent. */
 const FALLBACK_VERSION = "fallback";
+/** Stands for a version that the server leaves empty: here that would mean that nothing came. It is answered as it came. */
+const UNNAMED_VERSION = "(unnamed)";
 
 /** A whole configuration to try. Resources that did not change are the same objects as before. */
 export interface XdsUpdate extends XdsSnapshot {
@@ -153,7 +155,7 @@ export class Assembly {
       for (const [name, resource] of decode(kind, response)) base.set(name, resource);
       this.#pending.set(kind, {
         kind,
-        version: response.versionInfo,
+        version: response.versionInfo || UNNAMED_VERSION,
         nonce: response.nonce,
         held: { ...this.#held, [kind]: base },
         deadlineMs: before?.deadlineMs ?? nowMs + WARMING_MS,
@@ -229,7 +231,7 @@ export class Assembly {
   }
 
   #say(kind: ResourceKind, nonce: string, version: string): Answer {
-    return { kind, version, nonce, names: this.#names(kind) };
+    return { kind, version: version === UNNAMED_VERSION ? "" : version, nonce, names: this.#names(kind) };
   }
 
   /** What is asked for by name: the assignments of the clusters, the routes of the listeners. */
@@ -277,8 +279,9 @@ function assignmentOf(cluster: Cluster): readonly string[] {
   return [cluster.edsClusterConfig?.serviceName || cluster.name];
 }
 
-function decode(kind: ResourceKind, response: DiscoveryResponse): [string, Message][] {
-  return response.resources.map((any, index) => {
+function decode(kind: ResourceKind, response: DiscoveryResponse): ReadonlyMap<string, Message> {
+  const decoded = new Map<string, Message>();
+  response.resources.forEach((any, index) => {
     if (any.typeUrl !== TYPE_URLS[kind]) throw new Error(`resources[${index}] is of type ${any.typeUrl}`);
     const resource: Message & { readonly name?: string; readonly clusterName?: string } = fromBinary(
       RESOURCE_SCHEMAS[kind],
@@ -286,8 +289,11 @@ function decode(kind: ResourceKind, response: DiscoveryResponse): [string, Messa
     );
     const name = resource.name ?? resource.clusterName ?? "";
     if (name === "") throw new Error(`resources[${index}] has no name`);
-    return [name, resource];
+    // Which of them is meant is anybody's guess.
+    if (decoded.has(name)) throw new Error(`resources[${index}] repeats the name ${JSON.stringify(name)}`);
+    decoded.set(name, resource);
   });
+  return decoded;
 }
 
 /** Routes that no listener names and assignments that no cluster waits for are dropped: the server no longer says what becomes of them. */

@@ -197,8 +197,12 @@ class AdsClient implements XdsClient {
       if (this.#connectedTo === undefined && !isReady(client)) over("no connection");
     });
     // weir's server answers at once with its head; it has nothing to send to a node that has everything already.
-    call.on("metadata", () => this.#connected(address));
+    call.on("metadata", () => {
+      if (this.#call === call) this.#connected(address);
+    });
     call.on("data", (response: DiscoveryResponse) => {
+      // What a stream still had when it was given up: its nonces mean nothing to the next one.
+      if (this.#call !== call) return;
       this.#connected(address);
       this.#answer(this.#assembly.receive(response, clock.nowMs()));
       this.#apply();

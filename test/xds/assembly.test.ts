@@ -143,7 +143,25 @@ test("assembly: what does not decode is rejected at once", (t) => {
   const foreign = pack(RouterSchema, {});
   t.match(assembly.receive(response("clusters", [foreign]), 0), [{ rejection: /resources\[0\] is of type/ }]);
   t.match(assembly.receive(clusters(""), 0), [{ rejection: /has no name/ }]);
+  t.match(assembly.receive(clusters("a", "b", "a"), 0), [
+    { kind: "clusters", version: "v", rejection: /resources\[2\] repeats the name "a"/ },
+  ]);
   t.strictSame(assembly.receive(create(DiscoveryResponseSchema, { typeUrl: "x", nonce: "1" }), 0), []);
+  t.end();
+});
+
+test("assembly: a server that names no versions brings its configuration in force, and hears what it said", (t) => {
+  const assembly = new Assembly();
+  assembly.open();
+  const parts = [clusters("a"), endpoints("a"), listeners(), routes({ a: 1 })];
+  for (const part of parts) {
+    assembly.receive({ ...part, versionInfo: "" }, 0);
+    const update = assembly.candidate(0);
+    t.ok(update?.versions[update.changed], "it counts as having come");
+    t.match(assembly.accept()[0], { version: "", nonce: part.nonce });
+  }
+  t.equal(Object.values(assembly.versions).includes(""), false);
+  t.ok(assembly.open().every(({ version }) => version === ""));
   t.end();
 });
 
