@@ -2,7 +2,9 @@
 // out makes it reject the resource (NACK) with the field's path; a field that changes no traffic may be there and is left alone.
 // The proxy's validation asks `unsupportedFields`, the bootstrap reader `unsupportedIn`.
 import type { DescField, DescMessage, Message } from "@bufbuild/protobuf";
+import { isMessage } from "@bufbuild/protobuf";
 import type { ReflectMessage } from "@bufbuild/protobuf/reflect";
+import { DurationSchema } from "@bufbuild/protobuf/wkt";
 import type { ResourceKind } from "./messages.ts";
 import { RESOURCE_SCHEMAS } from "./messages.ts";
 import { type Descent, visit } from "./unknown.ts";
@@ -58,12 +60,14 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
   [`${LISTENER}Filter`]: { supported: "typed_config", harmless: "name" },
   [`${HCM}HttpConnectionManager`]: {
     supported:
-      "rds route_config http_filters codec_type stream_idle_timeout request_headers_timeout max_request_headers_kb common_http_protocol_options use_remote_address normalize_path merge_slashes path_with_escaped_slashes_action strip_matching_host_port strip_any_host_port strip_trailing_host_dot xff_num_trusted_hops skip_xff_append generate_request_id preserve_external_request_id always_set_request_id_in_response early_header_mutation_extensions access_log tracing",
+      "rds route_config http_filters codec_type stream_idle_timeout request_headers_timeout max_request_headers_kb common_http_protocol_options use_remote_address normalize_path merge_slashes path_with_escaped_slashes_action strip_matching_host_port strip_any_host_port strip_trailing_host_dot xff_num_trusted_hops skip_xff_append generate_request_id preserve_external_request_id always_set_request_id_in_response early_header_mutation_extensions access_log tracing server_header_transformation",
     harmless:
-      "stat_prefix server_name server_header_transformation via drain_timeout delayed_close_timeout stream_error_on_invalid_http_message http2_protocol_options upgrade_configs",
-    refused: "add_user_agent http_protocol_options request_timeout",
+      "stat_prefix drain_timeout delayed_close_timeout stream_error_on_invalid_http_message http2_protocol_options",
+    refused: "add_user_agent http_protocol_options request_timeout server_name via upgrade_configs",
     only: {
       codec_type: [0, 1],
+      // `Server` is never written to: PASS_THROUGH.
+      server_header_transformation: [0, 2],
       path_with_escaped_slashes_action: [0, 1, 2, 4],
     },
   },
@@ -168,9 +172,8 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
   [`${ROUTE}RouteAction`]: {
     supported:
       "cluster weighted_clusters hash_policy timeout idle_timeout retry_policy cluster_not_found_response_code request_mirror_policies prefix_rewrite host_rewrite_literal append_x_forwarded_host",
-    harmless: "upgrade_configs",
     refused:
-      "cluster_header metadata_match auto_host_rewrite host_rewrite_header host_rewrite_path_regex priority hedge_policy regex_rewrite max_stream_duration",
+      "upgrade_configs cluster_header metadata_match auto_host_rewrite host_rewrite_header host_rewrite_path_regex priority hedge_policy regex_rewrite max_stream_duration",
     only: { cluster_not_found_response_code: [0] },
   },
   [`${ROUTE}RouteAction.RequestMirrorPolicy`]: {
@@ -381,9 +384,15 @@ function judge(path: string, field: DescField, message: ReflectMessage, found: U
   const value = plainValue(message.get(field));
   if (only !== undefined && !valueWords(value).every((word) => only.some((allowed) => allowed === word)))
     found.push({ path, why: `has a value that this proxy does not support: ${shown(field, value)}` });
+  if (isNegative(message.get(field))) found.push({ path, why: "is below 0" });
   // Well-known types have nothing in them to judge, but for Any.
   const inner = field.message?.typeName;
   return inner?.startsWith("google.protobuf.") && inner !== "google.protobuf.Any" ? "over" : "into";
+}
+
+function isNegative(value: unknown): boolean {
+  const inner = typeof value === "object" && value !== null && "message" in value ? value.message : undefined;
+  return isMessage(inner, DurationSchema) && (inner.seconds < 0n || inner.nanos < 0);
 }
 
 /** The value inside a wrapper message; other values as they are. */

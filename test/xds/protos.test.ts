@@ -1,7 +1,6 @@
 // Holds proto/ against the full set of Envoy's API that @grpc/grpc-js-xds ships: every message, enum and field that we define exists
 // there with the same number, type, label and oneof. Also: the generated code is what scripts/generate-proto.ts writes.
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { DescEnum, DescField, DescMessage } from "@bufbuild/protobuf";
 import { createRegistry, ScalarType } from "@bufbuild/protobuf";
@@ -10,24 +9,9 @@ import { test } from "tap";
 import { file_envoy_service_discovery_v3_discovery } from "../../src/xds/gen/envoy/service/discovery/v3/discovery_pb.ts";
 import { file_envoy_service_load_stats_v3_lrs } from "../../src/xds/gen/envoy/service/load_stats/v3/lrs_pb.ts";
 import { registry } from "../../src/xds/types.ts";
+import { shippedRoot } from "../support/shippedprotos.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
-const DEPS = join(ROOT, "node_modules/@grpc/grpc-js-xds/deps");
-const SHIPPED = [
-  "envoy/config/bootstrap/v3/bootstrap.proto",
-  "envoy/config/endpoint/v3/load_report.proto",
-  "envoy/config/listener/v3/api_listener.proto",
-  "envoy/extensions/access_loggers/file/v3/file.proto",
-  "envoy/extensions/access_loggers/stream/v3/stream.proto",
-  "envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation.proto",
-  "envoy/extensions/filters/http/router/v3/router.proto",
-  "envoy/extensions/filters/network/connection_limit/v3/connection_limit.proto",
-  "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.proto",
-  "envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.proto",
-  "envoy/extensions/upstreams/http/v3/http_protocol_options.proto",
-  "envoy/service/discovery/v3/ads.proto",
-  "envoy/service/load_stats/v3/lrs.proto",
-];
 /** Fields newer than the shipped set, with the shape that Envoy's current API gives them. */
 const NEWER: Readonly<Record<string, string>> = {
   "envoy.config.route.v3.WeightedCluster.use_hash_policy":
@@ -39,17 +23,6 @@ const NEWER: Readonly<Record<string, string>> = {
 };
 /** Messages newer than the shipped set; their fields are in the table above. */
 const NEWER_MESSAGES: readonly string[] = ["envoy.config.route.v3.CookieMatcher"];
-
-function shippedRoot(): protobuf.Root {
-  const root = new protobuf.Root();
-  const folders = ["envoy-api", "xds", "googleapis", "protoc-gen-validate"].map((name) => join(DEPS, name));
-  folders.push(join(ROOT, "node_modules/protobufjs"));
-  root.resolvePath = (_origin, target) =>
-    folders.map((folder) => join(folder, target)).find((path) => existsSync(path)) ?? target;
-  root.loadSync(SHIPPED, { keepCase: true });
-  root.resolveAll();
-  return root;
-}
 
 /** One line per field: number, label, type, oneof. The same words for both sides. */
 function ourShape(field: DescField): string {
