@@ -165,6 +165,17 @@ function contradictions(bootstrap: Bootstrap): readonly Problem[] {
     if (!ours.includes(name))
       problems.push({ path, why: `names ${name}: load goes to the server of ads_config only` });
   }
+  const { listeners = [], clusters = [] } = bootstrap.staticResources ?? {};
+  for (const [kind, resources] of Object.entries({ listeners, clusters })) {
+    const names = resources.map(({ name }) => name);
+    names.forEach((name, index) => {
+      if (names.indexOf(name) < index)
+        problems.push({
+          path: `static_resources.${kind}[${index}].name`,
+          why: `repeats the name ${JSON.stringify(name)}`,
+        });
+    });
+  }
   for (const { path, cluster } of unknownClusters(bootstrap))
     problems.push({ path, why: `names ${cluster}, which is not among static_resources.clusters` });
   if ((bootstrap.staticResources?.listeners ?? []).length === 0 && dynamic?.ldsConfig === undefined)

@@ -182,6 +182,12 @@ test("bootstrap: what does not hang together is named", async (t) => {
   );
   t.match(await errorOf(edited("cluster: gateway", "").text), "node must have a cluster");
   t.match(await errorOf("admin: {}"), "has no listeners");
+  const twice = {
+    static_resources: { clusters: [{ name: "a" }, { name: "b" }, { name: "a" }], listeners: [{}, {}] },
+  };
+  const repeated = await errorOf(JSON.stringify(twice));
+  t.match(repeated, /static_resources.listeners\[1\].name repeats the name ""/);
+  t.match(repeated, /static_resources.clusters\[2\].name repeats the name "a"/);
   t.match(await errorOf("a: [1"), /boot.yaml:1:\d+: the bootstrap is not YAML/);
   t.match(await errorOf("- 1"), "is no mapping");
 });
