@@ -78,6 +78,8 @@ export class Mirror implements UpstreamUser {
   readonly #head = new ByteStore();
   /** Payload that could not be sent yet. */
   readonly #held = new ByteStore();
+  /** Bytes of it that the connection holds, and has not sent either. */
+  #lent = 0;
   #up: UpstreamConnection | null;
   #isConnected: boolean;
   #isHeadSent = false;
@@ -196,7 +198,13 @@ export class Mirror implements UpstreamUser {
 
   onUpstreamDrained(): void {
     this.#isBehind = false;
+    this.#giveLent();
     this.#pump();
+  }
+
+  #giveLent(): void {
+    this.#core.budget.give(this.#lent);
+    this.#lent = 0;
   }
 
   /** Sends what waits. */
@@ -207,12 +215,13 @@ export class Mirror implements UpstreamUser {
     this.#sendHead(up);
     if (held.length > 0) {
       const { bytes, start, end } = held;
-      this.#core.budget.give(end - start);
       this.#core.stats.add(this.#cell, COUNTER.BYTES_IN, end - start);
+      this.#lent += end - start;
       held.clear();
       up.sendBody(bytes, start, end);
       // The connection may still read from these bytes.
       if (this.#core.outbox.isKept(bytes)) held.detach();
+      else this.#giveLent();
     }
     if (!this.#isRequestDone) return;
     up.sendEnd();
@@ -252,6 +261,7 @@ export class Mirror implements UpstreamUser {
     this.#cluster.active -= 1;
     this.#endpoint.active -= 1;
     this.#core.budget.give(this.#held.length);
+    this.#giveLent();
     this.#held.detach();
     this.#held.clear();
     this.#head.giveTo(this.#core.spareHeads);

@@ -164,7 +164,9 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
     } else if (this.#state === STATE.DISCARD)
       this.#core.deadlines.set(this.#slot, this.#core.limits.lingerMs);
     else if (this.#state === STATE.HEAD) {
-      this.#watch.awaitHead();
+      // The begin of a head may have come before the answer was behind; its time is a total, and short.
+      if (this.#parser === null) this.#watch.awaitHead();
+      else this.#core.deadlines.set(this.#slot, this.#listener.headTimeoutMs);
       this.#processHeld();
     }
     this.#updatePause();
