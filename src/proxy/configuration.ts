@@ -17,11 +17,12 @@ import {
   compileListener,
   compileRoutes,
 } from "./compile/compile.ts";
+import { Problems } from "./compile/problems.ts";
 import type { Core } from "./core.ts";
 import type { EndpointAddress } from "./forward/clusteroptions.ts";
 import { Cluster } from "./forward/pool.ts";
 import { LISTEN_FAILED, Listener } from "./http1/listener.ts";
-import type { HostTable } from "./route/table.ts";
+import { EMPTY_HOSTS, type HostTable } from "./route/table.ts";
 import { clusterOf } from "./seat.ts";
 
 /** A port that is taken is tried again for this long: a proxy that drains may still hold it. */
@@ -41,6 +42,13 @@ interface Compiled {
   readonly clusters: readonly CompiledCluster[];
   /** By the name that EDS clusters refer to. */
   readonly endpoints: ReadonlyMap<string, readonly EndpointAddress[]>;
+}
+
+/** A listener that is about to serve. */
+interface Opened {
+  readonly listener: Listener;
+  /** Whose socket it goes on with; absent: it has one of its own. */
+  readonly before?: Listener;
 }
 
 const NOTHING: Compiled = { listeners: [], tables: new Map(), clusters: [], endpoints: new Map() };
@@ -70,7 +78,7 @@ export class Configuration {
     const clusters = resources.clusters.map((message) => this.#cluster(message));
     this.#static = {
       listeners,
-      tables: this.#inlineTables(listeners, "static"),
+      tables: this.#inlineTables(listeners, "static", namesOf(clusters)),
       clusters,
       endpoints: new Map(),
     };
@@ -112,7 +120,7 @@ export class Configuration {
     const compiled = this.#compile(update);
     const opened = await this.#openNew(compiled, LISTEN_PATIENCE_MS);
     if (this.#isClosed) {
-      for (const listener of opened.values()) listener.close();
+      for (const { listener } of opened.values()) listener.close();
       return;
     }
     const { versions } = update;
@@ -142,11 +150,12 @@ export class Configuration {
   #compile(update: XdsUpdate): Compiled {
     const listeners = update.listeners.map((message) => this.#once(message, () => compileListener(message)));
     const clusters = update.clusters.map((message) => this.#once(message, () => this.#cluster(message)));
-    const tables = this.#inlineTables(listeners, update.versions.listeners);
+    const known = namesOf([...clusters, ...this.#static.clusters]);
+    const tables = this.#inlineTables(listeners, update.versions.listeners, known);
     for (const message of update.routes)
       tables.set(
         message.name,
-        this.#once(message, () => this.#table(message, update.versions.routes)),
+        this.#once(message, () => this.#table(message, update.versions.routes, known)),
       );
     const endpoints = new Map<string, readonly EndpointAddress[]>();
     for (const message of update.endpoints)
@@ -171,41 +180,90 @@ export class Configuration {
     return compiled;
   }
 
-  #inlineTables(listeners: readonly CompiledListener[], version: string): Map<string, HostTable> {
+  #inlineTables(
+    listeners: readonly CompiledListener[],
+    version: string,
+    known: ReadonlySet<string>,
+  ): Map<string, HostTable> {
     const tables = new Map<string, HostTable>();
     for (const { options, routes } of listeners) {
       if (routes.kind !== "inline") continue;
       const { config } = routes;
       tables.set(
         inlineName(options.name),
-        this.#once(config, () => this.#table(config, version)),
+        this.#once(config, () => this.#table(config, version, known)),
       );
     }
     return tables;
   }
 
-  #table(config: RouteConfiguration, version: string): HostTable {
-    return compileRoutes(config, version, (route, cluster) => this.#core.stats.cell(route, cluster));
+  /** `known` are the clusters there are; routes may name others, unless they say that they want to be held against them. */
+  #table(config: RouteConfiguration, version: string, known: ReadonlySet<string>): HostTable {
+    const unknown = new Set<string>();
+    const table = compileRoutes(config, version, (route, cluster) => {
+      if (!known.has(cluster)) unknown.add(cluster);
+      return this.#core.stats.cell(route, cluster);
+    });
+    if (config.validateClusters === true && unknown.size > 0)
+      throw new Problems("routes", config)
+        .and("validate_clusters", `is set, and there is no cluster ${[...unknown].join(", ")}`)
+        .error();
+    return table;
   }
 
   /** Opens the listeners that are not there yet and whose routes are known; all of them or none. */
-  async #openNew(compiled: Compiled, patienceMs: number): Promise<ReadonlyMap<string, Listener>> {
-    const opened = new Map<string, Listener>();
+  async #openNew(compiled: Compiled, patienceMs: number): Promise<ReadonlyMap<string, Opened>> {
+    const opened = new Map<string, Opened>();
+    const isNew = ({ options }: CompiledListener): boolean => {
+      const current = this.#listeners.get(options.name);
+      return current === undefined || isMoved(current, options);
+    };
+    const due = compiled.listeners.filter(
+      (listener) => isNew(listener) && compiled.tables.has(tableName(listener.options.name, listener.routes)),
+    );
+    const wanted = new Set(
+      [...compiled.listeners, ...this.#static.listeners].map(({ options }) => options.name),
+    );
+    for (const { options } of due) wanted.delete(options.name);
     try {
-      for (const { options, routes } of compiled.listeners) {
-        const current = this.#listeners.get(options.name);
-        const table = compiled.tables.get(tableName(options.name, routes));
-        // What cannot be opened is refused before anything changes.
+      // What cannot be opened is refused before anything changes.
+      for (const { options } of compiled.listeners)
         if (options.accessLog !== undefined && this.#core.seat.isServing)
           this.#core.logs.open(options.accessLog.path);
-        if (table === undefined || (current !== undefined && !isMoved(current, options))) continue;
-        opened.set(options.name, await this.#open(options, table, patienceMs));
+      for (const { options, routes } of due) {
+        const table = compiled.tables.get(tableName(options.name, routes)) ?? EMPTY_HOSTS;
+        const before = this.#holderOf(options, wanted);
+        opened.set(
+          options.name,
+          before === undefined
+            ? { listener: await this.#open(options, table, patienceMs) }
+            : { listener: this.#made(options, table), before },
+        );
       }
     } catch (error) {
-      for (const listener of opened.values()) listener.close();
+      for (const { listener } of opened.values()) listener.close();
       throw error;
     }
     return opened;
+  }
+
+  /** The listener that has the address and gives it up with this change: it is not among `staying`. */
+  #holderOf(
+    { address, port }: CompiledListener["options"],
+    staying: ReadonlySet<string>,
+  ): Listener | undefined {
+    if (port === 0) return undefined;
+    return [...this.#listeners.values()].find(
+      ({ name, options }) => options.address === address && options.port === port && !staying.has(name),
+    );
+  }
+
+  #made(options: CompiledListener["options"], table: HostTable): Listener {
+    const listener = new Listener(this.#core, options);
+    // It may serve before the swap: then with the routes that come with it.
+    listener.hosts = table;
+    listener.isDraining = this.#isLast;
+    return listener;
   }
 
   async #open(options: CompiledListener["options"], table: HostTable, patienceMs: number): Promise<Listener> {
@@ -213,10 +271,7 @@ export class Configuration {
     const address = `${options.address}:${options.port}`;
     const giveUpMs = clock.nowMs() + (this.#taken.has(address) ? 0 : patienceMs);
     for (;;) {
-      const listener = new Listener(this.#core, options);
-      // It may serve before the swap: then with the routes that come with it.
-      listener.hosts = table;
-      listener.isDraining = this.#isLast;
+      const listener = this.#made(options, table);
       try {
         await listener.open();
         this.#taken.delete(address);
@@ -234,10 +289,11 @@ export class Configuration {
   }
 
   /** The one step in which everything changes. Synchronous: no request sees half of it. */
-  #swap(opened: ReadonlyMap<string, Listener>, dynamic: Compiled): void {
+  #swap(opened: ReadonlyMap<string, Opened>, dynamic: Compiled): void {
     this.#dynamic = dynamic;
     this.#swapClusters();
-    for (const [name, listener] of opened) {
+    for (const { listener, before } of opened.values()) if (before !== undefined) listener.takeOver(before);
+    for (const [name, { listener }] of opened) {
       const before = this.#listeners.get(name);
       if (before !== undefined) this.#leave(before);
       this.#listeners.set(name, listener);
@@ -246,8 +302,10 @@ export class Configuration {
     for (const [name, { options, routes }] of wanted) {
       const listener = this.#listeners.get(name);
       const table = this.#tableOf(tableName(name, routes));
-      listener?.configure(options);
-      if (listener !== undefined && table !== undefined) listener.hosts = table;
+      // One that is to move and waits for its routes stays as it is until they come.
+      if (listener === undefined || isMoved(listener, options)) continue;
+      listener.configure(options);
+      if (table !== undefined) listener.hosts = table;
     }
     for (const [name, listener] of this.#listeners) {
       if (wanted.has(name)) continue;
@@ -305,6 +363,10 @@ export class Configuration {
 
 function isMoved(current: Listener, wanted: CompiledListener["options"]): boolean {
   return current.options.address !== wanted.address || current.options.port !== wanted.port;
+}
+
+function namesOf(clusters: readonly CompiledCluster[]): ReadonlySet<string> {
+  return new Set(clusters.map(({ name }) => name));
 }
 
 function tableName(listener: string, routes: CompiledListener["routes"]): string {

@@ -107,23 +107,28 @@ export class Listener implements ListenerView {
     if (!this.#core.seat.isServing) return Promise.resolve();
     const { name, address, port } = this.#options;
     const server = createServer({ allowHalfOpen: true, noDelay: true });
-    this.#server = server;
-    server.on("connection", (socket) => this.#onConnection(socket));
     return new Promise((resolve, reject) => {
       server.once("error", (error) => {
-        this.#server = null;
         const message = `listener ${name} cannot listen on ${address}:${port}: ${messageOf(error)}; choose another port or end what uses it`;
         // Whoever has the port may give it back.
         reject(new WeirError({ code: LISTEN_FAILED, source: "user", retry: "yes", message, cause: error }));
       });
       server.listen({ host: address, port, backlog: BACKLOG }, () => {
         server.removeAllListeners("error");
-        server.on("error", (error) =>
-          this.#core.log.warn("accepting failed", { listener: name, error: messageOf(error) }),
-        );
+        this.#listenOn(server);
         resolve();
       });
     });
+  }
+
+  /** Goes on with the socket of another listener on the same address and port, which accepts nothing more. Instead of `open`. */
+  takeOver(other: Listener): void {
+    const server = other.#server;
+    other.#server = null;
+    if (server === null) return;
+    server.removeAllListeners("connection");
+    server.removeAllListeners("error");
+    this.#listenOn(server);
   }
 
   /** Serves a connection that exists already; for byte sources other than plain sockets. */
@@ -158,6 +163,14 @@ export class Listener implements ListenerView {
     if (!this.#connections.delete(connection)) return;
     this.#core.openConnections -= 1;
     if (this.#connections.size === 0) this.#onEmpty?.();
+  }
+
+  #listenOn(server: Server): void {
+    this.#server = server;
+    server.on("connection", (socket) => this.#onConnection(socket));
+    server.on("error", (error) =>
+      this.#core.log.warn("accepting failed", { listener: this.name, error: messageOf(error) }),
+    );
   }
 
   #configureLog(wanted: AccessLogOptions | undefined): void {
