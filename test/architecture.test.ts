@@ -49,6 +49,8 @@ const PURE_PACKAGES = words(
 const ALSO: Readonly<Record<string, readonly string[]>> = {
   // To load its engine, when it is first needed, without waiting.
   "src/lib/re2.ts": ["node:module"],
+  // It parses addresses.
+  "src/lib/ip.ts": ["node:net"],
 };
 const IMPURE =
   /\b(?:Date\.now|new Date\(\)|Math\.random|process\.(?!\w*Error)|setTimeout|setInterval|setImmediate|performance\.now|console\.)/;

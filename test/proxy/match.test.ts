@@ -105,6 +105,17 @@ test("match: a header passes when one of its fields matches the whole pattern", 
   t.end();
 });
 
+test("match: a rule about Host is about the host in force, which an absolute target names", (t) => {
+  const find = matcherOf([
+    { prefix: "/", headers: [{ name: "Host", string_match: { exact: "a.test" } }] },
+    { prefix: "/", headers: [{ name: "host", string_match: { suffix: ".inner" } }] },
+  ]);
+  t.equal(find({ target: "/" }), "r0");
+  t.equal(find({ target: "http://b.inner/" }), "r1");
+  t.equal(find({ target: "http://b.test/" }), "");
+  t.end();
+});
+
 test("match: the first of several query parameters counts, names and values are decoded", (t) => {
   const find = matcherOf([
     { prefix: "/", query_parameters: [{ name: "a b", string_match: { exact: "x&=y" } }] },

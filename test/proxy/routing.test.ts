@@ -3,13 +3,23 @@ import fc from "fast-check";
 import { test } from "tap";
 import { systemClock } from "../../src/lib/clock.ts";
 import { silentLogger } from "../../src/lib/log.ts";
+import { compileEndpoints } from "../../src/proxy/compile/compile.ts";
+import { Configuration } from "../../src/proxy/configuration.ts";
+import { Core } from "../../src/proxy/core.ts";
 import { HeadParser, KIND } from "../../src/proxy/http1/parse.ts";
 import { findHost } from "../../src/proxy/route/match.ts";
 import { Dice, pickTarget } from "../../src/proxy/route/split.ts";
 import { EMPTY_HOSTS, UNCHANGED, type VirtualHost } from "../../src/proxy/route/table.ts";
 import { CONFIG_REJECTED, createProxy } from "../../src/proxy/server.ts";
 import { ByteMap } from "../../src/proxy/wire/bytemap.ts";
-import { BootstrapSchema, fromJson, registry } from "../../src/xds/types.ts";
+import {
+  BootstrapSchema,
+  ClusterLoadAssignmentSchema,
+  ClusterSchema,
+  fromJson,
+  RouteConfigurationSchema,
+  registry,
+} from "../../src/xds/types.ts";
 import { bootstrapOf, type Json, recordingOrigin, startProxy, talk } from "./support.ts";
 
 const ANSWERED = { until: /\r\n\r\n[\s\S]+$/ };
@@ -373,6 +383,50 @@ test("routing: a configuration that cannot be carried out is rejected with path 
     },
   );
   t.end();
+});
+
+test("routing: an address that is no IP address is rejected, so that nothing is ever looked up", (t) => {
+  for (const address of ["999.1.1.1", "1.2.3", "::1::", "1:2", "localhost", ""]) {
+    const endpoint = { address: { socket_address: { address, port_value: 80 } } };
+    const assignment = fromJson(ClusterLoadAssignmentSchema, {
+      cluster_name: "a",
+      endpoints: [{ lb_endpoints: [{ endpoint }] }],
+    });
+    t.throws(() => compileEndpoints(assignment), {
+      code: CONFIG_REJECTED,
+      message: /lb_endpoints\[0\]\.endpoint\.address\.socket_address\.address is no IP address/,
+    });
+  }
+  t.end();
+});
+
+test("routing: routes that ask to be held against the clusters are rejected while one is missing", async (t) => {
+  const core = new Core({ clock: systemClock, log: silentLogger, seed: 1 });
+  const configuration = new Configuration(core, { listeners: [], clusters: [] }, true);
+  t.teardown(() => configuration.close());
+  const apply = (names: readonly string[], validates: boolean) =>
+    configuration.apply({
+      listeners: [],
+      routes: [
+        fromJson(RouteConfigurationSchema, {
+          name: "r",
+          validate_clusters: validates,
+          virtual_hosts: [
+            { name: "v", domains: ["*"], routes: [{ match: { prefix: "/" }, route: { cluster: "b" } }] },
+          ],
+        }),
+      ],
+      clusters: names.map((name) => fromJson(ClusterSchema, { name, type: "STATIC" })),
+      endpoints: [],
+      changed: "routes",
+      versions: { listeners: "1", routes: "1", clusters: "1", endpoints: "1" },
+    });
+  await t.rejects(apply(["a"], true), {
+    code: CONFIG_REJECTED,
+    message: /routes "r" is rejected: validate_clusters is set, and there is no cluster b/,
+  });
+  await t.resolves(apply(["a"], false));
+  await t.resolves(apply(["a", "b"], true));
 });
 
 test("routing: a head parsed in any pieces is the same head", (t) => {

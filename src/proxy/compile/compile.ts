@@ -1,5 +1,6 @@
 // Configuration in xDS messages → what the data plane runs on. Pure. A resource is taken whole or rejected with the path and reason of
 // everything that is wrong with it: nothing that would change traffic is ignored.
+import { isIpAddress } from "../../lib/ip.ts";
 import type {
   Address,
   Cluster,
@@ -220,11 +221,11 @@ interface Socket {
 
 /** Each costs a new client up to 250 ms when those before it are silent. */
 const MAX_OTHER_ADDRESSES = 7;
-const IP = /^(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*)$/;
 
 function addressOf(socket: SocketAddress, path: string, problems: Problems): Socket | null {
   const port = socket.portSpecifier.case === "portValue" ? socket.portSpecifier.value : -1;
-  if (!IP.test(socket.address))
+  // A host that is none would be looked up, at the first connection and by whatever resolver there is.
+  if (!isIpAddress(socket.address))
     problems.add(`${path}.address`, `is no IP address: ${JSON.stringify(socket.address)}`);
   else if (port < 0 || port > 65_535) problems.add(`${path}.port_value`, "is no port");
   else return { address: socket.address, port };

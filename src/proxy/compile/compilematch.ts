@@ -67,7 +67,9 @@ function patternPath(matcher: RegexMatcher, at: string, problems: Problems): Pat
 
 /** Reads a rule about a header. */
 export function headerRule(matcher: HeaderMatcher, at: string, problems: Problems): HeaderRule {
-  const name = matcher.name.toLowerCase();
+  const spelt = matcher.name.toLowerCase();
+  // The host in force: an absolute target goes before the field, which is never sent on then.
+  const name = spelt === "host" ? ":authority" : spelt;
   if (name === "") problems.add(`${at}.name`, "is empty");
   const specifier = matcher.headerMatchSpecifier;
   const isAbsence = specifier.case === "presentMatch" && !specifier.value;

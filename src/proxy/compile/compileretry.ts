@@ -35,8 +35,9 @@ export function compileRetry(
   const headers = words.includes("retriable-headers")
     ? message.retriableHeaders.map((header, index) => {
         const path = `${at}.retriable_headers[${index}]`;
-        if (header.name.startsWith(":")) problems.add(`${path}.name`, "is no field of an answer");
-        return headerRule(header, path, problems);
+        const rule = headerRule(header, path, problems);
+        if (rule.name.startsWith(":")) problems.add(`${path}.name`, "is no field of an answer");
+        return rule;
       })
     : [];
   const requestHeaders = message.retriableRequestHeaders.map((header, index) =>
