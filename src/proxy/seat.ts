@@ -32,9 +32,9 @@ export const ALONE: Seat = {
   onTakenBack: () => undefined,
 };
 
-/** The part of `total` that a share has: all parts add up to it, but for none being 0. */
+/** The part of `total` that a share has: all parts add up to it, but for none being 0 where there is something to share. */
 export function partOf(total: number, { index, count }: Share): number {
-  if (total === Number.POSITIVE_INFINITY) return total;
+  if (total === 0 || total === Number.POSITIVE_INFINITY) return total;
   const rest = total % count;
   return Math.max(1, (total - rest) / count + (index < rest ? 1 : 0));
 }

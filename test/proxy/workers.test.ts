@@ -1,5 +1,6 @@
 // `weir proxy --workers N`: several processes that are one proxy. Deaths, silence, sums, and what all of them know.
 import { readFile, rename, stat } from "node:fs/promises";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { type Test, test } from "tap";
 import {
@@ -9,7 +10,15 @@ import {
   temporaryFolder,
   until,
 } from "../support/proxyprocess.ts";
-import { bootstrapOf, closedPort, type Json, recordingOrigin, talk } from "./support.ts";
+import {
+  bootstrapOf,
+  closedPort,
+  eventually,
+  type Json,
+  type ProxyOptions,
+  recordingOrigin,
+  talk,
+} from "./support.ts";
 
 const GET = "GET / HTTP/1.1\r\nHost: shop\r\n\r\n";
 const ANSWERED = { until: /\r\n\r\n[\s\S]+$/ };
@@ -26,12 +35,15 @@ async function served(
     readonly workers?: number;
     readonly clusterFields?: Readonly<Record<string, Json>>;
     readonly hcm?: Readonly<Record<string, Json>>;
+    readonly more?: Partial<ProxyOptions>;
   } = {},
 ): Promise<Served> {
-  const { workers = 3, clusterFields = {}, hcm = {} } = options;
+  const { workers = 3, clusterFields = {}, hcm = {}, more = {} } = options;
   const adminPort = await closedPort();
   const admin = { address: { socket_address: { address: "127.0.0.1", port_value: adminPort } } };
-  const json = Object.assign({}, bootstrapOf({ clusters: { a: ports }, clusterFields, hcm }), { admin });
+  const json = Object.assign({}, bootstrapOf({ clusters: { a: ports }, clusterFields, hcm, ...more }), {
+    admin,
+  });
   const flags = ["--workers", String(workers), "--drain-delay", "0s"];
   const proxy = await startProxyProcess(t, JSON.stringify(json), adminPort, flags);
   await until(async () => (await proxy.ready()) === "ready\n", "ready");
@@ -60,6 +72,54 @@ test("workers: several serve one port, and their counts are one sum", async (t) 
   proxy.child.kill("SIGTERM");
   t.equal(await proxy.ended, 0);
   t.equal((await talk(port, GET)).end, "reset", "the port is free");
+});
+
+test("workers: a client has its version whichever of them it meets", async (t) => {
+  const named = async (name: string): Promise<number> =>
+    (await recordingOrigin(t, (_seen, response) => response.end(`<${name}>`))).port;
+  const clusters = { old: [await named("old")], new: [await named("new")] };
+  const route = {
+    weighted_clusters: {
+      clusters: [
+        { name: "new", weight: 3_000 },
+        { name: "old", weight: 7_000 },
+      ],
+      use_hash_policy: true,
+    },
+    hash_policy: [{ header: { header_name: "x-user" }, terminal: true }],
+  };
+  const routes = [
+    { match: { prefix: "/" }, route, metadata: { filter_metadata: { "weir.dev": { salt: "s" } } } },
+  ];
+  const { proxy, port } = await served(t, [], { more: { clusters, routes } });
+  const versionOf = async (user: number): Promise<string> => {
+    const { text } = await talk(port, `GET / HTTP/1.1\r\nHost: a\r\nx-user: u${user}\r\n\r\n`, ANSWERED);
+    return /<(\w+)>/.exec(text)?.[1] ?? text;
+  };
+  const users = Array.from({ length: 40 }, (_, user) => user);
+  const first = await Promise.all(users.map(versionOf));
+  t.strictSame([...new Set(first)].sort(), ["new", "old"]);
+  for (let round = 0; round < 4; round++) t.strictSame(await Promise.all(users.map(versionOf)), first);
+  t.equal(await proxy.metric("weir_proxy_internal_errors_total"), 0);
+});
+
+test("workers: together they take as many connections as one listener may have", async (t) => {
+  const origin = await recordingOrigin(t, (_seen, response) => response.end("ok"));
+  const { proxy, port } = await served(t, [origin.port], { workers: 2, more: { connectionLimit: 4 } });
+  const sockets = Array.from({ length: 40 }, () => connect({ port, host: "127.0.0.1" }));
+  t.teardown(() => sockets.forEach((socket) => void socket.destroy()));
+  let closed = 0;
+  for (const socket of sockets) {
+    socket.on("error", () => undefined);
+    socket.resume();
+    socket.once("close", () => {
+      closed += 1;
+    });
+  }
+  const taken = async (): Promise<number> => proxy.metric("weir_proxy_connections_total");
+  await eventually(() => closed >= 36, "all but four are closed");
+  await eventually(async () => (await taken()) === sockets.length - closed, "the others stay");
+  t.ok(sockets.length - closed <= 4);
 });
 
 test("workers: one alone is no tree", async (t) => {
