@@ -1,10 +1,13 @@
 // From a TrafficPolicy on a Gateway to what the proxy does with a request.
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Test, test } from "tap";
 import type { TrafficPolicy } from "../../src/api/api.ts";
 import type { ProxyServer } from "../../src/proxy/server.ts";
+import { CASES } from "../e2e/policy.cases.ts";
+import { LIMIT_CASES } from "../e2e/policy.limitcases.ts";
+import { REWRITE_CASES } from "../e2e/policy.rewritecases.ts";
 import { bootstrapFor } from "../support/translated.ts";
 import { httpRoute, input, slice } from "../translate/support.ts";
 import { type Origin, recordingOrigin, startBootstrap, talk } from "./support.ts";
@@ -93,4 +96,57 @@ test("policy: tracing makes or keeps ids, states them, and begins traces", async
   const off = await behind(t, { tracing: { requestId: "off" } });
   await off.ask("X-Request-Id: mine");
   t.equal(off.origin.seen[0]?.headers["x-request-id"], undefined);
+});
+
+/** Rows of the reference and the test that shows each from manifest to behaviour; the other rows have a case in test/e2e/policy.test.ts. */
+const SHOWN_BY: Readonly<Record<string, string>> = {
+  "path of a request": "from a match: patterns and query parameters of an HTTPRoute decide",
+  "header of a request": "from a match: patterns and query parameters of an HTTPRoute decide",
+  "query parameter": "from a match: patterns and query parameters of an HTTPRoute decide",
+  cookie: "from a match: conditions of a TrafficPolicy hold for the rule that it names",
+  "conditions in `match`": "from a match: conditions of a TrafficPolicy hold for the rule that it names",
+  "one spelling of paths":
+    "from a match: a Gateway's requests are in one spelling, and a policy can leave them as they come",
+  "`%2F` and `%5C` in paths":
+    "from a match: a Gateway's requests are in one spelling, and a policy can leave them as they come",
+  "port and trailing dot of Host":
+    "from a match: a Gateway's requests are in one spelling, and a policy can leave them as they come",
+  "time for one try": "from a service: backendRequest bounds a try, and the next pod gets the next one",
+  "retries ([more](#retries))": "from a service: a policy's retry on its route, and none without",
+  "time to connect to an endpoint":
+    "from pods: connection.timeout ends a connection that is not made, and another pod is asked",
+  "connections kept": "from a service: connection.maxRequests and idle end connections",
+  "which endpoint": "from a service: LeastRequest keeps off a busy pod",
+  "slow start of new endpoints":
+    "from pods: loadBalancer.slowStart lets a pod that comes later in bit by bit",
+  "few usable endpoints: all get requests":
+    "from pods: loadBalancer.panicPercent says from when on all pods get requests, healthy or not",
+  "active health checks": "from a service: healthChecks keep requests off a pod that fails them",
+  "endpoints that fail are left out for a while":
+    "from a service: outlierDetection takes out a pod that only fails",
+  bounds: "from a service: circuitBreaker bounds the requests in progress",
+  "proxies in front that are believed":
+    "policy: clientAddress.trustedHops lets the hop in front say who the client is",
+  "X-Forwarded-For": "policy: clientAddress.forwardedFor overwrites what clients claim",
+  "field names with an underscore": "policy: clientAddress.underscores refuses or drops ambiguous names",
+  "access log ([commands and flags](accesslog.md))":
+    "policy: accessLog writes a line per request to its file",
+  "request id (`x-request-id`)": "policy: tracing makes or keeps ids, states them, and begins traces",
+  "W3C trace context": "policy: tracing makes or keeps ids, states them, and begins traces",
+};
+
+test("policy: every row of the reference is shown from manifest to behaviour", async (t) => {
+  const page = await readFile("docs/reference/policy.md", "utf8");
+  const rows = [...page.matchAll(/^\| (?!Feature|---)(.+?) \| /gm)].map(([, feature = ""]) => feature);
+  t.ok(rows.length > 35);
+  const cases = [...CASES, ...LIMIT_CASES, ...REWRITE_CASES].map(({ feature }) => feature);
+  const folder = "test/proxy";
+  const files = (await readdir(folder)).filter((name) => /^(?:from.*|policies)\.test\.ts$/.test(name));
+  const texts = await Promise.all(files.map((name) => readFile(join(folder, name), "utf8")));
+  t.strictSame(rows.filter((row) => !cases.includes(row)).sort(), Object.keys(SHOWN_BY).sort());
+  for (const title of Object.values(SHOWN_BY))
+    t.ok(
+      texts.some((text) => text.includes(`test("${title}"`)),
+      title,
+    );
 });
