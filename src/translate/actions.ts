@@ -136,7 +136,7 @@ function timeoutsOf(
   const idleMs = durationFor(applied, "timeouts", "idle", report);
   const requestMs =
     own === undefined ? (durationFor(applied, "timeouts", "request", report) ?? 0) : parseDuration(own);
-  if (requestMs === undefined)
+  if (requestMs === undefined || requestMs < 0)
     return void refuse(".timeouts.request", `${JSON.stringify(own)} is not a duration such as 10s`);
   return { requestMs, ...(idleMs !== undefined && { idleMs }) };
 }

@@ -28,6 +28,9 @@ export interface Backends {
   readonly salt?: string;
 }
 
+/** Source: Gateway API, HTTPBackendRef.weight. */
+const MAX_WEIGHT = 1_000_000;
+
 /** All backends of a rule; undefined when one of them cannot be carried out, which is reported. */
 export function backendsOf({
   httpRoute,
@@ -98,6 +101,9 @@ function problemOf(ref: HttpBackendRef, namespace: string): { field: string; wor
     return { field: "", words: `only Services can be backends, not ${ref.kind ?? ref.group}` };
   if ((ref.namespace ?? namespace) !== namespace)
     return { field: ".namespace", words: "a backend in another namespace is not carried out yet" };
+  const { weight = 1 } = ref;
+  if (weight < 0 || weight > MAX_WEIGHT)
+    return { field: ".weight", words: `${weight} is not between 0 and ${MAX_WEIGHT}` };
   return undefined;
 }
 

@@ -4,6 +4,7 @@
 // are not written yet) hands its share to the stable version; the other way round nothing is handed over: more than its weight no canary gets.
 // The versions of an experiment are treated as canaries are, each with a Service of its own.
 import type { EndpointSlice, Service, TrafficIntent } from "../api/api.ts";
+import { isIpAddress } from "../lib/ip.ts";
 import {
   ApiVersion,
   type Cluster,
@@ -329,10 +330,14 @@ function readyAddresses(
   namespace: string,
   podHash: string | undefined,
 ): Pick<PodEndpoint, "address" | "pod">[] {
+  // Names are for those who look them up; as in kube-proxy, no request is sent to them.
+  if (slice.addressType === "FQDN") return [];
   return (slice.endpoints ?? []).flatMap(({ addresses, conditions, targetRef }) => {
     const pod = targetRef?.kind === "Pod" ? targetRef.name : undefined;
     const isOther = podHash !== undefined && (pod === undefined || input.podHash(namespace, pod) !== podHash);
     if (conditions?.ready === false || isOther) return [];
-    return addresses.slice(0, 1).map((address) => ({ address, pod: pod ?? "" }));
+    return addresses
+      .slice(0, 1)
+      .flatMap((address) => (isIpAddress(address) ? [{ address, pod: pod ?? "" }] : []));
   });
 }

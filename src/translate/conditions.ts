@@ -96,6 +96,7 @@ function ownConditions(
     });
   const seen = new Set<string>();
   for (const [index, { name, type, value }] of headers.entries()) {
+    if (name === "") refuse(`.headers[${index}].name`, "is empty");
     const matcher = typed(type, value, (path, message) => refuse(`.headers[${index}]${path}`, message));
     if (matcher !== undefined && !seen.has(name.toLowerCase()))
       found.headers.push({
@@ -106,6 +107,7 @@ function ownConditions(
   }
   seen.clear();
   for (const [index, { name, type, value }] of queryParams.entries()) {
+    if (name === "") refuse(`.queryParams[${index}].name`, "is empty");
     const matcher = typed(type, value, (path, message) => refuse(`.queryParams[${index}]${path}`, message));
     if (matcher !== undefined && !seen.has(name))
       found.queryParameters.push({
@@ -159,6 +161,7 @@ type PresenceOrText =
 
 function headerSpecifier(one: PolicyCondition, refuse: Refuse): HeaderInit["headerMatchSpecifier"] {
   if (one.range === undefined) return presenceOrText(one, refuse);
+  if (one.name === "") return void refuse(".name", "is empty");
   if (testsOf(one).length > 0) return void refuse("", ONE_TEST);
   const { from, to } = one.range;
   if (from >= to) return void refuse(".range", `no number is at least ${from} and below ${to}`);

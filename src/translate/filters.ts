@@ -1,7 +1,7 @@
 // Filters of an HTTPRoute's rules and backends: RequestHeaderModifier, ResponseHeaderModifier, URLRewrite, RequestRedirect. (RequestMirror:
 // mirrors.ts.) What the proxies would refuse is refused here, by its field, so that one rule costs no other its configuration.
 import type { HttpHeaderModifier, HttpPathModifier, HttpRouteFilter } from "../api/api.ts";
-import { isEditable, isFieldName, isFieldValue, MAX_ADDED_BYTES } from "../lib/fields.ts";
+import { isEditable, isFieldName, isFieldValue, MAX_ADDED_BYTES, MAX_EDITED_NAMES } from "../lib/fields.ts";
 import {
   HeaderValueOption_HeaderAppendAction as Action,
   RedirectAction_RedirectResponseCode as Code,
@@ -34,6 +34,7 @@ export interface RuleFilters {
 const HOST = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
 const PATH = /^\/[\x21\x22\x24-\x3e\x40-\x7e]*$/;
 const MAX_PATH_BYTES = 4096;
+const MAX_PORT = 65_535;
 const CODES: Readonly<Record<number, Code>> = {
   301: Code.MOVED_PERMANENTLY,
   302: Code.FOUND,
@@ -73,6 +74,8 @@ export function filtersOf(
   const responseCode = CODES[statusCode];
   if (responseCode === undefined)
     return void refuse(`${at}.statusCode`, `${statusCode} is not 301, 302, 303, 307 or 308`);
+  if (port !== undefined && !(port >= 1 && port <= MAX_PORT))
+    return void refuse(`${at}.port`, `${port} is not between 1 and ${MAX_PORT}`);
   const wellKnown = scheme === undefined ? undefined : PORTS[scheme];
   return {
     ...changed,
@@ -145,6 +148,9 @@ function modifierOf(
     const problem = nameProblem(name);
     if (problem !== undefined) return void refuse(`${at}.remove[${index}]`, problem);
   }
+  // Those of a rule and of its backend are one list of edits.
+  if (options.length + remove.length > MAX_EDITED_NAMES / 2)
+    return void refuse(at, `names more than ${MAX_EDITED_NAMES / 2} headers`);
   if (size > MAX_ADDED_BYTES / 2) return void refuse(at, `adds more than ${MAX_ADDED_BYTES / 2} bytes`);
   return { add: options, remove: [...remove] };
 }

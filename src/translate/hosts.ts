@@ -3,6 +3,8 @@ import type { Gateway, GatewayListener, HttpRoute, ParentRef } from "../api/api.
 import type { Report } from "./input.ts";
 
 const GATEWAY_GROUP = "gateway.networking.k8s.io";
+/** A name or an IPv4 address, or a wildcard for the first part of one or for all. */
+const HOST = /^(?:\*|(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?)$/;
 
 /** Whether the route names the listener as a parent and the listener admits the route. */
 export function isAttached(
@@ -15,12 +17,21 @@ export function isAttached(
   return namesIt && admits(gateway, listener, route, report);
 }
 
-/** The hosts under which a route serves on a listener; `*` for any; empty when the two have none in common. */
-export function commonHosts(listener: GatewayListener, route: HttpRoute): string[] {
-  const own = listener.hostname ?? "*";
-  const wanted = route.spec?.hostnames ?? [];
+/** Whether hosts can be compared with it: a name without port, in any case, or a wildcard. */
+export function isHostName(text: string): boolean {
+  return HOST.test(text.toLowerCase());
+}
+
+/** The hosts under which a route serves on a listener; `*` for any; empty when the two have none in common. What is none is reported. */
+export function commonHosts(listener: GatewayListener, route: HttpRoute, report: Report): string[] {
+  const own = (listener.hostname ?? "*").toLowerCase();
+  const wanted = (route.spec?.hostnames ?? []).map((host) => host.toLowerCase());
+  const about = `HTTPRoute ${route.metadata.namespace}/${route.metadata.name}`;
+  for (const [index, host] of wanted.entries())
+    if (!HOST.test(host))
+      report(about, `spec.hostnames[${index}]`, `${JSON.stringify(host)} is no host name; it is left out`);
   if (wanted.length === 0) return [own];
-  return [...new Set(wanted.flatMap((host) => intersect(own, host.toLowerCase()) ?? []))];
+  return [...new Set(wanted.flatMap((host) => (HOST.test(host) ? (intersect(own, host) ?? []) : [])))];
 }
 
 function isParent(gateway: Gateway, listener: GatewayListener, route: HttpRoute, parent: ParentRef): boolean {

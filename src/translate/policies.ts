@@ -87,13 +87,14 @@ export function durationFor<S extends PolicySection>(
   const text = values[field];
   if (typeof text !== "string") return undefined;
   const found = parseDuration(text);
-  if (found === undefined)
+  const isDuration = found !== undefined && found >= 0;
+  if (!isDuration)
     report(
       sources[section] ?? "",
       `spec.${section}.${field}`,
       `${JSON.stringify(text)} is not a duration such as 10s; it is left out`,
     );
-  return found;
+  return isDuration ? found : undefined;
 }
 
 function nearest(

@@ -32,7 +32,7 @@ export function retriesOf(
   const own = rule?.timeouts?.backendRequest;
   const perTryMs =
     own === undefined ? durationFor(applied, "timeouts", "perTry", report) : parseDuration(own);
-  if (own !== undefined && perTryMs === undefined)
+  if (own !== undefined && (perTryMs === undefined || perTryMs < 0))
     return void refuse(".timeouts.backendRequest", `${JSON.stringify(own)} is not a duration such as 10s`);
   const asked = rule?.retry === undefined ? policyRetry(applied, report) : ruleRetry(rule.retry, refuse);
   if (asked === undefined) return undefined;

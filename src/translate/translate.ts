@@ -1,6 +1,7 @@
 // The door of translate/: a Gateway with its HTTPRoutes, Services, endpoints and the Rollouts' intents become one xDS snapshot, consistent
 // by construction: every route names clusters of the snapshot, every cluster has its assignment. Pure.
 import { type GatewayListener, rootServiceOf, type TrafficIntent } from "../api/api.ts";
+import { isIpAddress } from "../lib/ip.ts";
 import {
   ApiVersion,
   create,
@@ -17,7 +18,7 @@ import {
   type XdsSnapshot,
 } from "../xds/types.ts";
 import { type ClusterBook, createClusterBook, type Withheld } from "./clusters.ts";
-import { commonHosts, isAttached } from "./hosts.ts";
+import { commonHosts, isAttached, isHostName } from "./hosts.ts";
 import type { Problem, Report, TranslateInput } from "./input.ts";
 import { type ListenerSettings, listenerSettings } from "./listenersettings.ts";
 import { byPrecedence, defaultRoutes, type RankedRoute, routesOf } from "./matches.ts";
@@ -29,6 +30,7 @@ export { createMemo, type Memo } from "./memo.ts";
 
 /** The class whose Gateways weir's proxies serve. */
 export const GATEWAY_CLASS = "weir";
+const MAX_PORT = 65_535;
 
 export interface Translation {
   readonly snapshot: XdsSnapshot;
@@ -59,28 +61,49 @@ export function translateGateway(input: TranslateInput): Translation {
   const book = createClusterBook(input, intents, policies, memo, report);
   const listeners: Listener[] = [];
   const routes: RouteConfiguration[] = [];
-  const isServed = (listener: GatewayListener): boolean => {
-    if (listener.protocol === "HTTP") return true;
-    const about = `Gateway ${gateway.metadata.namespace}/${gateway.metadata.name}`;
-    report(
-      about,
-      `spec.listeners[${listener.name}].protocol`,
-      `${listener.protocol} is not carried out yet, only HTTP`,
-    );
-    return false;
-  };
-  const byPort = Map.groupBy((gateway.spec?.listeners ?? []).filter(isServed), (listener) => listener.port);
+  const about = `Gateway ${gateway.metadata.namespace}/${gateway.metadata.name}`;
+  const served = (gateway.spec?.listeners ?? []).filter((listener) => {
+    const problem = problemOf(listener);
+    if (problem !== undefined)
+      report(about, `spec.listeners[${listener.name}].${problem.field}`, problem.words);
+    return problem === undefined;
+  });
+  const address = addressOf(gateway.spec?.addresses?.[0], input.bindAddress, (words) =>
+    report(about, "spec.addresses[0]", words),
+  );
+  const byPort = Map.groupBy(served, (listener) => listener.port);
   for (const [port, sharing] of byPort) {
     const name = `${gateway.metadata.namespace}/${gateway.metadata.name}:${port}`;
     const hosts = new Map<string, RankedRoute[]>();
     book.begin(name);
     for (const listener of sharing)
       collectHosts(hosts, listener, { ...input, memo }, intents, book, policies, report);
-    listeners.push(listenerOf(name, input, port, listenerSettings(gateway, sharing, policies, report)));
+    listeners.push(listenerOf(name, address, port, listenerSettings(gateway, sharing, policies, report)));
     routes.push(routeConfigurationOf(name, hosts, memo));
   }
   const snapshot = { listeners, routes, clusters: book.clusters(), endpoints: book.endpoints() };
   return { snapshot, rollouts: book.rollouts(), withheld: book.withheld(), problems: distinct(problems) };
+}
+
+/** Why a listener cannot be served; undefined: it can. */
+function problemOf({ protocol, port, hostname = "*" }: GatewayListener) {
+  if (protocol !== "HTTP")
+    return { field: "protocol", words: `${protocol} is not carried out yet, only HTTP` };
+  if (port < 0 || port > MAX_PORT) return { field: "port", words: `${port} is no port` };
+  if (isHostName(hostname)) return undefined;
+  return { field: "hostname", words: `${JSON.stringify(hostname)} is no host name` };
+}
+
+/** Where listeners listen: what the Gateway asks for, if proxies can. */
+function addressOf(
+  asked: { readonly value?: string } | undefined,
+  absent: string,
+  tell: (words: string) => void,
+): string {
+  const { value } = asked ?? {};
+  if (value === undefined || isIpAddress(value)) return value ?? absent;
+  tell(`${JSON.stringify(value)} is no IP address; ${absent} is listened on`);
+  return absent;
 }
 
 function concerns(intent: TrafficIntent, { gateway }: TranslateInput): boolean {
@@ -106,7 +129,7 @@ function collectHosts(
     for (const ref of (route.spec?.rules ?? []).flatMap((rule) => rule.backendRefs ?? [])) {
       named.add(`${route.metadata.namespace}/${ref.name}`);
     }
-    const common = commonHosts(listener, route);
+    const common = commonHosts(listener, route, report);
     if (common.length === 0) continue;
     const policyOf = (rule: string | undefined) => policies.rule(input.gateway, listener.name, route, rule);
     const routes = routesOf(route, book, policyOf, listener.port, input.memo, report);
@@ -158,7 +181,7 @@ function routeConfigurationOf(
   return create(RouteConfigurationSchema, { name, virtualHosts, ignorePortInHostMatching: true });
 }
 
-function listenerOf(name: string, input: TranslateInput, port: number, settings: ListenerSettings): Listener {
+function listenerOf(name: string, address: string, port: number, settings: ListenerSettings): Listener {
   const manager = pack(HttpConnectionManagerSchema, {
     statPrefix: name,
     codecType: HttpConnectionManager_CodecType.HTTP1,
@@ -182,7 +205,6 @@ function listenerOf(name: string, input: TranslateInput, port: number, settings:
       },
     ],
   });
-  const address = input.gateway.spec?.addresses?.[0]?.value ?? input.bindAddress;
   return create(ListenerSchema, {
     name,
     address: {

@@ -12,7 +12,7 @@ import {
   RequestMethod,
 } from "../xds/types.ts";
 import type { Report } from "./input.ts";
-import { type Applied, durationFor } from "./policies.ts";
+import type { Applied } from "./policies.ts";
 
 export type ClusterInit = Exclude<MessageInitShape<typeof ClusterSchema>, Cluster>;
 type HealthCheckInit = NonNullable<ClusterInit["healthChecks"]>[number];
@@ -30,17 +30,18 @@ const PERCENT = 100;
 /** What policies ask of a cluster; what is no value is reported and left out. */
 export function clusterPart(applied: Applied, isMirror: boolean, report: Report): ClusterInit {
   const reader = new SectionReader(applied, report);
-  const connectMs = durationFor(applied, "connection", "timeout", report) ?? CONNECT_TIMEOUT_MS;
-  const { mirrorBounds = {}, circuitBreaker = {} } = applied.sections;
-  const { concurrent = MAX_COPIES, bufferedBytes } = mirrorBounds;
+  const { connection = {}, mirrorBounds = {}, circuitBreaker = {} } = applied.sections;
+  const connectMs = reader.duration("connection", "timeout", connection.timeout) ?? CONNECT_TIMEOUT_MS;
+  const copies = reader.number("mirrorBounds", "concurrent", mirrorBounds.concurrent, 0, MAX_UINT32);
+  const waiting = reader.number("mirrorBounds", "bufferedBytes", mirrorBounds.bufferedBytes, 0, MAX_UINT32);
   return {
     connectTimeout: durationOf(connectMs),
-    ...(isMirror && bufferedBytes !== undefined && { perConnectionBufferLimitBytes: bufferedBytes }),
-    ...protocol(applied.sections.connection ?? {}, reader),
+    ...(isMirror && waiting !== undefined && { perConnectionBufferLimitBytes: waiting }),
+    ...protocol(connection, reader),
     ...balancing(applied.sections.loadBalancer ?? {}, reader),
     ...checks(applied.sections.healthChecks, reader),
     ...ejection(applied.sections.outlierDetection, reader),
-    ...bounds(isMirror ? { maxRequests: concurrent } : circuitBreaker, reader),
+    ...bounds(isMirror ? { maxRequests: copies ?? MAX_COPIES } : circuitBreaker, reader),
   };
 }
 

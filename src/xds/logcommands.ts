@@ -38,6 +38,9 @@ export type LogToken =
 /** Any JSON. */
 export type LogJson = JsonValue;
 
+/** Most commands in one format. */
+export const MAX_LOG_COMMANDS = 64;
+
 const COMMAND = /%%|%(?<name>[A-Z_]+)(?:\((?<fields>[^()%]*)\))?(?::(?<limit>\d{1,5}))?%|%/g;
 const FIELD_NAME = /^:?[-!#$&'*+.^_`|~0-9a-z]+$/;
 const MAX_NAMES = 2;
@@ -62,13 +65,17 @@ export function logTokens(format: string, refuse: (why: string) => void): readon
 
 /** What is wrong with the commands in any string of a format, as `has …`; empty: nothing. */
 export function logFormatProblems(format: LogJson): readonly string[] {
-  if (typeof format === "string") {
-    const problems: string[] = [];
-    logTokens(format, (why) => problems.push(why));
-    return problems;
-  }
-  if (typeof format !== "object" || format === null) return [];
-  return Object.values(format).flatMap(logFormatProblems);
+  const problems: string[] = [];
+  const texts = textsIn(format);
+  const tokens = texts.flatMap((text) => logTokens(text, (why) => problems.push(why)));
+  if (tokens.filter(({ kind }) => kind !== "text").length > MAX_LOG_COMMANDS)
+    problems.push(`has more than ${MAX_LOG_COMMANDS} commands`);
+  return problems;
+}
+
+function textsIn(format: LogJson): readonly string[] {
+  if (typeof format === "string") return [format];
+  return typeof format === "object" && format !== null ? Object.values(format).flatMap(textsIn) : [];
 }
 
 /** The token, or why there is none. */

@@ -1,6 +1,6 @@
 // The format of an access log: text with %COMMANDS% as in Envoy, or a JSON object whose strings are such texts → parts that accesslog.ts
 // writes line by line. Pure; what a line cannot hold is an error by name, never a silent blank.
-import { type LogCommand, type LogJson, logTokens } from "../../xds/types.ts";
+import { type LogCommand, type LogJson, logTokens, MAX_LOG_COMMANDS } from "../../xds/types.ts";
 
 /** What a part of a line stands for. From REQUEST_HEADER on it is taken from the request's head, from RESPONSE_HEADER on from the answer's. */
 export const PART = {
@@ -55,7 +55,6 @@ export interface LogFormat {
 
 /** Most bytes of one value in a line; more is cut. */
 export const MAX_VALUE_BYTES = 4096;
-const MAX_PARTS = 128;
 const NEWLINE = "\n";
 
 /** Envoy's format, less what only Envoy has. */
@@ -104,7 +103,8 @@ export function jsonFormat(format: LogJson, isSorted: boolean, refuse: (why: str
 
 function assembled(all: readonly LogPart[], refuse: (why: string) => void): LogFormat {
   const parts = merged(all);
-  if (parts.length > MAX_PARTS) refuse(`has more than ${MAX_PARTS} parts`);
+  if (parts.filter(({ code }) => code !== PART.TEXT).length > MAX_LOG_COMMANDS)
+    refuse(`has more than ${MAX_LOG_COMMANDS} commands`);
   const isOfRequest = ({ code }: LogPart): boolean =>
     code >= PART.REQUEST_HEADER && code < PART.RESPONSE_HEADER;
   return {
