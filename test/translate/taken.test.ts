@@ -182,7 +182,9 @@ const PLAIN = httpRoute({ hostnames: ["shop.test"], rules: [{ backendRefs: [{ na
 
 test("taken: whatever a TrafficPolicy says, the proxies take the rest", (t) => {
   const { targetRefs: _, ...sections } = (
-    fieldOf(trafficPolicySchema, "spec").def as unknown as { readonly shape: Readonly<Record<string, z.ZodType>> }
+    fieldOf(trafficPolicySchema, "spec").def as unknown as {
+      readonly shape: Readonly<Record<string, z.ZodType>>;
+    }
   ).shape;
   for (const [section, schema] of Object.entries(sections))
     fc.assert(
@@ -233,7 +235,11 @@ test("taken: whatever a Gateway, its hosts, a Service and its slices say, the pr
     gateway: anyOf(fieldOf(gatewaySchema, "spec"), "spec"),
     hostnames: anyOf(fieldOf(httpRouteSchema, "spec", "hostnames"), "hostnames"),
     ports: anyOf(fieldOf(serviceSchema, "spec", "ports"), "ports"),
-    slice: anyOf(endpointSliceSchema, "slice"),
+    slice: fc.record({
+      addressType: anyOf(fieldOf(endpointSliceSchema, "addressType"), "addressType"),
+      endpoints: anyOf(fieldOf(endpointSliceSchema, "endpoints"), "endpoints"),
+      ports: anyOf(fieldOf(endpointSliceSchema, "ports"), "ports"),
+    }),
   });
   fc.assert(
     fc.property(specs, (made) => {
@@ -249,7 +255,7 @@ test("taken: whatever a Gateway, its hosts, a Service and its slices say, the pr
         gateway: { ...gateway, spec: found.gateway },
         httpRoutes: [httpRoute({ hostnames: found.hostnames, rules: [{ backendRefs }] })],
         service: (_namespace, name) => ({ ...service(name), spec: { ports: found.ports } }),
-        slices: () => [found.slice, slice(80, ["a"])],
+        slices: () => [{ ...slice(80, ["a"]), ...found.slice }, slice(80, ["b"])],
       });
     }),
     { seed: 13, numRuns: RUNS },
