@@ -112,7 +112,7 @@ export async function writePlan(
       if (written?.kind === subject.type.kind && written.metadata.uid === object.metadata.uid)
         object = written;
     }
-    return await writeStatus(deps, key, { ...subject, raw: object }, plan.status, deadline(signal));
+    return await writeStatus(deps, key, { ...subject, raw: object }, plan.status, signal);
   } catch (error) {
     deps.owed.lost(key, done, plan.events);
     deps.refused.failed(key, plan.actions[done.length], error);
@@ -183,8 +183,9 @@ function unlessGone(error: unknown): void {
   if (!isWeirError(error, CLUSTER_ERRORS.notFound)) throw error;
 }
 
-async function writeStatus(
-  { client, clock, freshness }: WriteDeps,
+/** Writes the status where it changes; resolves with the object as written. Throws what the write threw. */
+export async function writeStatus(
+  { client, clock, freshness }: Pick<WriteDeps, "client" | "clock" | "freshness">,
   key: string,
   { type, raw, status }: Subject,
   wanted: object,
@@ -198,7 +199,7 @@ async function writeStatus(
     type,
     { name, ...(namespace !== undefined && { namespace }) },
     { type: "merge", body: { metadata: { resourceVersion }, status: patch } },
-    { signal, ...(hasSubresource && { subresource: "status" as const }) },
+    { signal: deadline(signal), ...(hasSubresource && { subresource: "status" as const }) },
   );
   const id = objectId(type.kind, namespace ?? "", name);
   freshness.wrote(key, id, written.metadata.resourceVersion, clock.nowMs());

@@ -2,6 +2,7 @@
 // events and time to live are seen to here as well. Level-based like every pass: a measurement lost with the process is taken again.
 
 import {
+  type Assessment,
   applyMeasurement,
   assessRun,
   type DueMeasurement,
@@ -10,7 +11,6 @@ import {
   isCompleted,
   type MeasurementOutcome,
   type ResolvedMetric,
-  type RunEvent,
   redact,
   resolveMetric,
   ttlExpiresAtMs,
@@ -29,23 +29,21 @@ import {
 import { type ClusterClient, type EventRecorder, subjectOf, type WorkResult } from "../cluster/client.ts";
 import type { Clock } from "../lib/clock.ts";
 import { messageOf } from "../lib/errors.ts";
-import { jsonEqual } from "../lib/json.ts";
 import type { Logger } from "../lib/log.ts";
-import { diffMergePatch } from "../lib/patch.ts";
 import {
   findProvider,
   type MeasureContext,
   type Outcome,
   type ProviderTable,
 } from "../providers/providers.ts";
+import { writeStatus } from "./apply.ts";
 import type { Caches } from "./caches.ts";
-import { type Freshness, objectId } from "./freshness.ts";
+import type { Freshness } from "./freshness.ts";
+import { lookAgain, STALE_RETRY_MS } from "./reconcile.ts";
 import type { TrafficBook } from "./trafficbook.ts";
 
 /** The longest that one measurement may take, whatever its provider. */
 const MEASURE_TIMEOUT_MS = 60_000;
-const WRITE_TIMEOUT_MS = 10_000;
-const STALE_RETRY_MS = 250;
 
 export interface MeasureDeps {
   readonly client: ClusterClient;
@@ -77,29 +75,45 @@ export async function measureRun(deps: MeasureDeps, key: string, signal: AbortSi
   const rollout = ownerOf(caches, run);
   if (rollout !== undefined) deps.book.runBegin(rollout, run);
 
-  let current = raw;
   const before = assessRun(run, clock.nowMs());
-  current = await writeStatus(deps, passKey, current, run.status, before.status, signal);
-  await tell(deps, current, before.events);
-  const tasks = [
-    ...before.measurementsDue.map((due) => ({ due, isEnd: false })),
-    ...before.terminateMeasurements.map((due) => ({ due, isEnd: true })),
-  ];
-  if (tasks.length === 0) return wait(clock, before.requeueAtMs);
+  const held = await record(deps, passKey, { raw, status: run.status }, before, signal);
+  if (tasksOf(before).length === 0) return lookAgain(before, clock.nowMs());
+  const after = await measure(deps, run, before, signal);
+  await record(deps, passKey, { raw: held, status: before.status }, after, signal);
+  return tasksOf(after).length > 0 ? { requeueAfterMs: 1 } : lookAgain(after, clock.nowMs());
+}
 
+/** A measurement to take, or one to end because the run is ending. */
+interface Task {
+  readonly due: DueMeasurement;
+  readonly isEnd: boolean;
+}
+
+function tasksOf({ measurementsDue, terminateMeasurements }: Assessment): readonly Task[] {
+  return [
+    ...measurementsDue.map((due) => ({ due, isEnd: false })),
+    ...terminateMeasurements.map((due) => ({ due, isEnd: true })),
+  ];
+}
+
+/** Takes all measurements that are due, side by side, and assesses the run with their outcomes. */
+async function measure(
+  deps: MeasureDeps,
+  run: AnalysisRun,
+  before: Assessment,
+  signal: AbortSignal,
+): Promise<Assessment> {
+  const { clock } = deps;
+  const tasks = tasksOf(before);
   const startedAtMs = clock.nowMs();
   const secretValues = await readSecrets(deps.client, run, signal);
   const ready = new Map<string, ResolvedMetric>();
   for (const { due } of tasks) {
     const resolved = resolve(run, due.metric, secretValues);
-    if (resolved.kind === "ok") ready.set(due.metric, resolved.value);
-    else {
-      // As in Argo, one argument that cannot be resolved ends the whole run.
-      const failed = failUnresolved({ ...run, status: before.status }, resolved.message, clock.nowMs());
-      current = await writeStatus(deps, passKey, current, before.status, failed.status, signal);
-      await tell(deps, current, failed.events);
-      return;
-    }
+    // As in Argo, one argument that cannot be resolved ends the whole run.
+    if (resolved.kind === "error")
+      return failUnresolved({ ...run, status: before.status }, resolved.message, clock.nowMs());
+    ready.set(due.metric, resolved.value);
   }
   const outcomes = await Promise.all(
     tasks.map(({ due, isEnd }) => take(deps, run, due, isEnd, ready.get(due.metric), signal)),
@@ -111,19 +125,22 @@ export async function measureRun(deps: MeasureDeps, key: string, signal: AbortSi
     const metric = { name: due.metric, isDryRun: due.isDryRun, startedAtMs, secrets: outcome.secrets };
     status = applyMeasurement(status, metric, outcome.outcome, clock.nowMs());
   }
-  const after = assessRun({ ...run, status }, clock.nowMs());
-  current = await writeStatus(deps, passKey, current, before.status, after.status, signal);
-  await tell(deps, current, after.events);
-  const isMore = after.measurementsDue.length + after.terminateMeasurements.length > 0;
-  return wait(clock, isMore ? clock.nowMs() + 1 : after.requeueAtMs);
+  return assessRun({ ...run, status }, clock.nowMs());
 }
 
-async function tell({ events }: MeasureDeps, run: KubeObject, news: readonly RunEvent[]): Promise<void> {
-  for (const { type, reason, message } of news) await events.record(subjectOf(run), type, reason, message);
-}
-
-function wait(clock: Clock, atMs: number | undefined): WorkResult {
-  if (atMs !== undefined) return { requeueAfterMs: Math.max(atMs - clock.nowMs(), 1) };
+/** Writes the status that an assessment came to and emits its events; resolves with the run as written. */
+async function record(
+  deps: MeasureDeps,
+  passKey: string,
+  { raw, status }: { readonly raw: KubeObject; readonly status: AnalysisRunStatus },
+  assessed: Assessment,
+  signal: AbortSignal,
+): Promise<KubeObject> {
+  const subject = { type: RESOURCES.analysisRun, raw, status };
+  const written = await writeStatus(deps, passKey, subject, assessed.status, signal);
+  for (const { type, reason, message } of assessed.events)
+    await deps.events.record(subjectOf(written), type, reason, message);
+  return written;
 }
 
 /** Deletes a finished run whose time to live is over. */
@@ -134,35 +151,13 @@ async function expire(
 ): Promise<WorkResult> {
   const atMs = ttlExpiresAtMs(run);
   if (atMs === undefined) return;
-  if (clock.nowMs() < atMs) return wait(clock, atMs);
+  if (clock.nowMs() < atMs) return lookAgain({ requeueAtMs: atMs }, clock.nowMs());
   const { namespace = "", name, uid } = run.metadata;
   await client.delete(
     RESOURCES.analysisRun,
     { namespace, name },
     { signal, ...(uid !== undefined && { uid }) },
   );
-}
-
-async function writeStatus(
-  { client, clock, freshness }: MeasureDeps,
-  passKey: string,
-  current: KubeObject,
-  from: AnalysisRunStatus,
-  to: AnalysisRunStatus,
-  signal: AbortSignal,
-): Promise<KubeObject> {
-  if (jsonEqual(from, to)) return current;
-  const { namespace = "", name, resourceVersion } = current.metadata;
-  const body = { metadata: { resourceVersion }, status: diffMergePatch(from, to) };
-  const written = await client.patch(
-    RESOURCES.analysisRun,
-    { namespace, name },
-    { type: "merge", body },
-    { signal: AbortSignal.any([signal, AbortSignal.timeout(WRITE_TIMEOUT_MS)]) },
-  );
-  const id = objectId(RESOURCES.analysisRun.kind, namespace, name);
-  freshness.wrote(passKey, id, written.metadata.resourceVersion, clock.nowMs());
-  return written;
 }
 
 function resolve(

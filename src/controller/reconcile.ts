@@ -49,7 +49,10 @@ export async function reconcile(deps: ReconcileDeps, key: string, signal: AbortS
 }
 
 /** When the queue is to look again. */
-export function lookAgain({ requeueAtMs }: { readonly requeueAtMs?: number }, nowMs: number): WorkResult {
+export function lookAgain(
+  { requeueAtMs }: { readonly requeueAtMs?: number | undefined },
+  nowMs: number,
+): WorkResult {
   if (requeueAtMs !== undefined)
     return { requeueAfterMs: Math.min(Math.max(requeueAtMs - nowMs, 1), MAX_REQUEUE_MS) };
 }
