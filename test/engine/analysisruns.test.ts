@@ -116,6 +116,32 @@ test("analysis: a run that a crash left behind without a trace in the status is 
   t.equal(world.status().canary?.currentStepAnalysisRunStatus?.name, [...world.runs.keys()][0]);
 });
 
+test("analysis: the next step's run waits for it after a crash, and ends when the steps are others", async (t) => {
+  const steps = [{ setWeight: 50 }, { analysis: { templates: [{ templateName: "errors" }] } }];
+  const world = worldWith({ replicas: 2, isRouted: true, steps });
+  world.add("templates", template("errors", { metrics: [{ name: "errors", provider }] }));
+  world.settle();
+  world.editSpec(imagePatch("web:2"));
+  // Until the pass that begins step 2.
+  for (let pass = 0; pass < 20 && world.plan().actions[0]?.kind !== "createAnalysisRun"; pass += 1) {
+    world.apply(world.plan());
+    world.runReplicaSets();
+  }
+  const plan = world.plan();
+  t.match(plan.actions, [{ kind: "createAnalysisRun" }]);
+  world.apply(plan, 1);
+  // The next leader has not published the weights yet, and does not know what the proxies follow.
+  world.restart();
+  const [name = ""] = world.runs.keys();
+  t.match(world.plan(), { status: { currentStepIndex: 0 }, actions: [] }, "the step is not done yet");
+  const other = world.clone();
+  world.settle();
+  t.strictSame([...world.runs.keys()], [name]);
+  t.equal(world.status().canary?.currentStepAnalysisRunStatus?.name, name);
+  other.editSpec({ strategy: { canary: { steps: [{ setWeight: 50 }, { pause: {} }] } } });
+  t.match(other.plan().actions, [{ kind: "terminateAnalysisRun", name }]);
+});
+
 test("analysis: going past a running step ends its run", async (t) => {
   const world = analysed({ templates: [{ templateName: "errors" }], args: ARGS });
   world.settle();

@@ -62,6 +62,17 @@ const KNOWN: readonly { readonly name: string; readonly history: History; readon
     },
     writes: 0,
   },
+  {
+    name: "the run of the next step is made, and its leader dies before the status says so",
+    history: {
+      ...PLAIN,
+      shape: { ...PLAIN.shape, isRouted: true },
+      isWarm: true,
+      isAcking: true,
+      events: [{ kind: "steps", index: 2 }, { kind: "pass" }, { kind: "ready", role: "stable", count: 0 }],
+    },
+    writes: 1,
+  },
 ];
 
 for (const { name, history, writes } of KNOWN) {

@@ -48,7 +48,8 @@ export function endOf(world: World): unknown {
     return { name, annotations: isGone ? others : { ...others, deadline }, ownerReferences, spec: item.spec };
   });
   const services = [...world.services.values()].map((item) => item.spec);
-  const runs = [...world.runs.values()].map((item) => ({ name: item.metadata.name, spec: item.spec }));
+  // Which was created first is no part of it.
+  const runs = Object.fromEntries([...world.runs].map(([name, item]) => [name, item.spec]));
   const { spec, metadata } = world.rollout;
   const { conditions = [], ...status } = world.status();
   // Their order in the list is that of their first appearance, their times those of the passes: no part of the end.

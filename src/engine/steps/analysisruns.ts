@@ -90,9 +90,8 @@ export function planRuns(
     }
     if (kind !== "Background") waits.push(waitFor(refOf(stage, kind)));
   }
-  const shown = new Set(KINDS.map((kind) => refOf(stage, kind)?.name));
-  actions.push(...endUnneeded(context, isOver ? new Set() : shown));
-  actions.push(...deleteOld(context, shown));
+  actions.push(...endUnneeded(context, isOver ? undefined : stage));
+  actions.push(...deleteOld(context, shownIn(stage)));
   return { stage, actions, waits };
 }
 
@@ -108,10 +107,9 @@ function withoutPastRuns(context: Context, stage: Stage): Stage {
 
 /** Whether a run of that kind goes on for the wanted version: one that a pass made and could not note in the status is no other's. */
 export function hasOpenRun(context: Context, kind: RunKind): boolean {
-  return ownRuns(context).some(({ metadata, spec, status }) => {
-    const { [ROLLOUT_TYPE_LABEL]: type, [POD_HASH_LABEL]: podHash } = metadata.labels ?? {};
-    const isOpen = !isCompleted(status.phase) && spec.terminate !== true;
-    return isOpen && type === kind && podHash === context.podHash;
+  return ownRuns(context).some((run) => {
+    const { [ROLLOUT_TYPE_LABEL]: type, [POD_HASH_LABEL]: podHash } = run.metadata.labels ?? {};
+    return isOpen(run) && type === kind && podHash === context.podHash;
   });
 }
 
@@ -123,11 +121,15 @@ export function isStepRunSuccessful(stage: Stage): boolean {
 /** The runs that a canary has now. */
 export function canaryRuns(context: Context, mode: Mode, stage: Stage): readonly RunKind[] {
   if (mode !== "steps" || isHalted(context, stage)) return [];
-  const kinds: RunKind[] = [];
   // Without steps a background analysis begins at once.
-  const { index = Number.POSITIVE_INFINITY } = stage;
-  const { analysis } = context.canary;
-  if (context.steps[index]?.kind === "analysis" && !hasPause(stage, "CanaryPauseStep")) kinds.push("Step");
+  const kinds = runsAt(context, stage.index ?? Number.POSITIVE_INFINITY);
+  return hasPause(stage, "CanaryPauseStep") ? kinds.filter((kind) => kind !== "Step") : kinds;
+}
+
+/** The runs that go with a step. */
+function runsAt({ steps, canary: { analysis } }: Context, index: number): readonly RunKind[] {
+  const kinds: RunKind[] = [];
+  if (steps[index]?.kind === "analysis") kinds.push("Step");
   if (analysis !== undefined && index >= (analysis.startingStep ?? 0)) kinds.push("Background");
   return kinds;
 }
@@ -136,18 +138,42 @@ function waitFor(ref: AnalysisRunRef | undefined): Wait {
   return { code: "analysis", text: `AnalysisRun ${ref?.name ?? ""} is ${ref?.status ?? "Pending"}` };
 }
 
-/** Ends runs that nothing waits for any more. */
-function endUnneeded(context: Context, needed: ReadonlySet<string | undefined>): readonly Action[] {
-  return ownRuns(context)
-    .filter(
-      (run) =>
-        !isCompleted(run.status.phase) && run.spec.terminate !== true && !needed.has(run.metadata.name),
-    )
+/** The runs that the status shows. */
+function shownIn(stage: Stage): ReadonlySet<string | undefined> {
+  return new Set(KINDS.map((kind) => refOf(stage, kind)?.name));
+}
+
+/** Ends runs that nothing waits for any more: all of them when no update is `ongoing`. */
+function endUnneeded(context: Context, ongoing: Stage | undefined): readonly Action[] {
+  const open = ownRuns(context).filter(isOpen);
+  const shown: ReadonlySet<string | undefined> = ongoing === undefined ? new Set() : shownIn(ongoing);
+  const others = open.filter(({ metadata }) => !shown.has(metadata.name));
+  const early = ongoing === undefined || others.length === 0 ? [] : earlyRuns(context, ongoing);
+  return others
+    .filter(({ metadata }) => !early.includes(metadata.name))
     .map((run) => ({
       kind: "terminateAnalysisRun",
       ...identityOf(run),
       reason: "nothing waits for this run any more",
     }));
+}
+
+/**
+ * Runs of the next step: a pass that made them died before it could note that the step is done. The next one may not see so yet, while it does
+ * not know what proxies follow.
+ */
+function earlyRuns(context: Context, { index }: Stage): readonly string[] {
+  if (index === undefined) return [];
+  const { currentStepAnalysisRunStatus, currentBackgroundAnalysisRunStatus } = context.status.canary ?? {};
+  const noted = [currentStepAnalysisRunStatus?.name, currentBackgroundAnalysisRunStatus?.name];
+  return runsAt(context, index + 1).flatMap((kind) => {
+    const run = newRun(context, kind, index + 1);
+    return run.kind === "run" && run.action === undefined && !noted.includes(run.name) ? [run.name] : [];
+  });
+}
+
+function isOpen({ status, spec }: AnalysisRun): boolean {
+  return !isCompleted(status.phase) && spec.terminate !== true;
 }
 
 /** Deletes finished runs of versions that are gone, and those beyond the history limits, oldest first. */
