@@ -99,7 +99,7 @@ export function prepareBlueGreen(context: Context, reset: Stage | undefined): De
     events: { first: preview.events, steps: [], scaling: [], last: [] },
     waits: [],
     warnings: [],
-    requeueAtMs: [context.nowMs + 1],
+    requeueAtMs: [],
     next: "scale the new version",
   };
 }
@@ -128,15 +128,13 @@ function wantedRuns(
   if (isHalted(context, stage)) return [];
   const { postPromotionAnalysis } = context.blueGreen;
   const isPreDue = facts.fastTrack === undefined && !isPrePromotionDone(context, stage);
-  const isBegun = (run: Stage["postPromotionRun"], kind: RunKind): boolean =>
-    run !== undefined || hasOpenRun(context, kind);
-  if (isPreDue && (facts.isReady || isBegun(stage.prePromotionRun, "PrePromotion"))) return ["PrePromotion"];
+  if (isPreDue && (facts.isReady || hasOpenRun(context, "PrePromotion"))) return ["PrePromotion"];
   const isPostDue =
     postPromotionAnalysis !== undefined &&
     facts.fastTrack === "active" &&
     stage.postPromotionRun?.status !== "Successful";
   const isThere = facts.isSaturated && inForce.kind !== "no";
-  return isPostDue && (isThere || isBegun(stage.postPromotionRun, "PostPromotion")) ? ["PostPromotion"] : [];
+  return isPostDue && (isThere || hasOpenRun(context, "PostPromotion")) ? ["PostPromotion"] : [];
 }
 
 /** Whether the wanted version becomes the stable one now, and why or why not. */

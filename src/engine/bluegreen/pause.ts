@@ -9,10 +9,10 @@ import type { BlueGreenFacts } from "./facts.ts";
 
 export interface PausePlan {
   readonly stage: Stage;
-  /** The version is there in its present size, and need not wait for a pause any more. */
+  /** The version is there in its present size, and neither pause nor analysis has anything against it. */
   readonly isOver: boolean;
   readonly waits: readonly Wait[];
-  readonly requeueAtMs?: number;
+  readonly requeueAtMs?: number | undefined;
 }
 
 /** Whether the analysis before the switch has nothing against it. */
@@ -36,10 +36,9 @@ export function planPause(
     const waits = hasPause(stage, "BlueGreenPause") ? [pauseWait(context, stage)] : [];
     return { stage, isOver: false, waits };
   }
-  if (facts.fastTrack !== undefined || isPast(context, stage))
-    return { stage: withoutPause(stage, "BlueGreenPause"), isOver: true, waits: [] };
+  if (facts.fastTrack !== undefined) return over(stage);
   if (!isPrePromotionDone(context, stage)) return { stage, isOver: false, waits: [] };
-  if (isResumed) return { stage, isOver: true, waits: [] };
+  if (stage.isPreviewPassed || isResumed) return over(stage);
   return pausedPlan(context, withPause(context, stage, "BlueGreenPause"));
 }
 
@@ -56,19 +55,21 @@ export function withPreviewPassed(
   const { previewReplicaCount } = context.blueGreen;
   if (previewReplicaCount === undefined) return { ...stage, isPreviewPassed: false };
   const isSmall = facts.fastTrack === undefined && previewReplicaCount !== context.replicas;
-  const isPassed = isSmall && isOver && isPrePromotionDone(context, stage);
-  return isPassed ? { ...stage, isPreviewPassed: true } : stage;
+  return isSmall && isOver ? { ...stage, isPreviewPassed: true } : stage;
 }
 
 function pausedPlan(context: Context, stage: Stage): PausePlan {
   const wait = pauseWait(context, stage);
   const { untilMs } = wait;
-  if (untilMs === undefined) return { stage, isOver: false, waits: [wait] };
-  if (context.nowMs >= untilMs)
-    return { stage: withoutPause(stage, "BlueGreenPause"), isOver: true, waits: [] };
+  if (untilMs !== undefined && context.nowMs >= untilMs) return over(stage);
   return { stage, isOver: false, waits: [wait], requeueAtMs: untilMs };
 }
 
+function over(stage: Stage): PausePlan {
+  return { stage: withoutPause(stage, "BlueGreenPause"), isOver: true, waits: [] };
+}
+
+/** Without any seconds it ends as it begins. */
 function pauseWait(context: Context, stage: Stage): Wait {
   const { autoPromotionEnabled = true, autoPromotionSeconds = 0 } = context.blueGreen;
   if (!autoPromotionEnabled) return { code: "pause", text: "paused before the switch until it is promoted" };
@@ -76,12 +77,6 @@ function pauseWait(context: Context, stage: Stage): Wait {
   const untilMs = (parseTime(pause?.startTime) ?? context.nowMs) + autoPromotionSeconds * 1000;
   const text = `paused before the switch until ${formatTime(untilMs)}, or until it is promoted`;
   return { code: "pause", text, untilMs };
-}
-
-/** Whether there is no pause (any more) for this version. */
-function isPast({ blueGreen }: Context, stage: Stage): boolean {
-  const { autoPromotionEnabled = true, autoPromotionSeconds = 0 } = blueGreen;
-  return stage.isPreviewPassed || (autoPromotionEnabled && autoPromotionSeconds <= 0);
 }
 
 /** A pause that the user took away: what it let pass is known to this pass alone. */

@@ -13,7 +13,7 @@ import type { AnnotationChanges } from "../plan.ts";
 import { availableOf, deadlineMsOf, podHashOf, revisionOf } from "../pods/replicaset.ts";
 import { delayWait, heldBack, type Sizing } from "../pods/scaledown.ts";
 import { carryOutAll, type ScalingPlan } from "../pods/scaling.ts";
-import { hasPause, isHalted, type Stage } from "../stage.ts";
+import { isHalted, type Stage } from "../stage.ts";
 import type { InForce } from "../traffic/inforce.ts";
 import { type BlueGreenFacts, ofVersion } from "./facts.ts";
 
@@ -75,9 +75,8 @@ function abandoned(context: Context, wishes: BlueGreenWishes, current: ReplicaSe
   return emptied(wishes, stay, "the aborted version's delay has passed");
 }
 
-/** Whether old versions stay for a verdict: while it is inconclusive, and for the analysis after the switch unless a delay is set. */
+/** Whether old versions stay for the verdict of the analysis after the switch: unless a delay is set. */
 function isOldKept({ blueGreen, roles, podHash }: Context, { stage, facts }: BlueGreenWishes): boolean {
-  if (hasPause(stage, "InconclusiveAnalysisRun")) return true;
   const isAnalysed = blueGreen.postPromotionAnalysis !== undefined && roles.stable !== roles.current;
   return (
     isAnalysed &&
@@ -122,8 +121,8 @@ function waiting(stay: Sizing, untilMs: number): Sizing {
 
 /** To 0, unless a proxy may still send to it. */
 function emptied({ inForce }: BlueGreenWishes, stay: Sizing, reason: string): Sizing {
-  const isOverdue = inForce.kind === "no" && inForce.isOverdue;
-  if (inForce.kind === "no" && !isOverdue) return { ...stay, ...heldBack(inForce, true, { isOverdue }) };
   const annotations = { ...stay.annotations, [SCALE_DOWN_DEADLINE_ANNOTATION]: null };
-  return { ...stay, replicas: 0, annotations, reason, ...heldBack(inForce, false, { isOverdue }) };
+  const gone = { ...stay, replicas: 0, annotations, reason };
+  if (inForce.kind !== "no") return gone;
+  return { ...(inForce.isOverdue ? gone : stay), ...heldBack(inForce, true, inForce) };
 }

@@ -46,10 +46,9 @@ export function unsettledBlueGreen(
   inForce: InForce,
 ): string | undefined {
   const { replicas, roles, podHash } = context;
-  // Of these three the phase has more to say.
+  // Of these the phase has more to say, and that the version is the stable one is seen there.
   if (availableOf(roles.current) < replicas) return PHASE_MESSAGES.becomingAvailable;
   if (outcome.activeHash !== podHash) return PHASE_MESSAGES.cutoverPending;
-  if (outcome.stableHash !== podHash) return PHASE_MESSAGES.waitingForPostPromotion;
   // A healthy Rollout stays so while the proxies forget the version that it came from.
   const isKnown = conditionOf(context.status.conditions, CONDITION_TYPES.healthy)?.status === "True";
   if (inForce.kind === "no" && !isKnown)

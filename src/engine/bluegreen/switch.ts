@@ -7,7 +7,6 @@ import { availableOf } from "../pods/replicaset.ts";
 import { isHalted, type Stage } from "../stage.ts";
 import { selectedBy, selectVersion } from "../traffic/services.ts";
 import { type BlueGreenFacts, ofVersion } from "./facts.ts";
-import { isPrePromotionDone } from "./pause.ts";
 
 export interface SwitchPlan {
   readonly actions: readonly Action[];
@@ -20,31 +19,30 @@ export interface SwitchPlan {
 /** The preview Service, where there is one. */
 export function planPreview(context: Context, stage: Stage): SwitchPlan {
   const { preview } = context.snapshot.services;
-  if (isHalted(context, stage)) return kept(preview, []);
+  if (isHalted(context, stage)) return kept(preview);
   return switched(context, preview, context.podHash);
 }
 
-/** The active Service. `isPauseOver`: nobody has to say anything before the switch any more. */
+/** The active Service. `mayPass`: neither pause nor analysis has anything against the switch. */
 export function planActive(
   context: Context,
   stage: Stage,
   facts: BlueGreenFacts,
-  isPauseOver: boolean,
+  mayPass: boolean,
 ): SwitchPlan {
   const { active } = context.snapshot.services;
   if (stage.isAborted) return switchedBack(context, active, facts.activeHash);
   if (facts.activeHash === context.podHash) return switched(context, active, context.podHash);
-  if (isHalted(context, stage)) return kept(active, []);
+  if (isHalted(context, stage)) return kept(active);
   if (!facts.isReady) return kept(active, [podsWait(context, facts)]);
-  if (!facts.isSaturated) return kept(active, []);
-  const mayPass = facts.fastTrack !== undefined || (isPauseOver && isPrePromotionDone(context, stage));
-  return mayPass ? switched(context, active, context.podHash) : kept(active, []);
+  if (!facts.isSaturated) return kept(active);
+  return mayPass ? switched(context, active, context.podHash) : kept(active);
 }
 
 /** An abort waits for nothing but a pod to go back to: weir, unlike Argo, does not ask how the aborted version is. */
 function switchedBack(context: Context, active: Service | undefined, activeHash: string): SwitchPlan {
   const stableHash = context.status.stableRS ?? "";
-  if (stableHash === "" || stableHash === activeHash) return kept(active, []);
+  if (stableHash === "" || stableHash === activeHash) return kept(active);
   if (context.replicas > 0 && availableOf(ofVersion(context, stableHash)) === 0) {
     const text = `version ${stableHash} has no pod for the active Service to go back to`;
     return kept(active, [{ code: "replicas", text }]);
@@ -54,11 +52,11 @@ function switchedBack(context: Context, active: Service | undefined, activeHash:
 
 function switched(context: Context, service: Service | undefined, podHash: string): SwitchPlan {
   const isManaged = service?.metadata.annotations?.[MANAGED_BY_ANNOTATION] === context.name;
-  if (service === undefined || (selectedBy(service) === podHash && isManaged)) return kept(service, []);
+  if (service === undefined || (selectedBy(service) === podHash && isManaged)) return kept(service);
   return { ...selectVersion(context, service, podHash), waits: [], selected: podHash };
 }
 
-function kept(service: Service | undefined, waits: readonly Wait[]): SwitchPlan {
+function kept(service: Service | undefined, waits: readonly Wait[] = []): SwitchPlan {
   return { actions: [], events: [], waits, selected: selectedBy(service) };
 }
 

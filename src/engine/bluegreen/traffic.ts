@@ -44,11 +44,10 @@ function versionsOf(podHash: string, activeHash: string, stableHash: string): re
 /** Whether every proxy sends the active Service's traffic to `activeHash`. */
 export function blueGreenInForce(context: Context, activeHash: string): InForce {
   const { acknowledgement, published } = context.snapshot.traffic;
-  if (acknowledgement.kind === "notApplicable") return { kind: "notApplicable" };
   const intent = blueGreenIntent(context, activeHash, context.status.stableRS ?? "");
-  if (intent === undefined) return { kind: "notApplicable" };
+  if (acknowledgement.kind === "notApplicable" || intent === undefined) return { kind: "notApplicable" };
   const waiting = (why: string): string => `the proxies have not acknowledged the switch: ${why}`;
-  if (published === undefined || !jsonEqual(published, intent))
+  if (!jsonEqual(published, intent))
     return { kind: "no", words: waiting("it is not published yet"), isOverdue: false };
-  return acknowledgement.kind === "yes" ? { kind: "yes" } : silence(context, acknowledgement, waiting);
+  return acknowledgement.kind === "no" ? silence(context, acknowledgement, waiting) : acknowledgement;
 }
