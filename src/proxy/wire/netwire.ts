@@ -1,13 +1,13 @@
 // [hot] A plain TCP connection as a Wire: reads land in a buffer of the wire's own, which is exchanged only when the kernel still needs it
-// or when another size fits better. Every callback ends with the turn's writes going out, and a throw goes to the owner, not up.
+// or when another size fits better, and one that always has more to read leaves the event loop to others now and then.
 import { connect, isIP, type OnReadOpts, type Socket } from "node:net";
 import { LEVEL, type ReadBuffers } from "./buffers.ts";
 import type { Outbox } from "./outbox.ts";
 import { rewrap } from "./rewrap.ts";
+import { SocketWire } from "./socketwire.ts";
 import { StreamWire } from "./streamwire.ts";
 import type { Wire, WireOwner } from "./wire.ts";
 
-const EMPTY = Buffer.alloc(0);
 /** Most that one connection brings while others wait for their turn of the event loop; libuv alone reads up to 32 full buffers. */
 const TURN_BYTES = 256 * 1024;
 /** Between the attempts at an endpoint's addresses. */
@@ -64,14 +64,10 @@ function addressList(addresses: readonly string[]): { address: string; family: n
 }
 
 /** See `acceptWire` and `connectWire`. */
-class NetWire implements Wire {
-  owner: WireOwner;
-  isPending = false;
-  hasWritten = false;
+class NetWire extends SocketWire {
   readonly isSecure = false;
   readonly onread: OnReadOpts;
   readonly #context: WireContext;
-  #socket: Socket | null = null;
   #buffer: Buffer;
   readonly #lowest: number;
   #level: number;
@@ -83,11 +79,10 @@ class NetWire implements Wire {
   #isPaused = false;
   /** Bytes of full reads without a turn for others between them. */
   #unbroken = 0;
-  #code = "";
 
   /** `lowest` is the LEVEL of its smallest read buffer. */
   constructor(context: WireContext, owner: WireOwner, lowest: number) {
-    this.owner = owner;
+    super(context.outbox, owner);
     this.#context = context;
     this.#lowest = lowest;
     this.#level = lowest;
@@ -99,85 +94,33 @@ class NetWire implements Wire {
     };
   }
 
-  attach(socket: Socket): void {
-    this.#socket = socket;
-    socket.on("end", () => this.#turn(this.#onEnd));
-    socket.on("error", (error: NodeJS.ErrnoException) => {
-      this.#code = error.code ?? "ERROR";
-    });
-    socket.on("close", () => this.#turn(this.#onClose));
-  }
-
   readonly onConnect = (): void => {
     this.isStanding = true;
-    this.#turn(() => this.owner.onConnect());
+    this.turn(() => this.owner.onConnect());
   };
 
-  get peerAddress(): string {
-    return this.#socket?.remoteAddress ?? "";
-  }
-
-  get isOpen(): boolean {
-    return this.#socket !== null && !this.#socket.destroyed;
-  }
-
-  write(view: Uint8Array): boolean {
-    const socket = this.#socket;
-    if (socket === null || socket.destroyed || socket.writableEnded) return true;
-    socket.write(view);
-    // A write that fails at once has sent nothing.
-    if (socket.errored === null) this.hasWritten = true;
-    if (socket.writableLength === 0 || socket.destroyed) return true;
-    if (!this.isPending) {
-      this.isPending = true;
-      // An empty write behind the pending one: its callback tells when all is taken, at no cost where nothing ever pends.
-      socket.write(EMPTY, this.#onFlushed);
-    }
-    return false;
-  }
-
-  pause(): void {
+  override pause(): void {
     this.#isPaused = true;
-    this.#socket?.pause();
+    super.pause();
   }
 
-  resume(): void {
+  override resume(): void {
     this.#isPaused = false;
-    this.#socket?.resume();
-  }
-
-  end(): void {
-    const socket = this.#socket;
-    if (socket !== null && !socket.destroyed && !socket.writableEnded) socket.end();
-  }
-
-  destroy(): void {
-    this.#socket?.destroy();
+    super.resume();
   }
 
   reset(): void {
-    const socket = this.#socket;
+    const { socket } = this;
     if (socket === null || socket.destroyed) return;
     // A socket that still connects would wait for that, as long as the system tries, to send its reset.
     if (socket.connecting) socket.destroy();
     else socket.resetAndDestroy();
   }
 
-  readonly #onFlushed = (error?: Error | null): void => {
-    this.isPending = false;
-    if (!error) this.#turn(() => this.owner.onDrain());
-  };
-
-  readonly #onEnd = (): void => this.owner.onEnd();
-
-  readonly #onClose = (): void => {
-    if (this.#socket === null) return;
-    this.#socket = null;
-    this.isPending = false;
+  protected override release(): void {
     if (!this.#isLent) this.#context.buffers.give(this.#level, this.#buffer);
     this.#isLent = true;
-    this.owner.onClose(this.#code);
-  };
+  }
 
   #onRead(count: number, buf: Uint8Array): boolean {
     const { outbox, buffers } = this.#context;
@@ -186,7 +129,7 @@ class NetWire implements Wire {
       this.owner.deliver(buffer, 0, count);
       outbox.flush();
     } catch (error) {
-      this.#failed(error);
+      this.failed(error);
     }
     if (outbox.isKept(buf) || outbox.isKept(buffer)) this.#isLent = true;
     outbox.forgetKept();
@@ -200,13 +143,11 @@ class NetWire implements Wire {
     this.#unbroken = fullBytes === 0 ? 0 : this.#unbroken + fullBytes;
     if (this.#unbroken < TURN_BYTES) return true;
     this.#unbroken = 0;
-    setImmediate(this.#readOn);
+    setImmediate(() => {
+      if (!this.#isPaused) this.socket?.resume();
+    });
     return false;
   }
-
-  readonly #readOn = (): void => {
-    if (!this.#isPaused) this.#socket?.resume();
-  };
 
   /** Called by net at the start and after every read; undefined keeps the buffer in use. */
   #nextBuffer(): Buffer {
@@ -215,28 +156,12 @@ class NetWire implements Wire {
     const next = this.#nextLevel;
     // net takes anything that is no Uint8Array as "keep the buffer".
     if (!this.#isLent && next === this.#level) return undefined as unknown as Buffer;
-    if (this.#socket === null || this.#socket.destroyed) return undefined as unknown as Buffer;
+    if (this.socket === null || this.socket.destroyed) return undefined as unknown as Buffer;
     const { buffers } = this.#context;
     if (!this.#isLent) buffers.give(this.#level, this.#buffer);
     this.#isLent = false;
     this.#level = next;
     this.#buffer = buffers.take(next);
     return this.#buffer;
-  }
-
-  #turn(step: () => void): void {
-    const { outbox } = this.#context;
-    try {
-      step();
-      outbox.flush();
-    } catch (error) {
-      this.#failed(error);
-    }
-    outbox.forgetKept();
-  }
-
-  #failed(error: unknown): void {
-    this.owner.onInternalError(error);
-    this.#context.outbox.flush();
   }
 }
