@@ -98,8 +98,8 @@ function progressOf(context: Context, reset: Stage | undefined, inForce: InForce
   const user = afterUser(context, reset);
   const judged = judgeRuns(context, user.stage, user.isResumed);
   const tried = judgeExperiment(context, judged.stage, user.isResumed);
-  const { stage: before, ...answered } = recordPlugins(context, tried);
-  const stepped = planSteps(context, modeOf(context, before), before, user.isResumed, inForce);
+  const answered = recordPlugins(context, tried);
+  const stepped = planSteps(context, answered.stage, user.isResumed, inForce);
   const mode = modeOf(context, stepped.stage);
   const plugins = planPlugins(context, mode, stepped.stage);
   const runs = planRuns(context, canaryRuns(context, mode, plugins.stage), mode !== "steps", plugins.stage);

@@ -10,7 +10,7 @@ import { isReached } from "../pods/progressthreshold.ts";
 import { countsOf } from "../pods/replicaset.ts";
 import { isDynamic } from "../pods/routedsizes.ts";
 import { targetSizes } from "../pods/scaling.ts";
-import { hasPause, isHalted, type Mode, type Stage, withoutPause, withPause } from "../stage.ts";
+import { hasPause, isHalted, modeOf, type Stage, withoutPause, withPause } from "../stage.ts";
 import type { InForce } from "../traffic/inforce.ts";
 import { isRouteDue } from "../traffic/managedroutes.ts";
 import { isStepRunSuccessful } from "./analysisruns.ts";
@@ -24,16 +24,11 @@ export interface StepPlan {
 }
 
 /** Completes the current step if it may be, and enters the pause that the stage then stands at. */
-export function planSteps(
-  context: Context,
-  mode: Mode,
-  before: Stage,
-  isResumed: boolean,
-  inForce: InForce,
-): StepPlan {
+export function planSteps(context: Context, before: Stage, isResumed: boolean, inForce: InForce): StepPlan {
   const { index } = before;
   const step = index === undefined ? undefined : context.steps[index];
-  if (mode !== "steps" || index === undefined || step === undefined || isHalted(context, before))
+  const isAtStep = index !== undefined && step !== undefined && modeOf(context, before) === "steps";
+  if (!isAtStep || isHalted(context, before))
     return { stage: before, events: [], waits: haltedWaits(context, before) };
   const state = stepState(context, before, { step, index, isResumed, inForce });
   if (state.kind === "waiting") return enterPause(context, before, state.waits);
