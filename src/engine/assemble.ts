@@ -4,6 +4,7 @@ import type { Context } from "./context.ts";
 import type { Action, Plan, PlannedEvent, PluginCall, Wait } from "./plan.ts";
 import { endedRecord } from "./status/duration.ts";
 import { explanationOf } from "./status/explain.ts";
+import { clean } from "./status/status.ts";
 
 /** What a planner hands in. */
 export interface Parts {
@@ -15,7 +16,7 @@ export interface Parts {
   readonly traffic: TrafficIntent | undefined;
   /** Whether this pass decided it. Only then are other routers' objects written; proxies, which forget, may need what was decided before. */
   readonly isTrafficDecided: boolean;
-  readonly requeueAtMs?: readonly number[];
+  readonly requeueAtMs?: readonly (number | undefined)[];
   readonly waits?: readonly Wait[];
   readonly warnings?: readonly string[];
   readonly next: string;
@@ -34,19 +35,17 @@ export function assemble(context: Context, parts: Parts): Plan {
     waits = [],
     warnings = [],
   } = parts;
-  const soonestMs = Math.min(...requeueAtMs);
-  const ended = endedRecord(context.status.duration, status.duration);
-  return {
+  const times = requeueAtMs.filter((atMs) => atMs !== undefined);
+  return clean<Plan>({
     actions,
     status,
-    ...(ended === undefined ? {} : { ended }),
-    ...(traffic === undefined || !isForProxies(context) ? {} : { traffic }),
-    ...(traffic === undefined || !isTrafficDecided || !isForRouters(context)
-      ? {}
-      : { routerTraffic: traffic }),
+    ended: endedRecord(context.status.duration, status.duration),
+    traffic: isForProxies(context) ? traffic : undefined,
+    routerTraffic: isTrafficDecided && isForRouters(context) ? traffic : undefined,
     events,
-    ...(calls.length === 0 ? {} : { calls }),
-    ...(requeueAtMs.length === 0 ? {} : { requeueAtMs: Math.max(soonestMs, context.nowMs + 1) }),
+    calls: calls.length === 0 ? undefined : calls,
+    // Not before now, whatever a planner says: that would go round for ever.
+    requeueAtMs: times.length === 0 ? undefined : Math.max(Math.min(...times), context.nowMs + 1),
     warnings,
     explanation: explanationOf(context, {
       planner: parts.planner,
@@ -56,7 +55,7 @@ export function assemble(context: Context, parts: Parts): Plan {
       waits,
       next: parts.next,
     }),
-  };
+  });
 }
 
 /** Whether an intent is weir's proxies' business: not where other routers alone split the traffic. */

@@ -72,12 +72,7 @@ export function decideCanary(context: Context, reset: Stage | undefined): Decisi
       ...scaling.waits,
     ],
     warnings: scaling.warnings,
-    requeueAtMs: [
-      ...progress.requeueAtMs,
-      weighed.requeueAtMs,
-      scaling.requeueAtMs,
-      overdueAt(inForce),
-    ].filter((atMs) => atMs !== undefined),
+    requeueAtMs: [...progress.requeueAtMs, weighed.requeueAtMs, scaling.requeueAtMs, overdueAt(inForce)],
     next: nextWords(context, mode, after.stage, promotion.reason),
   };
 }

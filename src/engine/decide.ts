@@ -200,12 +200,7 @@ function planUpdate(context: Context, revision: Extract<RevisionPlan, { kind: "r
       ...decision.events.last,
     ],
     waits: [...decision.waits, ...restart.waits, ...migration.waits],
-    requeueAtMs: [
-      ...decision.requeueAtMs,
-      ...restart.requeueAtMs,
-      deadline.atMs,
-      ephemeral.requeueAtMs,
-    ].filter((atMs) => atMs !== undefined),
+    requeueAtMs: [...decision.requeueAtMs, ...restart.requeueAtMs, deadline.atMs, ephemeral.requeueAtMs],
   });
 }
 

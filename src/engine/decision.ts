@@ -27,7 +27,7 @@ export interface Decision {
   readonly events: DecisionEvents;
   readonly waits: readonly Wait[];
   readonly warnings: readonly string[];
-  readonly requeueAtMs: readonly number[];
+  readonly requeueAtMs: readonly (number | undefined)[];
   /** What comes once the waits are over. */
   readonly next: string;
 }
