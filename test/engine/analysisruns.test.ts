@@ -1,6 +1,8 @@
 // Background and step analysis in the engine: when a run is made, what its end decides, and what ends it.
 import { test } from "tap";
 import type { AnalysisPhase, AnalysisRun } from "../../src/api/api.ts";
+import { contextOf } from "../../src/engine/context.ts";
+import { hasOpenRun } from "../../src/engine/steps/analysisruns.ts";
 import { freeRunName } from "../../src/engine/steps/newrun.ts";
 import { imagePatch, runView, type World, worldWith } from "../support/world.ts";
 
@@ -207,5 +209,66 @@ test("analysis: the name of a new run is free, or that of an open one of the sam
     kind: "error",
     message: "no free name for an AnalysisRun like web-1",
   });
+  t.end();
+});
+
+test("analysis: an open run is one of this Rollout, version and kind that nobody ends", (t) => {
+  const world = worldWith({ replicas: 1 });
+  world.settle();
+  const context = contextOf(world.snapshot(), world.nowMs);
+  const labels = { "rollouts-pod-template-hash": context.podHash, "rollout-type": "PostPromotion" };
+  const isOpen = (change: { metadata?: object; spec?: object; status?: object }): boolean => {
+    const owner = { apiVersion: "v1", kind: "Rollout", name: "web", uid: context.uid, controller: true };
+    const run = runView({
+      apiVersion: "argoproj.io/v1alpha1",
+      kind: "AnalysisRun",
+      metadata: { name: "run", labels, ownerReferences: [owner], ...change.metadata },
+      spec: { metrics: [], ...change.spec },
+      status: { phase: "Running", ...change.status },
+    });
+    const { snapshot } = context;
+    const seen = { ...snapshot, analysis: { ...snapshot.analysis, runs: [run] } };
+    return hasOpenRun({ ...context, snapshot: seen }, "PostPromotion");
+  };
+  t.equal(isOpen({}), true);
+  t.equal(isOpen({ status: { phase: "Pending" } }), true);
+  for (const change of [
+    { spec: { terminate: true } },
+    { status: { phase: "Successful" } },
+    { metadata: { labels: { ...labels, "rollout-type": "PrePromotion" } } },
+    { metadata: { labels: { ...labels, "rollouts-pod-template-hash": "another" } } },
+    { metadata: { labels: undefined } },
+    { metadata: { ownerReferences: [] } },
+    { metadata: { deletionTimestamp: "2026-01-01T00:00:00Z" } },
+  ])
+    t.equal(isOpen(change), false, JSON.stringify(change));
+  t.end();
+});
+
+test("analysis: a background run carries no index of a step, and a message that says nothing is none", (t) => {
+  const background = { analysis: { templates: [{ templateName: "errors" }], args: ARGS } };
+  const world = analysed({ templates: [{ templateName: "errors" }], args: ARGS }, background);
+  world.settle();
+  world.editSpec(imagePatch("web:2"));
+  world.settle();
+  const hash = world.status().currentPodHash;
+  t.strictSame(world.runs.get(`web-${hash}-2`)?.metadata.labels, {
+    app: "web",
+    "rollouts-pod-template-hash": hash,
+    "rollout-type": "Background",
+  });
+  world.setRun(`web-${hash}-2`, "Running", "");
+  world.settle();
+  t.strictSame(world.status().canary?.currentBackgroundAnalysisRunStatus, {
+    name: `web-${hash}-2`,
+    status: "Running",
+  });
+  t.end();
+});
+
+test("analysis: an argument without a value and without a place to take it from is not resolved", (t) => {
+  const world = analysed({ templates: [{ templateName: "errors" }], args: [{ name: "version" }] });
+  world.settle();
+  t.match(world.status().message, /args\.version was not resolved$/);
   t.end();
 });

@@ -264,6 +264,21 @@ test("arguments: a field path finds scalars by key, quoted key and index", async
   t.equal(fieldValue(root, "spec.missing.port"), undefined);
 });
 
+test("arguments: what is no whole path, and what is no scalar, has no value", async (t) => {
+  const root = { metadata: { name: "web", isKept: true }, list: [1] };
+  t.equal(fieldValue(root, "metadata.isKept"), "true");
+  for (const path of [
+    "metadata.name]",
+    "metadata.name[",
+    "metadata",
+    "list",
+    "list[1]",
+    "metadata.other",
+    "",
+  ])
+    t.equal(fieldValue(root, path), undefined, path);
+});
+
 test("decide: a hash that another library computed starts no update", async (t) => {
   const world = worldWith({ replicas: 1 });
   world.settle();

@@ -177,6 +177,23 @@ const CASES: readonly Case[] = [
     sizes: [2, 10],
   },
   {
+    name: "dynamic, the traffic is of the stable version itself",
+    steps: UP,
+    index: 2,
+    canary: DYNAMIC,
+    has: 60,
+    holder: "stable",
+    sizes: [6, 4],
+  },
+  {
+    name: "dynamic abort before any weight is told",
+    steps: RUNGS,
+    index: 0,
+    mode: "aborted",
+    canary: DYNAMIC,
+    sizes: [0, 10],
+  },
+  {
     name: "dynamic abort, a rung down",
     steps: RUNGS,
     index: 0,
@@ -252,10 +269,13 @@ for (const { name, sizes, ...of } of CASES)
     setAvailable(world, `web-${stableRS}`, stablePodsNow);
     if (of.setting !== undefined) world.annotate("weir.dev/abort-step", of.setting);
     const weights = of.has !== undefined && {
-      canary: { weight: of.has, podTemplateHash: of.holder ?? currentPodHash },
+      canary: {
+        weight: of.has,
+        podTemplateHash: of.holder === "stable" ? stableRS : (of.holder ?? currentPodHash),
+      },
       stable: { weight: 100 - of.has, podTemplateHash: stableRS },
     };
-    world.patchStatus({ canary: { weights: weights || null } });
+    world.patchStatus({ canary: weights === false ? null : { weights } });
     const context = contextOf(world.snapshot(), world.nowMs);
     const got = routedSizes(context, of.mode ?? "steps", { ...firstStage(context), index: of.index });
     t.strictSame(got, { canary: sizes[0], stable: sizes[1] });

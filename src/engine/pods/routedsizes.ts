@@ -21,11 +21,7 @@ export function isDynamic(context: Context): boolean {
 export function shareAt(context: Context, index: number | undefined): number {
   const { steps, maxWeight } = context;
   if (index === undefined || index >= steps.length) return maxWeight;
-  for (let at = index; at >= 0; at -= 1) {
-    const step = steps[at];
-    if (step?.kind === "setWeight") return step.weight;
-  }
-  return 0;
+  return steps.slice(0, index + 1).findLast((step) => step.kind === "setWeight")?.weight ?? 0;
 }
 
 /** The share that the pass is about. */
@@ -79,15 +75,10 @@ export function returningShare(context: Context): number {
   return Math.min(current, ...carried);
 }
 
-/** The setCanaryScale that governs at `index`: the last one up to it, until matchTrafficWeight takes it back. */
+/** The setCanaryScale that governs at `index`: the last one up to it. One that matches the weight says nothing beside it. */
 function scaleInForce({ steps }: Context, index: number | undefined): CanaryScale | undefined {
   if (index === undefined || index >= steps.length) return undefined;
-  for (let at = index; at >= 0; at -= 1) {
-    const step = steps[at];
-    if (step?.kind === "setCanaryScale")
-      return step.scale.kind === "matchTrafficWeight" ? undefined : step.scale;
-  }
-  return undefined;
+  return steps.slice(0, index + 1).findLast((step) => step.kind === "setCanaryScale")?.scale;
 }
 
 /** What stable needs for the traffic that it has and for that which it is to have. */
@@ -131,12 +122,8 @@ function nextRung(context: Context): number {
   const held = availableOfVersion(context, holderOf(context));
   const bound = canary.abortScaleDownDelaySeconds === undefined ? Math.max(missing, held) : missing;
   const share = status.canary?.weights?.canary.weight ?? 0;
-  for (let at = steps.length - 1; at >= 0; at -= 1) {
-    const step = steps[at];
-    if (step?.kind === "setWeight" && step.weight < share && podsFor(context, step.weight) < bound)
-      return step.weight;
-  }
-  return 0;
+  const rungs = steps.filter((step) => step.kind === "setWeight").map(({ weight }) => weight);
+  return rungs.findLast((weight) => weight < share && podsFor(context, weight) < bound) ?? 0;
 }
 
 /** Raised to minPodsPerReplicaSet, which counts as `replicas` when it is above: no version is larger than the whole service. */

@@ -36,7 +36,6 @@ export function emptied(
 ): Sizing {
   const hash = podHashOf(replicaSet);
   const from = replicasOf(replicaSet);
-  if (!context.hasRouter) return { replicaSet, replicas: 0, reason };
   if (wishes.selected.has(hash)) {
     const text = `a Service still selects version ${hash}`;
     return { replicaSet, replicas: from, reason, wait: { code: "scaleDownDelay", text } };
