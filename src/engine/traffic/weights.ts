@@ -33,20 +33,19 @@ export interface WeightDecision {
 /** The weights to hold from now on. `mode` and `stage` are those that the pass has arrived at. */
 export function desiredWeights(context: Context, mode: Mode, stage: Stage, inForce: InForce): WeightDecision {
   if (!context.hasRouter) return { waits: [] };
-  const last = context.status.canary?.weights;
   const { stableRS = "" } = context.status;
   const stableHash = stableRS === "" ? context.podHash : stableRS;
   // What goes back to stable is taken from the version that has it, which need not be the one that the spec asks for.
   if (mode === "aborted" || stableHash === context.podHash) {
     const { share, waits, ...rest } = returningTraffic(context, mode);
     const podHash = share > 0 ? (holderOf(context) ?? context.podHash) : context.podHash;
-    const settled = settle(context, inForce, last, split({ ...context, podHash }, stableHash, share), mode);
+    const settled = settle(context, inForce, split({ ...context, podHash }, stableHash, share), mode);
     return { ...settled, waits: [...settled.waits, ...waits], ...rest };
   }
   const share = wantedShare(context, mode, stage);
   const additional = experimentShares(context, mode, stage);
   const needed = mode === "steps" ? canarySize(context, mode, stage) : canaryPods(context, share);
-  return settle(context, inForce, last, split(context, stableHash, share, additional), mode, needed);
+  return settle(context, inForce, split(context, stableHash, share, additional), mode, needed);
 }
 
 function wantedShare(context: Context, mode: Mode, stage: Stage): number {
@@ -63,34 +62,42 @@ function wantedShare(context: Context, mode: Mode, stage: Stage): number {
 function settle(
   context: Context,
   inForce: InForce,
-  last: TrafficWeights | undefined,
   wanted: TrafficWeights,
   mode: Mode,
   needed = 0,
 ): WeightDecision {
-  const stableHash = wanted.stable.podTemplateHash ?? "";
-  const canaryHash = wanted.canary.podTemplateHash ?? "";
-  const before = last ?? split(context, stableHash, 0);
-  const isRaised = (hash: string, weight: number): boolean => weight > weightOf(before, hash);
-  const isCanaryRaised = canaryHash !== stableHash && isRaised(canaryHash, wanted.canary.weight);
+  const { podTemplateHash: stableHash = "" } = wanted.stable;
+  const before = context.status.canary?.weights ?? split(context, stableHash, 0);
+  const { next, waits } = raise(context, inForce, before, wanted, needed);
+  const isStableRaised = next.stable.weight > weightOf(before, stableHash);
+  if (!isStableRaised || canCarry(context, mode, next))
+    return { weights: withVerdict(context, inForce, next), waits };
+  const text = "the stable version has too few available pods for its traffic";
+  return { weights: withVerdict(context, inForce, before), waits: [{ code: "replicas", text }] };
+}
+
+/** The wanted split as far as the shares of canary and experiments may rise: what may not stays, and stable has the rest. */
+function raise(
+  context: Context,
+  inForce: InForce,
+  before: TrafficWeights,
+  wanted: TrafficWeights,
+  needed: number,
+): { readonly next: TrafficWeights; readonly waits: readonly Wait[] } {
+  const { podTemplateHash: stableHash = "" } = wanted.stable;
+  const { podTemplateHash: canaryHash = "", weight } = wanted.canary;
+  const isCanaryRaised = canaryHash !== stableHash && weight > weightOf(before, canaryHash);
   const canaryWaits = isCanaryRaised ? raiseWaits(context, inForce, needed) : [];
   const raised = sharesOf(wanted).filter((one) => one.weight > shareIn(before, one));
   const moreWaits = raised.length > 0 ? proxyWaits(context, inForce) : [];
-  let waits: readonly Wait[] = [...canaryWaits, ...moreWaits];
-  let next = wanted;
-  if (waits.length > 0) {
-    // What may not rise stays; a canary that follows another one begins at 0.
-    const isSame = before.canary.podTemplateHash === canaryHash;
-    const share = isSame ? before.canary.weight : 0;
-    const held = (one: WeightDestination) => ({ ...one, weight: Math.min(one.weight, shareIn(before, one)) });
-    const additional = moreWaits.length > 0 ? sharesOf(wanted).map(held) : sharesOf(wanted);
-    next = split(context, stableHash, canaryWaits.length > 0 ? share : wanted.canary.weight, additional);
-  }
-  if (isRaised(stableHash, next.stable.weight) && !canCarry(context, mode, next)) {
-    next = before;
-    waits = [{ code: "replicas", text: "the stable version has too few available pods for its traffic" }];
-  }
-  return { weights: withVerdict(context, inForce, last, next), waits };
+  const waits = [...canaryWaits, ...moreWaits];
+  if (waits.length === 0) return { next: wanted, waits };
+  // A canary that follows another one begins at 0.
+  const isSame = before.canary.podTemplateHash === canaryHash;
+  const share = isSame ? before.canary.weight : 0;
+  const held = (one: WeightDestination) => ({ ...one, weight: Math.min(one.weight, shareIn(before, one)) });
+  const additional = moreWaits.length > 0 ? sharesOf(wanted).map(held) : sharesOf(wanted);
+  return { next: split(context, stableHash, canaryWaits.length > 0 ? share : weight, additional), waits };
 }
 
 /** What keeps the canary's share from rising; nothing when it may. */
@@ -160,16 +167,12 @@ function split(
 }
 
 /** Adds whether the proxies are known to follow: true stays until the weights change. */
-function withVerdict(
-  context: Context,
-  inForce: InForce,
-  last: TrafficWeights | undefined,
-  next: TrafficWeights,
-): TrafficWeights {
+function withVerdict(context: Context, inForce: InForce, next: TrafficWeights): TrafficWeights {
   const { canary, stable, additional } = next;
   const plain = additional === undefined ? { canary, stable } : { canary, stable, additional };
   // Objects that hold the weights verify nothing: no proxy has said that it follows them.
   if (!isVerifiable(context)) return plain;
+  const last = context.status.canary?.weights;
   const isSame = last !== undefined && isSameSplit(last, next);
   return { ...plain, verified: isSame && (inForce.kind === "yes" || last.verified === true) };
 }
