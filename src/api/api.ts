@@ -99,6 +99,7 @@ export type {
   Secret,
   Service,
   ServicePort,
+  TargetGroupBinding,
 } from "./kubeschema.ts";
 export {
   ABORT_INTERVAL_ANNOTATION,
@@ -183,6 +184,7 @@ export {
   readRollout,
   readSecret,
   readService,
+  readTargetGroupBinding,
   readTrafficPolicy,
 } from "./read.ts";
 export {
@@ -221,7 +223,9 @@ export {
 } from "./rolloutschema.ts";
 export {
   type CapabilityTable,
+  type GroupWeight,
   type HeaderRoute,
+  type Registration,
   ROUTER_CAPABILITIES,
   type RouterCapabilities,
   type RouterProblem,

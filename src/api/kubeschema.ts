@@ -160,6 +160,20 @@ export const ingressSchema = kindOf({
 });
 export type Ingress = Parsed<typeof ingressSchema>;
 
+/** Of the AWS load balancer controller: the target group that it keeps the endpoints of a Service's port in. */
+export const targetGroupBindingSchema = kindOf({
+  spec: open({
+    targetGroupARN: z.string(),
+    /** `ip`: pods are targets; `instance`: nodes are. */
+    targetType: z.string().optional(),
+    /** `ipv4`, the default, or `ipv6`. */
+    ipAddressType: z.string().optional(),
+    serviceRef: open({ name: z.string(), port: intOrString }),
+  }),
+  status: opaque.optional(),
+});
+export type TargetGroupBinding = Parsed<typeof targetGroupBindingSchema>;
+
 export const eventSchema = kindOf({
   involvedObject: objectReference,
   reason: z.string().optional(),

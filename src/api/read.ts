@@ -20,6 +20,7 @@ import {
   replicaSetSchema,
   secretSchema,
   serviceSchema,
+  targetGroupBindingSchema,
 } from "./kubeschema.ts";
 import type { KubeObject } from "./meta.ts";
 import { podSchema } from "./podschema.ts";
@@ -77,6 +78,7 @@ export const readGateway = reader(gatewaySchema);
 export const readHttpRoute = reader(httpRouteSchema);
 export const readTrafficPolicy = reader(trafficPolicySchema);
 export const readIngress = reader(ingressSchema);
+export const readTargetGroupBinding = reader(targetGroupBindingSchema);
 
 function reader<S extends z.ZodType>(schema: S): (object: KubeObject) => Read<Parsed<S>> {
   let decoder: Decoder | undefined;

@@ -37,6 +37,10 @@ export const REASONS = {
   trafficWeightUpdated: "TrafficWeightUpdated",
   trafficRoutingError: "TrafficRoutingError",
   weightVerifyError: "WeightVerifyError",
+  targetGroupVerified: "TargetGroupVerified",
+  targetGroupUnverified: "TargetGroupUnverified",
+  targetGroupVerifyError: "TargetGroupVerifyError",
+  loadBalancerNotFound: "LoadBalancerNotFound",
   reconciliationError: "ReconciliationError",
   progressDeadlineExceeded: "ProgressDeadlineExceeded",
   rolloutDeleted: "RolloutDeleted",
@@ -116,6 +120,17 @@ export const MESSAGES = {
     return `Traffic weight updated ${details.join(", ")}`;
   },
   weightVerifyError: (error: string): string => `Failed to verify weight: ${error}`,
+  groupHasWeight: (service: string, group: string, weight: number): string =>
+    `Service ${service} (TargetGroup ${group}) verified: canary weight ${weight} set`,
+  groupLacksWeight: (service: string, group: string, weight: number, current: number): string =>
+    `Service ${service} (TargetGroup ${group}) not verified: canary weight ${weight} not yet set (current: ${current})`,
+  groupHasPods: (service: string, group: string, registered: number): string =>
+    `Service ${service} (TargetGroup ${group}) verified: ${registered} endpoints registered`,
+  groupLacksPods: (service: string, group: string, registered: number, total: number): string =>
+    `Service ${service} (TargetGroup ${group}) not verified: ${registered}/${total} endpoints registered`,
+  groupVerifyError: (service: string, group: string, error: string): string =>
+    `Failed to verify Service ${service} (TargetGroup ${group}): ${error}`,
+  loadBalancerNotFound: (dnsName: string): string => `Failed to find load balancer: ${dnsName}`,
   reconciliationError: (error: string): string => `Reconciliation failed with error: ${error}`,
   /** `up` or `down`. */
   scaled: (direction: string, replicaSet: string, revision: number, from: number, to: number): string =>

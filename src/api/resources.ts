@@ -59,6 +59,12 @@ export const RESOURCES = {
 /** Kinds that a Kubernetes cluster may have and the embedded server does not. */
 export const CLUSTER_RESOURCES = {
   ingress: resource("networking.k8s.io/v1", "Ingress", "ingresses ingress ing", ["status"]),
+  targetGroupBinding: resource(
+    "elbv2.k8s.aws/v1beta1",
+    "TargetGroupBinding",
+    "targetgroupbindings targetgroupbinding",
+    ["status"],
+  ),
 } as const satisfies Readonly<Record<string, ResourceType>>;
 
 /** `v1` or `group/version`, as in an object's `apiVersion`. */

@@ -117,11 +117,37 @@ export interface RouterView {
 
 export type Verification =
   /** The weights that each load balancer really has. */
-  | {
-      readonly kind: "seen";
-      readonly balancers: readonly { readonly name: string; readonly weights: readonly ServiceWeight[] }[];
-    }
-  | { readonly kind: "unknown"; readonly why: string };
+  | { readonly kind: "seen"; readonly balancers: readonly SeenBalancer[] }
+  /** There is nothing to ask yet, or no answer. */
+  | { readonly kind: "unknown"; readonly why: string }
+  /** No load balancer has this DNS name. */
+  | { readonly kind: "notFound"; readonly name: string }
+  /** The load balancer with this DNS name cannot be asked. */
+  | { readonly kind: "failed"; readonly name: string; readonly why: string };
+
+interface SeenBalancer {
+  readonly name: string;
+  readonly weights: readonly GroupWeight[];
+}
+
+/** The share of a Service as the rules of a load balancer set it. */
+export interface GroupWeight extends ServiceWeight {
+  /** ARN of the target group. */
+  readonly targetGroup: string;
+}
+
+/** A target group that holds pods of a Service, and how many of those of the wanted version are registered in it. */
+export interface Registration {
+  readonly service: string;
+  /** ARN. */
+  readonly targetGroup: string;
+  readonly state:
+    | { readonly kind: "seen"; readonly registered: number; readonly total: number }
+    /** Nobody has asked, or there is no answer yet. */
+    | { readonly kind: "unknown" }
+    /** It cannot be asked. */
+    | { readonly kind: "failed"; readonly why: string };
+}
 
 export type RouterState =
   /** All its objects hold this split. */

@@ -1,10 +1,19 @@
 // `weir controller`: the control plane alone, against the cluster that the kubeconfig or the pod's service account names.
 import type { Command } from "commander";
-import { createController, createMetrics } from "../controller/controller.ts";
+import { apiVersionOf, CLUSTER_RESOURCES, type ResourceType } from "../api/api.ts";
+import { createAwsBalancers, createController, createMetrics } from "../controller/controller.ts";
 import { systemClock } from "../lib/clock.ts";
 import type { Cli } from "./cli.ts";
 import { type ClusterFlags, withCluster, withClusterFlags } from "./cluster.ts";
-import { addressFlag, formatFlag, type LogFlags, levelFlag, loggerFor, portFlag } from "./flags.ts";
+import {
+  addressFlag,
+  formatFlag,
+  groupVersionFlag,
+  type LogFlags,
+  levelFlag,
+  loggerFor,
+  portFlag,
+} from "./flags.ts";
 import { SYSTEM_NAMESPACE } from "./local.ts";
 import { serveHealth, serveMetrics } from "./pages.ts";
 import { untilAborted } from "./up.ts";
@@ -20,6 +29,9 @@ interface ControllerFlags extends ClusterFlags, LogFlags {
   readonly pagesHost: string;
   readonly metricsPort?: number;
   readonly healthPort?: number;
+  readonly awsVerifyTargetGroup: boolean;
+  readonly awsTargetGroupBindingApiVersion: string;
+  readonly albTagKeyResourceId: string;
 }
 
 /** Adds the command. */
@@ -50,10 +62,29 @@ export function addController(program: Command, cli: Cli): void {
       "port of /healthz and /readyz; default: 8080, or the next free one",
       portFlag,
     )
+    .option(
+      "--aws-verify-target-group",
+      "ask AWS whether the weights of router alb are set and pods registered in target groups (needs rights there)",
+      false,
+    )
+    .option(
+      "--aws-target-group-binding-api-version <group/version>",
+      "version in which TargetGroupBindings are read",
+      groupVersionFlag,
+      apiVersionOf(CLUSTER_RESOURCES.targetGroupBinding),
+    )
+    .option(
+      "--alb-tag-key-resource-id <key>",
+      "tag in which the AWS load balancer controller names what it made a target group for",
+      "ingress.k8s.aws/resource",
+    )
     .option("--log-level <level>", "error, warn, info or debug", levelFlag, "info")
     .option("--log-format <format>", "text or json", formatFlag, "text");
-  withClusterFlags(command).action((flags: ControllerFlags) =>
-    withCluster(cli, flags, async ({ client, namespace, server }) => {
+  withClusterFlags(command).action(async (flags: ControllerFlags) => {
+    const balancers = flags.awsVerifyTargetGroup
+      ? await createAwsBalancers({ resourceTag: flags.albTagKeyResourceId })
+      : undefined;
+    await withCluster(cli, flags, async ({ client, namespace, server }) => {
       const log = loggerFor(cli, flags);
       const metrics = createMetrics();
       const controller = createController({
@@ -66,6 +97,10 @@ export function addController(program: Command, cli: Cli): void {
         xdsPort: flags.xdsPort,
         bindAddress: flags.bind,
         callsStepPlugins: flags.stepPlugins,
+        ...(balancers !== undefined && {
+          balancers,
+          targetGroupBindings: bindingsIn(flags.awsTargetGroupBindingApiVersion),
+        }),
         ...(flags.namespaced && { watchNamespace: namespace }),
         ...(flags.identity !== undefined && { identity: flags.identity }),
       });
@@ -83,6 +118,12 @@ export function addController(program: Command, cli: Cli): void {
       await untilAborted(cli.signal);
       await controller.stop();
       for (const one of servers) await one.close();
-    }),
-  );
+    });
+  });
+}
+
+/** The kind of TargetGroupBindings in `group/version`. */
+function bindingsIn(groupVersion: string): ResourceType {
+  const [group = "", version = ""] = groupVersion.split("/");
+  return { ...CLUSTER_RESOURCES.targetGroupBinding, group, version };
 }

@@ -18,6 +18,12 @@ export function addressFlag(text: string): string {
   throw new InvalidArgumentError("an address is an IP address such as 127.0.0.1.");
 }
 
+/** The group and version of an API, as in an object's `apiVersion`. */
+export function groupVersionFlag(text: string): string {
+  if (/^[^/]+\/[^/]+$/.test(text)) return text;
+  throw new InvalidArgumentError("a group with its version looks like elbv2.k8s.aws/v1beta1.");
+}
+
 /** A duration of 0 or more, in milliseconds. */
 export function durationFlag(text: string): number {
   const durationMs = parseDuration(text);

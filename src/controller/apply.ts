@@ -24,6 +24,7 @@ import type { OwedEvents } from "./owedevents.ts";
 import type { Publisher } from "./publish.ts";
 import type { RefusedWrites } from "./refusedwrites.ts";
 import { type RouterTroubles, writeRouters } from "./routing.ts";
+import type { VerdictBook } from "./verification.ts";
 
 /** No single write may take longer. */
 const WRITE_TIMEOUT_MS = 10_000;
@@ -44,6 +45,7 @@ export interface ApplyDeps extends WriteDeps {
   readonly publisher: Publisher;
   readonly metrics?: Pick<ControllerMetrics, "ended"> | undefined;
   readonly troubles: RouterTroubles;
+  readonly verdicts: VerdictBook;
 }
 
 /** Carries out `plan` for the Rollout under `key`, and the writes that its routing was rendered to; throws what the first failed write threw. */
@@ -67,7 +69,8 @@ export async function apply(
   if (plan.traffic !== undefined) deps.publisher.setIntent(key, plan.traffic);
   else if (!mayBeRouted(snapshot.rollout)) deps.publisher.removeIntent(key);
   if (plan.ended !== undefined) tellEnd(deps, key, plan.ended);
-  await tell(deps, key, rollout, withRouterEvents(plan.events, routed.events));
+  const verdicts = deps.verdicts.take(key, plan);
+  await tell(deps, key, rollout, [...verdicts, ...withRouterEvents(plan.events, routed.events)]);
   // The status is written and told of: only the routers are left to be tried again.
   if (routed.error !== undefined) throw routed.error;
 }

@@ -26,8 +26,10 @@ import {
   readReplicaSet,
   readRollout,
   readService,
+  readTargetGroupBinding,
   readTrafficPolicy,
   type Service,
+  type TargetGroupBinding,
   type TrafficPolicy,
 } from "../api/api.ts";
 import {
@@ -80,6 +82,8 @@ export interface Caches {
   readonly workloads: Workloads;
   /** The kinds that routers beside weir's own work with. */
   readonly routed: readonly View<KubeObject>[];
+  /** Absent where no load balancer is asked. */
+  readonly targetGroupBindings?: View<TargetGroupBinding>;
   /** Resolves true when every cache holds its first list, false when `signal` aborts before. */
   waitForSync(signal: AbortSignal): Promise<boolean>;
   start(): void;
@@ -92,6 +96,8 @@ export interface CachesDeps {
   readonly log: Logger;
   /** Watch one namespace only. */
   readonly namespace?: string;
+  /** The kind of which the AWS load balancer controller writes down target groups. Absent: not watched. */
+  readonly targetGroupBindings?: ResourceType;
 }
 
 /** What keeps a cache up to date. */
@@ -127,6 +133,9 @@ export function createCaches(deps: CachesDeps): Caches {
     httpRoutes: view(RESOURCES.httpRoute, readHttpRoute),
     trafficPolicies: view(RESOURCES.trafficPolicy, readTrafficPolicy),
     routed: ROUTER_TYPES.map((type) => view(type, (object) => ({ value: object }), true)),
+    ...(deps.targetGroupBindings !== undefined && {
+      targetGroupBindings: view(deps.targetGroupBindings, readTargetGroupBinding, true),
+    }),
   };
   const workloads = createWorkloads(views.replicaSets, (type) =>
     createView(deps, type, (object) => ({ value: object }), false),

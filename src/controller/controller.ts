@@ -1,6 +1,7 @@
 // The door of controller/: caches, leadership, the xDS server, and, while this process leads, the work of lead.ts.
 // A standby keeps its caches warm and answers proxies with UNAVAILABLE.
 import { hostname } from "node:os";
+import { CLUSTER_RESOURCES, type ResourceType } from "../api/api.ts";
 import { type ClusterClient, createLeaderElection } from "../cluster/client.ts";
 import type { Clock } from "../lib/clock.ts";
 import { isWeirError } from "../lib/errors.ts";
@@ -12,6 +13,8 @@ import { createCaches } from "./caches.ts";
 import { lead } from "./lead.ts";
 import type { ControllerMetrics } from "./metrics.ts";
 
+export { createAwsBalancers } from "./aws.ts";
+export type { LoadBalancers } from "./balancers.ts";
 export { explainRollout } from "./explain.ts";
 export { HTTP_LISTEN_FAILED, type HttpServer, type Page, plain, servePages } from "./httpserver.ts";
 export { type ControllerMetrics, createMetrics, METRICS } from "./metrics.ts";
@@ -40,10 +43,12 @@ export interface ControllerOptions {
   readonly bindAddress?: string;
   /** Counts what is done; without it nothing is counted. */
   readonly metrics?: ControllerMetrics;
-  /** Asks load balancers whether weights are set (router alb). Without it `weights.verified` stays unset there. */
+  /** Asks load balancers whether weights are set (router alb) and pods registered. Without it `weights.verified` stays unset there. */
   readonly balancers?: LoadBalancers;
   /** Whether step plugins are called; a Rollout that comes to a step of one waits there otherwise. Default true. */
   readonly callsStepPlugins?: boolean;
+  /** The version in which TargetGroupBindings are read, where load balancers are asked. Default: v1beta1. */
+  readonly targetGroupBindings?: ResourceType;
   /** Times of the lease. Default: the election's own (15 s, 10 s, 2 s). */
   readonly lease?: { readonly leaseMs: number; readonly renewMs: number; readonly retryMs: number };
   /** When a silent proxy is pinged, and after how long without an answer it counts as gone. Default: the xDS server's own. */
@@ -70,6 +75,9 @@ export function createController(options: ControllerOptions): Controller {
     clock,
     log,
     ...(options.watchNamespace !== undefined && { namespace: options.watchNamespace }),
+    ...(options.balancers !== undefined && {
+      targetGroupBindings: options.targetGroupBindings ?? CLUSTER_RESOURCES.targetGroupBinding,
+    }),
   });
   const xds = createXdsServer({ clock, log, isServing: false, ...options.keepalive });
   let traffic = new TrafficStore(clock.nowMs());

@@ -37,17 +37,32 @@ export async function explainRollout(
       AbortSignal.any([signal, AbortSignal.timeout(READ_TIMEOUT_MS)]),
     );
     const records = await readRecords(client, signal);
-    const first = observe({ caches, publisher: recorded(raw, undefined, records) }, raw);
+    const balancers = lastHeard(raw);
+    const first = observe({ caches, balancers, publisher: recorded(raw, undefined, records) }, raw);
     // The first look only tells what the last weights are; with them, the second is the pass that the leader would make.
     const published = decide(first, clock.nowMs()).traffic;
     const plan = decide(
-      observe({ caches, publisher: recorded(raw, published, records) }, raw),
+      observe({ caches, balancers, publisher: recorded(raw, published, records) }, raw),
       clock.nowMs(),
     );
     return [...explain(plan, clock.nowMs()), ...podTroubles(podsOf(caches, raw))];
   } finally {
     await caches.stop();
   }
+}
+
+/** What the leader last heard of load balancers: they are not asked for a look. Undefined: nobody asks them, or they have set the weights. */
+function lastHeard(raw: KubeObject): Parameters<typeof observe>[0]["balancers"] {
+  const { alb, canary } = readRollout(raw).value.status;
+  if (alb === undefined || canary?.weights?.verified !== false) return undefined;
+  const words = "had not set the weights when the controller last looked";
+  return {
+    answers: (_key, { names }) => ({
+      balancers: new Map(names.map((name) => [name, words])),
+      targets: new Map(),
+    }),
+    forget: () => undefined,
+  };
 }
 
 type Recorded = Parameters<typeof observe>[0]["publisher"];

@@ -31,6 +31,7 @@ import { createRouterTroubles } from "./routing.ts";
 import { snapshotServer } from "./snapshotserver.ts";
 import { createStepPlugins, STEP_PLUGINS, type StepPluginTable } from "./stepplugins.ts";
 import { createTrafficBook } from "./trafficbook.ts";
+import { createVerdictBook } from "./verification.ts";
 import { experimentsOf, wakeExperiments, wakeRollouts } from "./wake.ts";
 
 /** Who writes events, as Argo names it. */
@@ -54,7 +55,7 @@ export interface LeadDeps {
   readonly namespace: string;
   readonly bindAddress: string;
   readonly metrics?: ControllerMetrics;
-  /** Tells whether load balancers have set the weights; absent: nobody asks them. */
+  /** Asks load balancers; absent: nobody does. */
   readonly balancers?: LoadBalancers;
   /** The step plugins that may be called. Default: all that there are. */
   readonly stepPlugins?: StepPluginTable;
@@ -81,6 +82,11 @@ async function leadOnce(deps: LeadDeps, signal: AbortSignal): Promise<void> {
   const { client, clock, log, caches, xds, namespace, bindAddress, onServing } = deps;
   const ended = untilAborted(signal);
   if (!(await hasSynced(deps, signal))) return;
+  if (caches.targetGroupBindings?.isServed() === false)
+    log.warn(
+      "target groups cannot be verified: targetgroupbindings are not installed, or may not be read",
+      {},
+    );
   const { metrics } = deps;
   const events = counted(createEventRecorder({ client, clock, log, component: COMPONENT }), metrics);
   const records = createNodeRecords({ client, clock, log, namespace });
@@ -212,6 +218,7 @@ function memoryOf(deps: LeadDeps, wake: (key: string) => void) {
     evictions: createEvictions(deps),
     refused: createRefusedWrites(),
     troubles: createRouterTroubles(),
+    verdicts: createVerdictBook(),
     balancers: balancers === undefined ? undefined : createBalancerWatch({ ...deps, balancers, wake }),
   };
 }

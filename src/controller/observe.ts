@@ -23,6 +23,7 @@ import type { Publisher } from "./publish.ts";
 import type { RefusedWrites } from "./refusedwrites.ts";
 import { type RouterTroubles, routerViews, unservedErrors } from "./routing.ts";
 import type { StepPlugins } from "./stepplugins.ts";
+import { hear } from "./verification.ts";
 
 export interface ObserveDeps {
   readonly caches: Caches;
@@ -58,14 +59,7 @@ export function observe(deps: ObserveDeps, held: KubeObject): Snapshot {
   const active = service(blueGreen?.activeService);
   const preview = service(blueGreen?.previewService);
   const published = publisher.published(key);
-  const { balancers } = deps;
-  const routers = routerViews(
-    caches,
-    rollout,
-    (router) => troubles?.of(key, router),
-    balancers === undefined ? undefined : (names, holds) => balancers.answers(key, names, holds),
-  );
-  return {
+  const snapshot: Snapshot = {
     rollout,
     raw: withDecodableTemplate(raw),
     workload: {
@@ -84,7 +78,6 @@ export function observe(deps: ObserveDeps, held: KubeObject): Snapshot {
     traffic: {
       acknowledgement: mayBeRouted(rollout) ? publisher.acknowledgement(key) : { kind: "notApplicable" },
       ...(published !== undefined && { published }),
-      ...(routers.length > 0 && { routers }),
     },
     analysis: {
       runs: caches.analysisRuns.list(namespace).filter((run) => isTheirs(run, raw)),
@@ -95,6 +88,18 @@ export function observe(deps: ObserveDeps, held: KubeObject): Snapshot {
     ...(stepPlugins !== undefined && { plugins: stepPlugins.snapshot(key) }),
     validation: { errors: errorsOf(caches, checked).map(fieldErrorText) },
     config: config ?? DEFAULT_ENGINE_CONFIG,
+  };
+  const { balancers } = deps;
+  const heard = balancers === undefined ? {} : hear({ caches, balancers }, key, snapshot);
+  const routers = routerViews(caches, rollout, (router) => troubles?.of(key, router), heard.answers);
+  const { registrations } = heard;
+  return {
+    ...snapshot,
+    traffic: {
+      ...snapshot.traffic,
+      ...(routers.length > 0 && { routers }),
+      ...(registrations !== undefined && { registrations }),
+    },
   };
 }
 

@@ -29,6 +29,7 @@ export async function reconcile(deps: ReconcileDeps, key: string, signal: AbortS
     publisher.removeIntent(key);
     deps.troubles.set(key, new Map());
     deps.balancers?.forget(key);
+    deps.verdicts.forget(key);
     return;
   }
   if (!freshness.isFresh(key, cachedVersion(caches), clock.nowMs()))

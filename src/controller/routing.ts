@@ -9,7 +9,6 @@ import {
   observeRouters,
   type Patch,
   type RouterPatch,
-  routerBalancers,
   routerObjects,
   routerTypes,
 } from "../routers/routers.ts";
@@ -48,21 +47,12 @@ export function routerViews(
   caches: Pick<Caches, "routed">,
   rollout: Rollout,
   trouble: (router: string) => string | undefined,
-  ask?: (names: readonly string[], holds: string) => BalancerAnswers,
+  answers?: BalancerAnswers,
 ): readonly RouterView[] {
-  const objects = routedObjects(caches, rollout);
-  const held = () => JSON.stringify(observeRouters(rollout, objects).map(({ state }) => state));
-  const answers = ask?.(isInFlight(rollout) ? routerBalancers(rollout, objects) : [], held());
-  return observeRouters(rollout, objects, answers).map((view) => {
+  return observeRouters(rollout, routedObjects(caches, rollout), answers).map((view) => {
     const words = trouble(view.name);
     return words === undefined ? view : { ...view, trouble: words };
   });
-}
-
-/** Only then is asked: what load balancers say of a promoted version holds nothing up. */
-function isInFlight({ status }: Rollout): boolean {
-  const { stableRS = "", currentPodHash } = status ?? {};
-  return stableRS !== "" && stableRS !== currentPodHash;
 }
 
 /** Routers whose objects this API server does not have. Argo without their CRDs says as much. */

@@ -4,6 +4,7 @@ import {
   type KubeObject,
   RESOURCES,
   type ResourceType,
+  SERVICE_NAME_LABEL,
   servicesNamedBy,
   workloadTypeOf,
 } from "../api/api.ts";
@@ -29,10 +30,15 @@ export function wakeRollouts(caches: Caches, wake: (key: string) => void): () =>
         (rollout) => owner === undefined || object.metadata.name.startsWith(`${rollout.metadata.name}-`),
       );
   };
-  const named = ({ object }: StoreEvent): void => {
-    const { namespace, name } = object.metadata;
+  const ofService = (namespace: string | undefined, name: string): void =>
     ofNamespace(namespace, (rollout) => servicesNamedBy(caches.rollouts.read(rollout)).includes(name));
+  const named = ({ object: { metadata } }: StoreEvent): void => ofService(metadata.namespace, metadata.name);
+  const bound = ({ object }: StoreEvent): void => {
+    const binding = caches.targetGroupBindings?.read(object);
+    ofService(object.metadata.namespace, binding?.spec.serviceRef.name ?? "");
   };
+  const sliced = ({ object: { metadata } }: StoreEvent): void =>
+    ofService(metadata.namespace, metadata.labels?.[SERVICE_NAME_LABEL] ?? "");
   const referenced = (type: ResourceType, { metadata }: KubeObject): void => {
     ofNamespace(metadata.namespace, (rollout) => {
       const ref = caches.rollouts.read(rollout).spec.workloadRef;
@@ -66,6 +72,9 @@ export function wakeRollouts(caches: Caches, wake: (key: string) => void): () =>
     caches.services.subscribe(named),
     caches.workloads.subscribe(referenced),
     ...caches.routed.map((view) => view.subscribe(routed)),
+    ...(caches.targetGroupBindings === undefined
+      ? []
+      : [caches.targetGroupBindings.subscribe(bound), caches.endpointSlices.subscribe(sliced)]),
     caches.analysisTemplates.subscribe(({ object }) => ofNamespace(object.metadata.namespace, () => true)),
     caches.clusterAnalysisTemplates.subscribe(() => ofNamespace(undefined, () => true)),
   ];

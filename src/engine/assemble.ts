@@ -13,6 +13,7 @@ export interface Parts {
   readonly actions?: readonly Action[];
   readonly calls?: readonly PluginCall[];
   readonly events?: readonly PlannedEvent[];
+  readonly verdicts?: readonly PlannedEvent[] | undefined;
   readonly traffic: TrafficIntent | undefined;
   /** Whether this pass decided it. Only then are other routers' objects written; proxies, which forget, may need what was decided before. */
   readonly isTrafficDecided: boolean;
@@ -28,6 +29,7 @@ export function assemble(context: Context, parts: Parts): Plan {
     status,
     traffic,
     isTrafficDecided,
+    verdicts,
     actions = [],
     calls = [],
     events = [],
@@ -43,6 +45,7 @@ export function assemble(context: Context, parts: Parts): Plan {
     traffic: isForProxies(context) ? traffic : undefined,
     routerTraffic: isTrafficDecided && isForRouters(context) ? traffic : undefined,
     events,
+    verdicts,
     calls: calls.length === 0 ? undefined : calls,
     // Not before now, whatever a planner says: that would go round for ever.
     requeueAtMs: times.length === 0 ? undefined : Math.max(Math.min(...times), context.nowMs + 1),

@@ -19,6 +19,7 @@ import { forcedAbortStage } from "./status/deadline.ts";
 import { completed, firstSight, skipped } from "./status/passevents.ts";
 import { type BuiltStatus, buildStatus, collisionStatus, invalidStatus } from "./status/status.ts";
 import { lastIntent } from "./traffic/intent.ts";
+import { verdictsOf } from "./traffic/verdicts.ts";
 import { oneWriteEach } from "./writes.ts";
 
 export type { ExperimentPlan } from "./experiment/plan.ts";
@@ -56,6 +57,8 @@ export {
 export { actionText, explain } from "./status/explain.ts";
 export { mayBeSentTo } from "./traffic/additional.ts";
 export { withRouterEvents } from "./traffic/otherrouters.ts";
+export { type PodsInQuestion, podsInQuestion } from "./traffic/targets.ts";
+export { newVerdicts, toldVerdicts } from "./traffic/verdicts.ts";
 
 /** Decides one pass. */
 export function decide(snapshot: Snapshot, nowMs: number): Plan {
@@ -175,6 +178,7 @@ function planUpdate(context: Context, revision: Extract<RevisionPlan, { kind: "r
   return assemble(context, {
     ...decision,
     isTrafficDecided: true,
+    verdicts: verdictsOf(context, decision.mode),
     status: built.status,
     actions: oneWriteEach([
       ...defaulted(context),

@@ -26,6 +26,11 @@ export interface Plan {
    * that was done: they are owed, and emitted with those of the next pass that succeeds.
    */
   readonly events: readonly PlannedEvent[];
+  /**
+   * What load balancers say of that which is waited for, to be told before the events, but only what differs from the last time. Absent: nothing is
+   * waited for.
+   */
+  readonly verdicts?: readonly PlannedEvent[];
   /** The record of an update that ends with this pass, for the log and the metrics: once `status` is written. */
   readonly ended?: RolloutDuration;
   /** When to look again though nothing changed, epoch milliseconds; always later than the `nowMs` of the decision. */

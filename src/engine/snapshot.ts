@@ -8,6 +8,7 @@ import type {
   Experiment,
   KubeObject,
   Pod,
+  Registration,
   ReplicaSet,
   Rollout,
   RouterView,
@@ -103,6 +104,8 @@ export interface TrafficSnapshot {
   readonly acknowledgement: Acknowledgement;
   /** The Rollout's other routers, as their objects were observed. Absent: none. */
   readonly routers?: readonly RouterView[];
+  /** What the load balancers of the Service of `podsInQuestion` know of its pods. Absent: nobody can be asked, or none stands before it. */
+  readonly registrations?: readonly Registration[];
 }
 
 export interface AnalysisSnapshot {

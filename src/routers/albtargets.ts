@@ -1,6 +1,6 @@
 // What AWS says of an Ingress: its load balancers' target groups, by the Service that the load balancer controller made each for, with the
 // weights that are really set. Pure; asking AWS is the controller's business. Source: Argo: rollout/trafficrouting/alb/alb.go VerifyWeight, v1.9.
-import type { Ingress, Rollout, RolloutStatus, ServiceWeight, Verification } from "../api/api.ts";
+import type { GroupWeight, Ingress, Rollout, RolloutStatus, Verification } from "../api/api.ts";
 
 /** A load balancer as its API describes it. */
 export interface LoadBalancer {
@@ -12,16 +12,14 @@ export interface LoadBalancer {
 export interface TargetGroup {
   readonly name: string;
   readonly arn: string;
-  readonly tags: Readonly<Record<string, string>>;
-  /** As the listener's rules set it; absent: no rule weighs it. */
-  readonly weight?: number;
+  /** What the load balancer controller made it for, `<namespace>/<ingress>-<service>:<port>`; absent: it did not make it. */
+  readonly resource?: string;
+  /** As the listeners' rules set it, each value once; empty: no rule weighs it. */
+  readonly weights: readonly number[];
 }
 
-/** By DNS name: a description, or why there is none. */
-export type BalancerAnswers = ReadonlyMap<string, LoadBalancer | string>;
-
-/** Where the load balancer controller writes down what it made a target group for: `<namespace>/<ingress>-<service>:<port>`. */
-const RESOURCE_TAG = "ingress.k8s.aws/resource";
+/** By DNS name: a description, undefined where there is no load balancer of that name, or why it cannot be asked. */
+export type BalancerAnswers = ReadonlyMap<string, LoadBalancer | string | undefined>;
 
 type AlbStatus = NonNullable<RolloutStatus["alb"]>;
 
@@ -36,17 +34,20 @@ export function verificationOf(
   port: number,
   answers: BalancerAnswers,
 ): Verification {
-  const balancers: { name: string; weights: readonly ServiceWeight[] }[] = [];
+  const balancers: { name: string; weights: readonly GroupWeight[] }[] = [];
   for (const ingress of ingresses) {
     const names = hostnamesOf(ingress);
     if (names.length === 0)
       return { kind: "unknown", why: `ingress \`${ingress.metadata.name}\` has no load balancer yet` };
     for (const name of names) {
-      const answer = answers.get(name) ?? "not asked yet";
-      if (typeof answer === "string") return { kind: "unknown", why: `load balancer ${name}: ${answer}` };
-      const weights = answer.targetGroups.flatMap((group): ServiceWeight[] => {
+      if (!answers.has(name)) return { kind: "unknown", why: `load balancer ${name} has not answered yet` };
+      const answer = answers.get(name);
+      if (answer === undefined) return { kind: "notFound", name };
+      if (typeof answer === "string") return { kind: "failed", name, why: answer };
+      const weights = answer.targetGroups.flatMap((group): GroupWeight[] => {
         const service = serviceOf(ingress, port, group);
-        return service === undefined || group.weight === undefined ? [] : [{ service, weight: group.weight }];
+        if (service === undefined) return [];
+        return group.weights.map((weight) => ({ service, weight, targetGroup: group.arn }));
       });
       balancers.push({ name: answer.name, weights });
     }
@@ -54,7 +55,7 @@ export function verificationOf(
   return { kind: "seen", balancers };
 }
 
-/** The status fields that name what serves the Rollout, as far as it is known. */
+/** The status fields that name what serves the Rollout, as far as it is known; where nobody has answered, as it was known. */
 export function albStatusOf(
   rollout: Rollout,
   ingresses: readonly Ingress[],
@@ -66,7 +67,8 @@ export function albStatusOf(
     const balancer = hostnamesOf(ingress)
       .map((name) => answers.get(name))
       .find((answer) => typeof answer === "object");
-    if (balancer === undefined) return [];
+    if (balancer === undefined)
+      return (rollout.status.albs ?? []).filter((known) => known.ingress === ingress.metadata.name);
     const { name, arn, targetGroups } = balancer;
     const group = (service: string) => targetGroups.find((one) => serviceOf(ingress, port, one) === service);
     const canary = group(services.canary);
@@ -80,10 +82,8 @@ export function albStatusOf(
       },
     ];
   });
-  const last = albs.at(-1) ?? rollout.status.alb;
-  return last === undefined
-    ? {}
-    : { alb: last, albs: albs.length === 0 ? (rollout.status.albs ?? []) : albs };
+  const last = albs.at(-1);
+  return last === undefined ? {} : { alb: last, albs };
 }
 
 function named({ name, arn }: TargetGroup) {
@@ -102,11 +102,10 @@ function hostnamesOf({ status }: Ingress): readonly string[] {
 }
 
 /** The Service of this Ingress and port that the target group stands for. */
-function serviceOf({ metadata }: Ingress, port: number, { tags }: TargetGroup): string | undefined {
-  const tag = tags[RESOURCE_TAG] ?? "";
+function serviceOf({ metadata }: Ingress, port: number, { resource = "" }: TargetGroup): string | undefined {
   const prefix = `${metadata.namespace ?? ""}/${metadata.name}-`;
   const suffix = `:${port}`;
-  return tag.startsWith(prefix) && tag.endsWith(suffix)
-    ? tag.slice(prefix.length, -suffix.length)
+  return resource.startsWith(prefix) && resource.endsWith(suffix)
+    ? resource.slice(prefix.length, -suffix.length)
     : undefined;
 }

@@ -15,6 +15,14 @@ import { nginx } from "./nginx.ts";
 import type { ObjectName, Observed, Patch, Router } from "./router.ts";
 
 export type { BalancerAnswers, LoadBalancer, TargetGroup } from "./albtargets.ts";
+export {
+  expectedTargets,
+  podBindings,
+  registrationsOf,
+  type Target,
+  type TargetAnswers,
+  type VersionPods,
+} from "./registrations.ts";
 export type { ObjectName, Observed, Patch } from "./router.ts";
 
 /** In the order in which they are carried out. */

@@ -136,6 +136,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   annotate: { form: "INGRESS KEY=VALUE", act: annotate },
   balancer: { form: "INGRESS SERVICE=N...", act: setBalancer },
+  targets: { form: "SERVICE N", act: setTargets },
   routers: {
     form: "allowed|refused",
     act: (world, [how]) => {
@@ -257,6 +258,12 @@ function setBalancer(world: World, [name = "", ...weights]: readonly string[]): 
   const made = balancerOf(ingress, weights);
   world.add("ingresses", made.ingress);
   world.balancers = new Map([...(world.balancers ?? []), [made.dnsName, made.balancer]]);
+}
+
+/** `targets web-active 1`: load balancers stand before the Service, and know so many pods of the version that it was switched to. */
+function setTargets(world: World, [service = "", count = ""]: readonly string[]): void {
+  if (!world.services.has(service)) throw new Error(`there is no Service ${service}`);
+  world.registered = new Map([...world.registered, [service, Number(count)]]);
 }
 
 /** `annotate shop key=value`: somebody else's hand on an Ingress. */

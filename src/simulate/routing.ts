@@ -1,6 +1,6 @@
 // The part of the model in which routers beside weir's own work: the Ingresses that are there, and what is written to them.
-import { type KubeObject, readRollout } from "../api/api.ts";
-import type { Plan } from "../engine/decide.ts";
+import { type KubeObject, type Registration, readRollout } from "../api/api.ts";
+import { type Plan, podsInQuestion, type Snapshot } from "../engine/decide.ts";
 import { applyMergePatch } from "../lib/patch.ts";
 import { type LoadBalancer, type Patch, renderRouters, type TargetGroup } from "../routers/routers.ts";
 
@@ -45,6 +45,26 @@ export function routingFrom(
   };
 }
 
+/** What load balancers know of the pods in question; `known`: how many of them, by Service. */
+export function registrationsIn(
+  snapshot: Snapshot,
+  known: ReadonlyMap<string, number>,
+): readonly Registration[] | undefined {
+  const question = podsInQuestion(snapshot);
+  const service = question?.service.metadata.name ?? "";
+  const registered = known.get(service);
+  if (question === undefined || registered === undefined) return undefined;
+  const { available: total, isAwaited } = question;
+  const state: Registration["state"] = isAwaited
+    ? { kind: "seen", registered: Math.min(registered, total), total }
+    : { kind: "unknown" };
+  return [{ service, targetGroup: arn("targetgroup", service), state }];
+}
+
+function arn(kind: string, of: string): string {
+  return `arn:aws:elasticloadbalancing:eu-1:1:${kind}/${of}/1`;
+}
+
 /** `shop web-canary=20 web-stable=80`: the Ingress's load balancer has these weights. */
 export function balancerOf(
   ingress: KubeObject,
@@ -52,11 +72,10 @@ export function balancerOf(
 ): { readonly ingress: KubeObject; readonly dnsName: string; readonly balancer: LoadBalancer } {
   const { name, namespace = "" } = ingress.metadata;
   const dnsName = `${name}.elb.example.com`;
-  const arn = (kind: string, of: string): string => `arn:aws:elasticloadbalancing:eu-1:1:${kind}/${of}/1`;
   const targetGroups = weights.map((pair): TargetGroup => {
     const [service = "", weight = ""] = pair.split("=");
-    const tags = { "ingress.k8s.aws/resource": `${namespace}/${name}-${service}:80` };
-    return { name: `k8s-${service}`, arn: arn("targetgroup", service), tags, weight: Number(weight) };
+    const resource = `${namespace}/${name}-${service}:80`;
+    return { name: `k8s-${service}`, arn: arn("targetgroup", service), resource, weights: [Number(weight)] };
   });
   const status = { loadBalancer: { ingress: [{ hostname: dnsName }] } };
   return {

@@ -1,7 +1,7 @@
 // Runs a scenario script against the model world: one command a line (`> tick 30s`), below it what weir then does, pass by pass.
 // A script is its own expectation: running it gives the text that the file should hold.
 import { didYouMean, type TrafficIntent } from "../api/api.ts";
-import { type Plan, withRouterEvents } from "../engine/decide.ts";
+import type { Plan } from "../engine/decide.ts";
 import { parseDuration } from "../lib/duration.ts";
 import { messageOf, WeirError } from "../lib/errors.ts";
 import { jsonEqual } from "../lib/json.ts";
@@ -132,13 +132,9 @@ function describe(world: World, plan: Plan): readonly string[] {
   }
   const writes = world.routerWrites(plan);
   lines.push(...writes.map(({ verb, name }) => `- ${verb} Ingress ${name.name}`));
-  const events = withRouterEvents(
-    plan.events,
-    writes.map(({ event }) => event),
-  );
   for (const { name, operation, index, execution } of world.plugins.unasked(plan.calls ?? []))
     lines.push(`- call ${name} ${operation}: step ${index + 1}, call ${execution}`);
-  lines.push(...events.map(({ reason, message }) => `! ${reason}: ${message}`));
+  lines.push(...world.eventsOf(plan, writes).map(({ reason, message }) => `! ${reason}: ${message}`));
   lines.push(...plan.warnings.map((warning) => `? ${warning}`));
   return lines;
 }

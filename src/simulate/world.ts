@@ -18,12 +18,14 @@ import {
   type Action,
   DEFAULT_ENGINE_CONFIG,
   decide,
+  newVerdicts,
   type Plan,
   type PlannedEvent,
   type RefusedEviction,
   type RefusedWrite,
   requestOf,
   type Snapshot,
+  toldVerdicts,
   withRouterEvents,
 } from "../engine/decide.ts";
 
@@ -34,7 +36,7 @@ import { experimentsDueMs, passExperiments } from "./experiments.ts";
 import { measureDueMs, measureRuns } from "./measuring.ts";
 import { PluginModel } from "./plugins.ts";
 import { podsFor, withRestarts } from "./pods.ts";
-import { routerWrites, written } from "./routing.ts";
+import { registrationsIn, routerWrites, written } from "./routing.ts";
 
 import { createViews, type Views } from "./views.ts";
 
@@ -91,6 +93,10 @@ export class World {
   readonly ingresses = new Map<string, KubeObject>();
   /** What load balancers say, by DNS name; undefined: nobody asks them. */
   balancers: BalancerAnswers | undefined;
+  /** How many pods of the wanted version load balancers know, by Service; of others nobody asks. */
+  registered: ReadonlyMap<string, number> = new Map();
+  /** What was told last of what load balancers say. */
+  #told: readonly PlannedEvent[] = [];
   /** Whether the API takes what is written to them. */
   areRoutersWritable = true;
   /** What `spec.workloadRef` may name, by kind and name. */
@@ -147,6 +153,7 @@ export class World {
       plugins: this.plugins.clone(),
     });
     copy.#version = this.#version;
+    copy.#told = this.#told;
     return copy;
   }
 
@@ -301,7 +308,7 @@ export class World {
         ? canary?.trafficRouting?.plugins?.[WEIR_ROUTER] !== undefined
         : this.isBlueGreenRouted;
     const routers = observeRouters(rollout, [...this.ingresses.values()], this.balancers);
-    return {
+    const snapshot: Snapshot = {
       rollout,
       raw: withDecodableTemplate(raw),
       workload: {
@@ -331,6 +338,9 @@ export class World {
       experiments: [...this.experiments.values()].map((item) => this.views.experiment(item)),
       config: DEFAULT_ENGINE_CONFIG,
     };
+    const registrations = registrationsIn(snapshot, this.registered);
+    if (registrations === undefined) return snapshot;
+    return { ...snapshot, traffic: { ...snapshot.traffic, registrations } };
   }
 
   plan(): Plan {
@@ -384,9 +394,15 @@ export class World {
       done += 1;
     }
     if (done < steps && this.plugins.carryOut(plan.calls ?? [], this.nowMs)) done += 1;
-    const told = writes.map(({ event }) => event);
-    this.events.push(...withRouterEvents(plan.events, told));
+    this.events.push(...this.eventsOf(plan, writes));
+    this.#told = toldVerdicts(this.#told, plan.verdicts);
     return done > 0;
+  }
+
+  /** What a plan tells once it is carried out with these writes. */
+  eventsOf(plan: Plan, writes: readonly Patch[]): readonly PlannedEvent[] {
+    const told = writes.map(({ event }) => event);
+    return [...newVerdicts(this.#told, plan.verdicts), ...withRouterEvents(plan.events, told)];
   }
 
   /** What the plan writes to the objects of routers, if the API takes it. */

@@ -19,8 +19,8 @@ const balancer = (...groups: readonly (readonly [string, number?])[]): LoadBalan
   targetGroups: groups.map(([tag, weight]) => ({
     name: "tg",
     arn: "arn:tg",
-    tags: { "ingress.k8s.aws/resource": tag },
-    ...(weight === undefined ? {} : { weight }),
+    resource: tag,
+    weights: weight === undefined ? [] : [weight],
   })),
 });
 
@@ -39,8 +39,8 @@ test("alb: a target group stands for the Service of its Ingress, namespace and p
       {
         name: "lb",
         weights: [
-          { service: "web-canary", weight: 20 },
-          { service: "web-stable", weight: 80 },
+          { service: "web-canary", weight: 20, targetGroup: "arn:tg" },
+          { service: "web-stable", weight: 80, targetGroup: "arn:tg" },
         ],
       },
     ],
@@ -51,13 +51,15 @@ test("alb: a target group stands for the Service of its Ingress, namespace and p
 test("alb: every load balancer of every Ingress has its say; one that says nothing is named", (t) => {
   const both = [ingress("edge", "a.aws", "b.aws"), ingress("inner", "b.aws")];
   t.strictSame(balancerNames(both), ["a.aws", "b.aws"]);
-  const answers = new Map<string, LoadBalancer | string>([["a.aws", balancer()]]);
+  const answers = new Map<string, LoadBalancer | string | undefined>([["a.aws", balancer()]]);
   t.strictSame(verificationOf(both, 80, answers), {
     kind: "unknown",
-    why: "load balancer b.aws: not asked yet",
+    why: "load balancer b.aws has not answered yet",
   });
   answers.set("b.aws", "throttled");
-  t.strictSame(verificationOf(both, 80, answers), { kind: "unknown", why: "load balancer b.aws: throttled" });
+  t.strictSame(verificationOf(both, 80, answers), { kind: "failed", name: "b.aws", why: "throttled" });
+  answers.set("b.aws", undefined);
+  t.strictSame(verificationOf(both, 80, answers), { kind: "notFound", name: "b.aws" });
   answers.set("b.aws", balancer());
   const verification = verificationOf(both, 80, answers);
   t.equal(verification.kind === "seen" && verification.balancers.length, 3);

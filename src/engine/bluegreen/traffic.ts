@@ -5,6 +5,7 @@ import type { TrafficIntent, VersionWeight } from "../../api/api.ts";
 import { jsonEqual } from "../../lib/json.ts";
 import type { Context } from "../context.ts";
 import { type InForce, silence } from "../traffic/inforce.ts";
+import { withTargets } from "../traffic/targets.ts";
 
 const ALL = 100;
 
@@ -41,8 +42,12 @@ function versionsOf(podHash: string, activeHash: string, stableHash: string): re
   ];
 }
 
-/** Whether every proxy sends the active Service's traffic to `activeHash`. */
+/** Whether every proxy sends the active Service's traffic to `activeHash`, and load balancers know its pods. */
 export function blueGreenInForce(context: Context, activeHash: string): InForce {
+  return withTargets(context, followed(context, activeHash), activeHash);
+}
+
+function followed(context: Context, activeHash: string): InForce {
   const { acknowledgement, published } = context.snapshot.traffic;
   const intent = blueGreenIntent(context, activeHash, context.status.stableRS ?? "");
   if (acknowledgement.kind === "notApplicable" || intent === undefined) return { kind: "notApplicable" };

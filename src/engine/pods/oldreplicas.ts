@@ -4,6 +4,7 @@
 import { type ReplicaSet, replicasOf, SCALE_DOWN_DEADLINE_ANNOTATION } from "../../api/api.ts";
 import { formatTime } from "../../lib/time.ts";
 import { type Context, isPromoted } from "../context.ts";
+import { areTargetsAwaited, unregisteredWords } from "../traffic/targets.ts";
 import { availableOf, deadlineMsOf, revisionOf } from "./replicaset.ts";
 import { isDynamic } from "./routedsizes.ts";
 import { delayWait, emptied, type ScalingWishes, type Sizing } from "./scaledown.ts";
@@ -11,7 +12,20 @@ import { delayWait, emptied, type ScalingWishes, type Sizing } from "./scaledown
 /** What becomes of each old ReplicaSet that still has pods. */
 export function planOld(context: Context, wishes: ScalingWishes): readonly Sizing[] {
   const running = context.roles.others.filter((replicaSet) => replicasOf(replicaSet) > 0);
+  const unknown = areTargetsAwaited(context, "") ? unregisteredWords(context) : undefined;
+  if (unknown !== undefined) return running.map((replicaSet, index) => unretired(replicaSet, index, unknown));
   return context.hasRouter ? retire(context, wishes, running) : drain(context, running);
+}
+
+/** None goes, nor begins its delay, before load balancers know the pods of the version that took over. */
+function unretired(replicaSet: ReplicaSet, index: number, words: string): Sizing {
+  const stay = {
+    replicaSet,
+    replicas: replicasOf(replicaSet),
+    reason: "load balancers do not know the pods",
+  };
+  if (index > 0) return stay;
+  return { ...stay, wait: { code: "acknowledgement", text: `keeps pods: ${words}` } };
 }
 
 /** Pods that are not available go first, then available ones as far as the others keep the minimum. */

@@ -21,9 +21,17 @@ export function waysOn(context: Context, waits: readonly Wait[], isAborted: bool
   const { stableRS = "" } = context.status;
   // A first version, or the one that is stable already, has nothing to go back to.
   const back = stableRS === "" || isPromoted(context) ? "" : `, or ${command("abort")}`;
-  const hasProxies = context.snapshot.traffic.acknowledgement.kind !== "notApplicable";
-  const answer = hasProxies ? "the proxies' answer" : "the routers' objects";
+  const answer = answerDue(context);
   return [...new Set(waits.flatMap((wait) => wayOf(wait, command("promote"), back, answer) ?? []))];
+}
+
+/** Whose word is waited for where routers have to follow. */
+function answerDue({ snapshot }: Context): string {
+  const { acknowledgement, registrations, routers = [] } = snapshot.traffic;
+  if (acknowledgement.kind !== "notApplicable") return "the proxies' answer";
+  const areAsked =
+    registrations !== undefined || routers.some(({ verification }) => verification !== undefined);
+  return areAsked ? "the load balancers' answer" : "the routers' objects";
 }
 
 function nameOf({ name, namespace }: Context): string {

@@ -105,6 +105,9 @@ function draftOf(context: Context, decision: Decision, { restartedAt }: Pass): R
     // These follow from all the rest.
     phase: undefined,
     message: undefined,
+    // Only a router whose load balancers are asked tells these; Argo keeps them when that router is taken out.
+    alb: undefined,
+    albs: undefined,
     abort: stage.isAborted ? true : undefined,
     abortedAt: stage.abortedAt,
     promoteFull: stage.promoteFull ? true : undefined,

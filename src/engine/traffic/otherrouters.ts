@@ -8,6 +8,7 @@ import {
   type TrafficIntent,
   type Verification,
 } from "../../api/api.ts";
+import { assertNever } from "../../lib/assert.ts";
 import { jsonEqual } from "../../lib/json.ts";
 import type { Context } from "../context.ts";
 import type { PlannedEvent, Wait } from "../plan.ts";
@@ -45,7 +46,7 @@ export function isVerifiable(context: Context): boolean {
 }
 
 /** Load balancers are believed while a version is on its way, as in Argo: what they say of a promoted one holds nothing up. */
-function isInFlight({ status, podHash }: Context): boolean {
+export function isInFlight({ status, podHash }: Context): boolean {
   return (status.stableRS ?? "") !== "" && status.stableRS !== podHash;
 }
 
@@ -56,12 +57,31 @@ function unverifiedWords(
   verification: Verification | undefined,
 ): readonly string[] {
   if (verification === undefined) return [];
-  if (verification.kind === "unknown") return [`${router}: ${verification.why}`];
+  switch (verification.kind) {
+    case "unknown":
+      return [`${router}: ${verification.why}`];
+    case "notFound":
+      return [`${router}: there is no load balancer ${verification.name}`];
+    case "failed":
+      return [`${router}: load balancer ${verification.name}: ${verification.why}`];
+    case "seen":
+      return unsetWords(router, weights, verification);
+    default:
+      return assertNever(verification);
+  }
+}
+
+function unsetWords(
+  router: string,
+  weights: ServiceSplit["weights"],
+  verification: Extract<Verification, { kind: "seen" }>,
+): readonly string[] {
   return verification.balancers.flatMap(({ name, weights: seen }) =>
     weights.slice(0, -1).flatMap(({ service, weight }) => {
-      const current = seen.find((one) => one.service === service)?.weight;
-      if (current === weight) return [];
-      const now = current === undefined ? "no target group" : `current: ${current}`;
+      const groups = seen.filter((one) => one.service === service);
+      const other = groups.find((group) => group.weight !== weight);
+      if (groups.length > 0 && other === undefined) return [];
+      const now = other === undefined ? "no target group" : `current: ${other.weight}`;
       return [
         `${router}: Service ${service} (${name}) not verified: canary weight ${weight} not yet set (${now})`,
       ];
