@@ -256,6 +256,29 @@ test("actions: down-scales and deletes carry the version they were decided on", 
   );
 });
 
+test("actions: a scale-down carries the version that it was decided on, a scale-up none", async (t) => {
+  const world = worldWith({ replicas: 2, steps: [{ setWeight: 50 }, { pause: {} }] });
+  world.settle();
+  world.editSpec(imagePatch("web:2"));
+  const seen: string[] = [];
+  for (let pass = 0; pass < 10; pass += 1) {
+    const plan = world.plan();
+    for (const action of plan.actions)
+      if (action.kind === "scaleReplicaSet") {
+        const isDown = action.replicas < action.from;
+        t.equal(action.resourceVersion !== undefined, isDown);
+        const told = plan.events.filter(
+          ({ of }) => of?.kind === "scaleReplicaSet" && of.name === action.name,
+        );
+        t.equal(told.length, 1);
+        seen.push(isDown ? "down" : "up");
+      }
+    world.apply(plan);
+    world.runReplicaSets();
+  }
+  t.strictSame(seen, ["up", "down"]);
+});
+
 test("arguments: a field path finds scalars by key, quoted key and index", async (t) => {
   const root = { metadata: { labels: { "app.kubernetes.io/name": "web" } }, spec: { list: [{ port: 80 }] } };
   t.equal(fieldValue(root, "metadata.labels['app.kubernetes.io/name']"), "web");

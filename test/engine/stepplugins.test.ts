@@ -148,12 +148,13 @@ test("step plugins: only the answer that the status waits for counts", (t) => {
   world.patchStatus({ canary: { stepPluginStatuses: [{ ...run, phase: "Failed" }] } });
   const late = answered(world, call, { kind: "answer", phase: "Running" });
   t.match(late.status.canary?.stepPluginStatuses, [{ phase: "Failed" }]);
+  t.equal(late.status.currentStepIndex, 1, "a step that failed is not tried again by itself");
   t.end();
 });
 
 test("step plugins: an Abort is over with its one answer, whatever that says", (t) => {
   const rows: readonly [answer: PluginAnswer, phase: string, told: string][] = [
-    [{ kind: "answer" }, "Successful", "Normal"],
+    [{ kind: "answer", message: "" }, "Successful", "Normal"],
     [{ kind: "answer", phase: "Running" }, "Failed", "Warning"],
     [{ kind: "answer", phase: "Failed" }, "Failed", "Warning"],
     [{ kind: "answer", phase: "Error" }, "Error", "Warning"],
@@ -171,12 +172,20 @@ test("step plugins: an Abort is over with its one answer, whatever that says", (
       name: "weir.dev/webhook",
       operation: "Abort",
       phase,
-      ...(answer.message === undefined ? {} : { message: answer.message }),
+      ...(answer.kind === "error" ? { message: answer.message } : {}),
       startedAt: "2026-01-01T00:00:05Z",
       finishedAt: "2026-01-01T00:00:07Z",
     });
     t.strictSame(transitions(plan), [`${type} Step plugin weir.dev/webhook (step 1) aborted (${phase})`]);
     t.equal(plan.calls, undefined, "nothing else is asked");
   }
+  t.end();
+});
+
+test("step plugins: where nothing is known of plugins, each is asked", (t) => {
+  const world = asked();
+  const { plugins: _, ...seen } = world.snapshot();
+  t.match(decide(seen, world.nowMs).calls, [{ name: "weir.dev/webhook", operation: "Run" }]);
+  t.match(decide({ ...seen, plugins: { outcomes: [] } }, world.nowMs).calls, [{ operation: "Run" }]);
   t.end();
 });

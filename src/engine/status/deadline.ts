@@ -37,8 +37,7 @@ export function deadlineOf(context: Context, stage: Stage, draft: RolloutStatus,
   const known = conditionOf(context.status.conditions, CONDITION_TYPES.progressing);
   const sinceMs = parseTime(known?.lastUpdateTime);
   const isFresh = known?.reason === REASONS.rolloutPaused || known?.reason === REASONS.rolloutAborted;
-  if (sinceMs === undefined || isFresh || hasProgressed(context, draft))
-    return { atMs: context.nowMs + seconds * 1000 };
+  if (sinceMs === undefined || isFresh || hasProgressed(context, draft)) return {};
   const atMs = sinceMs + seconds * 1000;
   const isOver = known?.reason === REASONS.progressDeadlineExceeded || context.nowMs >= atMs;
   return isOver ? { timedOut: timedOutText(context) } : { atMs };
@@ -52,7 +51,7 @@ function isResting(context: Context, stage: Stage): boolean {
     stage.isAborted ||
     stage.pauses.length > 0 ||
     context.rollout.spec.paused === true ||
-    (isInFlight && (waitsByDesign || isAnalysed(stage) || isPluginAtWork(context, stage))) ||
+    (isInFlight && (waitsByDesign || isAnalysed(stage) || isPluginAtWork(stage))) ||
     context.roles.others.some(isDelayed)
   );
 }

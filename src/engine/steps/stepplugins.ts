@@ -71,14 +71,13 @@ export function isPluginDone(stage: Stage, index: number): boolean {
   const run = entryOf(stage, index, "Run");
   if (run === undefined) return false;
   const isEnded = (["Terminate", "Abort"] as const).some((kind) => entryOf(stage, index, kind) !== undefined);
-  return run.disabled === true || run.phase === "Successful" || run.phase === "Failed" || isEnded;
+  return run.phase === "Successful" || run.phase === "Failed" || isEnded;
 }
 
 /** Whether the current step is a plugin's that says it is at work: the progress deadline rests meanwhile, as in a pause. */
-export function isPluginAtWork({ steps }: Context, stage: Stage): boolean {
+export function isPluginAtWork(stage: Stage): boolean {
   const { index } = stage;
-  if (index === undefined || steps[index]?.kind !== "plugin") return false;
-  const run = entryOf(stage, index, "Run");
+  const run = index === undefined ? undefined : entryOf(stage, index, "Run");
   return run?.phase === "Running" && (run.executions ?? 0) > 0;
 }
 
