@@ -10,9 +10,11 @@ import { explain } from "../engine/decide.ts";
 import { parseDuration } from "../lib/duration.ts";
 import { asObject, withoutKeys } from "../lib/json.ts";
 import { applyMergePatch } from "../lib/patch.ts";
+import { formatTime } from "../lib/time.ts";
 import { wrapLine } from "../lib/wrap.ts";
 import { EXPERIMENT_COMMANDS } from "./experimentcommands.ts";
 import { serviceManifest, workloadManifest } from "./manifest.ts";
+import { crashPod, podsOf, setReplicaFailure } from "./replicasets.ts";
 import { balancerOf, ingressManifest } from "./routing.ts";
 import { SHOWS } from "./show.ts";
 import { standInTheWay } from "./takeover.ts";
@@ -170,7 +172,7 @@ function remove(store: Map<string, KubeObject>, name: string): void {
 }
 
 function restartPods(world: World, [after = "0s"]: readonly string[]): void {
-  world.editSpec({ restartAt: timeText(world.nowMs + (parseDuration(after) ?? 0)) });
+  world.editSpec({ restartAt: formatTime(world.nowMs + (parseDuration(after) ?? 0)) });
 }
 
 /** `metric errors 0.02`: what its provider answers from now on. */
@@ -211,11 +213,6 @@ function editImage(world: World, text: string): void {
   else world.editWorkload(applyMergePatch(workload, { spec: patch }) as typeof workload); // A merge keeps the kind.
 }
 
-/** A time as users write it. */
-function timeText(atMs: number): string {
-  return new Date(atMs).toISOString().replace(".000Z", "Z");
-}
-
 /** As the published kubectl plugin does it. */
 function promote(world: World, isFull: boolean): void {
   const { pauseConditions, canary, currentStepIndex = 0, currentPodHash, stableRS } = world.status();
@@ -246,9 +243,9 @@ function replicaSetOf(world: World, role: string): KubeObject {
 
 /** `crash canary 0 3`: the first pod's container has ended, three times in all. The pod is no longer ready. */
 function crash(world: World, [role = "", index = "", restarts = ""]: readonly string[]): void {
-  const pod = world.podsOf(replicaSetOf(world, role).metadata.name)[Number(index)];
+  const pod = podsOf(world, replicaSetOf(world, role).metadata.name)[Number(index)];
   if (pod === undefined) throw new Error(`there is no pod ${index} of ${role}`);
-  world.crashPod(pod.metadata.name, Number(restarts));
+  crashPod(world, pod.metadata.name, Number(restarts));
 }
 
 /** `balancer shop web-canary=20 web-stable=80`: from now on load balancers are asked, and this one says so. */
@@ -288,7 +285,7 @@ function setSelector(world: World, [name = "", version]: readonly string[]): voi
 
 /** A ReplicaSet that cannot create its pods; without words it can again. */
 function failing(world: World, [role = "", message]: readonly string[]): void {
-  world.setReplicaFailure(replicaSetOf(world, role).metadata.name, message);
+  setReplicaFailure(world, replicaSetOf(world, role).metadata.name, message);
 }
 
 function measure(world: World, [kind = "", phase = "", message]: readonly string[]): void {

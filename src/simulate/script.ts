@@ -7,13 +7,13 @@ import { messageOf, WeirError } from "../lib/errors.ts";
 import { jsonEqual } from "../lib/json.ts";
 import { argumentsOf } from "./arguments.ts";
 import { COMMANDS } from "./commands.ts";
-import { experimentStates, passExperiments } from "./experiments.ts";
+import { experimentStates } from "./experiments.ts";
 import { createWorld, withoutRollout } from "./madeup.ts";
 import { unanswered } from "./measuring.ts";
+import { dueMs, settle } from "./reconcile.ts";
 import { clockText } from "./show.ts";
 import type { World } from "./world.ts";
 
-const MAX_PASSES = 60;
 /** Decisions that one script may take. */
 const MAX_DECISIONS = 200_000;
 /** The lines below `# timeline, …` in an output. */
@@ -94,34 +94,31 @@ function runCommand(
   const args = argumentsOf(verb, command.form, text);
   if (command.show !== undefined) return command.show(world, args);
   command.act?.(world, args);
-  return verb === "tick" ? tick(world, parseDuration(args[0] ?? "") ?? 0) : settle(world);
+  return verb === "tick" ? tick(world, parseDuration(args[0] ?? "") ?? 0) : comeToRest(world);
 }
 
-function settle(world: World): readonly string[] {
+/** What happens until nothing changes any more, and how everything stands then. */
+function comeToRest(world: World): readonly string[] {
   const shown: string[] = [];
-  for (let pass = 0; pass < MAX_PASSES; pass += 1) {
-    const plan = world.hasRollout ? world.plan() : undefined;
-    if (plan !== undefined) shown.push(...describe(world, plan));
-    const hasWritten = plan !== undefined && world.apply(plan);
-    const experiments = passExperiments(world);
-    shown.push(...experiments.lines);
-    if (!world.runReplicaSets() && !world.measure() && !hasWritten && !experiments.hasWritten)
-      return [...shown, ...(plan === undefined ? [] : state(world, plan)), ...experimentStates(world)];
-  }
-  throw new Error("does not come to rest");
+  const plan = settle(world, {
+    decided: (next) => shown.push(...describe(world, next)),
+    experimented: (lines) => shown.push(...lines),
+  });
+  return [...shown, ...(plan === undefined ? [] : state(world, plan)), ...experimentStates(world)];
 }
 
+/** Time passes; how everything stands is told at its end alone. */
 function tick(world: World, durationMs: number): readonly string[] {
   const untilMs = world.nowMs + durationMs;
   const shown: string[] = [];
-  for (let dueMs = world.dueMs(); dueMs <= untilMs; dueMs = world.dueMs()) {
+  for (let atMs = dueMs(world); atMs <= untilMs; atMs = dueMs(world)) {
     if (world.decisions > MAX_DECISIONS)
       throw new Error(`more than ${MAX_DECISIONS} decisions: let less time pass`);
-    world.nowMs = Math.max(world.nowMs, dueMs);
-    shown.push(...settle(world).filter((line) => !/^(?:=|~|waits(?!: metric ))/.test(line)));
+    world.nowMs = Math.max(world.nowMs, atMs);
+    shown.push(...comeToRest(world).filter((line) => !/^(?:=|~|waits(?!: metric ))/.test(line)));
   }
   world.nowMs = untilMs;
-  return [...shown, ...settle(world)];
+  return [...shown, ...comeToRest(world)];
 }
 
 /** What a plan changes; nothing for a plan that changes nothing. */

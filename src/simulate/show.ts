@@ -6,6 +6,7 @@ import {
   POD_HASH_LABEL,
 } from "../api/api.ts";
 import { asObject, asStrings, canonicalJson, withoutKeys } from "../lib/json.ts";
+import { podsOf } from "./replicasets.ts";
 import { START_MS, type World } from "./world.ts";
 
 const DAY_MS = 24 * 3600 * 1000;
@@ -62,7 +63,7 @@ function metadata(world: World): readonly string[] {
     return [
       `${name}: ${carried(template)}${avoids(replicaSet)}`,
       `  remembers ${annotations?.[EPHEMERAL_METADATA_ANNOTATION] ?? "nothing"}`,
-      ...world.podsOf(name).map((pod) => `  pod ${pod.metadata.name}: ${carried({ ...pod.metadata })}`),
+      ...podsOf(world, name).map((pod) => `  pod ${pod.metadata.name}: ${carried({ ...pod.metadata })}`),
     ];
   });
 }

@@ -1,22 +1,16 @@
-// A small model of a cluster around one Rollout, for `weir simulate` and the engine's tests: it applies plans as an API server would, plays
-// the ReplicaSet controller, and lets a script say which pods are ready, what proxies acknowledge and what runs measure. Deterministic;
-// time is set by hand.
+// A small model of a cluster around one Rollout, for `weir simulate` and the engine's tests: the objects, as an API server holds them, and
+// what users, proxies and providers do to them. What weir and Kubernetes do then is in reconcile.ts and replicasets.ts. Deterministic; time
+// is set by hand.
 import {
   type Acknowledgement,
-  canaryServicesOf,
   type KubeObject,
   POD_HASH_LABEL,
   type Rollout,
-  readPod,
-  resolveWorkload,
   type TrafficIntent,
-  WEIR_ROUTER,
   WORKLOAD_TYPES,
-  withDecodableTemplate,
 } from "../api/api.ts";
 import {
   type Action,
-  DEFAULT_ENGINE_CONFIG,
   decide,
   newVerdicts,
   type Plan,
@@ -25,19 +19,17 @@ import {
   type RefusedWrite,
   requestOf,
   type Snapshot,
-  toldVerdicts,
   withRouterEvents,
 } from "../engine/decide.ts";
-
 import { isObject, jsonEqual } from "../lib/json.ts";
-import { applyMergePatch, diffMergePatch } from "../lib/patch.ts";
-import { type BalancerAnswers, observeRouters, type Patch } from "../routers/routers.ts";
-import { experimentsDueMs, passExperiments } from "./experiments.ts";
-import { measureDueMs, measureRuns } from "./measuring.ts";
+import { applyMergePatch } from "../lib/patch.ts";
+import { formatTime, parseTime } from "../lib/time.ts";
+import type { BalancerAnswers, Patch } from "../routers/routers.ts";
+import { observe } from "./observe.ts";
 import { PluginModel } from "./plugins.ts";
-import { podsFor, withRestarts } from "./pods.ts";
-import { registrationsIn, routerWrites, written } from "./routing.ts";
-
+import { apply, dueMs, settle } from "./reconcile.ts";
+import { evict, runReplicaSets, setReady } from "./replicasets.ts";
+import { routerWrites } from "./routing.ts";
 import { createViews, type Views } from "./views.ts";
 
 /** Whether proxies acknowledge by themselves what is published. */
@@ -69,10 +61,6 @@ export interface Moment {
   readonly versions: Plan["explanation"]["versions"];
 }
 
-/** Passes that one change may take before the model calls it a loop. */
-const MAX_PASSES = 60;
-/** Pods of one ReplicaSet that have an object; more are only counted. */
-const MAX_PODS = 1000;
 /** When every simulation begins. */
 export const START_MS = Date.parse("2026-01-01T00:00:00Z");
 
@@ -83,7 +71,7 @@ export class World {
   nowMs = START_MS;
   rollout: KubeObject;
   readonly replicaSets = new Map<string, KubeObject>();
-  /** Of the ReplicaSets; made and taken away by `runReplicaSets` and `setReady`. */
+  /** Of the ReplicaSets; made and taken away in replicasets.ts. */
   readonly pods = new Map<string, KubeObject>();
   plugins = new PluginModel();
   readonly services = new Map<string, KubeObject>();
@@ -96,7 +84,7 @@ export class World {
   /** How many pods of the wanted version load balancers know, by Service; of others nobody asks. */
   registered: ReadonlyMap<string, number> = new Map();
   /** What was told last of what load balancers say. */
-  #told: readonly PlannedEvent[] = [];
+  toldVerdicts: readonly PlannedEvent[] = [];
   /** Whether the API takes what is written to them. */
   areRoutersWritable = true;
   /** What `spec.workloadRef` may name, by kind and name. */
@@ -153,7 +141,6 @@ export class World {
       plugins: this.plugins.clone(),
     });
     copy.#version = this.#version;
-    copy.#told = this.#told;
     return copy;
   }
 
@@ -212,46 +199,6 @@ export class World {
     return [...this.replicaSets.values()].find((item) => item.metadata.labels?.[POD_HASH_LABEL] === hash);
   }
 
-  /** Makes `count` of a ReplicaSet's pods available, the others not. */
-  setReady(name: string, count: number): void {
-    const replicaSet = this.replicaSets.get(name);
-    if (replicaSet !== undefined) this.#writeStatus(replicaSet, count);
-  }
-
-  /** A ReplicaSet's controller is refused its pods, in these words; undefined: it gets them again. */
-  setReplicaFailure(name: string, message: string | undefined): void {
-    const replicaSet = this.replicaSets.get(name);
-    if (replicaSet === undefined) throw new Error(`no ReplicaSet ${name}`);
-    const failure = { type: "ReplicaFailure", status: "True", reason: "FailedCreate", message };
-    const conditions = message === undefined ? null : [failure];
-    this.replicaSets.set(name, this.#stamp(merged(replicaSet, { status: { conditions } })));
-  }
-
-  /** The living pods of a ReplicaSet, oldest first. */
-  podsOf(replicaSet: string): readonly KubeObject[] {
-    return [...this.pods.values()].filter((pod) => pod.metadata.ownerReferences?.[0]?.name === replicaSet);
-  }
-
-  /** One pod's container has ended, `restarts` times in all, and waits to be started again. */
-  crashPod(name: string, restarts: number): void {
-    const pod = this.pods.get(name);
-    if (pod === undefined) throw new Error(`no pod ${name}`);
-    this.pods.set(name, this.#stamp(withRestarts(pod, restarts, this.nowMs)));
-  }
-
-  /** Every pod that is asked for becomes available, or, by hand, none that was not. */
-  runReplicaSets(): boolean {
-    let hasChanged = false;
-    for (const replicaSet of this.replicaSets.values()) {
-      const value = this.views.replicaSet(replicaSet);
-      const wanted = value.spec.replicas ?? 1;
-      const available =
-        this.readiness === "auto" ? wanted : Math.min(value.status.availableReplicas ?? 0, wanted);
-      hasChanged = this.#writeStatus(replicaSet, available) || hasChanged;
-    }
-    return hasChanged;
-  }
-
   acknowledge(): void {
     this.acknowledgement = { kind: "yes" };
     this.inForce = this.published;
@@ -271,138 +218,59 @@ export class World {
     );
   }
 
-  /** Evicts a pod, unless the disruption budget would then be broken. */
-  evict(name: string): void {
-    const pod = this.pods.get(name);
-    const owner = this.replicaSets.get(pod?.metadata.ownerReferences?.[0]?.name ?? "");
-    if (pod === undefined || owner === undefined) return;
-    const ready = [...this.pods.values()].filter((item) => isReady(item)).length;
-    const { uid = "" } = pod.metadata;
-    if (isReady(pod) && ready <= this.disruptionBudget) {
-      const words = "Cannot evict pod as it would violate the pod's disruption budget.";
-      this.refusedEvictions = { ...this.refusedEvictions, [uid]: { atMs: this.nowMs, words } };
-      return;
-    }
-    const { [uid]: _, ...others } = this.refusedEvictions;
-    this.refusedEvictions = others;
-    this.pods.delete(name);
-    const { availableReplicas = 0 } = this.views.replicaSet(owner).status;
-    this.#writeStatus(owner, isReady(pod) ? availableReplicas - 1 : availableReplicas);
-  }
-
   /** The controller restarts: what was published is forgotten, statuses stay. */
   restart(): void {
     this.published = undefined;
     this.plugins.forget();
   }
 
+  /** What the controller sees now. */
   snapshot(): Snapshot {
-    const held = this.views.rollout(this.rollout);
-    const { rollout, raw, checked, reference } = resolveWorkload(this.rollout, held, (type, name) =>
-      this.workloads.get(`${type.kind}/${name}`),
-    );
-    const { canary, blueGreen } = rollout.spec.strategy ?? {};
-    const names = canaryServicesOf(rollout);
-    const isRouted =
-      blueGreen === undefined
-        ? canary?.trafficRouting?.plugins?.[WEIR_ROUTER] !== undefined
-        : this.isBlueGreenRouted;
-    const routers = observeRouters(rollout, [...this.ingresses.values()], this.balancers);
-    const snapshot: Snapshot = {
-      rollout,
-      raw: withDecodableTemplate(raw),
-      workload: {
-        replicaSets: [...this.replicaSets.values()].map((item) => this.views.replicaSet(item)),
-        pods: [...this.pods.values()].map((item) => this.views.pod(item)),
-        ...(reference === undefined ? {} : { reference }),
-        refusedEvictions: this.refusedEvictions,
-      },
-      services: {
-        ...this.#service("stable", names.stable),
-        ...this.#service("canary", names.canary),
-        ...this.#service("active", blueGreen?.activeService),
-        ...this.#service("preview", blueGreen?.previewService),
-      },
-      traffic: {
-        ...(this.published === undefined ? {} : { published: this.published }),
-        acknowledgement: isRouted ? this.acknowledgement : { kind: "notApplicable" },
-        ...(routers.length === 0 ? {} : { routers }),
-      },
-      analysis: {
-        runs: [...this.runs.values()].map((item) => this.views.run(item)),
-        templates: [...this.templates.values()].map((item) => this.views.template(item)),
-        clusterTemplates: [...this.clusterTemplates.values()].map((item) => this.views.clusterTemplate(item)),
-      },
-      plugins: this.plugins.snapshot(),
-      validation: { errors: [...this.errors, ...this.validate(checked)] },
-      experiments: [...this.experiments.values()].map((item) => this.views.experiment(item)),
-      config: DEFAULT_ENGINE_CONFIG,
-    };
-    const registrations = registrationsIn(snapshot, this.registered);
-    if (registrations === undefined) return snapshot;
-    return { ...snapshot, traffic: { ...snapshot.traffic, registrations } };
+    return observe(this);
   }
 
+  /** What it decides now. */
   plan(): Plan {
     this.decisions += 1;
     return decide(this.snapshot(), this.nowMs);
   }
 
-  /** Takes the measurements that scripts answer. Tells whether a run changed. */
-  measure(): boolean {
-    const changed = measureRuns(this);
-    for (const [name, status] of changed) {
-      const run = this.runs.get(name);
-      if (run !== undefined) this.runs.set(name, this.#stamp({ ...run, status }));
-    }
-    return changed.size > 0;
-  }
-
-  /** Notes where the plan leaves the Rollout, if that is somewhere else. */
-  #note({ explanation }: Plan): void {
-    const { phase, message, step, versions } = explanation;
-    const moment = { phase, message, step: step?.index, stepCount: step?.count, versions };
-    const last = this.timeline.at(-1);
-    if (last !== undefined && jsonEqual({ ...last, atMs: 0 }, { ...moment, atMs: 0 })) return;
-    this.timeline.push({ atMs: this.nowMs, ...moment });
-  }
-
   /** Carries out the plan, or only its first `steps` writes: what a crash leaves. Tells whether anything was written. */
-  apply(plan: Plan, steps = Number.POSITIVE_INFINITY): boolean {
-    let done = 0;
-    this.#note(plan);
-    for (const action of plan.actions) {
-      if (done >= steps) return true;
-      this.write(action);
-      done += 1;
+  apply(plan: Plan, steps?: number): boolean {
+    return apply(this, plan, steps);
+  }
+
+  /** Reconciles until nothing changes; returns the last plan. */
+  settle(): Plan {
+    return settle(this) ?? this.plan();
+  }
+
+  /** Moves time on, reconciling whenever a plan asks to be looked at again. */
+  advance(durationMs: number): Plan {
+    const untilMs = this.nowMs + durationMs;
+    this.settle();
+    for (let atMs = dueMs(this); atMs <= untilMs; atMs = dueMs(this)) {
+      this.nowMs = atMs;
+      this.settle();
     }
-    const patch = diffMergePatch(this.rollout.status ?? {}, plan.status);
-    if (patch !== undefined) {
-      if (done >= steps) return true;
-      this.patchStatus(patch);
-      done += 1;
-    }
-    const writes = this.routerWrites(plan);
-    for (const write of writes) {
-      if (done >= steps) return true;
-      this.add("ingresses", written(this.ingresses, write));
-      done += 1;
-    }
-    if (plan.traffic !== undefined && !jsonEqual(plan.traffic, this.published)) {
-      if (done >= steps) return true;
-      this.publish(plan.traffic);
-      done += 1;
-    }
-    if (done < steps && this.plugins.carryOut(plan.calls ?? [], this.nowMs)) done += 1;
-    this.events.push(...this.eventsOf(plan, writes));
-    this.#told = toldVerdicts(this.#told, plan.verdicts);
-    return done > 0;
+    this.nowMs = untilMs;
+    return this.settle();
+  }
+
+  /** Makes `count` of a ReplicaSet's pods available, the others not. */
+  setReady(name: string, count: number): void {
+    setReady(this, name, count);
+  }
+
+  /** Lets the ReplicaSet controller run. Tells whether anything changed. */
+  runReplicaSets(): boolean {
+    return runReplicaSets(this);
   }
 
   /** What a plan tells once it is carried out with these writes. */
   eventsOf(plan: Plan, writes: readonly Patch[]): readonly PlannedEvent[] {
     const told = writes.map(({ event }) => event);
-    return [...newVerdicts(this.#told, plan.verdicts), ...withRouterEvents(plan.events, told)];
+    return [...newVerdicts(this.toldVerdicts, plan.verdicts), ...withRouterEvents(plan.events, told)];
   }
 
   /** What the plan writes to the objects of routers, if the API takes it. */
@@ -422,36 +290,6 @@ export class World {
       };
   }
 
-  /** Reconciles until nothing changes; returns the last plan. */
-  settle(): Plan {
-    for (let pass = 0; pass < MAX_PASSES; pass += 1) {
-      const plan = this.plan();
-      const hasWritten = this.apply(plan);
-      const { hasWritten: hasMore } = passExperiments(this);
-      if (!this.runReplicaSets() && !this.measure() && !hasWritten && !hasMore) return plan;
-    }
-    throw new Error(`does not come to rest: ${JSON.stringify(this.plan(), null, 1)}`);
-  }
-
-  /** When something wants to be looked at though nothing changes; infinity when nothing does. */
-  dueMs(): number {
-    const never = Number.POSITIVE_INFINITY;
-    const rolloutMs = this.hasRollout ? this.plan().requeueAtMs : undefined;
-    return Math.min(rolloutMs ?? never, experimentsDueMs(this) ?? never, measureDueMs(this) ?? never);
-  }
-
-  /** Moves time on, reconciling whenever a plan asks to be looked at again. */
-  advance(durationMs: number): Plan {
-    const untilMs = this.nowMs + durationMs;
-    this.settle();
-    for (let dueMs = this.dueMs(); dueMs <= untilMs; dueMs = this.dueMs()) {
-      this.nowMs = dueMs;
-      this.settle();
-    }
-    this.nowMs = untilMs;
-    return this.settle();
-  }
-
   /** One action, with the preconditions that the API would hold. */
   write(action: Action): void {
     const request = requestOf(action);
@@ -462,7 +300,7 @@ export class World {
       return;
     }
     const { name } = request.ref;
-    if (request.verb === "evict") return void this.evict(name);
+    if (request.verb === "evict") return void evict(this, name);
     if (request.type.kind === "Rollout") {
       if (request.verb !== "patch") throw new Error("nobody deletes the Rollout");
       if (isObject(request.body.spec)) this.editSpec(request.body.spec);
@@ -486,11 +324,6 @@ export class World {
     if (!jsonEqual(next, object)) store.set(name, this.#stamp(next));
   }
 
-  #service(role: keyof Snapshot["services"], name: string | undefined): Snapshot["services"] {
-    const service = this.services.get(name ?? "");
-    return service === undefined ? {} : { [role]: this.views.service(service) };
-  }
-
   #storeOf(kind: string): Map<string, KubeObject> {
     if (kind === "ReplicaSet") return this.replicaSets;
     if (kind === "Service") return this.services;
@@ -499,57 +332,19 @@ export class World {
     return this.runs;
   }
 
-  #writeStatus(replicaSet: KubeObject, available: number): boolean {
-    const value = this.views.replicaSet(replicaSet);
-    const replicas = value.spec.replicas ?? 1;
-    const bound = Math.min(available, replicas);
-    const haveChanged = this.#writePods(replicaSet, replicas, bound);
-    const { conditions } = value.status;
-    const status = {
-      replicas,
-      readyReplicas: bound,
-      availableReplicas: bound,
-      observedGeneration: replicaSet.metadata.generation ?? 0,
-      ...(conditions !== undefined && { conditions }),
-    };
-    if (jsonEqual(replicaSet.status, status)) return haveChanged;
-    this.replicaSets.set(replicaSet.metadata.name, this.#stamp({ ...replicaSet, status }));
-    return true;
-  }
-
-  #writePods(replicaSet: KubeObject, replicas: number, available: number): boolean {
-    const living = this.podsOf(replicaSet.metadata.name);
-    const wanted = { replicas: Math.min(replicas, MAX_PODS), available: Math.min(available, MAX_PODS) };
-    const next = podsFor(replicaSet, living, wanted);
-    const names = new Set(next.map(({ metadata }) => metadata.name));
-    for (const { metadata } of living) if (!names.has(metadata.name)) this.pods.delete(metadata.name);
-    const changed = next.filter((pod) => !jsonEqual(this.pods.get(pod.metadata.name), pod));
-    for (const pod of changed) this.pods.set(pod.metadata.name, this.#stamp(pod));
-    return changed.length > 0 || next.length < living.length;
-  }
-
   #stamp(object: KubeObject): KubeObject {
     this.#version += 1;
-    const created =
-      object.metadata.creationTimestamp ?? new Date(this.nowMs).toISOString().replace(".000Z", "Z");
+    const { creationTimestamp, uid = `uid-${object.metadata.name}` } = object.metadata;
     return {
       ...object,
       metadata: {
         ...object.metadata,
-        uid: object.metadata.uid ?? `uid-${object.metadata.name}`,
-        creationTimestamp: created.replace(/\.\d+Z$/, "Z"),
+        uid,
+        creationTimestamp: formatTime(parseTime(creationTimestamp) ?? this.nowMs),
         resourceVersion: String(this.#version),
       },
     };
   }
-}
-
-function isReady(pod: KubeObject): boolean {
-  return (
-    readPod(pod).value.status.conditions?.some(
-      ({ type, status }) => type === "Ready" && status === "True",
-    ) === true
-  );
 }
 
 function merged(object: KubeObject, patch: unknown): KubeObject {

@@ -1,6 +1,7 @@
 // Random specs and random histories: what users, pods, proxies, analyses, time and a dying controller do to a Rollout, in any order.
 import fc from "fast-check";
 import { imagePatch, referencePatch, workloadManifest } from "../../src/simulate/manifest.ts";
+import { crashPod, podsOf } from "../../src/simulate/replicasets.ts";
 import { type World, worldWith } from "../support/world.ts";
 import { checked, settleChecked } from "./invariants.ts";
 
@@ -275,8 +276,8 @@ export function play(world: World, next: Event): void {
       break;
     case "crashPod":
       withReplicaSet(world, next.role, (name) => {
-        const pod = world.podsOf(name)[0]?.metadata.name;
-        if (pod !== undefined) world.crashPod(pod, next.restarts);
+        const pod = podsOf(world, name)[0]?.metadata.name;
+        if (pod !== undefined) crashPod(world, pod, next.restarts);
       });
       break;
     case "readiness":
