@@ -38,60 +38,71 @@ export interface ScriptOptions {
 export function runScript(text: string, { file = "script", world: given }: ScriptOptions = {}): string {
   const out: string[] = [];
   let world: World | undefined;
-  const run = (command: string, line: number): void => {
-    if (out.at(-1) !== "" && out.length > 0 && !(out.at(-1) ?? "").startsWith("#")) out.push("");
-    out.push(`> ${command}`);
-    const [verb = "", ...rest] = command.split(" ");
-    const words = rest.filter((word) => word !== "");
-    try {
-      if (verb === "rollout") world = given === undefined ? createWorld(words) : theGiven(given, words);
-      if (verb === "experiment" && given === undefined) world ??= withoutRollout();
-      if (world === undefined) throw new Error('the first command must be "rollout" or "experiment"');
-      out.push(
-        ...runCommand(world, verb, { text: rest.join(" "), isOfFiles: given !== undefined }).map(
-          (shown) => `  ${shown}`,
-        ),
-      );
-    } catch (error) {
-      throw new WeirError({
-        code: SIMULATE_ERRORS.script,
-        source: "user",
-        message: `${file}:${line}: ${command}: ${messageOf(error)}`,
-        cause: error,
-      });
+  for (const line of linesOf(text)) {
+    if (line.kind === "remark") {
+      if (line.text !== "" || out.at(-1) !== "") out.push(line.text);
+      continue;
     }
-  };
-  let isTimeline = false;
-  for (const [index, line] of text.split("\n").entries()) {
-    isTimeline = /^# timeline, \d+ decisions$/.test(line) || (isTimeline && TIMELINE_ROW.test(line));
-    if (isTimeline) continue;
-    const command = line.replace(/^> /, "").trim();
-    if (line.startsWith("#") || line.trim() === "") {
-      if (line.trim() !== "" || out.at(-1) !== "") out.push(line.trim());
-    } else if (!/^\s/.test(line)) {
-      if (given !== undefined && world === undefined && !/^rollout\b/.test(command))
-        run("rollout", index + 1);
-      run(command, index + 1);
+    const isBegun = given === undefined || world !== undefined || /^rollout\b/.test(line.text);
+    for (const command of isBegun ? [line.text] : ["rollout", line.text]) {
+      try {
+        world = worldFor(command, world, given);
+        const shown = runCommand(world, command, given !== undefined);
+        const isApart = out.length > 0 && out.at(-1) !== "" && !(out.at(-1) ?? "").startsWith("#");
+        out.push(...(isApart ? [""] : []), `> ${command}`, ...shown.map((row) => `  ${row}`));
+      } catch (error) {
+        throw new WeirError({
+          code: SIMULATE_ERRORS.script,
+          source: "user",
+          message: `${file}:${line.number}: ${command}: ${messageOf(error)}`,
+          cause: error,
+        });
+      }
     }
   }
   return `${out.join("\n").trimEnd()}\n`;
 }
 
-function theGiven(world: World, words: readonly string[]): World {
-  if (words.length > 0) throw new Error("the Rollout is the one of the files: `rollout` takes no words here");
+/** A line that stays: a command, or a comment or an empty line. */
+interface Line {
+  readonly kind: "command" | "remark";
+  readonly text: string;
+  /** From 1. */
+  readonly number: number;
+}
+
+/** The lines of a script without the output of an earlier run. */
+function linesOf(text: string): readonly Line[] {
+  const lines: Line[] = [];
+  let isTimeline = false;
+  for (const [index, line] of text.split("\n").entries()) {
+    isTimeline = /^# timeline, \d+ decisions$/.test(line) || (isTimeline && TIMELINE_ROW.test(line));
+    const number = index + 1;
+    if (isTimeline) continue;
+    if (line.startsWith("#") || line.trim() === "") lines.push({ kind: "remark", text: line.trim(), number });
+    else if (!/^\s/.test(line)) lines.push({ kind: "command", text: line.replace(/^> /, "").trim(), number });
+  }
+  return lines;
+}
+
+/** The world that the command works in: that of the files, or one that the script's first command makes up. */
+function worldFor(command: string, known: World | undefined, given: World | undefined): World {
+  const [verb, ...words] = command.split(" ").filter((word) => word !== "");
+  if (verb === "rollout" && given === undefined) return createWorld(words);
+  if (verb === "rollout" && words.length > 0)
+    throw new Error("the Rollout is the one of the files: `rollout` takes no words here");
+  const world = known ?? given ?? (verb === "experiment" ? withoutRollout() : undefined);
+  if (world === undefined) throw new Error('the first command must be "rollout" or "experiment"');
   return world;
 }
 
-function runCommand(
-  world: World,
-  verb: string,
-  { text, isOfFiles }: { readonly text: string; readonly isOfFiles: boolean },
-): readonly string[] {
+function runCommand(world: World, text: string, isOfFiles: boolean): readonly string[] {
+  const [verb = "", ...rest] = text.split(" ");
   const command = Object.hasOwn(COMMANDS, verb) ? COMMANDS[verb] : undefined;
   if (command === undefined) throw new Error(`unknown command${didYouMean(verb, Object.keys(COMMANDS))}`);
   if (isOfFiles && command.notOnFiles !== undefined)
     throw new Error(`not with a Rollout of files: ${command.notOnFiles}`);
-  const args = argumentsOf(verb, command.form, text);
+  const args = argumentsOf(verb, command.form, rest.join(" "));
   if (command.show !== undefined) return command.show(world, args);
   command.act?.(world, args);
   return verb === "tick" ? tick(world, parseDuration(args[0] ?? "") ?? 0) : comeToRest(world);
