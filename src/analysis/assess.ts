@@ -104,6 +104,12 @@ export function failUnresolved(run: AnalysisRun, why: string, nowMs: number): As
   return ended(run.status, "Error", `Unable to resolve metric arguments: ${why}`, nowMs, []);
 }
 
+/** Names of the metrics of a run that are recorded and do not count; none where the rules themselves are wrong. */
+export function dryRunMetrics({ spec }: AnalysisRun): ReadonlySet<string> {
+  const matched = rulesByMetric("dryRun", spec.dryRun ?? [], spec.metrics);
+  return new Set(matched.kind === "ok" ? matched.rules.keys() : []);
+}
+
 type Prepared =
   | { readonly kind: "error"; readonly message: string }
   | {

@@ -20,7 +20,7 @@ import { type ExperimentDeps, reconcileExperiment } from "./experiments.ts";
 import { freeService, wakeServices } from "./freedservices.ts";
 import { createFreshness } from "./freshness.ts";
 import { type MeasureDeps, measureRun } from "./measure.ts";
-import type { ControllerMetrics } from "./metrics.ts";
+import type { ControllerMetrics, Reconciled } from "./metrics.ts";
 import { createNodeRecords } from "./noderecords.ts";
 import { observe } from "./observe.ts";
 import { createOwedEvents } from "./owedevents.ts";
@@ -159,31 +159,36 @@ function createQueues(
 ) {
   const { clock, log } = shared;
   const common = { clock, log };
+  const timed = async <T>(kind: Reconciled, key: string, pass: () => Promise<T>): Promise<T> => {
+    const startedMs = clock.nowMs();
+    let hasFailed = true;
+    try {
+      const result = await pass();
+      hasFailed = false;
+      return result;
+    } finally {
+      metrics?.reconciled(kind, key, (clock.nowMs() - startedMs) / 1000, hasFailed);
+    }
+  };
   const rollouts = createWorkQueue({
     ...common,
     workers: ROLLOUT_WORKERS,
     async process(key, passSignal) {
-      const startedMs = clock.nowMs();
-      let hasFailed = true;
-      try {
-        const result = await reconcile(shared, key, passSignal);
-        hasFailed = false;
-        first.done(key);
-        return result;
-      } finally {
-        metrics?.reconciled(key, (clock.nowMs() - startedMs) / 1000, hasFailed);
-      }
+      const result = await timed("rollout", key, () => reconcile(shared, key, passSignal));
+      first.done(key);
+      return result;
     },
   });
   const experiments = createWorkQueue({
     ...common,
     workers: EXPERIMENT_WORKERS,
-    process: (key, passSignal) => reconcileExperiment(shared, key, passSignal),
+    process: (key, passSignal) =>
+      timed("experiment", key, () => reconcileExperiment(shared, key, passSignal)),
   });
   const runs = createWorkQueue({
     ...common,
     workers: RUN_WORKERS,
-    process: (key, passSignal) => measureRun(shared, key, passSignal),
+    process: (key, passSignal) => timed("analysis_run", key, () => measureRun(shared, key, passSignal)),
   });
   const services = createWorkQueue({
     ...common,
@@ -229,7 +234,8 @@ function counted(recorder: EventRecorder, metrics: ControllerMetrics | undefined
   return {
     flush: () => recorder.flush(),
     record(subject, type, reason, message) {
-      if (subject.kind === RESOURCES.rollout.kind) metrics.eventWritten(type, reason);
+      const { kind, namespace, name } = subject;
+      if (kind === RESOURCES.rollout.kind) metrics.eventWritten(`${namespace}/${name}`, type, reason);
       return recorder.record(subject, type, reason, message);
     },
   };
