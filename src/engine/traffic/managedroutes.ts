@@ -1,7 +1,7 @@
 // Header and mirror routes: which are in force follows from the steps up to the current one alone, in the order of `managedRoutes`; none outside
 // of the steps (promoted, aborted, promoted in full), and none while the canary could not answer. Source: Argo: rollout/trafficrouting.go, v1.9;
 // there a route may lead to a canary without pods.
-import type { CanaryStep, HeaderMatch, ManagedRoute, MirrorMatch, TextMatch } from "../../api/api.ts";
+import type { CanaryStep, HeaderMatch, ManagedRoute, MirrorMatch, Step, TextMatch } from "../../api/api.ts";
 import type { Context } from "../context.ts";
 import type { Wait } from "../plan.ts";
 import { availableOf } from "../pods/replicaset.ts";
@@ -59,16 +59,19 @@ function asked(
 function wantedRoutes(context: Context, mode: Mode, stage: Stage): readonly ManagedRoute[] {
   const declared = new Set(context.canary.trafficRouting?.managedRoutes?.map(({ name }) => name));
   if (!context.hasRouter || mode !== "steps") return [];
-  const done = context.steps.slice(0, (stage.index ?? 0) + 1);
-  const set = new Map<string, ManagedRoute>();
-  for (const step of done) {
-    if (step.kind !== "setHeaderRoute" && step.kind !== "setMirrorRoute") continue;
-    const { name = "", match = [] } = step.route;
-    const route = step.kind === "setHeaderRoute" ? headerRoute(step.route) : mirrorRoute(step.route);
-    if (match.length === 0) set.delete(name);
-    else set.set(name, route);
-  }
-  return [...declared].flatMap((name) => set.get(name) ?? []);
+  const set = new Map(
+    context.steps
+      .slice(0, (stage.index ?? 0) + 1)
+      .flatMap((step) => routeOf(step) ?? [])
+      .map((route) => [route.name, route] as const),
+  );
+  // A step without a match takes the route of its name away.
+  return [...declared].flatMap((name) => set.get(name) ?? []).filter(({ matches }) => matches.length > 0);
+}
+
+function routeOf(step: Step): ManagedRoute | undefined {
+  if (step.kind === "setHeaderRoute") return headerRoute(step.route);
+  return step.kind === "setMirrorRoute" ? mirrorRoute(step.route) : undefined;
 }
 
 function lackOf(context: Context, mode: Mode, stage: Stage): Lack | undefined {
@@ -110,8 +113,9 @@ function headerMatch(name: string, match: StringMatch): readonly HeaderMatch[] {
 }
 
 function textMatch(match: StringMatch | undefined): TextMatch | undefined {
-  const { exact = "", prefix = "", regex = "" } = match ?? {};
-  if (exact !== "") return { kind: "exact", value: exact };
-  if (prefix !== "") return { kind: "prefix", value: prefix };
-  return regex === "" ? undefined : { kind: "regex", value: regex };
+  for (const kind of ["exact", "prefix", "regex"] as const) {
+    const value = match?.[kind] ?? "";
+    if (value !== "") return { kind, value };
+  }
+  return undefined;
 }
