@@ -1,0 +1,189 @@
+// The client against a control plane with the habits of go-control-plane's snapshot cache: one open question per type, answered as soon as its
+// version differs; by name only once every name of the snapshot is asked for; no waiting for acknowledgements from type to type.
+import { Server, ServerCredentials, type ServerDuplexStream } from "@grpc/grpc-js";
+import { type Test, test } from "tap";
+import { systemClock } from "../../src/lib/clock.ts";
+import { silentLogger } from "../../src/lib/log.ts";
+import { createXdsClient, type XdsUpdate } from "../../src/xds/client.ts";
+import {
+  type DiscoveryRequest,
+  type DiscoveryResponse,
+  DiscoveryResponseSchema,
+} from "../../src/xds/gen/envoy/service/discovery/v3/discovery_pb.ts";
+import { DISCOVERY } from "../../src/xds/services.ts";
+import { clustersOf } from "../../src/xds/snapshot.ts";
+import {
+  type Any,
+  ClusterLoadAssignmentSchema,
+  ClusterSchema,
+  create,
+  ListenerSchema,
+  NodeSchema,
+  pack,
+  type ResourceKind,
+  RouteConfigurationSchema,
+  TYPE_URLS,
+  type XdsSnapshot,
+} from "../../src/xds/types.ts";
+import { until } from "../support/web.ts";
+import { aSnapshot } from "../support/xds.ts";
+
+type Stream = ServerDuplexStream<DiscoveryRequest, DiscoveryResponse>;
+const KINDS: readonly ResourceKind[] = ["clusters", "endpoints", "listeners", "routes"];
+const OLD = "default/shop:80/aaa";
+const NEW = "default/shop:80/bbb";
+
+/** See the head of this file. */
+class SnapshotCache {
+  readonly rejections: string[] = [];
+  readonly #server = new Server();
+  readonly #open = new Map<ResourceKind, DiscoveryRequest>();
+  #stream: Stream | undefined;
+  #version = "";
+  #resources: Readonly<Record<ResourceKind, ReadonlyMap<string, Any>>> | undefined;
+  #nonce = 0;
+
+  /** Its address. */
+  async listen(t: Test): Promise<string> {
+    this.#server.addService(DISCOVERY, {
+      StreamAggregatedResources: (stream: Stream) => {
+        this.#stream = stream;
+        this.#open.clear();
+        stream.on("data", (request: DiscoveryRequest) => this.#ask(request));
+        stream.on("error", () => undefined);
+        stream.on("end", () => stream.end());
+      },
+    });
+    t.teardown(() => this.#server.forceShutdown());
+    return new Promise((resolve, reject) => {
+      this.#server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port) =>
+        error === null ? resolve(`127.0.0.1:${port}`) : reject(error),
+      );
+    });
+  }
+
+  /** Every type gets that version at once. */
+  set(version: string, snapshot: XdsSnapshot): void {
+    const named = <Item>(items: readonly Item[], nameOf: (item: Item) => string, wrap: (item: Item) => Any) =>
+      new Map(items.map((item) => [nameOf(item), wrap(item)]));
+    this.#version = version;
+    this.#resources = {
+      clusters: named(
+        snapshot.clusters,
+        ({ name }) => name,
+        (one) => pack(ClusterSchema, one),
+      ),
+      endpoints: named(
+        snapshot.endpoints,
+        ({ clusterName }) => clusterName,
+        (one) => pack(ClusterLoadAssignmentSchema, one),
+      ),
+      listeners: named(
+        snapshot.listeners,
+        ({ name }) => name,
+        (one) => pack(ListenerSchema, one),
+      ),
+      routes: named(
+        snapshot.routes,
+        ({ name }) => name,
+        (one) => pack(RouteConfigurationSchema, one),
+      ),
+    };
+    for (const kind of KINDS) this.#answer(kind);
+  }
+
+  /** The same resource twice in one answer, as no cache would send it. */
+  sendTwice(kind: ResourceKind, version: string): void {
+    const [first] = this.#resources?.[kind].values() ?? [];
+    if (first !== undefined) this.#send(kind, version, [first, first]);
+  }
+
+  #ask(request: DiscoveryRequest): void {
+    const kind = KINDS.find((one) => TYPE_URLS[one] === request.typeUrl);
+    if (kind === undefined) return;
+    if (request.errorDetail !== undefined) this.rejections.push(request.errorDetail.message);
+    this.#open.set(kind, request);
+    this.#answer(kind);
+  }
+
+  #answer(kind: ResourceKind): void {
+    const asked = this.#open.get(kind);
+    const resources = this.#resources?.[kind];
+    if (asked === undefined || resources === undefined || asked.versionInfo === this.#version) return;
+    const isByName = kind === "endpoints" || kind === "routes";
+    const names = new Set(asked.resourceNames);
+    if (isByName && ![...resources.keys()].every((name) => names.has(name))) return;
+    this.#open.delete(kind);
+    this.#send(kind, this.#version, [...resources.values()]);
+  }
+
+  #send(kind: ResourceKind, version: string, resources: readonly Any[]): void {
+    this.#nonce += 1;
+    this.#stream?.write(
+      create(DiscoveryResponseSchema, {
+        typeUrl: TYPE_URLS[kind],
+        versionInfo: version,
+        nonce: String(this.#nonce),
+        resources: [...resources],
+      }),
+    );
+  }
+}
+
+test("foreign: a snapshot cache brings every change in force, and no route ever lacks its clusters", async (t) => {
+  const cache = new SnapshotCache();
+  const updates: XdsUpdate[] = [];
+  const holes: string[] = [];
+  const client = createXdsClient({
+    addresses: [await cache.listen(t)],
+    node: create(NodeSchema, { id: "n", cluster: "g" }),
+    clock: systemClock,
+    log: silentLogger,
+    onUpdate(update) {
+      updates.push(update);
+      const known = new Set(update.clusters.map(({ name }) => name));
+      const served = new Set(update.endpoints.map(({ clusterName }) => clusterName));
+      for (const name of update.routes.flatMap(clustersOf))
+        if (!known.has(name) || !served.has(name)) holes.push(`${update.changed}: ${name}`);
+      return { kind: "ok" };
+    },
+  });
+  t.teardown(() => client.close());
+  client.start();
+  const isInForce = (version: string) =>
+    until(`version ${version}`, async () =>
+      Object.values(client.status().versions).every((one) => one === version) ? true : undefined,
+    );
+  const ports = { [OLD]: [1], [NEW]: [2] };
+  const steps: readonly Readonly<Record<string, number>>[] = [
+    { [OLD]: 100 },
+    { [OLD]: 90, [NEW]: 10 },
+    { [OLD]: 10, [NEW]: 90 },
+    { [NEW]: 100 },
+    { [OLD]: 100 },
+  ];
+  for (const [index, weights] of steps.entries()) {
+    const version = String(index + 1);
+    cache.set(version, aSnapshot(weights, { port: 0, ports }));
+    await isInForce(version);
+    t.strictSame(
+      updates
+        .at(-1)
+        ?.clusters.map(({ name }) => name)
+        .sort(),
+      Object.keys(weights).sort(),
+      "what nobody needs is gone",
+    );
+  }
+  t.strictSame(holes, []);
+  t.strictSame(cache.rejections, []);
+
+  cache.sendTwice("clusters", "6");
+  await until("it is rejected", async () => (cache.rejections.length > 0 ? true : undefined));
+  t.match(cache.rejections, [/resources\[1\] repeats the name "default\/shop:80\/aaa"/]);
+  t.equal(client.status().versions.clusters, "5", "what was in force still is");
+  cache.set("7", aSnapshot({ [NEW]: 100 }, { port: 0, ports }));
+  await isInForce("7");
+  t.strictSame(client.status().rejections, {});
+  t.strictSame(holes, []);
+});
