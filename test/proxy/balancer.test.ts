@@ -8,9 +8,14 @@ import { Cluster } from "../../src/proxy/forward/pool.ts";
 import { createManualClock } from "../support/clock.ts";
 import { recordingOrigin, startProxy, talk } from "./support.ts";
 
+/** An error that is logged is a bug that was caught. */
+function failed(line: string): never {
+  throw new Error(line);
+}
+
 function clusterOf(ports: readonly number[], options: Partial<ClusterOptions> = {}) {
   const clock = createManualClock();
-  const core = new Core({ clock, log: createLogger({ level: "error", write: () => undefined }), seed: 7 });
+  const core = new Core({ clock, log: createLogger({ level: "error", write: failed }), seed: 7 });
   const cluster = new Cluster(core, "a", { ...DEFAULT_CLUSTER_OPTIONS, ...options });
   cluster.update(addresses(ports));
   const pass = async (ms: number): Promise<void> => {

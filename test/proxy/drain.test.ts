@@ -165,6 +165,7 @@ test("drain: runProxy serves until its signal aborts, then resolves", async (t) 
   stop.abort();
   await done;
   t.equal((await talk(port, GET)).end, "reset");
+  t.notOk(lines.some((line) => line.includes("internal error")));
 });
 
 test("drain: a port that is taken is an error that says what to do", async (t) => {

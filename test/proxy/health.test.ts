@@ -30,7 +30,10 @@ function clusterOf(t: Test, ports: readonly number[], check: Readonly<Record<str
   problems.throwIfAny();
   const cluster = new Cluster(core, "shop", { ...DEFAULT_CLUSTER_OPTIONS, health, panicPercent: 0 });
   cluster.update(ports.map((port) => ({ address: "127.0.0.1", port, isHealthy: true })));
-  t.teardown(() => cluster.close());
+  t.teardown(() => {
+    cluster.close();
+    if (core.counts.internalErrors > 0) throw new Error("internal errors");
+  });
   return { clock, cluster, health };
 }
 

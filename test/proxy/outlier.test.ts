@@ -13,6 +13,11 @@ import { closedPort, eventually, rawOrigin, scripted, startProxy, talk } from ".
 
 type Message = MessageInitShape<typeof OutlierDetectionSchema>;
 
+/** An error that is logged is a bug that was caught. */
+function failed(line: string): never {
+  throw new Error(line);
+}
+
 function optionsOf(message: Message) {
   const problems = new Problems("clusters", create(ClusterSchema, { name: "a" }));
   const outlier = compileOutlier(create(OutlierDetectionSchema, message), problems);
@@ -22,7 +27,7 @@ function optionsOf(message: Message) {
 
 function clusterOf(count: number, message: Message) {
   const clock = createManualClock();
-  const core = new Core({ clock, log: createLogger({ level: "error", write: () => undefined }), seed: 7 });
+  const core = new Core({ clock, log: createLogger({ level: "error", write: failed }), seed: 7 });
   const cluster = new Cluster(core, "a", optionsOf({ maxEjectionPercent: 50, ...message }));
   cluster.update(addresses(count));
   return { clock, cluster, core };

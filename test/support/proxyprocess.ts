@@ -7,6 +7,8 @@ import { join } from "node:path";
 import type { Test } from "tap";
 
 const PATIENCE_MS = 20_000;
+/** What the proxy logs of a bug that it caught. */
+const INTERNAL_ERROR = "internal error on a connection";
 
 export interface ProxyProcess {
   readonly child: ChildProcess;
@@ -51,6 +53,8 @@ export async function startProxyProcess(
   t.teardown(async () => {
     child.kill("SIGKILL");
     await ended;
+    // Of its workers, too: what they log is theirs and their supervisor's.
+    if (text.includes(INTERNAL_ERROR)) throw new Error(`internal errors: ${text}`);
   });
   const page = async (path: string): Promise<string> =>
     (await fetch(`http://127.0.0.1:${adminPort}${path}`)).text();
