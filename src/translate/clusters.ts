@@ -30,6 +30,8 @@ import {
   versionsOf,
 } from "./versions.ts";
 
+const MAX_PORT = 65_535;
+
 /** Where requests for a destination go. The weights add up to `scale`. */
 export interface Split {
   readonly targets: readonly Target[];
@@ -321,7 +323,8 @@ function localityOf(endpoints: readonly { readonly address: string; readonly por
 function slicePort(service: Service, port: number, slice: EndpointSlice): number | undefined {
   const servicePort = service.spec?.ports?.find((candidate) => candidate.port === port);
   if (servicePort === undefined) return undefined;
-  return slice.ports?.find((candidate) => (candidate.name ?? "") === (servicePort.name ?? ""))?.port;
+  const found = slice.ports?.find((candidate) => (candidate.name ?? "") === (servicePort.name ?? ""))?.port;
+  return found !== undefined && found >= 1 && found <= MAX_PORT ? found : undefined;
 }
 
 function readyAddresses(
