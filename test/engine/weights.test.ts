@@ -1,7 +1,8 @@
 // Weights with a router, by hand from spec 2.5 and 2.6: when a share may rise, when it falls, and when what is there stays. Ten pods; the
 // steps go to 20, then to 60.
 import { test } from "tap";
-import { contextOf } from "../../src/engine/context.ts";
+import { readExperiment } from "../../src/api/api.ts";
+import { type Context, contextOf } from "../../src/engine/context.ts";
 import { firstStage, type Mode } from "../../src/engine/stage.ts";
 import type { InForce } from "../../src/engine/traffic/inforce.ts";
 import { desiredWeights } from "../../src/engine/traffic/weights.ts";
@@ -126,6 +127,13 @@ const ROWS: readonly Row[] = [
     replicas: 0,
     gets: 100,
   },
+  {
+    name: "dynamic: without pods at all a full promotion waits for none",
+    mode: "promoteFull",
+    replicas: 0,
+    isDynamic: true,
+    gets: 100,
+  },
   { name: "without pods at all the steps' share is told", replicas: 0, canary: [0, 0], gets: 20 },
   {
     name: "a version that replaces the canary begins at 0, though stable lacks a few pods",
@@ -180,6 +188,59 @@ test("weights: verified once the proxies follow, until the weights change", (t) 
   }
   t.end();
 });
+
+test("weights: shares of an experiment rise only while the proxies follow, and fall at any time", (t) => {
+  const rows: [before: readonly number[], inForce: InForce, wanted: readonly number[], waits: number][] = [
+    [[], { kind: "yes" }, [5, 15], 0],
+    [[], SILENT, [0, 0], 1],
+    [[5, 5], SILENT, [5, 5], 1],
+    [[8, 20], SILENT, [5, 15], 0],
+    [[8, 10], SILENT, [5, 10], 1],
+  ];
+  for (const [before, inForce, wanted, waits] of rows) {
+    const decided = desiredWeightsOf(before, inForce);
+    t.strictSame(
+      decided.weights?.additional?.map(({ weight }) => weight),
+      wanted,
+    );
+    t.equal(decided.weights?.stable.weight, 80 - wanted.reduce((sum, weight) => sum + weight, 0));
+    t.equal(decided.waits.length, waits);
+  }
+  t.end();
+});
+
+/** At an experiment's step with two templates, of 5 and 15; `before`: the shares that they have. */
+function desiredWeightsOf(before: readonly number[], inForce: InForce) {
+  const { context } = scene({ name: "", has: 20, gets: 20 });
+  const destinations = ["one", "two"].map((name) => ({ serviceName: `exp-${name}`, podTemplateHash: name }));
+  const owner = { apiVersion: "v1", kind: "Rollout", name: "web", uid: context.uid, controller: true };
+  const experiment = readExperiment({
+    apiVersion: "argoproj.io/v1alpha1",
+    kind: "Experiment",
+    metadata: { name: "exp", namespace: "default", ownerReferences: [owner] },
+    spec: { templates: [] },
+    status: {
+      phase: "Running",
+      templateStatuses: destinations.map((one) => ({ name: one.podTemplateHash, ...one })),
+    },
+  }).value;
+  const template = (name: string, weight: number) => ({ name, specRef: "canary" as const, weight });
+  const templates = [template("one", 5), template("two", 15)];
+  const { weights } = context.status.canary ?? {};
+  if (weights === undefined) throw new Error("the scene has weights");
+  const additional = before.map((weight, index) => ({ weight, ...destinations[index] }));
+  const last = { ...weights, ...(before.length > 0 && { additional }) };
+  const at: Context = {
+    ...context,
+    snapshot: { ...context.snapshot, experiments: [experiment] },
+    steps: [
+      { kind: "setWeight", weight: 20 },
+      { kind: "experiment", experiment: { templates } },
+    ],
+    status: { ...context.status, canary: { ...context.status.canary, weights: last } },
+  };
+  return desiredWeights(at, "steps", { ...firstStage(at), index: 1, experiment: "exp" }, inForce);
+}
 
 function scene(row: Row, verified = true) {
   const { replicas = 10, index = 0, mode = "steps", has = 0, inForce = { kind: "yes" } } = row;
