@@ -9,6 +9,7 @@ import {
   type ReplicaSet,
   type Rollout,
   replicasOf,
+  WORKLOAD_GENERATION_ANNOTATION,
 } from "../api/api.ts";
 import { type ExperimentParts, experimentImages, experimentNode } from "./experimentview.ts";
 import { ageOf, analysisRunNode, imageLines, replicaSetNode, type TreeNode, withIcon } from "./treenodes.ts";
@@ -74,15 +75,25 @@ export function viewRollout(parts: RolloutParts, nowMs: number): RolloutView {
 }
 
 /** The phase as a client has to see it: a status that has not caught up with the spec is Progressing. Source: Argo, GetRolloutPhase. */
-export function phaseSeen({ metadata, status }: Rollout): {
+export function phaseSeen({ metadata, spec, status }: Rollout): {
   readonly phase: string;
   readonly message: string;
 } {
-  if (status.observedGeneration !== String(metadata.generation ?? 0)) {
+  // What is no number, or one from before the Rollout was restored, says nothing.
+  if (
+    status.observedGeneration === undefined ||
+    Number(status.observedGeneration) < (metadata.generation ?? 0)
+  ) {
     return { phase: "Progressing", message: "waiting for rollout spec update to be observed" };
   }
   if (status.controllerPause === true && (status.pauseConditions ?? []).length === 0) {
     return { phase: "Progressing", message: "waiting for rollout to unpause" };
+  }
+  const { [WORKLOAD_GENERATION_ANNOTATION]: generation } = metadata.annotations ?? {};
+  const known = spec.workloadRef === undefined ? undefined : status.workloadObservedGeneration;
+  if (generation !== undefined && known !== undefined && known !== generation) {
+    const message = "waiting for rollout spec update to be observed for the reference workload";
+    return { phase: "Progressing", message };
   }
   return { phase: status.phase ?? "Progressing", message: status.message ?? "" };
 }

@@ -10,6 +10,7 @@ import {
   podTemplateHash,
   type ReplicaSet,
   type Rollout,
+  type RolloutAnalysis,
   type RolloutStatus,
   replicasOf,
   rollingLimitsOf,
@@ -85,8 +86,9 @@ export function contextOf(snapshot: Snapshot, nowMs: number): Context {
   const { rollout } = snapshot;
   const { namespace = "", name, uid = "" } = rollout.metadata;
   const strategy = strategyOf(rollout);
-  const canary = strategy.kind === "canary" ? strategy.canary : {};
-  const blueGreen = strategy.kind === "blueGreen" ? strategy.blueGreen : { activeService: "" };
+  const canary = strategy.kind === "canary" ? analysedCanary(strategy.canary) : {};
+  const blueGreen =
+    strategy.kind === "blueGreen" ? analysedBlueGreen(strategy.blueGreen) : { activeService: "" };
   const collisionCount = rollout.status.collisionCount;
   const isObserved = isSpecObserved(rollout) && isWorkloadObserved(snapshot);
   const computed = podTemplateHash(templateOf(snapshot), collisionCount);
@@ -117,6 +119,30 @@ export function contextOf(snapshot: Snapshot, nowMs: number): Context {
     revision: 0,
     roles,
   };
+}
+
+/**
+ * Without an analysis that names no template: it is none, as where another field owner has taken its templates away.
+ * Source: Argo: rollout/analysis.go, v1.9.
+ */
+function analysedCanary({ analysis, ...canary }: CanaryStrategy): CanaryStrategy {
+  return hasTemplates(analysis) ? { ...canary, analysis } : canary;
+}
+
+/** The same for the analyses before and after a switch. */
+function analysedBlueGreen(strategy: BlueGreenStrategy): BlueGreenStrategy {
+  const { prePromotionAnalysis, postPromotionAnalysis, ...blueGreen } = strategy;
+  return {
+    ...blueGreen,
+    ...(hasTemplates(prePromotionAnalysis) && { prePromotionAnalysis }),
+    ...(hasTemplates(postPromotionAnalysis) && { postPromotionAnalysis }),
+  };
+}
+
+function hasTemplates<Analysis extends RolloutAnalysis>(
+  analysis: Analysis | undefined,
+): analysis is Analysis {
+  return (analysis?.templates ?? []).length > 0;
 }
 
 /** Whether the status tells of the template that the workload has now. */

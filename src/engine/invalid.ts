@@ -3,6 +3,7 @@
 // Source: Argo pkg/apis/rollouts/validation/validation_references.go, rollout/controller.go getRolloutReferencedResources, v1.9.
 import { metricsProblem, metricsWithoutSecrets, runsIndefinitely } from "../analysis/assess.ts";
 import {
+  type AnalysisArgument,
   type FieldError,
   fieldErrorText,
   formatPath,
@@ -17,7 +18,7 @@ import {
 import { type Context, contextOf } from "./context.ts";
 import { workloadProblem } from "./pods/workload.ts";
 import type { Snapshot } from "./snapshot.ts";
-import { resolveAnalysis } from "./steps/analysistemplates.ts";
+import { isUnknownYet, resolveAnalysis } from "./steps/analysistemplates.ts";
 
 /** What is wrong about one object that the Rollout names. */
 export interface ReferenceProblem {
@@ -157,7 +158,11 @@ export function oneAnalysisProblem(
     problem(at, `templateNames: [${names.join(" ")}]`, detail),
   ];
   const hashes = { stable: context.status.stableRS ?? "", latest: context.podHash };
-  const resolved = resolveAnalysis(context.snapshot, analysis, hashes);
+  // What the Rollout cannot tell yet is the run's to find; what depends on it cannot be judged.
+  const isLate = (argument: AnalysisArgument): boolean => isUnknownYet(context.snapshot, argument);
+  const given = analysis.args ?? [];
+  const args = given.map((argument) => (isLate(argument) ? { name: argument.name, value: "" } : argument));
+  const resolved = resolveAnalysis(context.snapshot, { ...analysis, args }, hashes);
   if (resolved.kind === "error") {
     if (resolved.missing === undefined) return invalid(resolved.message);
     const { kind, name } = resolved.missing;
@@ -165,6 +170,7 @@ export function oneAnalysisProblem(
     const place: Path = names.includes(name) ? at : ["spec", "templates"];
     return [problem(place, name, resolved.message, `${kind} "${name}"`)];
   }
+  if (given.some(isLate)) return [];
   // Limits, counts and times may be arguments. A tag that stays is the run's to complain about.
   const filled = metricsWithoutSecrets(resolved);
   const metrics = filled.kind === "ok" ? filled.value : resolved.spec.metrics;

@@ -176,6 +176,38 @@ test("get: a status that has not caught up with the spec is Progressing", async 
   );
 });
 
+test("get: only a number below the generation says that the spec is not observed", async (t) => {
+  const seen = (observedGeneration: string | undefined): string => {
+    const status = { ...(rollout.status as object), observedGeneration };
+    return phaseSeen(readRollout({ ...rollout, status }).value).phase;
+  };
+  t.equal(seen(undefined), "Progressing");
+  t.equal(seen("1"), "Progressing");
+  t.equal(seen("2"), "Paused");
+  t.equal(seen("7"), "Paused", "the Rollout was restored from a backup");
+  t.equal(seen("7f8d9c"), "Paused", "a hash, as old controllers wrote it");
+});
+
+test("get: a status that has not caught up with the referenced workload is Progressing", async (t) => {
+  const seen = (annotation: string | undefined, workloadObservedGeneration: string | undefined): string => {
+    const { metadata, spec, status } = rollout;
+    const annotations =
+      annotation === undefined ? {} : { "rollout.argoproj.io/workload-generation": annotation };
+    const workloadRef = { apiVersion: "apps/v1", kind: "Deployment", name: "web" };
+    const object = {
+      ...rollout,
+      metadata: { ...metadata, annotations },
+      spec: { ...(spec as object), workloadRef },
+      status: { ...(status as object), workloadObservedGeneration },
+    };
+    return phaseSeen(readRollout(object).value).message;
+  };
+  t.equal(seen("3", "2"), "waiting for rollout spec update to be observed for the reference workload");
+  t.equal(seen("3", "3"), "CanaryPauseStep");
+  t.equal(seen(undefined, "2"), "CanaryPauseStep");
+  t.equal(seen("3", undefined), "CanaryPauseStep");
+});
+
 test("render: columns are as wide as what is seen of their widest cell", async (t) => {
   t.strictSame(
     renderTable([

@@ -285,6 +285,11 @@ test("arguments: a field path finds scalars by key, quoted key and index", async
   t.equal(fieldValue(root, "spec.list[0].port"), "80");
   t.equal(fieldValue(root, "spec.list"), undefined);
   t.equal(fieldValue(root, "spec.missing.port"), undefined);
+  t.equal(fieldValue(root, "metadata.labels['rev']"), "", "as the downward API has it");
+  t.equal(fieldValue(root, "metadata.annotations['rev']"), "");
+  const labels = { tier: 'a "b"', app: "web" };
+  t.equal(fieldValue({ metadata: { labels } }, "metadata.labels"), 'app="web"\ntier="a \\"b\\""');
+  t.equal(fieldValue({ metadata: {} }, "metadata.annotations"), "");
 });
 
 test("arguments: what is no whole path, and what is no scalar, has no value", async (t) => {

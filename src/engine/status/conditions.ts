@@ -11,6 +11,7 @@ import {
 import { formatTime, parseTime } from "../../lib/time.ts";
 import type { Context } from "../context.ts";
 import { crashLoopOf } from "../pods/crashloop.ts";
+import { isGate } from "../steps/gate.ts";
 
 /** What the conditions are made from; everything else is in the context and the draft. */
 export interface ConditionFacts {
@@ -18,6 +19,8 @@ export interface ConditionFacts {
   /** Why this pass aborts. */
   readonly abortMessage: string | undefined;
   readonly isPaused: boolean;
+  /** The last pass left nothing in flight: a pause then holds no progress up. */
+  readonly wasComplete: boolean;
   readonly isHealthy: boolean;
   /** This pass creates the ReplicaSet of the wanted version. */
   readonly isCreating: boolean;
@@ -119,13 +122,17 @@ function userConditions(board: ConditionBoard, facts: ConditionFacts): void {
   }
   if (facts.isAborted) return;
   const showsPause = reason === REASONS.rolloutPaused;
-  if (facts.isPaused && !showsPause)
+  if (facts.isPaused && !showsPause && !facts.wasComplete)
     board.set(progressing, "Unknown", REASONS.rolloutPaused, MESSAGES.paused);
-  if (!facts.isPaused && showsPause)
+  if (!facts.isPaused && showsPause && !facts.wasComplete)
     board.set(progressing, "Unknown", REASONS.rolloutResumed, MESSAGES.resumed);
   const wasPaused = board.get(paused)?.status === "True";
-  if (facts.isPaused !== wasPaused)
-    board.set(paused, facts.isPaused ? "True" : "False", REASONS.rolloutPaused, MESSAGES.paused);
+  if (facts.isPaused === wasPaused) return;
+  board.set(paused, facts.isPaused ? "True" : "False", REASONS.rolloutPaused, MESSAGES.paused);
+  // What stood still meanwhile has its whole deadline.
+  const known = board.get(progressing);
+  if (!facts.isPaused && known !== undefined)
+    board.touch(progressing, known.status, known.reason, known.message);
 }
 
 function abort(board: ConditionBoard, facts: ConditionFacts): boolean {
@@ -189,9 +196,12 @@ export function hasProgressed(context: Context, draft: Draft): boolean {
     (draft.readyReplicas ?? 0) > (status.readyReplicas ?? 0) ||
     (draft.availableReplicas ?? 0) > (status.availableReplicas ?? 0) ||
     weights(draft) !== weights(status);
-  // A plugin that was at work and errs has its deadline from then on.
+  // A gate that was at work and errs has its deadline from then on.
   const phases = (of: Draft): string =>
-    (of.canary?.stepPluginStatuses ?? []).map(({ phase }) => phase).join();
+    (of.canary?.stepPluginStatuses ?? [])
+      .filter(({ name }) => isGate(name))
+      .map(({ phase }) => phase)
+      .join();
   return (
     phases(draft) !== phases(status) ||
     (rises && crashLoopOf(context) === undefined) ||

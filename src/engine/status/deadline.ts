@@ -15,7 +15,7 @@ import { type Context, replicaSetName } from "../context.ts";
 import { crashAbortWords, crashLoopOf, wordsOf } from "../pods/crashloop.ts";
 import { deadlineMsOf } from "../pods/replicaset.ts";
 import { aborted, type Mode, type Stage } from "../stage.ts";
-import { isPluginAtWork } from "../steps/stepplugins.ts";
+import { isGateAtWork } from "../steps/stepplugins.ts";
 import type { InForce } from "../traffic/inforce.ts";
 import { inForceNow } from "../traffic/managedroutes.ts";
 import { conditionOf, hasProgressed } from "./conditions.ts";
@@ -36,7 +36,9 @@ export function deadlineOf(context: Context, stage: Stage, draft: RolloutStatus,
   const seconds = progressDeadlineSecondsOf(context.rollout);
   const known = conditionOf(context.status.conditions, CONDITION_TYPES.progressing);
   const sinceMs = parseTime(known?.lastUpdateTime);
-  const isFresh = known?.reason === REASONS.rolloutPaused || known?.reason === REASONS.rolloutAborted;
+  const wasPaused = conditionOf(context.status.conditions, CONDITION_TYPES.paused)?.status === "True";
+  const isFresh =
+    wasPaused || known?.reason === REASONS.rolloutPaused || known?.reason === REASONS.rolloutAborted;
   if (sinceMs === undefined || isFresh || hasProgressed(context, draft)) return {};
   const atMs = sinceMs + seconds * 1000;
   const isOver = known?.reason === REASONS.progressDeadlineExceeded || context.nowMs >= atMs;
@@ -51,7 +53,7 @@ function isResting(context: Context, stage: Stage): boolean {
     stage.isAborted ||
     stage.pauses.length > 0 ||
     context.rollout.spec.paused === true ||
-    (isInFlight && (waitsByDesign || isAnalysed(stage) || isPluginAtWork(stage))) ||
+    (isInFlight && (waitsByDesign || isAnalysed(stage) || isGateAtWork(context, stage))) ||
     context.roles.others.some(isDelayed)
   );
 }

@@ -44,6 +44,7 @@ export function buildStatus(context: Context, decision: Decision, pass: Pass): B
     isAborted: stage.isAborted,
     abortMessage: stage.abortMessage,
     isPaused: stage.pauses.length > 0 || context.rollout.spec.paused === true,
+    wasComplete: isComplete(context.status),
     isHealthy: isDone && !hasOldPods(context, draft),
     isCreating: pass.isCreating,
     refused: pass.refused,
@@ -139,6 +140,10 @@ function draftOf(context: Context, decision: Decision, { restartedAt }: Pass): R
 /** A blue-green Rollout's first version is complete as soon as it is scaled: Argo's list of events has none of its beginning. */
 function isBegun({ status, strategy }: Context): boolean {
   return strategy.kind === "blueGreen" && (status.stableRS ?? "") === "";
+}
+
+function isComplete({ stableRS = "", currentPodHash }: RolloutStatus): boolean {
+  return stableRS !== "" && stableRS === currentPodHash;
 }
 
 function refusedEvent({ replicaSet, refused = "" }: ConditionFacts): PlannedEvent {

@@ -2,7 +2,7 @@
 // analysis/'s. What is missing is a value, not a throw: it makes the Rollout InvalidSpec until it appears.
 import { type RunSpecResult, runSpecFromTemplates } from "../../analysis/assess.ts";
 import type { AnalysisArgument, Argument, RolloutAnalysis } from "../../api/api.ts";
-import { isObject } from "../../lib/json.ts";
+import { asObject, asStrings, isObject } from "../../lib/json.ts";
 import type { Snapshot } from "../snapshot.ts";
 
 /** Values for `valueFrom.podTemplateHashValue`. */
@@ -57,11 +57,25 @@ function argumentValue(snapshot: Snapshot, argument: AnalysisArgument, hashes: H
   return fieldRef === undefined ? undefined : fieldValue(snapshot.raw, fieldRef.fieldPath);
 }
 
+/** Whether a field of the Rollout has no value yet: one of its status, most often. An analysis reads it as it begins. Metadata is there. */
+export function isUnknownYet(snapshot: Snapshot, { valueFrom }: AnalysisArgument): boolean {
+  const path = valueFrom?.fieldRef?.fieldPath;
+  return path !== undefined && !path.startsWith("metadata") && fieldValue(snapshot.raw, path) === undefined;
+}
+
+/** Labels and annotations as the downward API gives them: all of them, or one, which is empty where it is missing. */
+const METADATA_PATH = /^metadata\.(labels|annotations)(?:\['([^']+)'\])?$/;
+
 /** One key of a path: `name`, `['any name']` or `[0]`. */
 const PATH_PART = /\.?([^.[\]]+)|\[\s*(?:'([^']*)'|"([^"]*)"|(\d+))\s*\]/gy;
 
 /** The scalar at a path such as `metadata.labels['app']` or `spec.template.spec.containers[0].image`; undefined when there is none. */
 export function fieldValue(root: unknown, path: string): string | undefined {
+  const [, texts, name] = METADATA_PATH.exec(path) ?? [];
+  if (texts !== undefined) {
+    const all = asStrings(asObject(asObject(root).metadata)[texts]);
+    return name === undefined ? textOf(all) : (all[name] ?? "");
+  }
   let at: unknown = root;
   let end = 0;
   for (const match of path.matchAll(PATH_PART)) {
@@ -73,4 +87,12 @@ export function fieldValue(root: unknown, path: string): string | undefined {
   }
   if (end !== path.length) return undefined;
   return typeof at === "string" || typeof at === "number" || typeof at === "boolean" ? String(at) : undefined;
+}
+
+/** One `key="value"` a line. */
+function textOf(texts: Readonly<Record<string, string>>): string {
+  return Object.keys(texts)
+    .sort()
+    .map((key) => `${key}=${JSON.stringify(texts[key])}`)
+    .join("\n");
 }

@@ -9,6 +9,7 @@ import type { Context } from "../context.ts";
 import type { PlannedEvent, PluginCall, Wait } from "../plan.ts";
 import type { PluginOutcome } from "../snapshot.ts";
 import { aborted, isHalted, type Mode, type Stage } from "../stage.ts";
+import { isGate } from "./gate.ts";
 
 /** How long a plugin that is running, or whose call failed, is left alone. A plugin may ask for longer, not for less than MIN_BACKOFF_MS. */
 const BACKOFF_MS = 30_000;
@@ -74,10 +75,15 @@ export function isPluginDone(stage: Stage, index: number): boolean {
   return run.phase === "Successful" || run.phase === "Failed" || isEnded;
 }
 
-/** Whether the current step is a plugin's that says it is at work: the progress deadline rests meanwhile, as in a pause. */
-export function isPluginAtWork(stage: Stage): boolean {
+/**
+ * Whether the current step is one of weir's own plugins that says it is at work: the progress deadline rests meanwhile, as in a pause.
+ * With any other it runs on, as users of Argo expect it.
+ */
+export function isGateAtWork({ steps }: Context, stage: Stage): boolean {
   const { index } = stage;
-  const run = index === undefined ? undefined : entryOf(stage, index, "Run");
+  const step = index === undefined ? undefined : steps[index];
+  if (index === undefined || step?.kind !== "plugin" || !isGate(step.name)) return false;
+  const run = entryOf(stage, index, "Run");
   return run?.phase === "Running" && (run.executions ?? 0) > 0;
 }
 
