@@ -80,45 +80,48 @@ export function addController(program: Command, cli: Cli): void {
     )
     .option("--log-level <level>", "error, warn, info or debug", levelFlag, "info")
     .option("--log-format <format>", "text or json", formatFlag, "text");
-  withClusterFlags(command).action(async (flags: ControllerFlags) => {
-    const balancers = flags.awsVerifyTargetGroup
-      ? await createAwsBalancers({ resourceTag: flags.albTagKeyResourceId })
-      : undefined;
-    await withCluster(cli, flags, async ({ client, namespace, server }) => {
-      const log = loggerFor(cli, flags);
-      const metrics = createMetrics();
-      const controller = createController({
-        client,
-        metrics,
-        clock: systemClock,
-        log,
-        namespace: flags.ownNamespace,
-        xdsHost: flags.xdsHost,
-        xdsPort: flags.xdsPort,
-        bindAddress: flags.bind,
-        callsStepPlugins: flags.stepPlugins,
-        ...(balancers !== undefined && {
-          balancers,
-          targetGroupBindings: bindingsIn(flags.awsTargetGroupBindingApiVersion),
-        }),
-        ...(flags.namespaced && { watchNamespace: namespace }),
-        ...(flags.identity !== undefined && { identity: flags.identity }),
-      });
-      const { pagesHost: host, metricsPort, healthPort } = flags;
-      const servers = [
-        await serveMetrics(metrics, { host, log, ...(metricsPort !== undefined && { port: metricsPort }) }),
-        await serveHealth(() => controller.isReady(), {
-          host,
-          log,
-          ...(healthPort !== undefined && { port: healthPort }),
-        }),
-      ];
-      const { xdsAddress } = await controller.start();
-      log.info("controller runs", { server, xdsAddress });
-      await untilAborted(cli.signal);
-      await controller.stop();
-      for (const one of servers) await one.close();
+  withClusterFlags(command).action((flags: ControllerFlags) => runController(cli, flags));
+}
+
+/** Runs until the signal to end. */
+async function runController(cli: Cli, flags: ControllerFlags): Promise<void> {
+  const balancers = flags.awsVerifyTargetGroup
+    ? await createAwsBalancers({ resourceTag: flags.albTagKeyResourceId })
+    : undefined;
+  await withCluster(cli, flags, async ({ client, namespace, server }) => {
+    const log = loggerFor(cli, flags);
+    const metrics = createMetrics();
+    const controller = createController({
+      client,
+      metrics,
+      clock: systemClock,
+      log,
+      namespace: flags.ownNamespace,
+      xdsHost: flags.xdsHost,
+      xdsPort: flags.xdsPort,
+      bindAddress: flags.bind,
+      callsStepPlugins: flags.stepPlugins,
+      ...(balancers !== undefined && {
+        balancers,
+        targetGroupBindings: bindingsIn(flags.awsTargetGroupBindingApiVersion),
+      }),
+      ...(flags.namespaced && { watchNamespace: namespace }),
+      ...(flags.identity !== undefined && { identity: flags.identity }),
     });
+    const { pagesHost: host, metricsPort, healthPort } = flags;
+    const servers = [
+      await serveMetrics(metrics, { host, log, ...(metricsPort !== undefined && { port: metricsPort }) }),
+      await serveHealth(() => controller.isReady(), {
+        host,
+        log,
+        ...(healthPort !== undefined && { port: healthPort }),
+      }),
+    ];
+    const { xdsAddress } = await controller.start();
+    log.info("controller runs", { server, xdsAddress });
+    await untilAborted(cli.signal);
+    await controller.stop();
+    for (const one of servers) await one.close();
   });
 }
 
