@@ -276,6 +276,7 @@ export {
 export { readTrafficMetric, type TrafficMetric } from "./trafficmetric.ts";
 export { invalidSpecMessage, validateRollout } from "./validate.ts";
 export { type MetricError, validateMetrics } from "./validatemetrics.ts";
+export { validatePodSpec, validatePodTemplate } from "./validatepod.ts";
 export { readWebhookStep, type WebhookStep } from "./webhookstep.ts";
 export { type ProxyRouting, proxyRoutingOf, readProxyRouting, usesWeirRouter } from "./weirsettings.ts";
 export {

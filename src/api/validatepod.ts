@@ -154,6 +154,23 @@ export function validatePodTemplate(
   return applyRules(POD_RULES, { template, selector, metadata, spec }, path);
 }
 
+/** Rules that hold for a template, or only for one of a ReplicaSet. A pod's own metadata is looked at with that of every object. */
+const TEMPLATE_ONLY: ReadonlySet<string> = new Set([
+  "selector",
+  "labels",
+  "annotations",
+  "ephemeral-containers",
+  "only-always",
+]);
+
+/** What is wrong with the spec of a pod, by the same rules. */
+export function validatePodSpec(pod: PodTemplateSpec): readonly FieldError[] {
+  const rules = POD_RULES.filter(({ name }) => !TEMPLATE_ONLY.has(name));
+  const spec: Json = pod.spec ?? {};
+  const errors = applyRules(rules, { template: pod, selector: undefined, metadata: {}, spec }, []);
+  return [...errors, ...deadlineErrors(spec, [])];
+}
+
 function selectorErrors({ template, selector }: TemplateView, path: Path): readonly FieldError[] {
   const labels = template.metadata?.labels;
   // Go reads an absent selector as one that matches nothing.
@@ -205,12 +222,7 @@ function ephemeralErrors({ spec }: TemplateView, path: Path): readonly FieldErro
 
 function replicaSetErrors({ spec }: TemplateView, path: Path): readonly FieldError[] {
   const policy = textOf(spec.restartPolicy);
-  const deadlineS = numberOf(spec.activeDeadlineSeconds) ?? 1;
-  const errors: FieldError[] = [];
-  if (deadlineS < 1) {
-    const words = "must be between 1 and 2147483647, inclusive";
-    errors.push(invalid([...path, "spec", "activeDeadlineSeconds"], String(deadlineS), words));
-  }
+  const errors = [...deadlineErrors(spec, path)];
   if (policy !== "" && policy !== "Always")
     errors.push(unsupported([...path, "spec", "restartPolicy"], policy, ["Always"]));
   if (spec.activeDeadlineSeconds !== undefined) {
@@ -218,4 +230,11 @@ function replicaSetErrors({ spec }: TemplateView, path: Path): readonly FieldErr
     errors.push(forbidden([...path, "spec", "activeDeadlineSeconds"], words));
   }
   return errors;
+}
+
+function deadlineErrors(spec: Json, path: Path): readonly FieldError[] {
+  const deadlineS = numberOf(spec.activeDeadlineSeconds) ?? 1;
+  if (deadlineS >= 1) return [];
+  const words = "must be between 1 and 2147483647, inclusive";
+  return [invalid([...path, "spec", "activeDeadlineSeconds"], String(deadlineS), words)];
 }

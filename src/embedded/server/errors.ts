@@ -22,7 +22,14 @@ export const SERVER_ERRORS = {
 
 /** One finding about one field, as in `details.causes` of a Status. */
 export interface Cause {
-  readonly reason: "FieldValueRequired" | "FieldValueInvalid" | "FieldValueForbidden" | "FieldValueDuplicate";
+  readonly reason:
+    | "FieldValueRequired"
+    | "FieldValueInvalid"
+    | "FieldValueNotSupported"
+    | "FieldValueNotFound"
+    | "FieldValueForbidden"
+    | "FieldValueDuplicate"
+    | "InternalError";
   readonly message: string;
   readonly field: string;
 }

@@ -227,7 +227,9 @@ function checkPreconditions(kind: Kind, current: KubeObject, request: DeleteRequ
 function graceOf(pod: KubeObject, request: DeleteRequest): number {
   const phase = stringAt(pod, "status.phase");
   if (stringAt(pod, "spec.nodeName") === undefined || phase === "Succeeded" || phase === "Failed") return 0;
-  const own = numberAt(pod, "spec.terminationGracePeriodSeconds") ?? 30;
+  const grace = numberAt(pod, "spec.terminationGracePeriodSeconds") ?? 30;
+  // As Kubernetes takes a negative one.
+  const own = grace < 0 ? 1 : grace;
   return Math.max(0, request.gracePeriodSeconds ?? own);
 }
 

@@ -1,12 +1,12 @@
 // Rules of single kinds beyond metadata: required fields, ranges, and fields that must not change. Pure.
 // Source: k8s.io/kubernetes pkg/apis/*/validation, as far as weir's kinds and their clients depend on it.
-import { type KubeObject, readReplicaSet, selectorMatches } from "../../api/api.ts";
+import type { KubeObject } from "../../api/api.ts";
 import { isObject, jsonEqual } from "../../lib/json.ts";
 import { type Cause, duplicate, forbiddenValue, invalidValue, required } from "./errors.ts";
 import { fieldAt, type Json, listAt, numberAt, objectAt, stringAt } from "./fields.ts";
 import type { Kind } from "./kinds.ts";
-import { isDnsLabel, validateLabels } from "./metadata.ts";
 import { validateStructure } from "./strict.ts";
+import { validatePod, validateTemplate } from "./validatepods.ts";
 
 /** Findings about an object outside its metadata; `before` is undefined when it is created. */
 export function validateObject(kind: Kind, object: KubeObject, before: Json | undefined): readonly Cause[] {
@@ -18,7 +18,7 @@ export function validateObject(kind: Kind, object: KubeObject, before: Json | un
 function validateRules(kind: Kind, object: KubeObject, before: Json | undefined): readonly Cause[] {
   switch (kind.id) {
     case "pods":
-      return [...validatePodSpec(objectAt(object, "spec"), "spec"), ...validatePodChange(object, before)];
+      return validatePod(object, before);
     case "apps/replicasets":
       return validateReplicaSet(object, before);
     case "services":
@@ -39,92 +39,16 @@ function validateRules(kind: Kind, object: KubeObject, before: Json | undefined)
   }
 }
 
-/** Findings about a pod spec at `field`. */
-function validatePodSpec(spec: Json, field: string): readonly Cause[] {
-  const containers = listAt(spec, "containers");
-  if (containers.length === 0) return [required(`${field}.containers`)];
-  const seen = new Set<string>();
-  const groups = [
-    ["initContainers", listAt(spec, "initContainers")],
-    ["containers", containers],
-  ] as const;
-  const causes: Cause[] = groups.flatMap(([group, list]) =>
-    list.flatMap((container, index) => validateContainer(container, `${field}.${group}[${index}]`, seen)),
-  );
-  const restartPolicy = spec.restartPolicy;
-  if (!["Always", "OnFailure", "Never"].includes(String(restartPolicy)))
-    causes.push(
-      invalidValue(
-        `${field}.restartPolicy`,
-        restartPolicy,
-        'supported values: "Always", "OnFailure", "Never"',
-      ),
-    );
-  const grace = spec.terminationGracePeriodSeconds;
-  if (typeof grace !== "number" || grace < 0)
-    causes.push(
-      invalidValue(`${field}.terminationGracePeriodSeconds`, grace, "must be greater than or equal to 0"),
-    );
-  return causes;
-}
-
-function validateContainer(container: unknown, field: string, seen: Set<string>): readonly Cause[] {
-  if (!isObject(container)) return [invalidValue(field, container, "must be an object")];
-  const causes: Cause[] = [];
-  const { name, image } = container;
-  if (typeof name !== "string" || name === "") causes.push(required(`${field}.name`));
-  else if (!isDnsLabel(name))
-    causes.push(invalidValue(`${field}.name`, name, "must be a lowercase RFC 1123 label"));
-  else if (seen.has(name)) causes.push(duplicate(`${field}.name`, name));
-  seen.add(String(name));
-  if (typeof image !== "string" || image.trim() === "") causes.push(required(`${field}.image`));
-  listAt(container, "ports").forEach((port, index) => {
-    const number = isObject(port) ? port.containerPort : undefined;
-    const where = `${field}.ports[${index}].containerPort`;
-    if (number === undefined) causes.push(required(where));
-    else if (!isPort(number))
-      causes.push(invalidValue(where, number, "must be between 1 and 65535, inclusive"));
-  });
-  return causes;
-}
-
-/** A pod's spec is fixed but for images, the deadline, tolerations, grace, and the node as long as it has none. */
-function validatePodChange(pod: Json, before: Json | undefined): readonly Cause[] {
-  if (before === undefined) return [];
-  const fixed = (object: Json): Json => {
-    const spec = { ...objectAt(object, "spec") };
-    for (const key of ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds"])
-      delete spec[key];
-    if (stringAt(before, "spec.nodeName") === undefined) delete spec.nodeName;
-    for (const key of ["containers", "initContainers"])
-      if (Array.isArray(spec[key]))
-        spec[key] = spec[key].map((item) => ({ ...item, image: "", imagePullPolicy: "" }));
-    return spec;
-  };
-  if (jsonEqual(fixed(pod), fixed(before))) return [];
-  const words =
-    "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds`";
-  return [forbiddenValue("spec", words)];
-}
-
 function validateReplicaSet(object: KubeObject, before: Json | undefined): readonly Cause[] {
   const causes: Cause[] = [...validateReplicas(fieldAt(object, "spec.replicas"))];
   const selector = objectAt(object, "spec.selector");
   const isEmpty =
     listAt(selector, "matchExpressions").length === 0 &&
     Object.keys(objectAt(selector, "matchLabels")).length === 0;
-  const { spec } = readReplicaSet(object).value;
-  const labels = objectAt(object, "spec.template.metadata.labels");
   if (fieldAt(object, "spec.selector") === undefined) causes.push(required("spec.selector"));
   else if (isEmpty)
     causes.push(invalidValue("spec.selector", selector, "empty selector is invalid for replicaset"));
-  else if (!selectorMatches(spec.selector, spec.template?.metadata?.labels ?? {}))
-    causes.push(
-      invalidValue("spec.template.metadata.labels", labels, "`selector` does not match template `labels`"),
-    );
-  causes.push(...validateLabels(labels, "spec.template.metadata.labels"));
-  causes.push(...validatePodSpec(objectAt(object, "spec.template.spec"), "spec.template.spec"));
-  return [...causes, ...unchanged(object, before, "spec.selector")];
+  return [...causes, ...validateTemplate(object, before), ...unchanged(object, before, "spec.selector")];
 }
 
 function validateReplicas(replicas: unknown): readonly Cause[] {
