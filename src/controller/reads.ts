@@ -41,7 +41,7 @@ export function watchChanges(caches: Caches, listener: (changed: Changed) => voi
 export function lookups(
   caches: Caches,
   note: (changed: Changed) => void,
-): Pick<TranslateInput, "service" | "slices" | "podHash"> {
+): Pick<TranslateInput, "service" | "slices" | "podHash" | "pods"> {
   return {
     service(namespace, name) {
       note({ kind: "Service", name: `${namespace}/${name}` });
@@ -55,6 +55,11 @@ export function lookups(
     podHash(namespace, pod) {
       note({ kind: "Pod", name: `${namespace}/${pod}` });
       return hashOf(caches.pods.store.get(`${namespace}/${pod}`));
+    },
+    pods(namespace, podHash) {
+      const objects = caches.pods.store.byLabel(POD_HASH_LABEL, podHash, namespace);
+      for (const { metadata } of objects) note({ kind: "Pod", name: `${namespace}/${metadata.name}` });
+      return objects.map(caches.pods.read);
     },
   };
 }

@@ -17,6 +17,7 @@ import {
 import type { Destination, Report, TranslateInput } from "./input.ts";
 import { type Managed, managedOf } from "./managed.ts";
 import { type Memo, type PodEndpoint, textOf } from "./memo.ts";
+import { ownPods } from "./ownpods.ts";
 import { type Applied, NO_POLICY, type PolicyBook } from "./policies.ts";
 import { type ClusterInit, clusterPart } from "./upstreams.ts";
 import {
@@ -275,13 +276,12 @@ function assignmentOf(input: TranslateInput, plan: ClusterPlan, memo: Memo): Clu
   });
 }
 
-function lastOf(
-  input: TranslateInput,
-  { name, podHash, destinations }: ClusterPlan,
-  memo: Memo,
-): PodEndpoint[] {
+/** Those that were seen last, or, by a leader who has seen none, the pods themselves. */
+function lastOf(input: TranslateInput, plan: ClusterPlan, memo: Memo): PodEndpoint[] {
+  const { name, podHash, destinations } = plan;
   const namespace = destinations[0]?.namespace ?? "";
-  return (memo.pods.last(name) ?? []).filter(({ pod }) => input.podHash(namespace, pod) === podHash);
+  const last = (memo.pods.last(name) ?? []).filter(({ pod }) => input.podHash(namespace, pod) === podHash);
+  return last.length > 0 ? last : ownPods(input, plan);
 }
 
 function endpointsOf(input: TranslateInput, plan: ClusterPlan): PodEndpoint[] {

@@ -1,5 +1,13 @@
 // What translate reads: one Gateway and the objects that its routes lead to. Lookups are functions, so that nothing is copied.
-import type { EndpointSlice, Gateway, HttpRoute, Service, TrafficIntent, TrafficPolicy } from "../api/api.ts";
+import type {
+  EndpointSlice,
+  Gateway,
+  HttpRoute,
+  Pod,
+  Service,
+  TrafficIntent,
+  TrafficPolicy,
+} from "../api/api.ts";
 import type { Memo } from "./memo.ts";
 
 export interface TranslateInput {
@@ -16,6 +24,8 @@ export interface TranslateInput {
   slices(namespace: string, service: string): readonly EndpointSlice[];
   /** The pod-template hash that a pod carries. */
   podHash(namespace: string, pod: string): string | undefined;
+  /** The pods of a version. Absent: a version that no Service selects has the endpoints that `memo` remembers, and no others. */
+  pods?(namespace: string, podHash: string): readonly Pod[];
   /** Messages of the Gateway's last translation, to be taken over where nothing has changed. */
   readonly memo?: Memo;
 }

@@ -9,7 +9,7 @@ export interface Memo {
   readonly endpoints: Kept<ClusterLoadAssignment>;
   readonly routes: Kept<Route>;
   readonly hosts: Kept<VirtualHost>;
-  /** Where the pods of blue-green versions were last seen. Unlike all else here it decides something: see `assignmentOf` in clusters.ts. */
+  /** Where the pods of blue-green versions were last seen. Unlike all else here it decides something: see `lastOf` in clusters.ts. */
   readonly pods: Kept<readonly PodEndpoint[]>;
   /** A translation begins: what the last one did not ask for is forgotten. */
   turn(): void;

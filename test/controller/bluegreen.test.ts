@@ -3,6 +3,7 @@
 import { test } from "tap";
 import { RESOURCES, type Rollout } from "../../src/api/api.ts";
 import { explainRollout } from "../../src/controller/controller.ts";
+import type { XdsUpdate } from "../../src/xds/client.ts";
 import { BOUNDED, isPromoted } from "./acknowledged.ts";
 import { type Bed, controllerBed, NAMESPACE } from "./bed.ts";
 
@@ -21,6 +22,12 @@ async function route(bed: Bed): Promise<void> {
     metadata: { name: "web", namespace: NAMESPACE },
     spec: { parentRefs: [{ name: "edge" }], rules: [{ backendRefs: [{ name: "web", port: 80 }] }] },
   });
+}
+
+/** Endpoints of a version in what a proxy has taken. */
+function endpointsOf(update: XdsUpdate | undefined, hash: string): number {
+  const found = update?.endpoints.find(({ clusterName }) => clusterName.endsWith(`/${hash}`));
+  return found?.endpoints.flatMap(({ lbEndpoints }) => lbEndpoints).length ?? 0;
 }
 
 async function waits(bed: Bed): Promise<string> {
@@ -115,6 +122,44 @@ test("blue-green: a new leader goes on waiting for the proxies of its predecesso
   await bed.untilRollout("promoted", isPromoted(before));
   t.equal(b.weights()?.[before], undefined);
 });
+
+test(
+  "blue-green: no proxy that lags behind an abort loses its version to a new leader",
+  BOUNDED,
+  async (t) => {
+    // Without a preview Service no Service selects the aborted version.
+    const { previewService: _none, ...alone } = strategy.blueGreen;
+    const bed = await controllerBed(t, { strategy: { blueGreen: alone } });
+    await route(bed);
+    const first = await bed.lead(LEASE);
+    const second = await bed.lead({ ...LEASE, isLeading: false });
+    const [a, b] = [bed.proxy([first, second], "a"), bed.proxy([first, second], "b")];
+    const { status } = await bed.untilRollout("version 1 is healthy", isHealthy);
+    const before = status.stableRS ?? "";
+    await bed.until("both serve version 1", () => [a, b].every((proxy) => proxy.weights()?.[before] === 100));
+    // It keeps the version from being promoted.
+    a.hang();
+    await bed.image("2");
+    const switched = await bed.untilRollout("switched", isSwitched);
+    const after = switched.status.currentPodHash ?? "";
+    await bed.until("b serves version 2", () => b.weights()?.[after] === 100);
+    b.refuse("not now");
+    await bed.patch(RESOURCES.rollout, "web", { status: { abort: true } }, "status");
+    await bed.untilRollout("switched back", (now) => now.status.blueGreen?.activeSelector === before);
+    const taken = b.taken.length;
+    first.kill();
+    await bed.clock.leap(16_000);
+    await bed.until("the second leads", () => second.controller.isLeading());
+    // Something that b takes: one pod more.
+    await bed.patch(RESOURCES.rollout, "web", { spec: { replicas: 3 } });
+    await bed.until("b hears of it", () => endpointsOf(b.taken.at(-1), before) === 3);
+    t.equal(b.weights()?.[after], 100, "b still sends to version 2");
+    for (const update of b.taken.slice(taken)) t.ok(endpointsOf(update, after) > 0, update.changed);
+    a.accept();
+    b.accept();
+    await bed.until("both follow", () => [a, b].every((proxy) => proxy.weights()?.[before] === 100));
+  },
+);
 
 test(
   "blue-green: a Service that no Rollout names any more selects all its pods again",

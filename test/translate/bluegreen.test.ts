@@ -1,7 +1,7 @@
 // Blue-green on proxies: the active Service is one version, the preview another, and a switch breaks nothing in whatever order the Service,
 // its slices and the intent are seen to change.
 import { test } from "tap";
-import type { TrafficIntent } from "../../src/api/api.ts";
+import type { Pod, TrafficIntent } from "../../src/api/api.ts";
 import { createMemo, type TranslateInput, translateGateway } from "../../src/translate/translate.ts";
 import { httpRoute, input, service, slice, weightsOf } from "./support.ts";
 
@@ -102,4 +102,54 @@ test("blue-green: no Service is reachable that no route leads to", async (t) => 
   const { snapshot, rollouts } = translateGateway(input({ intents: [blueGreen(100, 0)] }));
   t.strictSame(snapshot.routes[0]?.virtualHosts, []);
   t.equal(rollouts.size, 0);
+});
+
+test("blue-green: a new leader finds a version that no Service selects by its pods", async (t) => {
+  const pod = (name: string, hash: string, more: object = {}, isReady = true): Pod => ({
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name, namespace: "shop", labels: { "rollouts-pod-template-hash": hash }, ...more },
+    spec: { containers: [{ name: "main", ports: [{ name: "web", containerPort: 8080 }] }] },
+    status: {
+      podIP: `10.244.1.${name.length}`,
+      conditions: [{ type: "Ready", status: isReady ? "True" : "False" }],
+    },
+  });
+  const pods = [
+    pod("a", "old"),
+    pod("aa", "old", { annotations: { "weir.dev/ports": '{"8080":31001}' } }),
+    pod("aaa", "old", {}, false),
+    pod("aaaa", "old", { deletionTimestamp: "2026-01-01T00:00:00Z" }),
+    pod("aaaaa", "old", { annotations: { "weir.dev/endpoints": "10.0.0.5:8080" } }),
+    pod("bb", "new"),
+  ];
+  const seen = (targetPort: number | string) => {
+    const made = service("web-active");
+    const asked = input({
+      httpRoutes: [to("web-active")],
+      intents: [blueGreen(0, 100, "")],
+      service: () => ({ ...made, spec: { ...made.spec, ports: [{ name: "http", port: 80, targetPort }] } }),
+      slices: () => [slice(8080, ["bb"])],
+      podHash: (_namespace, name) => hashes[name],
+      pods: (_namespace, hash) =>
+        pods.filter(({ metadata }) => metadata.labels?.["rollouts-pod-template-hash"] === hash),
+    });
+    const { snapshot } = translateGateway(asked);
+    return snapshot.endpoints
+      .find(({ clusterName }) => clusterName === OLD)
+      ?.endpoints.flatMap(({ lbEndpoints }) =>
+        lbEndpoints.map(({ hostIdentifier }) => {
+          const address =
+            hostIdentifier.case === "endpoint" ? hostIdentifier.value.address?.address : undefined;
+          const { value } = address ?? {};
+          return address?.case === "socketAddress" && value !== undefined
+            ? `${address.value.address}:${address.value.portSpecifier.value}`
+            : "";
+        }),
+      );
+  };
+  const expected = ["10.244.1.1:8080", "10.244.1.2:31001"];
+  t.strictSame(seen(8080), expected);
+  t.strictSame(seen("web"), expected, "a port by its name");
+  t.strictSame(seen("none") ?? [], [], "the pods have no port of that name");
 });
