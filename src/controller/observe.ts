@@ -14,7 +14,12 @@ import {
   WEIR_ROUTER,
   withDecodableTemplate,
 } from "../api/api.ts";
-import { DEFAULT_ENGINE_CONFIG, type EngineConfig, type Snapshot } from "../engine/decide.ts";
+import {
+  DEFAULT_ENGINE_CONFIG,
+  type EngineConfig,
+  type Snapshot,
+  type TrafficSnapshot,
+} from "../engine/decide.ts";
 import { CAPABILITIES, routerSettingsErrors } from "../routers/routers.ts";
 import type { BalancerWatch } from "./balancers.ts";
 import type { Caches } from "./caches.ts";
@@ -42,7 +47,7 @@ export interface ObserveDeps {
 
 /** What the decision about `raw` may depend on. */
 export function observe(deps: ObserveDeps, held: KubeObject): Snapshot {
-  const { caches, publisher, evictions, refused, troubles, stepPlugins, config } = deps;
+  const { caches, publisher, evictions, refused, stepPlugins, config } = deps;
   const namespace = held.metadata.namespace ?? "";
   const { rollout, raw, reference, checked } = resolveWorkload(
     held,
@@ -50,14 +55,6 @@ export function observe(deps: ObserveDeps, held: KubeObject): Snapshot {
     (type, name) => caches.workloads.get(type, namespace, name),
   );
   const key = `${namespace}/${raw.metadata.name}`;
-  const { blueGreen } = rollout.spec?.strategy ?? {};
-  const names = canaryServicesOf(rollout);
-  const service = (name: string | undefined) =>
-    name === undefined ? undefined : caches.services.get(namespace, name);
-  const stable = service(names.stable);
-  const canaryService = service(names.canary);
-  const active = service(blueGreen?.activeService);
-  const preview = service(blueGreen?.previewService);
   const published = publisher.published(key);
   const snapshot: Snapshot = {
     rollout,
@@ -69,12 +66,7 @@ export function observe(deps: ObserveDeps, held: KubeObject): Snapshot {
       ...(evictions !== undefined && { refusedEvictions: evictions.refused(key) }),
       ...(refused !== undefined && { refused: refused.of(key) }),
     },
-    services: {
-      ...(stable !== undefined && { stable }),
-      ...(canaryService !== undefined && { canary: canaryService }),
-      ...(active !== undefined && { active }),
-      ...(preview !== undefined && { preview }),
-    },
+    services: servicesOf(caches, rollout),
     traffic: {
       acknowledgement: mayBeRouted(rollout) ? publisher.acknowledgement(key) : { kind: "notApplicable" },
       ...(published !== undefined && { published }),
@@ -89,17 +81,39 @@ export function observe(deps: ObserveDeps, held: KubeObject): Snapshot {
     validation: { errors: errorsOf(caches, checked).map(fieldErrorText) },
     config: config ?? DEFAULT_ENGINE_CONFIG,
   };
-  const { balancers } = deps;
+  return { ...snapshot, traffic: { ...snapshot.traffic, ...otherRouters(deps, key, snapshot) } };
+}
+
+/** The Services that the strategy names, as far as they are there. */
+function servicesOf({ services }: Caches, rollout: Rollout): Snapshot["services"] {
+  const { namespace = "" } = rollout.metadata;
+  const { blueGreen } = rollout.spec?.strategy ?? {};
+  const names = canaryServicesOf(rollout);
+  const as = (role: keyof Snapshot["services"], name: string | undefined): Snapshot["services"] => {
+    const service = name === undefined ? undefined : services.get(namespace, name);
+    return service === undefined ? {} : { [role]: service };
+  };
+  return {
+    ...as("stable", names.stable),
+    ...as("canary", names.canary),
+    ...as("active", blueGreen?.activeService),
+    ...as("preview", blueGreen?.previewService),
+  };
+}
+
+/** What is known of routers beside weir's own: what their objects hold, and what load balancers say where they are asked. */
+function otherRouters(
+  { caches, troubles, balancers }: ObserveDeps,
+  key: string,
+  snapshot: Snapshot,
+): Pick<TrafficSnapshot, "routers" | "registrations"> {
   const heard = balancers === undefined ? {} : hear({ caches, balancers }, key, snapshot);
-  const routers = routerViews(caches, rollout, (router) => troubles?.of(key, router), heard.answers);
+  const trouble = (router: string): string | undefined => troubles?.of(key, router);
+  const routers = routerViews(caches, snapshot.rollout, trouble, heard.answers);
   const { registrations } = heard;
   return {
-    ...snapshot,
-    traffic: {
-      ...snapshot.traffic,
-      ...(routers.length > 0 && { routers }),
-      ...(registrations !== undefined && { registrations }),
-    },
+    ...(routers.length > 0 && { routers }),
+    ...(registrations !== undefined && { registrations }),
   };
 }
 

@@ -18,20 +18,9 @@ export type ReconcileDeps = ApplyDeps & ObserveDeps & { readonly stepPlugins: St
 
 /** Brings the Rollout under `key` one step closer to what its spec says. Throws what the first failed write threw. */
 export async function reconcile(deps: ReconcileDeps, key: string, signal: AbortSignal): Promise<WorkResult> {
-  const { caches, clock, freshness, log, publisher } = deps;
+  const { caches, clock, freshness, log } = deps;
   const raw = caches.rollouts.store.get(key);
-  if (raw === undefined) {
-    freshness.forget(key);
-    deps.owed.forget(key);
-    deps.evictions.forget(key);
-    deps.stepPlugins.forget(key);
-    deps.refused.told(key);
-    publisher.removeIntent(key);
-    deps.troubles.set(key, new Map());
-    deps.balancers?.forget(key);
-    deps.verdicts.forget(key);
-    return;
-  }
+  if (raw === undefined) return forget(deps, key);
   if (!freshness.isFresh(key, cachedVersion(caches), clock.nowMs()))
     return { requeueAfterMs: STALE_RETRY_MS };
   if (!caches.workloads.isReady(caches.rollouts.read(raw))) return { requeueAfterMs: STALE_RETRY_MS };
@@ -47,6 +36,19 @@ export async function reconcile(deps: ReconcileDeps, key: string, signal: AbortS
   deps.refused.told(key);
   deps.stepPlugins.carryOut(key, raw, plan.calls ?? []);
   return lookAgain(plan, clock.nowMs());
+}
+
+/** The Rollout is gone: nothing is published for it any more, and nothing remembered. */
+function forget(deps: ReconcileDeps, key: string): void {
+  deps.publisher.removeIntent(key);
+  deps.freshness.forget(key);
+  deps.owed.forget(key);
+  deps.evictions.forget(key);
+  deps.stepPlugins.forget(key);
+  deps.refused.told(key);
+  deps.troubles.set(key, new Map());
+  deps.balancers?.forget(key);
+  deps.verdicts.forget(key);
 }
 
 /** When the queue is to look again. */
