@@ -3,8 +3,10 @@
 import fc from "fast-check";
 import { test } from "tap";
 import type { Plan } from "../../src/engine/decide.ts";
-import { imagePatch, replicaSetView, type World, worldWith } from "../support/world.ts";
-import { equal, settleChecked } from "./invariants.ts";
+import { replicaSetView, type World } from "../support/world.ts";
+import { crashOfConverges } from "./ends.ts";
+import { type History, histories, play, worldOf } from "./histories.ts";
+import { checkForm, equal, settleChecked } from "./invariants.ts";
 import { HISTORY_OPTIONS } from "./options.ts";
 
 const ANALYSIS = { templates: [{ templateName: "errors" }] };
@@ -34,91 +36,23 @@ const settings = fc.record(
   { requiredKeys: [] },
 );
 
-type Do = (world: World) => void;
-const patch =
-  (status: unknown): Do =>
-  (world) =>
-    world.patchStatus(status);
-const acts: Readonly<Record<string, Do>> = {
-  ack: (world) => world.acknowledge(),
-  nack: (world) => world.published !== undefined && world.refuse("proxy-1", "refused"),
-  abort: patch({ abort: true }),
-  retry: patch({ abort: false }),
-  promote: patch({ pauseConditions: null }),
-  promoteFull: patch({ promoteFull: true }),
-  restart: (world) => world.restart(),
-  settle: (world) => void settleChecked(world, checked),
-  pass: (world) => {
-    world.apply(checked(world));
-    world.runReplicaSets();
-  },
-};
-
-/** One thing that happens, with a name that a failing history prints. */
-interface Event {
-  readonly name: string;
-  readonly act: Do;
-}
-const numbered = (low: number, high: number, name: string, act: (value: number) => Do) =>
-  fc.integer({ min: low, max: high }).map((value): Event => ({ name: `${name} ${value}`, act: act(value) }));
-const event: fc.Arbitrary<Event> = fc.oneof(
-  numbered(1, 4, "image", (index) => (world) => world.editSpec(imagePatch(`web:${index}`))),
-  numbered(0, 6, "replicas", (replicas) => (world) => world.editSpec({ replicas })),
-  numbered(0, 6, "ready stable", (count) => (world) => ready(world, "stable", count)),
-  numbered(0, 6, "ready canary", (count) => (world) => ready(world, "canary", count)),
-  numbered(1, 60, "tick", (seconds) => (world) => {
-    world.nowMs += seconds * 1000;
-    settleChecked(world, checked);
-  }),
-  numbered(0, 6, "crash", (writes) => (world) => {
-    world.apply(checked(world), writes);
-    world.restart();
-  }),
-  numbered(0, 1, "readiness", (auto) => (world) => {
-    world.readiness = auto === 1 ? "auto" : "manual";
-  }),
-  numbered(0, 1, "acking", (auto) => (world) => {
-    world.acking = auto === 1 ? "auto" : "manual";
-  }),
-  numbered(0, 1, "paused", (is) => (world) => world.editSpec({ paused: is === 1 ? true : null })),
-  settings.map((chosen): Event => {
-    const blueGreen = { ...NOTHING, ...chosen };
-    return { name: JSON.stringify(chosen), act: (world) => world.editSpec({ strategy: { blueGreen } }) };
-  }),
-  fc.constantFrom("Running", "Successful", "Failed", "Inconclusive").map((phase): Event => {
-    const measure: Do = (world) => {
-      for (const run of world.runs.keys()) world.setRun(run, phase);
-    };
-    return { name: `measure ${phase}`, act: measure };
-  }),
-  {
-    weight: 5,
-    arbitrary: fc.constantFrom(...Object.entries(acts)).map(([name, act]): Event => ({ name, act })),
-  },
-);
-
-interface Start {
-  readonly replicas: number;
+/** The strategy gets other settings on the way. */
+interface Resettled {
+  readonly kind: "settings";
   readonly blueGreen: Readonly<Record<string, unknown>>;
-  readonly hasPreview: boolean;
-  readonly isAcking: boolean;
 }
-const history = fc.record({
-  replicas: fc.integer({ min: 1, max: 5 }),
-  blueGreen: settings,
-  hasPreview: fc.boolean(),
-  isAcking: fc.boolean(),
-  events: fc.array(event, { minLength: 1, maxLength: 25 }),
-});
+const history = histories<Resettled>(
+  "blueGreen",
+  settings.map((chosen) => ({ kind: "settings", blueGreen: { ...NOTHING, ...chosen } })),
+);
 
 for (const isRouted of [false, true]) {
   const name = isRouted ? "on proxies" : "without proxies";
 
   test(`properties: every pass of a blue-green Rollout ${name} keeps the invariants, and it comes to rest`, async (t) => {
     fc.assert(
-      fc.property(history, ({ events, ...start }) => {
-        const world = newWorld(isRouted, start);
-        for (const { act } of events) act(world);
+      fc.property(history, (one) => {
+        const world = lived(isRouted, one);
         settleChecked(world, checked);
       }),
       HISTORY_OPTIONS,
@@ -128,18 +62,8 @@ for (const isRouted of [false, true]) {
 
   test(`properties: a crash of a blue-green pass ${name} leads to the same end`, async (t) => {
     fc.assert(
-      fc.property(history, fc.integer({ min: 0, max: 8 }), ({ events, ...start }, writes) => {
-        const world = newWorld(isRouted, start);
-        for (const { act } of events) act(world);
-        const crashed = world.clone();
-        crashed.apply(crashed.plan(), writes);
-        crashed.restart();
-        for (const one of [world, crashed]) {
-          one.acking = "auto";
-          one.acknowledge();
-          one.settle();
-        }
-        equal(endOf(crashed), endOf(world), "the ends differ");
+      fc.property(history, fc.integer({ min: 0, max: 8 }), (one, writes) => {
+        crashOfConverges(lived(isRouted, one), writes);
       }),
       HISTORY_OPTIONS,
     );
@@ -149,9 +73,9 @@ for (const isRouted of [false, true]) {
 
 test("properties: an abort of a blue-green Rollout ends with the stable version active", async (t) => {
   fc.assert(
-    fc.property(history, ({ events, ...start }) => {
-      const world = newWorld(true, start);
-      for (const { act } of events) act(world);
+    fc.property(history, (one) => {
+      // Without a stable version there is none to go back to.
+      const world = lived(true, { ...one, isWarm: true });
       Object.assign(world, { readiness: "auto", acking: "auto" });
       world.acknowledge();
       world.editSpec({ paused: null });
@@ -168,26 +92,14 @@ test("properties: an abort of a blue-green Rollout ends with the stable version 
   t.pass("every abort ended there");
 });
 
-function newWorld(isRouted: boolean, { replicas, blueGreen, hasPreview, isAcking }: Start): World {
-  const preview = hasPreview ? { previewService: "web-preview" } : {};
-  const world = worldWith({ replicas, isRouted, blueGreen: { ...blueGreen, ...preview } });
-  const provider = { plugin: { "weir.dev/traffic": { metric: "errorRate" } } };
-  world.add("templates", {
-    apiVersion: "argoproj.io/v1alpha1",
-    kind: "AnalysisTemplate",
-    metadata: { name: "errors", namespace: "default" },
-    spec: { metrics: [{ name: "errors", successCondition: "result < 0.05", provider }] },
-  });
-  world.settle();
-  world.editSpec(imagePatch("web:2"));
-  world.settle();
-  world.acking = isAcking ? "auto" : "manual";
+/** The world after the history. */
+function lived(isRouted: boolean, { events, ...start }: History<Resettled>): World {
+  const world = worldOf({ ...start, shape: { ...start.shape, isRouted } });
+  for (const event of events) {
+    if (event.kind === "settings") world.editSpec({ strategy: { blueGreen: event.blueGreen } });
+    else play(world, event, checked);
+  }
   return world;
-}
-
-function ready(world: World, role: "stable" | "canary", count: number): void {
-  const name = world.roleOf(role)?.metadata.name;
-  if (name !== undefined) world.setReady(name, count);
 }
 
 function checked(world: World): Plan {
@@ -195,12 +107,7 @@ function checked(world: World): Plan {
   checkSwitch(world, plan);
   checkScaling(world, plan);
   checkPromotion(world, plan);
-  if (plan.requeueAtMs !== undefined && plan.requeueAtMs <= world.nowMs)
-    throw new Error("a requeue in the past");
-  const names = plan.actions.map(
-    (action) => `${action.kind.replace(/^(scale|annotate)/, "")} ${action.name}`,
-  );
-  if (new Set(names).size !== names.length) throw new Error(`two writes to one object: ${names.join(", ")}`);
+  checkForm(world, plan);
   return plan;
 }
 
@@ -261,18 +168,4 @@ function sizeOf(world: World, podHash: string): { readonly desired: number; read
   if (object === undefined) return { desired: 0, available: 0 };
   const { spec, status } = replicaSetView(object);
   return { desired: spec.replicas ?? 1, available: status.availableReplicas ?? 0 };
-}
-
-function endOf(world: World): unknown {
-  const sizes = [...world.replicaSets.values()].map(({ metadata, spec }) => ({
-    name: metadata.name,
-    annotations: metadata.annotations,
-    spec,
-  }));
-  const services = [...world.services.values()].map((item) => item.spec);
-  const runs = [...world.runs.values()].map((item) => ({ name: item.metadata.name, spec: item.spec }));
-  // Their order, times and reasons tell of the passes: no part of the end.
-  const { conditions = [], duration: _, ...status } = world.status();
-  const states = conditions.map(({ type, status: state }) => `${type} ${state}`).sort();
-  return { sizes, services, runs, status, states, spec: world.rollout.spec };
 }

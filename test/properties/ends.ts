@@ -11,6 +11,11 @@ export const LAST_DELAY_MS = 120_000;
 export function crashConverges({ events, ...start }: History, writes: number): void {
   const world = worldOf(start);
   for (const next of events) play(world, next);
+  crashOfConverges(world, writes);
+}
+
+/** The same of a world that has come this far. */
+export function crashOfConverges(world: World, writes: number): void {
   // A pause holds the sizes wherever they were on their way.
   world.editSpec({ paused: null });
   const crashed = world.clone();

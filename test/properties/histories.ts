@@ -1,5 +1,7 @@
 // Random specs and random histories: what users, pods, proxies, analyses, time and a dying controller do to a Rollout, in any order.
 import fc from "fast-check";
+import type { Plan } from "../../src/engine/decide.ts";
+import { formatTime } from "../../src/lib/time.ts";
 import { imagePatch, referencePatch, workloadManifest } from "../../src/simulate/manifest.ts";
 import { crashPod, podsOf } from "../../src/simulate/replicasets.ts";
 import { type World, worldWith } from "../support/world.ts";
@@ -56,8 +58,9 @@ export const NAMES: Readonly<Record<Strategy, string>> = {
   blueGreen: "blue-green",
 };
 
-export interface History extends Start {
-  readonly events: readonly Event[];
+/** `More`: what happens besides to Rollouts of one strategy alone. */
+export interface History<More = never> extends Start {
+  readonly events: readonly (Event | More)[];
 }
 
 const STEPS: readonly (readonly unknown[])[] = [
@@ -221,15 +224,20 @@ const event: fc.Arbitrary<Event> = fc.oneof(
   { arbitrary: simple.map((name) => ({ kind: name })), weight: 6 },
 );
 
-/** Histories of a strategy. */
-export function histories(strategy: Strategy): fc.Arbitrary<History> {
+/** Histories of a strategy. `more`: what happens to it alone. */
+export function histories<More = never>(
+  strategy: Strategy,
+  more?: fc.Arbitrary<More>,
+): fc.Arbitrary<History<More>> {
+  const any: fc.Arbitrary<Event | More> =
+    more === undefined ? event : fc.oneof({ arbitrary: event, weight: 15 }, more);
   return fc.record({
     replicas: fc.integer({ min: 1, max: 5 }),
     shape: shapes(strategy),
     isWarm: fc.boolean(),
     isReferring: fc.nat({ max: 3 }).map((one) => one === 3),
     isAcking: fc.boolean(),
-    events: fc.array(event, { minLength: 1, maxLength: 25 }),
+    events: fc.array(any, { minLength: 1, maxLength: 25 }),
   });
 }
 
@@ -256,8 +264,8 @@ export function worldOf({ replicas, shape, isWarm, isReferring, isAcking }: Star
   return world;
 }
 
-/** One event, with the passes that belong to it, each checked. */
-export function play(world: World, next: Event): void {
+/** One event, with the passes that belong to it, each checked (`check` gives the plan). */
+export function play(world: World, next: Event, check: (world: World) => Plan = checked): void {
   switch (next.kind) {
     case "image":
       setImage(world, `web:${next.index}`);
@@ -288,20 +296,20 @@ export function play(world: World, next: Event): void {
       break;
     case "tick":
       world.nowMs += next.seconds * 1000;
-      settleChecked(world);
+      settleChecked(world, check);
       break;
     case "measure":
       for (const name of world.runs.keys()) world.setRun(name, next.phase);
       break;
     case "crash":
-      world.apply(checked(world), next.writes);
+      world.apply(check(world), next.writes);
       world.restart();
       break;
     case "paused":
       world.editSpec({ paused: next.isPaused ? true : null });
       break;
     case "stale":
-      applyLate(world, next.meanwhile);
+      applyLate(world, next.meanwhile, check);
       break;
     case "ack":
       world.acknowledge();
@@ -325,13 +333,13 @@ export function play(world: World, next: Event): void {
       world.restart();
       break;
     case "restartPods":
-      world.editSpec({ restartAt: new Date(world.nowMs).toISOString().replace(/\.\d+Z$/, "Z") });
+      world.editSpec({ restartAt: formatTime(world.nowMs) });
       break;
     case "settle":
-      settleChecked(world);
+      settleChecked(world, check);
       break;
     case "pass":
-      world.apply(checked(world));
+      world.apply(check(world));
       world.runReplicaSets();
       break;
   }
@@ -361,9 +369,9 @@ function withReplicaSet(world: World, of: "stable" | "canary", act: (name: strin
 }
 
 /** A pass decided on what was there before somebody acted: its status meets a newer object, and is lost. */
-function applyLate(world: World, meanwhile: Meanwhile): void {
-  const plan = checked(world);
-  play(world, meanwhile);
+function applyLate(world: World, meanwhile: Meanwhile, check: (world: World) => Plan): void {
+  const plan = check(world);
+  play(world, meanwhile, check);
   for (const action of plan.actions) {
     try {
       world.write(action);

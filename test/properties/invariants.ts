@@ -26,13 +26,18 @@ export function checked(world: World): Plan {
   checkBounds(world, plan);
   checkServices(world, plan);
   checkSteps(world, plan);
+  checkForm(world, plan);
+  return plan;
+}
+
+/** Of any plan: it looks again later than now, and writes to each object once. */
+export function checkForm(world: World, plan: Plan): void {
   if (plan.requeueAtMs !== undefined && plan.requeueAtMs <= world.nowMs)
     throw new Error("a requeue in the past");
   const names = plan.actions.map(
     (action) => `${action.kind.replace(/^(scale|annotate)/, "")} ${action.name}`,
   );
   if (new Set(names).size !== names.length) throw new Error(`two writes to one object: ${names.join(", ")}`);
-  return plan;
 }
 
 /** The weights sum to the maximum, and none rises for a version without the pods for it. */
