@@ -35,22 +35,23 @@ shared.__stryker__ ??= {};
 const namespace = shared.__stryker__;
 
 class EngineRunner {
-  #tests: readonly Test[] = [];
+  #tests: readonly Test[] | undefined;
 
   /** A mutant of what is computed at load needs a process of its own: Stryker then starts one. */
   capabilities(): { readonly reloadEnvironment: boolean } {
     return { reloadEnvironment: false };
   }
 
-  /** Loads the mutated sources from the folder that Stryker made for them. */
-  async init(): Promise<void> {
-    this.#tests = [...(await scenarios()), ...(await engineTests())];
+  /** Loads the mutated sources from the folder that Stryker made for them, once the mutant is active: it may be in a constant of a file. */
+  async #loaded(): Promise<readonly Test[]> {
+    this.#tests ??= [...(await scenarios()), ...(await engineTests())];
+    return this.#tests;
   }
 
   /** All tests on the sources as they are. */
   async dryRun(): Promise<unknown> {
     const tests: unknown[] = [];
-    for (const test of this.#tests) {
+    for (const test of await this.#loaded()) {
       namespace.currentTestId = test.id;
       const startMs = performance.now();
       const failureMessage = await failureOf(test);
@@ -66,8 +67,9 @@ class EngineRunner {
   /** The tests that reach the mutant, until one fails. */
   async mutantRun({ activeMutant, testFilter, hitLimit }: MutantRun): Promise<unknown> {
     Object.assign(namespace, { activeMutant: activeMutant.id, hitCount: hitLimit && 0, hitLimit });
-    const chosen = this.#tests.filter(({ id }) => testFilter === undefined || testFilter.includes(id));
     try {
+      const all = await this.#loaded();
+      const chosen = all.filter(({ id }) => testFilter === undefined || testFilter.includes(id));
       for (const [index, test] of chosen.entries()) {
         const failureMessage = await failureOf(test);
         if (isTooOften()) return { status: "timeout", reason: "a loop went round too often" };
