@@ -116,3 +116,33 @@ test("blue-green: a rollback within the delay stays one over a crash after any o
     t.equal(runsOf(world).length, 1, "no other analysis");
   }
 });
+
+test("blue-green: what goes well is told as normal, what fails as a warning", async (t) => {
+  const world = newWorld({ autoPromotionEnabled: false, postPromotionAnalysis: ANALYSIS }, false);
+  world.events.length = 0;
+  world.editSpec(imagePatch("web:2"));
+  world.settle();
+  world.patchStatus({ pauseConditions: null });
+  world.settle();
+  world.setRun(world.status().blueGreen?.postPromotionAnalysisRunStatus?.name ?? "", "Failed");
+  world.settle();
+  const warnings = world.events.filter(({ type }) => type !== "Normal");
+  t.ok(world.events.some(({ reason }) => reason === "RolloutResumed"));
+  t.equal(world.events.filter(({ reason }) => reason === "SwitchService").length, 2);
+  t.strictSame(
+    warnings.map(({ type, reason }) => [type, reason]),
+    [
+      ["Warning", "AnalysisRunFailed"],
+      ["Warning", "RolloutAborted"],
+    ],
+  );
+});
+
+test("blue-green: the pass that notes another version needs no wake-up of its own", async (t) => {
+  const world = newWorld({}, false);
+  world.editSpec(imagePatch("web:2"));
+  world.settle();
+  world.editSpec(imagePatch("web:1"));
+  const { requeueAtMs = 0 } = world.plan();
+  t.ok(Number.isSafeInteger(requeueAtMs), `asks for ${requeueAtMs}`);
+});
