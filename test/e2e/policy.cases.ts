@@ -74,7 +74,7 @@ export const CASES: readonly Case[] = [
     - ${TO_ONE}`,
     policies: [onRoute("timeouts: { request: 400ms }")],
     async check({ ask, equal }) {
-      equal((await ask("/own?delay=300")).status, 504, "the rule's own time");
+      equal((await ask("/own?delay=3000")).status, 504, "the rule's own time");
       equal((await ask("/?delay=200")).status, 200, "within the policy's time");
       equal((await ask("/?delay=3000")).status, 504, "beyond it");
     },
