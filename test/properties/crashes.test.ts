@@ -73,6 +73,28 @@ const KNOWN: readonly { readonly name: string; readonly history: History; readon
     },
     writes: 1,
   },
+  {
+    name: "the deadline passes while a leader that has just begun cannot name the proxies that are silent",
+    history: {
+      replicas: 3,
+      shape: {
+        isRouted: true,
+        blueGreen: {
+          autoPromotionSeconds: 20,
+          postPromotionAnalysis: { templates: [{ templateName: "errors" }] },
+        },
+        spec: { progressDeadlineSeconds: 30 },
+      },
+      isWarm: true,
+      isReferring: false,
+      isAcking: false,
+      events: [
+        { kind: "tick", seconds: 20 },
+        { kind: "tick", seconds: 30 },
+      ],
+    },
+    writes: 0,
+  },
 ];
 
 for (const { name, history, writes } of KNOWN) {

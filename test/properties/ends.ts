@@ -61,7 +61,10 @@ export function endOf(world: World): unknown {
   // A pause that is over leaves a condition behind, if a status told of it.
   const lasting = conditions.filter(({ type, status: value }) => type !== "Paused" || value !== "False");
   const byType = Object.fromEntries(
-    lasting.map(({ type, status: value, reason, message }) => [type, { value, reason, message }]),
+    lasting.map(({ type, status: value, reason, message }) => [
+      type,
+      { value, reason, message: withoutSilent(message) },
+    ]),
   );
   // By which of its passes an update is on its way is no part of it either, nor how long it took.
   const isOnItsWay = byType.Progressing !== undefined && !ENDS.has(byType.Progressing.reason);
@@ -71,12 +74,22 @@ export function endOf(world: World): unknown {
     services,
     runs,
     spec,
-    status: { ...status, duration: undefined, workloadObservedGeneration: undefined },
+    status: {
+      ...status,
+      message: withoutSilent(status.message),
+      duration: undefined,
+      workloadObservedGeneration: undefined,
+    },
     byType,
     annotations: withoutGeneration(metadata.annotations),
     workloads: [...world.workloads.values()].map((item) => item.spec),
     traffic: world.published,
   };
+}
+
+/** Who was waited for when the time was up: a leader that has just begun has published nothing yet and can name no proxy. */
+function withoutSilent(message: string | undefined): string | undefined {
+  return message?.replace(/(has timed out progressing\.) The proxies have not acknowledged .*/s, "$1");
 }
 
 /** How often a Deployment was scaled on the way is no part of the end. */
