@@ -49,7 +49,12 @@ test("events: a canary's whole life gives the reasons in Argo's order", async (t
 });
 
 test("events: only what went wrong is a Warning", async (t) => {
-  const warnings = new Set(["RolloutAborted", "ReconciliationError", "AnalysisRunFailed"]);
+  const warnings = new Set([
+    "RolloutAborted",
+    "ReconciliationError",
+    "AnalysisRunFailed",
+    "AnalysisRunError",
+  ]);
   const seen = new Set<string>();
   const steps = [{ setWeight: 50 }, { analysis: { templates: [{ templateName: "errors" }] } }, { pause: {} }];
   const gate = [{ plugin: { name: "acme/gate" } }];
@@ -79,6 +84,9 @@ test("events: only what went wrong is a Warning", async (t) => {
     world.editSpec(imagePatch("web:2"));
     world.settle();
     endRun("Failed");
+    world.patchStatus({ abort: false });
+    world.settle();
+    endRun("Error");
     world.patchStatus({ abort: false });
     world.settle();
     world.patchStatus({ promoteFull: true });
