@@ -34,19 +34,17 @@ test("test bed: an alb Rollout waits until AWS has set its weights, and for its 
 
   await weights(t, scene, set);
   await pods(t, scene, set);
-  const told = (await scene.events("web")).filter((reason) => reason.startsWith("TargetGroup"));
-  t.strictSame(told.slice(0, 2), ["TargetGroupUnverified", "TargetGroupVerified"], "of 20 %");
-  t.strictSame(told.slice(-2), ["TargetGroupUnverified", "TargetGroupVerified"], "of the pods");
 });
 
 async function weights(t: Test, scene: RouterScene, set: (canary: number) => void): Promise<void> {
   await scene.image("web", "2");
   const waiting = await scene.until("web", ({ status }) => status.canary?.weights?.canary.weight === 20);
   t.match(waiting.status, { phase: "Progressing", currentStepIndex: 0 });
-  await scene.until("web", ({ status }) => status.canary?.weights?.verified === false);
+  await untilTold(scene, "canary", "not verified: canary weight 20 not yet set (current: 0)");
   set(20);
   const paused = await scene.until("web", isSettled("Paused"));
   t.equal(paused.status.canary?.weights?.verified, true);
+  await untilTold(scene, "canary", "verified: canary weight 20 set");
   t.match(paused.status.albs, [
     {
       ingress: "edge",
@@ -69,17 +67,20 @@ async function pods(
   set(100);
   await scene.until("web", ({ status }) => status.stableRS === currentPodHash);
   const old = () => scene.get(RESOURCES.replicaSet, `web-${stableRS}`);
-  await poll("what AWS says is told", async () => (await verdicts(scene)).includes(NONE_REGISTERED));
+  await untilTold(scene, "stable", "not verified: 0/2 endpoints registered");
   t.equal((await old()).metadata.annotations?.[DEADLINE], undefined, "its delay has not begun");
   set(0, PODS);
   await poll("the old version's delay begins", async () => (await old()).metadata.annotations?.[DEADLINE]);
+  await untilTold(scene, "stable", "verified: 2 endpoints registered");
 }
 
-const NONE_REGISTERED = `Service web-stable (TargetGroup ${groupArn("k8s-stable")}) not verified: 0/2 endpoints registered`;
-
-async function verdicts({ client, namespace }: RouterScene): Promise<readonly unknown[]> {
-  const { items } = await client.list(RESOURCES.event, { namespace });
-  return items.map(({ message }) => message);
+/** Waits until this was told of the Service's target group. */
+async function untilTold({ client, namespace }: RouterScene, role: string, words: string): Promise<void> {
+  const message = `Service web-${role} (TargetGroup ${groupArn(`k8s-${role}`)}) ${words}`;
+  await poll(message, async () => {
+    const { items } = await client.list(RESOURCES.event, { namespace });
+    return items.some((event) => event.message === message);
+  });
 }
 
 /** What AWS holds. */
