@@ -146,3 +146,21 @@ test("blue-green: the pass that notes another version needs no wake-up of its ow
   const { requeueAtMs = 0 } = world.plan();
   t.ok(Number.isSafeInteger(requeueAtMs), `asks for ${requeueAtMs}`);
 });
+
+test("blue-green: before the first switch no ReplicaSet without a version is taken for the active one", async (t) => {
+  const world = worldWith({ replicas: 1, blueGreen: {} });
+  const uid = world.rollout.metadata.uid ?? "";
+  const owner = { apiVersion: "argoproj.io/v1alpha1", kind: "Rollout", name: "web", uid, controller: true };
+  const template = { metadata: { labels: { app: "web" } }, spec: { containers: [] } };
+  world.add("replicaSets", {
+    apiVersion: "apps/v1",
+    kind: "ReplicaSet",
+    metadata: { name: "web-unlabelled", namespace: "default", ownerReferences: [owner] },
+    spec: { replicas: 0, selector: { matchLabels: { app: "web" } }, template },
+    status: { replicas: 0 },
+  });
+  world.settle();
+  t.match(world.status(), { phase: "Healthy" });
+  t.match(world.replicaSets.get("web-unlabelled"), { spec: { replicas: 0 } });
+  t.notOk(world.events.some(({ message }) => message.includes("web-unlabelled")));
+});
