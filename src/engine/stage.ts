@@ -97,6 +97,9 @@ export function afterUser(
       ? { stage: { ...stage, promoteFull: false }, isResumed: false }
       : { stage: { ...stage, index: lastIndex(context) }, isResumed: false };
   }
+  // Source: Argo: rollout/controller.go newRolloutContext, v1.9.
+  if (seen.isAborted && isSettled(context.status))
+    return { stage: { ...seen, isAborted: false, abortedAt: undefined }, isResumed: false };
   if (seen.isAborted) return { stage: aborted(context, seen), isResumed: false };
   if (seen.abortedAt !== undefined) {
     // The user asked for a retry: from the first step, with new runs.
@@ -104,6 +107,11 @@ export function afterUser(
     return { stage, isResumed: false };
   }
   return { stage: seen, isResumed: seen.controllerPause && seen.pauses.length === 0 };
+}
+
+/** Whether the last pass left nothing in flight: a pause holds no progress up, and an abort has nothing to abort. */
+export function isSettled({ stableRS = "", currentPodHash }: RolloutStatus): boolean {
+  return stableRS !== "" && stableRS === currentPodHash;
 }
 
 /** The stage of an aborted update. */

@@ -4,7 +4,7 @@ import { type Context, replicaSetName } from "../context.ts";
 import type { Decision } from "../decision.ts";
 import type { PlannedEvent } from "../plan.ts";
 import { workloadGeneration } from "../pods/workload.ts";
-import type { Stage } from "../stage.ts";
+import { isSettled, type Stage } from "../stage.ts";
 import { type ConditionFacts, firstConditions, invalidConditions, nextConditions } from "./conditions.ts";
 import { type Deadline, deadlineOf } from "./deadline.ts";
 import { nextDuration } from "./duration.ts";
@@ -44,7 +44,7 @@ export function buildStatus(context: Context, decision: Decision, pass: Pass): B
     isAborted: stage.isAborted,
     abortMessage: stage.abortMessage,
     isPaused: stage.pauses.length > 0 || context.rollout.spec.paused === true,
-    wasComplete: isComplete(context.status),
+    wasComplete: isSettled(context.status),
     isHealthy: isDone && !hasOldPods(context, draft),
     isCreating: pass.isCreating,
     refused: pass.refused,
@@ -140,10 +140,6 @@ function draftOf(context: Context, decision: Decision, { restartedAt }: Pass): R
 /** A blue-green Rollout's first version is complete as soon as it is scaled: Argo's list of events has none of its beginning. */
 function isBegun({ status, strategy }: Context): boolean {
   return strategy.kind === "blueGreen" && (status.stableRS ?? "") === "";
-}
-
-function isComplete({ stableRS = "", currentPodHash }: RolloutStatus): boolean {
-  return stableRS !== "" && stableRS === currentPodHash;
 }
 
 function refusedEvent({ replicaSet, refused = "" }: ConditionFacts): PlannedEvent {
