@@ -1,11 +1,11 @@
 // One ReplicaSet's next size with its reason, and the rule of every scale-down: no pod goes that a proxy may still send to.
-import { type ReplicaSet, replicasOf } from "../../api/api.ts";
+import { type ReplicaSet, replicasOf, SCALE_DOWN_DEADLINE_ANNOTATION } from "../../api/api.ts";
 import { formatTime } from "../../lib/time.ts";
 import type { Context } from "../context.ts";
 import type { AnnotationChanges, Wait } from "../plan.ts";
 import type { Mode, Stage } from "../stage.ts";
 import { type InForce, podsToKeep, type TrafficWishes } from "../traffic/inforce.ts";
-import { podHashOf } from "./replicaset.ts";
+import { deadlineMsOf, podHashOf } from "./replicaset.ts";
 
 export interface ScalingWishes extends TrafficWishes {
   readonly mode: Mode;
@@ -42,7 +42,10 @@ export function emptied(
   }
   const keep = podsToKeep(context, wishes, hash);
   const size = Math.min(from, keep.pods);
-  return { replicaSet, replicas: size, reason, ...heldBack(wishes.inForce, size > 0, keep) };
+  // Source: Argo: rollout/sync.go scaleReplicaSet, v1.9: the time until which it was to stay up goes with the last pod.
+  const isOver = size === 0 && deadlineMsOf(replicaSet) !== undefined;
+  const annotations = isOver ? { annotations: { [SCALE_DOWN_DEADLINE_ANNOTATION]: null } } : {};
+  return { replicaSet, replicas: size, ...annotations, reason, ...heldBack(wishes.inForce, size > 0, keep) };
 }
 
 /** The wait for the end of a delay. */
