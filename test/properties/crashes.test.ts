@@ -95,6 +95,22 @@ const KNOWN: readonly { readonly name: string; readonly history: History; readon
     },
     writes: 0,
   },
+  {
+    name: "other steps come when the deadline that an analysis has rested would be over",
+    history: {
+      ...PLAIN,
+      shape: {
+        steps: [{ setWeight: 30 }, { analysis: { templates: [{ templateName: "errors" }] } }],
+        spec: { progressDeadlineAbort: true, progressDeadlineSeconds: 30 },
+      },
+      isWarm: true,
+      events: [
+        { kind: "tick", seconds: 30 },
+        { kind: "steps", index: 1 },
+      ],
+    },
+    writes: 2,
+  },
 ];
 
 for (const { name, history, writes } of KNOWN) {

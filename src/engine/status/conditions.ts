@@ -208,6 +208,7 @@ export function hasProgressed(context: Context, draft: Draft): boolean {
     (draft.updatedReplicas ?? 0) !== (status.updatedReplicas ?? 0) ||
     old(draft) < old(status) ||
     draft.currentStepIndex !== status.currentStepIndex ||
+    (draft.currentStepHash ?? "") !== (status.currentStepHash ?? "") ||
     draft.stableRS !== status.stableRS ||
     draft.currentPodHash !== status.currentPodHash
   );
