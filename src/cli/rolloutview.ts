@@ -34,7 +34,7 @@ export interface RolloutView {
   readonly step?: string;
   readonly setWeight?: number;
   readonly actualWeight?: number;
-  /** `image (stable)`, in the order of the revisions. */
+  /** `image (stable)`, by name. */
   readonly images: readonly string[];
   readonly replicas: {
     readonly [Count in "desired" | "current" | "updated" | "ready" | "available"]: number;
@@ -149,9 +149,8 @@ function rolesOf(set: ReplicaSet, { spec, status }: Rollout): readonly string[] 
 }
 
 function imagesOf({ rollout, replicaSets, experiments = [] }: RolloutParts): readonly string[] {
-  const newestFirst = [...replicaSets].sort((a, b) => revisionOf(b) - revisionOf(a));
   return imageLines([
-    ...newestFirst.map((set) => ({ set, tags: rolesOf(set, rollout) })),
+    ...replicaSets.map((set) => ({ set, tags: rolesOf(set, rollout) })),
     ...experiments.flatMap(experimentImages),
   ]);
 }

@@ -143,14 +143,21 @@ export function ageOf(object: { readonly metadata: Rollout["metadata"] }, nowMs:
   return created === undefined ? "" : humanDuration(nowMs - Date.parse(created));
 }
 
-/** The images that run, each with the tags of the ReplicaSets that run it: `image (stable, Σ:baseline)`. */
+/**
+ * The images that run, each with the tags of the ReplicaSets that run it: `image (stable, Σ:baseline)`. By name, as are the tags of more than
+ * one ReplicaSet.
+ */
 export function imageLines(
   sets: readonly { readonly set: ReplicaSet; readonly tags: readonly string[] }[],
 ): readonly string[] {
   const images = new Map<string, readonly string[]>();
   for (const { set, tags } of sets.filter((one) => (one.set.spec.replicas ?? 0) > 0)) {
-    for (const { image = "" } of set.spec.template?.spec?.containers ?? [])
-      images.set(image, [...new Set([...(images.get(image) ?? []), ...tags])]);
+    for (const { image = "" } of set.spec.template?.spec?.containers ?? []) {
+      const known = images.get(image);
+      images.set(image, known === undefined ? tags : [...new Set([...known, ...tags])].sort());
+    }
   }
-  return [...images].map(([image, tags]) => (tags.length > 0 ? `${image} (${tags.join(", ")})` : image));
+  return [...images]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([image, tags]) => (tags.length > 0 ? `${image} (${tags.join(", ")})` : image));
 }

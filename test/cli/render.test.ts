@@ -100,8 +100,8 @@ test("get: shows header, revisions newest first, roles, pods and analysis as Arg
       "  Step:          1/2",
       "  SetWeight:     20",
       "  ActualWeight:  20",
-      "Images:          demo:b (canary)",
-      "                 demo:a (stable)",
+      "Images:          demo:a (stable)",
+      "                 demo:b (canary)",
       "Replicas:",
       "  Desired:       4",
       "  Current:       5",
@@ -136,13 +136,22 @@ test("get: names what a blue-green version is, which may be two things", async (
   };
   t.strictSame(shown({ blueGreen }), [
     "Strategy:        BlueGreen",
-    "Images:          demo:b (preview)",
-    "                 demo:a (stable, active)",
+    "Images:          demo:a (stable, active)",
+    "                 demo:b (preview)",
     "│  ├──⧉ web-b       ReplicaSet   ✔ Healthy           5m   preview",
     "   └──⧉ web-a       ReplicaSet   ✔ Healthy           5m   stable,active,delay:30s",
   ]);
   const switched = shown({ blueGreen: { ...blueGreen, activeSelector: "b" } });
-  t.match(switched.join("\n"), /demo:b \(active\)\n.*demo:a \(stable\)\n/);
+  t.match(switched.join("\n"), /demo:a \(stable\)\n.*demo:b \(active\)\n/);
+});
+
+test("get: an image that two versions run stands once, with the tags of both by name", async (t) => {
+  const { template } = replicaSet("a", "1", 4).spec as { readonly template: object };
+  const both = [replicaSet("a", "1", 4), { ...replicaSet("b", "2", 1), spec: { replicas: 1, template } }];
+  const replicaSets = both.reverse().map((object) => readReplicaSet(object).value);
+  t.strictSame(viewRollout({ ...parts, replicaSets }, NOW).images, ["demo:a (canary, stable)"]);
+  const stableFirst = { ...parts, replicaSets: [...replicaSets].reverse() };
+  t.strictSame(viewRollout(stableFirst, NOW).images, ["demo:a (canary, stable)"]);
 });
 
 test("get: with ping-pong it says which Service is whose", async (t) => {
@@ -156,8 +165,8 @@ test("get: with ping-pong it says which Service is whose", async (t) => {
     };
     return viewRollout({ ...parts, rollout: readRollout(object).value }, NOW).images;
   };
-  t.strictSame(images("ping"), ["demo:b (canary, pong)", "demo:a (stable, ping)"]);
-  t.strictSame(images("pong"), ["demo:b (canary, ping)", "demo:a (stable, pong)"]);
+  t.strictSame(images("ping"), ["demo:a (stable, ping)", "demo:b (canary, pong)"]);
+  t.strictSame(images("pong"), ["demo:a (stable, pong)", "demo:b (canary, ping)"]);
 });
 
 test("get: a status that has not caught up with the spec is Progressing", async (t) => {
