@@ -195,7 +195,8 @@ function withNamespace(object: KubeObject): KubeObject {
 /** Objects that stand in the files twice, as versions of one may: applied together, only the last of them counts. */
 function repeated(objects: readonly FileObject[]): readonly LintFinding[] {
   const seen = new Map<string, Place>();
-  return objects.flatMap(({ object, place }) => {
+  return objects.flatMap(({ object, isUnnamed, place }) => {
+    if (isUnnamed) return [];
     const key = `${object.apiVersion} ${nameOf(object)}`;
     const first = seen.get(key);
     const at: Path = ["metadata", "name"];

@@ -4,7 +4,7 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { extname, join } from "node:path";
 import { addAbortSignal } from "node:stream";
 import { type Document, isMap, isScalar, LineCounter, parseAllDocuments } from "yaml";
-import { type KubeObject, nearestName, type ResourceType } from "../api/api.ts";
+import { type KubeObject, nearestName, RESOURCES, type ResourceType } from "../api/api.ts";
 import { isWeirError, messageOf, WeirError } from "../lib/errors.ts";
 import { isObject } from "../lib/json.ts";
 import { CLI_ERRORS } from "./cli.ts";
@@ -32,6 +32,8 @@ export interface Place {
 export interface FileObject {
   /** With apiVersion, kind and metadata.name; the rest is read by schemas. */
   readonly object: KubeObject;
+  /** It has a generateName alone, which stands for its name here: every `kubectl create` makes another object of it. */
+  readonly isUnnamed?: boolean;
   readonly type: ResourceType;
   /** The place of a field, or of the nearest thing around it that is there. */
   place(path: FieldPath, part?: FieldPart): Place;
@@ -134,7 +136,10 @@ function strictly({ objects, foreign, faults }: FileObjects): StrictRead {
   const unknown = foreign.map(({ apiVersion, kind, place }): FileFault => {
     return { place, words: `${apiVersion} ${kind} is not a kind that weir handles` };
   });
-  const all = [...faults, ...unknown].sort((a, b) => a.place.line - b.place.line);
+  const unnamed = objects
+    .filter(({ isUnnamed }) => isUnnamed)
+    .map(({ place }): FileFault => ({ place: place(["metadata"]), words: NEEDS_NAME }));
+  const all = [...faults, ...unknown, ...unnamed].sort((a, b) => a.place.line - b.place.line);
   return {
     faults: all.map(faultText),
     manifests: objects.map(({ object, type, place }) => ({
@@ -193,6 +198,9 @@ interface Source {
   readonly document: Document;
 }
 
+/** Kinds that run once, under a new name each time. */
+const RUN_ONCE: readonly (ResourceType | undefined)[] = [RESOURCES.analysisRun, RESOURCES.experiment];
+const NEEDS_NAME = "metadata.name: is missing (objects with a generateName alone are for kubectl create)";
 const NOTHING: FileObjects = { objects: [], foreign: [], faults: [] };
 
 function oneDocument(source: Source): FileObjects {
@@ -303,9 +311,7 @@ function take(source: Source, value: unknown, at: FieldPath): FileObjects {
   if (kind.endsWith("List") && Array.isArray(items))
     return joined(items.map((item, index) => take(source, item, [...at, "items", index])));
   const type = kindOfManifest(apiVersion, kind);
-  const isNamed = isObject(metadata) && typeof metadata.name === "string" && metadata.name !== "";
-  // apiVersion, kind and metadata.name were checked; the rest is read by schemas.
-  const named = isNamed ? { object: value as unknown as KubeObject } : undefined;
+  const named = withName(value, metadata, type);
   if (type === undefined)
     return { ...NOTHING, foreign: [{ apiVersion, kind, place: place(["kind"]), ...named }] };
   if (named === undefined)
@@ -313,6 +319,22 @@ function take(source: Source, value: unknown, at: FieldPath): FileObjects {
       ? missing("metadata")
       : fault(["metadata"], "metadata.name: is missing");
   return { ...NOTHING, objects: [{ ...named, type, place }] };
+}
+
+/** The object when it has a name, or is of a kind that runs once and has a prefix for its names. */
+function withName(
+  value: Readonly<Record<string, unknown>>,
+  metadata: unknown,
+  type: ResourceType | undefined,
+): Pick<FileObject, "object" | "isUnnamed"> | undefined {
+  if (!isObject(metadata)) return undefined;
+  const { name, generateName } = metadata;
+  // apiVersion, kind and metadata.name were checked; the rest is read by schemas.
+  if (typeof name === "string" && name !== "") return { object: value as unknown as KubeObject };
+  if (!RUN_ONCE.includes(type) || typeof generateName !== "string" || generateName === "") return undefined;
+  const object = { ...value, metadata: { ...metadata, name: generateName } };
+  // As above.
+  return { object: object as unknown as KubeObject, isUnnamed: true };
 }
 
 /** The key that stands in the place of the absent field `name`. */

@@ -251,6 +251,26 @@ test("lint: a workload that the Rollout refers to is looked up, and gives the te
   ]);
 });
 
+test("lint: AnalysisRuns and Experiments may have a generateName alone, and are checked all the same", async (t) => {
+  const apiVersion = "argoproj.io/v1alpha1";
+  const of = (kind: string, metadata: object, spec: object): string =>
+    stringify({ apiVersion, kind, metadata, spec });
+  const provider = { plugin: { "weir.dev/traffic": { metric: "requests" } } };
+  const run = (metadata: object, rest: object = {}): string =>
+    of("AnalysisRun", metadata, {
+      metrics: [{ name: "m", successCondition: "result > 100", provider, ...rest }],
+    });
+  const labels = { app: "web" };
+  const template = { metadata: { labels }, spec: { containers: [{ name: "web", image: "web:1" }] } };
+  const pods = { selector: { matchLabels: labels }, template };
+  const experiment = of("Experiment", { generateName: "e-" }, { templates: [{ name: "a", ...pods }] });
+  t.strictSame(lines(run({ generateName: "smoke-" }), run({ generateName: "smoke-" }), experiment), []);
+  t.match(lines(run({ generateName: "smoke-" }, { cuont: 3 })), [/error: spec\.metrics\[0\]\.cuont: /]);
+  for (const metadata of [{}, { generateName: "" }, { generateName: 1 }, { name: 1 }])
+    t.match(lines(run(metadata)), [/error: metadata\.name: is missing$/]);
+  t.match(lines(of("Rollout", { generateName: "web-" }, {})), [/error: metadata\.name: is missing$/]);
+});
+
 test("lint: a broken document is an error, and the others of its file are checked all the same", async (t) => {
   t.match(lines(`${SERVICE("web", "web")}---\na: [\n---\n- a list\n---\nkind: Service\n`), [
     /a\.yaml:\d+:1: error: is not YAML: /,

@@ -43,6 +43,13 @@ test("manifests: what is no object, has no kind, an unknown one or no name is re
   t.equal(words("apiVersion: v1\nkind: Service\nmetadata: {}\n"), "m.yaml:3:11: metadata.name: is missing");
 });
 
+test("manifests: what has a generateName alone is not sent, and it says why", async (t) => {
+  const run = "apiVersion: argoproj.io/v1alpha1\nkind: AnalysisRun\nmetadata:\n  generateName: smoke-\n";
+  const message =
+    "m.yaml:4:3: metadata.name: is missing (objects with a generateName alone are for kubectl create)";
+  t.throws(() => parseManifests("m.yaml", run), { code: "WEIR_ERR_CLI_MANIFEST", message });
+});
+
 test("manifests: files, folders and standard input are read; a path that is not there is named", async (t) => {
   const folder = await mkdtemp(join(tmpdir(), "weir-manifests-"));
   t.teardown(() => rm(folder, { recursive: true }));
