@@ -17,7 +17,7 @@ export interface RouterCapabilities {
   /** trafficRouting.maxTrafficWeight. */
   readonly maxTrafficWeight: boolean;
   readonly pingPong: boolean;
-  /** stableService and canaryService must be set; `unlessSubsets`, `unlessPingPong`: but for those configurations. */
+  /** stableService and canaryService must be set; `unlessPingPong`: but with pingPong; `unlessSubsets`: but with pingPong or Istio's subsets. */
   readonly services: "required" | "unlessSubsets" | "unlessPingPong" | "optional";
 }
 

@@ -69,9 +69,9 @@ function validateServices(canary: CanaryStrategy, capabilities: CapabilityTable)
     );
   if (canary.pingPong !== undefined) errors.push(...validatePingPong(canary, canary.pingPong, capabilities));
   const isRequired = capabilitiesOf(trafficRouting, capabilities).some(({ services }) => {
-    if (services === "unlessPingPong") return canary.pingPong === undefined;
-    if (services === "unlessSubsets") return trafficRouting?.istio?.destinationRule === undefined;
-    return services === "required";
+    if (services === "required" || services === "optional") return services === "required";
+    const hasSubsets = services === "unlessSubsets" && trafficRouting?.istio?.destinationRule !== undefined;
+    return canary.pingPong === undefined && !hasSubsets;
   });
   const words = "Canary service and Stable service must to be set to use Traffic Routing";
   if (isRequired && stableService === "") errors.push(invalid([...CANARY, "stableService"], '""', words));
