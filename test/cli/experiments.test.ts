@@ -54,8 +54,8 @@ test("get experiment: shows header, tagged images and tree as Argo's plugin does
     "Namespace:       shop",
     "Status:          ◌ Running",
     "Message:         so far",
-    "Images:          web:2 (Σ:canary)",
-    "                 web:1 (Σ:baseline)",
+    "Images:          web:1 (Σ:baseline)",
+    "                 web:2 (Σ:canary)",
     "",
     "NAME                KIND         STATUS     AGE  INFO",
     "Σ duel              Experiment   ◌ Running  5m",
@@ -84,6 +84,6 @@ test("get rollout: shows the Experiment of a step under its revision", async (t)
     NOW,
   );
   const lines = renderRollout(view);
-  t.ok(lines.includes("Images:          web:2 (Σ:canary)"));
+  t.ok(lines.includes("Images:          web:1 (Σ:baseline)"));
   t.match(lines.join("\n"), /# revision:2 *\n {3}└──Σ duel +Experiment +◌ Running/);
 });
