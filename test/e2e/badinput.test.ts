@@ -144,7 +144,7 @@ test("bad input: wrong words on the command line end with 2, files that cannot b
   const empty = await file("empty.json", "{}");
   const cases: readonly (readonly [readonly string[], number, RegExp])[] = [
     [["frobnicate"], 2, /unknown command 'frobnicate'/],
-    [["get", "rollout"], 2, /missing required argument 'name'/],
+    [["promote"], 2, /missing required argument 'rollout'/],
     [["apply", "--state", folder], 2, /say what to apply: `weir apply -f FILE`/],
     [["up", "--api-port", "many"], 2, /a port is a number from 0 to 65535/],
     [["up", "--bind", "nowhere"], 2, /an address is an IP address such as 127\.0\.0\.1/],
