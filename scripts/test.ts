@@ -1,8 +1,10 @@
 // The test command: types, lint, format and every test file, in that order, closing with one plain line
-// "N passed, N failed, N skipped" (the counts are assertions). `--quick` leaves the slow suites out (e2e, crash, examples).
+// "N passed, N failed, N skipped" (the counts are assertions); before it, all that failed once more.
+// `--quick` leaves the slow suites out (e2e, crash, examples).
 // Further arguments are test files and replace the default selection; the static checks are then left out.
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
+import { Failures } from "./failures.ts";
 
 const SLOW = /^test\/((e2e|crash)\/|(examples|readme)\.)/;
 const CHECKS: readonly (readonly [string, readonly string[]])[] = [
@@ -39,13 +41,16 @@ async function main(): Promise<number> {
   }
   const files = named.length > 0 ? named : await testFiles(args.includes("--quick"));
   let totals = "";
+  const failures = new Failures();
   const code = await run(["tap", "run", "--reporter=tap", ...files], (line) => {
     console.log(line);
+    failures.add(line);
     if (/^# \{ total: \d+/.test(line)) totals = line;
   });
   const count = (key: string): number => Number(new RegExp(`${key}: (\\d+)`).exec(totals)?.[1] ?? 0);
   const failedTests = count("fail") + (code !== 0 && count("fail") === 0 ? 1 : 0);
   const failed = failedTests + failedChecks;
+  for (const line of failures.lines()) console.log(line);
   console.log(`${count("pass")} passed, ${failed} failed, ${count("skip") + count("todo")} skipped`);
   return failed > 0 ? 1 : 0;
 }
