@@ -1,6 +1,6 @@
-// What crash tests share: seeded chance, free ports, the quick start's manifests with those ports and shorter pauses, waits, events.
+// What crash tests share: seeded chance, the quick start's manifests with those ports and shorter pauses, waits, events.
 import { readdir, readFile } from "node:fs/promises";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { join } from "node:path";
 import type { Test } from "tap";
 import { type KubeObject, RESOURCES, readPod, readRollout } from "../../src/api/api.ts";
@@ -41,23 +41,6 @@ export function seededChance(t: Test): Chance {
 /** How often to kill, and how long the test may take. */
 export function rounds(): { readonly kills: number; readonly timeoutMs: number } {
   return { kills: ROUNDS, timeoutMs: 80_000 + ROUNDS * (ROUNDS > 3 ? 40_000 : 10_000) };
-}
-
-export async function freePorts(): Promise<readonly [number, number]> {
-  const servers = [createServer(), createServer()];
-  const ports = await Promise.all(
-    servers.map(
-      (server) =>
-        new Promise<number>((resolve) =>
-          server.listen(0, "127.0.0.1", () => {
-            const address = server.address();
-            resolve(typeof address === "object" && address !== null ? address.port : 0);
-          }),
-        ),
-    ),
-  );
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return [ports[0] ?? 0, ports[1] ?? 0];
 }
 
 /** The quick start's base as one text. */

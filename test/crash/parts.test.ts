@@ -12,11 +12,11 @@ import {
 } from "../../src/embedded/embedded.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { silentLogger } from "../../src/lib/log.ts";
+import { freePorts } from "../support/ports.ts";
 import { type CommandResult, run, stateFolder } from "../support/up.ts";
 import {
   baseManifests,
   checkEnd,
-  freePorts,
   KILLS_PER_ROLLOUT,
   pause,
   rolloutManifest,

@@ -3,11 +3,11 @@
 // requests sent meanwhile none fails.
 import { test } from "tap";
 import { connectCluster } from "../../src/cluster/client.ts";
+import { freePorts } from "../support/ports.ts";
 import { startUp, stateFolder } from "../support/up.ts";
 import {
   baseManifests,
   checkEnd,
-  freePorts,
   KILLS_PER_ROLLOUT,
   pause,
   REPLICAS,

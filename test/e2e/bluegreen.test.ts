@@ -5,8 +5,9 @@ import { request as send } from "node:http";
 import { test } from "tap";
 import { RESOURCES, readRollout } from "../../src/api/api.ts";
 import { connectCluster } from "../../src/cluster/client.ts";
-import { freePorts, until, untilServing } from "../crash/bed.ts";
+import { until, untilServing } from "../crash/bed.ts";
 import { type Load, startLoad } from "../crash/load.ts";
+import { freePorts } from "../support/ports.ts";
 import { startUp, stateFolder } from "../support/up.ts";
 
 const namespace = "default";

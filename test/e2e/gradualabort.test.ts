@@ -3,8 +3,9 @@
 import { test } from "tap";
 import { RESOURCES, readReplicaSet, readRollout } from "../../src/api/api.ts";
 import { connectCluster } from "../../src/cluster/client.ts";
-import { baseManifests, freePorts, rolloutManifest, until, untilServing } from "../crash/bed.ts";
+import { baseManifests, rolloutManifest, until, untilServing } from "../crash/bed.ts";
 import { startLoad } from "../crash/load.ts";
+import { freePorts } from "../support/ports.ts";
 import { startUp, stateFolder } from "../support/up.ts";
 
 const namespace = "default";

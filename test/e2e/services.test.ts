@@ -2,8 +2,9 @@
 import { test } from "tap";
 import { type KubeObject, RESOURCES, readRollout } from "../../src/api/api.ts";
 import { type ClusterClient, connectCluster } from "../../src/cluster/client.ts";
-import { baseManifests, freePorts, pause, rolloutManifest, until, untilServing } from "../crash/bed.ts";
+import { baseManifests, pause, rolloutManifest, until, untilServing } from "../crash/bed.ts";
 import { startLoad } from "../crash/load.ts";
+import { freePorts } from "../support/ports.ts";
 import { startUp, stateFolder } from "../support/up.ts";
 
 const namespace = "default";

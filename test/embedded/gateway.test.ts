@@ -7,8 +7,9 @@ import { test } from "tap";
 import { type KubeObject, RESOURCES } from "../../src/api/api.ts";
 import { connectCluster } from "../../src/cluster/client.ts";
 import { createTurns, TURN_MS } from "../../src/embedded/gateway/turns.ts";
-import { baseManifests, freePorts, until, untilServing } from "../crash/bed.ts";
+import { baseManifests, until, untilServing } from "../crash/bed.ts";
 import { startLoad } from "../crash/load.ts";
+import { freePorts } from "../support/ports.ts";
 import { type RunningUp, startUp, stateFolder } from "../support/up.ts";
 
 const TIMEOUT_MS = 120_000;
