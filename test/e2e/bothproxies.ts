@@ -138,7 +138,7 @@ export async function served<T>(
     return { child: started, ended: once(started, "exit") };
   };
   let { child, ended } = await start();
-  // Another test file may hold one of the ports for a moment, as the local end of a connection.
+  // Another test file may have been given one of the ports in the meantime.
   for (let tries = 1; !(await isReady(child, ports.admin ?? 0)); tries += 1) {
     if (tries === START_TRIES)
       throw new Error(`${program} does not become ready; exit code ${child.exitCode}`);
@@ -182,12 +182,14 @@ async function isReady(child: ChildProcess, adminPort: number): Promise<boolean>
 
 export function statusOf(port: number, path: string, agent?: Agent): Promise<number | string> {
   return new Promise((resolve, reject) => {
-    get({ port, path, ...(agent !== undefined && { agent }) }, (response) => {
+    const asked = get({ port, path, timeout: TALK_MS, ...(agent !== undefined && { agent }) }, (response) => {
       const backend = response.headers["x-backend"];
       response
         .resume()
         .once("end", () => resolve(typeof backend === "string" ? backend : (response.statusCode ?? 0)));
-    }).once("error", reject);
+    });
+    asked.once("error", reject);
+    asked.once("timeout", () => asked.destroy(new Error(`no answer to ${path}`)));
   });
 }
 
