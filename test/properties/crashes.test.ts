@@ -111,6 +111,24 @@ const KNOWN: readonly { readonly name: string; readonly history: History; readon
     },
     writes: 2,
   },
+  {
+    name: "the analysis before the switch ends when the deadline that it has rested would be over",
+    history: {
+      ...PLAIN,
+      shape: {
+        isRouted: true,
+        blueGreen: { prePromotionAnalysis: { templates: [{ templateName: "errors" }] } },
+        spec: { progressDeadlineAbort: true, progressDeadlineSeconds: 30 },
+      },
+      isWarm: true,
+      events: [
+        { kind: "promoteFull" },
+        { kind: "tick", seconds: 30 },
+        { kind: "measure", phase: "Successful" },
+      ],
+    },
+    writes: 0,
+  },
 ];
 
 for (const { name, history, writes } of KNOWN) {

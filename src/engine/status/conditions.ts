@@ -1,5 +1,6 @@
 // status.conditions: what each says, and when its times move. Source: Argo: rollout/sync.go calculateRolloutConditions and
 // checkPausedConditions, v1.9.
+import { isCompleted } from "../../analysis/assess.ts";
 import {
   CONDITION_TYPES,
   type ConditionType,
@@ -187,7 +188,7 @@ function hasTime(condition: RolloutCondition | undefined): boolean {
   return parseTime(condition?.lastUpdateTime) !== undefined;
 }
 
-/** Whether the new status is a step ahead of the old one, in pods, versions, steps or weights. */
+/** Whether the new status is a step ahead of the old one, in pods, versions, steps, analyses or weights. */
 export function hasProgressed(context: Context, draft: Draft): boolean {
   const { status } = context;
   const old = (of: Draft): number => (of.replicas ?? 0) - (of.updatedReplicas ?? 0);
@@ -196,6 +197,11 @@ export function hasProgressed(context: Context, draft: Draft): boolean {
     (draft.readyReplicas ?? 0) > (status.readyReplicas ?? 0) ||
     (draft.availableReplicas ?? 0) > (status.availableReplicas ?? 0) ||
     weights(draft) !== weights(status);
+  // What comes after an analysis has all of the deadline that it has rested.
+  const analysed = ({ blueGreen }: Draft): number =>
+    [blueGreen?.prePromotionAnalysisRunStatus, blueGreen?.postPromotionAnalysisRunStatus].filter(
+      (run) => run !== undefined && isCompleted(run.status),
+    ).length;
   // A gate that was at work and errs has its deadline from then on.
   const phases = (of: Draft): string =>
     (of.canary?.stepPluginStatuses ?? [])
@@ -204,6 +210,7 @@ export function hasProgressed(context: Context, draft: Draft): boolean {
       .join();
   return (
     phases(draft) !== phases(status) ||
+    analysed(draft) > analysed(status) ||
     (rises && crashLoopOf(context) === undefined) ||
     (draft.updatedReplicas ?? 0) !== (status.updatedReplicas ?? 0) ||
     old(draft) < old(status) ||
