@@ -132,6 +132,8 @@ const normalization = open({
   mergeSlashes: z.boolean().optional(),
   /** `%2F` and `%5C` in a path: `reject` the request with 400 (default), `keep` them, or `unescape` them to `/`. */
   escapedSlashes: z.string().optional(),
+  /** Parameters of a path (`/cart;v=2`), which are always sent on: rules `ignore` them (default), or `keep` them as part of the path. */
+  pathParameters: z.string().optional(),
   /** Port taken off Host: `none` (default), `matching` (the listener's own) or `any`. It never decides which host is meant. */
   stripHostPort: z.string().optional(),
   /** Whether the dot behind a fully qualified host is taken off. Default true. */

@@ -6,6 +6,7 @@ import { normalEscapes } from "../lib/uripath.ts";
 import type { MessageInitShape, RouteMatch, RouteMatchSchema } from "../xds/types.ts";
 import type { Refuse } from "./actions.ts";
 import type { Applied } from "./policies.ts";
+import { areParametersIgnored } from "./spelling.ts";
 
 export type MatchInit = Exclude<MessageInitShape<typeof RouteMatchSchema>, RouteMatch>;
 type HeaderInit = NonNullable<MatchInit["headers"]>[number];
@@ -52,7 +53,7 @@ export function rankOf(match: HttpRouteMatch, { sections }: Applied): number[] {
   ];
 }
 
-function pathOf(match: HttpRouteMatch, { sections }: Applied, refuse: Refuse): PathInit {
+function pathOf(match: HttpRouteMatch, applied: Applied, refuse: Refuse): PathInit {
   const { value = "/", type = "PathPrefix" } = match.path ?? {};
   if (type === "RegularExpression") {
     const problem = patternProblem(value);
@@ -63,7 +64,7 @@ function pathOf(match: HttpRouteMatch, { sections }: Applied, refuse: Refuse): P
     refuse(".path.type", `${JSON.stringify(type)} is not Exact, PathPrefix or RegularExpression`);
     return undefined;
   }
-  const isNormal = sections.normalization?.path ?? true;
+  const isNormal = applied.sections.normalization?.path ?? true;
   // Requests are respelt before they are matched, so what they are compared with is, too.
   const path = isNormal ? normalEscapes(value) : value;
   if (path === undefined || !path.startsWith("/")) {
@@ -72,6 +73,8 @@ function pathOf(match: HttpRouteMatch, { sections }: Applied, refuse: Refuse): P
   }
   if (isNormal && /\/\/|\/\.\.?(?:\/|$)/.test(path))
     refuse(".path.value", "no request has // or a dot segment in its path once it is normalized");
+  if (areParametersIgnored(applied) && path.includes(";"))
+    refuse(".path.value", "no request has a ; in its path where spec.normalization.pathParameters is ignore");
   if (type === "Exact") return { case: "path", value: path };
   const trimmed = path.replace(/\/+$/, "");
   return trimmed === "" ? { case: "prefix", value: "/" } : { case: "pathSeparatedPrefix", value: trimmed };

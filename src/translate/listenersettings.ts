@@ -14,13 +14,15 @@ import {
 import type { Report } from "./input.ts";
 import { type CommonOptions, limitSettings, type NetworkFilter } from "./listenerlimits.ts";
 import type { Applied, PolicyBook } from "./policies.ts";
-import { spellingOf } from "./spelling.ts";
+import { areParametersIgnored, spellingOf } from "./spelling.ts";
 
 /** What a listener is made with. */
 export interface ListenerSettings {
   readonly manager: ManagerSettings;
   /** Before the connection manager. */
   readonly filters: readonly NetworkFilter[];
+  /** Whether its routes are matched against paths without their parameters (`;x`). */
+  readonly areParametersIgnored: boolean;
 }
 
 type ManagerSettings = Exclude<MessageInitShape<typeof HttpConnectionManagerSchema>, HttpConnectionManager>;
@@ -40,7 +42,7 @@ export function listenerSettings(
   report: Report,
 ): ListenerSettings {
   const [first, ...others] = sharing.map((listener) => policies.listener(gateway, listener.name));
-  if (first === undefined) return { manager: {}, filters: [] };
+  if (first === undefined) return { manager: {}, filters: [], areParametersIgnored: true };
   for (const section of SECTIONS)
     for (const { sources } of others)
       if (sources[section] !== undefined && sources[section] !== first.sources[section])
@@ -57,7 +59,7 @@ export function listenerSettings(
     ...accessLog(first, report),
     ...tracing(first, report),
   };
-  return { manager, filters };
+  return { manager, filters, areParametersIgnored: areParametersIgnored(first) };
 }
 
 function clientAddress(applied: Applied, common: CommonOptions, report: Report): ManagerSettings {

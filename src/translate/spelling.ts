@@ -19,10 +19,12 @@ export function spellingOf({ sections, sources }: Applied, report: Report) {
   const wrong = (field: string, words: string): void =>
     report(sources.normalization ?? "", `spec.normalization.${field}`, `${words}; it is left out`);
   const asked = sections.normalization ?? {};
-  const { escapedSlashes = "reject", stripHostPort = "none" } = asked;
+  const { escapedSlashes = "reject", pathParameters = "ignore", stripHostPort = "none" } = asked;
   const action = ACTIONS[escapedSlashes];
   if (action === undefined)
     wrong("escapedSlashes", `${JSON.stringify(escapedSlashes)} is not reject, keep or unescape`);
+  if (!["ignore", "keep"].includes(pathParameters))
+    wrong("pathParameters", `${JSON.stringify(pathParameters)} is not ignore or keep`);
   if (!["none", "matching", "any"].includes(stripHostPort))
     wrong("stripHostPort", `${JSON.stringify(stripHostPort)} is not none, matching or any`);
   return {
@@ -35,4 +37,9 @@ export function spellingOf({ sections, sources }: Applied, report: Report) {
       stripPortMode: { case: "stripAnyHostPort" as const, value: true },
     }),
   } satisfies MessageInitShape<typeof HttpConnectionManagerSchema>;
+}
+
+/** Whether rules on a path see it without its parameters (`;x`). */
+export function areParametersIgnored({ sections }: Applied): boolean {
+  return sections.normalization?.pathParameters !== "keep";
 }

@@ -78,8 +78,9 @@ export function translateGateway(input: TranslateInput): Translation {
     book.begin(name);
     for (const listener of sharing)
       collectHosts(hosts, listener, { ...input, memo }, intents, book, policies, report);
-    listeners.push(listenerOf(name, address, port, listenerSettings(gateway, sharing, policies, report)));
-    routes.push(routeConfigurationOf(name, hosts, memo));
+    const settings = listenerSettings(gateway, sharing, policies, report);
+    listeners.push(listenerOf(name, address, port, settings));
+    routes.push(routeConfigurationOf(name, hosts, settings, memo));
   }
   const snapshot = { listeners, routes, clusters: book.clusters(), endpoints: book.endpoints() };
   return { snapshot, rollouts: book.rollouts(), withheld: book.withheld(), problems: distinct(problems) };
@@ -169,6 +170,7 @@ function serviceHosts(
 function routeConfigurationOf(
   name: string,
   hosts: ReadonlyMap<string, readonly RankedRoute[]>,
+  { areParametersIgnored }: ListenerSettings,
   memo: Memo,
 ): RouteConfiguration {
   const virtualHosts = [...hosts]
@@ -178,7 +180,12 @@ function routeConfigurationOf(
       const make = (): VirtualHost => create(VirtualHostSchema, { name: host, domains: [host], routes });
       return memo.hosts.keep(`${name} ${host}`, routes, make);
     });
-  return create(RouteConfigurationSchema, { name, virtualHosts, ignorePortInHostMatching: true });
+  return create(RouteConfigurationSchema, {
+    name,
+    virtualHosts,
+    ignorePortInHostMatching: true,
+    ignorePathParametersInPathMatching: areParametersIgnored,
+  });
 }
 
 function listenerOf(name: string, address: string, port: number, settings: ListenerSettings): Listener {

@@ -129,7 +129,7 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
   },
   [`${ROUTE}RouteConfiguration`]: {
     supported:
-      "name virtual_hosts ignore_port_in_host_matching validate_clusters request_mirror_policies request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove max_direct_response_body_size_bytes most_specific_header_mutations_wins",
+      "name virtual_hosts ignore_port_in_host_matching ignore_path_parameters_in_path_matching validate_clusters request_mirror_policies request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove max_direct_response_body_size_bytes most_specific_header_mutations_wins",
     harmless: "metadata",
     refused: "internal_only_headers typed_per_filter_config",
   },

@@ -115,20 +115,30 @@ test("from a match: a Gateway's requests are in one spelling, and a policy can l
     "/./admin",
     "/x/..;/admin",
     "/x\\..\\admin",
+    "/x;a/..;b/admin",
     "http://other.test/../admin",
   ]) {
     const host = target.startsWith("http") ? "other.test" : "shop.test";
     t.equal(await ask(target.replace("other.test", "shop.test"), host), "two /admin shop.test", target);
   }
+  t.equal(await ask("/admin;x"), "two /admin;x shop.test");
+  t.equal(await ask("/;x//admin"), "two /;x/admin shop.test");
   t.equal(await ask("/admin", "SHOP.test.:99"), "two /admin SHOP.test:99");
   t.equal(await ask("/x%2f..%2fadmin"), "400");
   t.equal(await ask("/admin%00"), "400");
   const kept = await edge(t, rules, [
     {
       targetRefs: [{ kind: "Gateway", name: "edge" }],
-      normalization: { path: false, mergeSlashes: false, escapedSlashes: "keep", stripTrailingDot: false },
+      normalization: {
+        path: false,
+        mergeSlashes: false,
+        escapedSlashes: "keep",
+        pathParameters: "keep",
+        stripTrailingDot: false,
+      },
     },
   ]);
+  t.equal(await kept("/admin;x"), "one /admin;x shop.test");
   t.equal(await kept("/%61dmin/..%2f//x"), "one /%61dmin/..%2f//x shop.test");
   t.equal(await kept("/", "shop.test."), "404");
   const unescaped = await edge(t, rules, [

@@ -84,6 +84,8 @@ test("conditions: a path is spelt as requests will be, unless they are left as t
     spelt([off]),
     paths.map((path) => JSON.stringify({ path })),
   );
+  const kept = policy({ normalization: { pathParameters: "keep" } }, "Gateway", "edge");
+  t.strictSame(matchesOf([{ path: { type: "Exact", value: "/a;b" } }], [kept]).found, [{ path: "/a;b" }]);
   t.equal(normalEscapes("/%4"), undefined);
   t.equal(normalEscapes("/%zz"), undefined);
   t.equal(normalEscapes("/\ud800"), "/%EF%BF%BD");
@@ -161,6 +163,7 @@ test("conditions: what cannot be meant leaves its match out and is reported by i
     [{ path: { type: "Glob", value: "/*" } }, 'path.type: "Glob" is not Exact'],
     [{ path: { value: "/a/../b" } }, "path.value: no request has // or a dot segment"],
     [{ path: { value: "/a//b" } }, "path.value: no request has //"],
+    [{ path: { value: "/a;b" } }, "path.value: no request has a ; in its path"],
     [{ path: { value: "/%4" } }, 'path.value: "/%4" is no path'],
     [{ path: { value: "a" } }, 'path.value: "a" is no path'],
     [{ headers: [{ name: "x", type: "RegularExpression", value: "(" }] }, "headers[0].value: is no pattern"],

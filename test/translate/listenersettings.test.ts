@@ -164,13 +164,16 @@ test("listeners: requests are respelt unless a policy says otherwise", (t) => {
   });
   t.match(of({ stripHostPort: "matching" }), { stripMatchingHostPort: true });
   const wrong = managerOf([
-    policy("spelling", { normalization: { escapedSlashes: "eat", stripHostPort: "x" } }),
+    policy("spelling", {
+      normalization: { escapedSlashes: "eat", pathParameters: "cut", stripHostPort: "x" },
+    }),
   ]);
   t.match(wrong.manager, { pathWithEscapedSlashesAction: REJECT_REQUEST, stripMatchingHostPort: false });
   t.strictSame(
     wrong.problems.map(({ field, message }) => `${field}: ${message}`),
     [
       'spec.normalization.escapedSlashes: "eat" is not reject, keep or unescape; it is left out',
+      'spec.normalization.pathParameters: "cut" is not ignore or keep; it is left out',
       'spec.normalization.stripHostPort: "x" is not none, matching or any; it is left out',
     ],
   );

@@ -3,6 +3,7 @@
 
 import { Head } from "../http1/head.ts";
 import { Pairs, readCookies, readQuery } from "../route/pairs.ts";
+import { hasParameters, writePlain } from "../route/parameters.ts";
 import { QUESTION } from "../wire/bytes.ts";
 
 const ROOT = Buffer.from("/");
@@ -15,6 +16,8 @@ export class Facts {
   path: Buffer = ROOT;
   pathStart = 0;
   pathEnd = 0;
+  /** The path without its parameters. */
+  #plain = Buffer.alloc(0);
   readonly #query = new Pairs();
   readonly #cookies = new Pairs();
   #hasQuery = false;
@@ -30,6 +33,16 @@ export class Facts {
     this.path = isRoot ? ROOT : head.bytes;
     this.pathStart = isRoot ? 0 : start;
     this.pathEnd = isRoot ? 1 : head.base + head.pathEnd;
+  }
+
+  /** From here on the path of this request is the one without parameters. */
+  ignoreParameters(): void {
+    const { path, pathStart, pathEnd } = this;
+    if (!hasParameters(path, pathStart, pathEnd)) return;
+    if (this.#plain.length < pathEnd - pathStart) this.#plain = Buffer.alloc(2 * (pathEnd - pathStart));
+    this.pathEnd = writePlain(this.#plain, path, pathStart, pathEnd);
+    this.pathStart = 0;
+    this.path = this.#plain;
   }
 
   get query(): Pairs {

@@ -28,6 +28,8 @@ export interface Scope {
   readonly host: Mutations;
   /** The order is turned round: the most specific goes last and wins. */
   readonly isSpecificLast: boolean;
+  /** Paths are matched without their parameters. */
+  readonly areParametersIgnored: boolean;
   readonly maxBodyBytes: number;
 }
 
@@ -92,6 +94,7 @@ export function scopeOf(
     config: mutationsOf(config, ""),
     host: mutationsOf(host, `${at}.`),
     isSpecificLast: config.mostSpecificHeaderMutationsWins,
+    areParametersIgnored: config.ignorePathParametersInPathMatching,
     maxBodyBytes,
   };
 }
@@ -118,7 +121,7 @@ export function compileRewrite(
 ): Rewrite | null {
   const action = message.action.case === "route" ? message.action.value : undefined;
   const prefix = action?.prefixRewrite ?? "";
-  const path = prefixRewriteOf(message.match, prefix, `${at}.route.prefix_rewrite`, problems);
+  const path = prefixRewriteOf(message.match, prefix, scope, `${at}.route.prefix_rewrite`, problems);
   const specifier = action?.hostRewriteSpecifier;
   const own = specifier?.case === "hostRewriteLiteral" ? specifier.value : "";
   const host =
@@ -147,7 +150,7 @@ export function compileOwnAnswer(
   return {
     status: STATUS[action.value.responseCode] ?? 301,
     reason: "redirect",
-    location: compileLocation(action.value, message.match, `${at}.redirect`, problems),
+    location: compileLocation(action.value, message.match, scope, `${at}.redirect`, problems),
     body: Buffer.alloc(0),
     edits,
   };
@@ -183,6 +186,7 @@ function directOf(
 function compileLocation(
   redirect: RedirectAction,
   match: RouteMatch | undefined,
+  scope: Scope,
   at: string,
   problems: Problems,
 ): Location {
@@ -197,10 +201,14 @@ function compileLocation(
   let hasQuery = false;
   if (pathRewriteSpecifier.case === "pathRedirect" && pathRewriteSpecifier.value !== "") {
     const { value } = pathRewriteSpecifier;
-    path = { prefixLength: -1, text: targetBytes(value, `${at}.path_redirect`, problems) };
+    path = {
+      prefixLength: -1,
+      areParametersIgnored: false,
+      text: targetBytes(value, `${at}.path_redirect`, problems),
+    };
     hasQuery = value.includes("?");
   } else if (pathRewriteSpecifier.case === "prefixRewrite")
-    path = prefixRewriteOf(match, pathRewriteSpecifier.value, `${at}.prefix_rewrite`, problems);
+    path = prefixRewriteOf(match, pathRewriteSpecifier.value, scope, `${at}.prefix_rewrite`, problems);
   return { scheme, host: hostRedirect, port: portRedirect, path, isQueryKept: !hasQuery && !stripQuery };
 }
 
@@ -208,14 +216,18 @@ function compileLocation(
 function prefixRewriteOf(
   match: RouteMatch | undefined,
   text: string,
+  { areParametersIgnored }: Scope,
   at: string,
   problems: Problems,
 ): PathRewrite | null {
   if (text === "") return null;
   const specifier = match?.pathSpecifier;
   const isPrefix = specifier?.case === "prefix" || specifier?.case === "pathSeparatedPrefix";
-  const bytes = targetBytes(text, at, problems);
-  return { prefixLength: isPrefix ? Buffer.byteLength(specifier.value, "latin1") : -1, text: bytes };
+  return {
+    prefixLength: isPrefix ? Buffer.byteLength(specifier.value, "latin1") : -1,
+    areParametersIgnored,
+    text: targetBytes(text, at, problems),
+  };
 }
 
 function targetBytes(text: string, at: string, problems: Problems): Buffer {

@@ -66,11 +66,11 @@ export function compileHosts(
     });
     if (message.domains.length === 0) problems.add(`${at}.domains`, "names no domain");
   });
-  const isPortIgnored = config.ignorePortInHostMatching;
   return {
     name: config.name,
     version,
-    isPortIgnored,
+    isPortIgnored: config.ignorePortInHostMatching,
+    areParametersIgnored: config.ignorePathParametersInPathMatching,
     exact: new ByteMap(exact),
     suffixes: new ByteMap(suffixes, { isBackward: true }),
     prefixes: new ByteMap(prefixes),

@@ -16,6 +16,7 @@ export function findRoute(table: HostTable, head: Head): Route | null {
   const host = findHost(table, bytes, base + head.authorityStart, base + head.authorityEnd);
   if (host === null) return null;
   facts.of(head);
+  if (table.areParametersIgnored) facts.ignoreParameters();
   if (host.index !== null) return host.index.find(facts);
   const { routes } = host;
   for (let i = 0; i < routes.length; i++) {

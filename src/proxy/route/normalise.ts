@@ -4,7 +4,7 @@
 
 import type { Head } from "../http1/head.ts";
 import { MAX_TARGET_BYTES, type Refusal } from "../http1/parse.ts";
-import { HEX, portColon, SLASH } from "../wire/bytes.ts";
+import { HEX, portColon, SEMICOLON, SLASH } from "../wire/bytes.ts";
 
 /** What becomes of `%2F` and `%5C` in a path. */
 export const ESCAPED_SLASH = { KEEP: 0, REJECT: 1, UNESCAPE: 2 } as const;
@@ -41,7 +41,6 @@ const SLASH_ESCAPE = refusal("escaped slash in the path");
 const PERCENT = 0x25;
 const BACKSLASH = 0x5c;
 const DOT = 0x2e;
-const SEMICOLON = 0x3b;
 const ASTERISK = 0x2a;
 /** What a byte of a path asks for: nothing, a look at what follows, or respelling. */
 const CLASS = { PLAIN: 0, SLASH: 1, ODD: 2 } as const;

@@ -7,6 +7,7 @@ import { SLASH } from "../wire/bytes.ts";
 import type { ByteStore } from "../wire/bytestore.ts";
 import { writeEdited } from "./edits.ts";
 import { dotsOf } from "./normalise.ts";
+import { behindPlain } from "./parameters.ts";
 import type { FieldEdits, PathRewrite, Rewrite } from "./table.ts";
 
 const text = (value: string): Buffer => Buffer.from(value, "latin1");
@@ -85,7 +86,9 @@ export function writePath(out: ByteStore, head: Head, path: PathRewrite | null):
   }
   out.text(path.text);
   if (path.prefixLength < 0) return;
-  const rest = Math.min(start + path.prefixLength, end);
+  const rest = path.areParametersIgnored
+    ? behindPlain(from, start, end, path.prefixLength)
+    : Math.min(start + path.prefixLength, end);
   out.append(from, path.text.at(-1) === SLASH ? behindDots(from, rest, end) : rest, end);
 }
 

@@ -12,6 +12,8 @@ export interface HostTable {
   readonly version: string;
   /** Whether a port in Host is cut off before a host is looked up; otherwise a domain must name it. */
   readonly isPortIgnored: boolean;
+  /** Whether rules see paths without their parameters (parameters.ts). */
+  readonly areParametersIgnored: boolean;
   /** By host, with or without port. */
   readonly exact: ByteMap<VirtualHost>;
   /** `*.example.com` by `.example.com`; looked up from the end. */
@@ -162,6 +164,8 @@ export interface Rewrite {
 export interface PathRewrite {
   /** So many bytes of the path become `text`; -1: all of it. */
   readonly prefixLength: number;
+  /** Whether they are counted without parameters, as the path was matched. */
+  readonly areParametersIgnored: boolean;
   readonly text: Buffer;
 }
 
@@ -218,6 +222,7 @@ export const EMPTY_HOSTS: HostTable = {
   name: "",
   version: "",
   isPortIgnored: true,
+  areParametersIgnored: false,
   exact: new ByteMap([]),
   suffixes: new ByteMap([], { isBackward: true }),
   prefixes: new ByteMap([]),

@@ -27,6 +27,7 @@ export const HTAB = 9;
 export const COLON = 58;
 export const COMMA = 44;
 export const SLASH = 47;
+export const SEMICOLON = 59;
 export const QUESTION = 63;
 
 /** Largest content length that is believed: every integer below it is exact. */
