@@ -48,10 +48,11 @@ function nextPatch({ spec, status }: Rollout): Readonly<Record<string, unknown>>
   const pauses = status.pauseConditions ?? [];
   const steps = spec.strategy?.canary?.steps ?? [];
   const nextIndex = Math.min((status.currentStepIndex ?? 0) + 1, steps.length);
-  const isInconclusive = pauses.some((pause) => pause.reason === "InconclusiveAnalysisRun");
-  if (isInconclusive && spec.strategy?.canary !== undefined) {
+  // An analysis step is skipped. A background run is not: the pause lifted, the controller begins another one.
+  // Source: Argo: pkg/kubectl-argo-rollouts/cmd/promote/promote.go isInconclusive, v1.9.
+  const isInconclusive = status.canary?.currentStepAnalysisRunStatus?.status === "Inconclusive";
+  if (isInconclusive && pauses.length > 0 && status.controllerPause === true)
     return { pauseConditions: null, controllerPause: false, currentStepIndex: nextIndex };
-  }
   if (pauses.length > 0) return { pauseConditions: null };
   return steps.length > 0 ? { currentStepIndex: nextIndex } : undefined;
 }

@@ -18,7 +18,7 @@ import { crashLoopWaits } from "./pods/crashloop.ts";
 import { podsNeeded } from "./pods/progressthreshold.ts";
 import { countsOf } from "./pods/replicaset.ts";
 import { planScaling } from "./pods/scaling.ts";
-import { afterUser, lastIndex, type Mode, modeOf, promotedStage, type Stage } from "./stage.ts";
+import { afterUser, isHalted, lastIndex, type Mode, modeOf, promotedStage, type Stage } from "./stage.ts";
 import { canaryStatus, unsettledCanary } from "./status/canarystatus.ts";
 import { canaryRuns, judgeRuns, planRuns } from "./steps/analysisruns.ts";
 import { planPlugins, recordPlugins } from "./steps/stepplugins.ts";
@@ -133,7 +133,7 @@ function promotionOf(
     mode === "promoteFull" ||
     mode === "rollback" ||
     (mode === "steps" && stage.index === lastIndex(context));
-  if (!isDue || context.rollout.spec.paused === true) return { waits: [] };
+  if (!isDue || isHalted(context, stage)) return { waits: [] };
   const waits = promotionWaits(context, mode, inForce);
   if (waits.length > 0) return { waits };
   if (mode === "firstDeploy") return { reason: PROMOTION_REASONS.initialDeploy, waits };

@@ -166,7 +166,7 @@ export function withoutPause(stage: Stage, reason: PauseReason): Stage {
   return { ...stage, pauses, controllerPause: pauses.length > 0 };
 }
 
-/** Whether scaling, Service switches and steps stand still. */
+/** Whether scaling, Service switches and rising weights stand still. */
 export function isHalted(context: Context, stage: Stage): boolean {
   return context.rollout.spec.paused === true || hasPause(stage, "InconclusiveAnalysisRun");
 }

@@ -215,13 +215,15 @@ function editImage(world: World, text: string): void {
 
 /** As the published kubectl plugin does it. */
 function promote(world: World, isFull: boolean): void {
-  const { pauseConditions, canary, currentStepIndex = 0, currentPodHash, stableRS } = world.status();
+  const { canary, currentStepIndex = 0, currentPodHash, stableRS, ...status } = world.status();
+  const isPaused = (status.pauseConditions ?? []).length > 0;
+  const isInconclusive = canary?.currentStepAnalysisRunStatus?.status === "Inconclusive";
   if (isFull) {
     if (currentPodHash !== stableRS) world.patchStatus({ promoteFull: true });
-  } else if (canary?.currentStepAnalysisRunStatus?.status === "Inconclusive") {
+  } else if (isInconclusive && isPaused && status.controllerPause === true) {
     const next = { pauseConditions: null, controllerPause: false, currentStepIndex: currentStepIndex + 1 };
     world.patchStatus(next);
-  } else if ((pauseConditions ?? []).length > 0) world.patchStatus({ pauseConditions: null });
+  } else if (isPaused) world.patchStatus({ pauseConditions: null });
   else world.patchStatus({ currentStepIndex: currentStepIndex + 1 });
 }
 

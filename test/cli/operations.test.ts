@@ -35,12 +35,27 @@ test("promote: skips the current step where there is no pause, and never goes pa
 });
 
 test("promote: goes past an inconclusive analysis in one patch", async (t) => {
-  const held = rollout({}, { pauseConditions: [{ reason: "InconclusiveAnalysisRun", startTime }] });
-  t.strictSame(promoteOperations(held, false), [
+  const pauseConditions = [{ reason: "InconclusiveAnalysisRun", startTime }];
+  const run = { name: "run", status: "Inconclusive" };
+  const held = { pauseConditions, controllerPause: true, canary: { currentStepAnalysisRunStatus: run } };
+  t.strictSame(promoteOperations(rollout({}, held), false), [
     {
       subresource: "status",
       body: { status: { pauseConditions: null, controllerPause: false, currentStepIndex: 2 } },
     },
+  ]);
+});
+
+test("promote: skips no step for an inconclusive background analysis, which begins anew", async (t) => {
+  const pauseConditions = [{ reason: "InconclusiveAnalysisRun", startTime }];
+  const run = { name: "run", status: "Inconclusive" };
+  const held = {
+    pauseConditions,
+    controllerPause: true,
+    canary: { currentBackgroundAnalysisRunStatus: run },
+  };
+  t.strictSame(promoteOperations(rollout({}, held), false), [
+    { subresource: "status", body: { status: { pauseConditions: null } } },
   ]);
 });
 

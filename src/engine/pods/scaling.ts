@@ -13,8 +13,7 @@ import {
 import { formatTime } from "../../lib/time.ts";
 import type { Context } from "../context.ts";
 import type { Action, AnnotationChanges, PlannedEvent, Wait } from "../plan.ts";
-import type { Mode, Stage } from "../stage.ts";
-import { isHalted } from "../stage.ts";
+import { hasPause, isHalted, type Mode, type Stage } from "../stage.ts";
 import { loweredMark } from "../traffic/gradualabort.ts";
 import { podsToKeep } from "../traffic/inforce.ts";
 import { planOld } from "./oldreplicas.ts";
@@ -71,14 +70,16 @@ export function targetSizes(context: Context, mode: Mode, stage: Stage): { canar
 function isScaledByUser(context: Context, replicaSet: ReplicaSet): boolean {
   const { current, stable } = context.roles;
   const scaledFor = replicaSet.metadata.annotations?.[DESIRED_REPLICAS_ANNOTATION];
-  const isInUse = replicaSet === current || replicaSet === stable;
-  return isInUse && scaledFor !== String(context.replicas) && replicasOf(replicaSet) > 0;
+  // A new version that has no pods yet begins when the halt is over; stable serves meanwhile, though it was scaled to nothing.
+  const isServing = replicaSet === stable || (replicaSet === current && replicasOf(replicaSet) > 0);
+  return isServing && scaledFor !== String(context.replicas);
 }
 
 function planInUse(context: Context, wishes: ScalingWishes): readonly Sizing[] {
   const { current, stable } = context.roles;
-  const { mode, stage } = wishes;
-  const sizes = context.hasRouter ? targetSizes(context, mode, stage) : splitSizes(context, wishes);
+  const { mode } = wishes;
+  const stage = stageDone(wishes.stage);
+  const sizes = context.hasRouter ? targetSizes(context, mode, stage) : splitSizes(context, mode, stage);
   const parts: Sizing[] = [];
   const isCanary = stable !== undefined && stable !== current;
   if (isCanary) parts.push(kept(context, wishes, stable, sizes.stable));
@@ -87,7 +88,13 @@ function planInUse(context: Context, wishes: ScalingWishes): readonly Sizing[] {
   return [...parts, sizing(context, wishes, current, sizes.canary)];
 }
 
-function splitSizes(context: Context, wishes: ScalingWishes): { canary: number; stable: number } {
+/** What sizes go by: while an inconclusive analysis waits for somebody, the steps that are done; the current one is not begun before. */
+function stageDone(stage: Stage): Stage {
+  const isHeld = stage.index !== undefined && hasPause(stage, "InconclusiveAnalysisRun");
+  return isHeld ? { ...stage, index: (stage.index ?? 0) - 1 } : stage;
+}
+
+function splitSizes(context: Context, mode: Mode, stage: Stage): { canary: number; stable: number } {
   const { replicas, maxSurge, maxUnavailable, maxWeight, roles } = context;
   const { current, stable, others } = roles;
   const counts = {
@@ -95,7 +102,9 @@ function splitSizes(context: Context, wishes: ScalingWishes): { canary: number; 
     ...(stable === undefined || stable === current ? {} : { stable: countsOf(stable) }),
     others: others.reduce((sum, replicaSet) => sum + replicasOf(replicaSet), 0),
   };
-  const weight = shareInForce(context, wishes.mode, wishes.stage);
+  // While a halt leaves the new version without pods, stable has all of them: nobody else serves.
+  const isUnbegun = isHalted(context, stage) && countsOf(current).spec === 0;
+  const weight = isUnbegun ? 0 : shareInForce(context, mode, stage);
   return nextSizes(counts, { replicas, weight, maxWeight, maxSurge, maxUnavailable });
 }
 

@@ -10,7 +10,7 @@ import { isReached } from "../pods/progressthreshold.ts";
 import { countsOf } from "../pods/replicaset.ts";
 import { isDynamic } from "../pods/routedsizes.ts";
 import { targetSizes } from "../pods/scaling.ts";
-import { hasPause, isHalted, modeOf, type Stage, withoutPause, withPause } from "../stage.ts";
+import { hasPause, modeOf, type Stage, withoutPause, withPause } from "../stage.ts";
 import type { InForce } from "../traffic/inforce.ts";
 import { isRouteDue } from "../traffic/managedroutes.ts";
 import { isStepRunSuccessful } from "./analysisruns.ts";
@@ -28,10 +28,11 @@ export function planSteps(context: Context, before: Stage, isResumed: boolean, i
   const { index } = before;
   const step = index === undefined ? undefined : context.steps[index];
   const isAtStep = index !== undefined && step !== undefined && modeOf(context, before) === "steps";
-  if (!isAtStep || isHalted(context, before))
-    return { stage: before, events: [], waits: haltedWaits(context, before) };
+  const held = haltedWaits(context, before);
+  if (!isAtStep || (held.length > 0 && !endsWhileHalted(context, step)))
+    return { stage: before, events: [], waits: held };
   const state = stepState(context, before, { step, index, isResumed, inForce });
-  if (state.kind === "waiting") return enterPause(context, before, state.waits);
+  if (state.kind === "waiting") return underHalt(enterPause(context, before, state.waits), held);
 
   const count = context.steps.length;
   const text = stepText(context.canary.steps?.[index] ?? {});
@@ -47,8 +48,23 @@ export function planSteps(context: Context, before: Stage, isResumed: boolean, i
     experiment: undefined,
   };
   const resumed: PlannedEvent = { type: "Normal", reason: REASONS.rolloutResumed, message: MESSAGES.resumed };
-  const entered = enterPause(context, next, []);
-  return { ...entered, events: [completed, ...(step.kind === "pause" ? [resumed] : [])] };
+  const isResuming = step.kind === "pause" && held.length === 0;
+  const entered = underHalt(enterPause(context, next, []), held);
+  return { ...entered, events: [completed, ...(isResuming ? [resumed] : [])] };
+}
+
+/**
+ * Whether a step may end while an inconclusive analysis waits for somebody: one that only waits or asks does, what moves traffic or pods does not.
+ * Source: Argo: rollout/canary.go completedCurrentCanaryStep, v1.9; there any step ends whose pods are there, and a further pause at once.
+ */
+function endsWhileHalted(context: Context, { kind }: Step): boolean {
+  const isByUser = context.rollout.spec.paused === true;
+  return !isByUser && (kind === "pause" || kind === "analysis" || kind === "experiment" || kind === "plugin");
+}
+
+/** While the update is halted, that is what it waits for; a timed pause still ends. */
+function underHalt(plan: StepPlan, held: readonly Wait[]): StepPlan {
+  return held.length === 0 ? plan : { ...plan, waits: held };
 }
 
 type StepState =

@@ -6,7 +6,7 @@ import type { Context } from "../context.ts";
 import type { Wait } from "../plan.ts";
 import { availableOf } from "../pods/replicaset.ts";
 import { targetSizes } from "../pods/scaling.ts";
-import { afterUser, type Mode, modeOf, type Stage } from "../stage.ts";
+import { afterUser, hasPause, type Mode, modeOf, type Stage } from "../stage.ts";
 import { type InForce, inForceOf } from "./inforce.ts";
 import { isSelected } from "./weights.ts";
 
@@ -59,9 +59,11 @@ function asked(
 function wantedRoutes(context: Context, mode: Mode, stage: Stage): readonly ManagedRoute[] {
   const declared = new Set(context.canary.trafficRouting?.managedRoutes?.map(({ name }) => name));
   if (!context.hasRouter || mode !== "steps") return [];
+  // A step that was come to while an inconclusive analysis waits for somebody sets nothing yet.
+  const isHeld = hasPause(stage, "InconclusiveAnalysisRun");
   const set = new Map(
     context.steps
-      .slice(0, (stage.index ?? 0) + 1)
+      .slice(0, (stage.index ?? 0) + (isHeld ? 0 : 1))
       .flatMap((step) => routeOf(step) ?? [])
       .map((route) => [route.name, route] as const),
   );

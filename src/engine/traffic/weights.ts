@@ -16,7 +16,7 @@ import {
   isDynamic,
   shareAt,
 } from "../pods/routedsizes.ts";
-import type { Mode, Stage } from "../stage.ts";
+import { hasPause, type Mode, type Stage } from "../stage.ts";
 import { fitted, shareIn, sharesOf } from "./additional.ts";
 import { returningTraffic } from "./gradualabort.ts";
 import { type InForce, weightOf } from "./inforce.ts";
@@ -30,6 +30,13 @@ export interface WeightDecision {
   readonly requeueAtMs?: number;
 }
 
+/** What the pass has arrived at, and what the proxies follow. */
+interface Pass {
+  readonly mode: Mode;
+  readonly stage: Stage;
+  readonly inForce: InForce;
+}
+
 /** The weights to hold from now on. `mode` and `stage` are those that the pass has arrived at. */
 export function desiredWeights(context: Context, mode: Mode, stage: Stage, inForce: InForce): WeightDecision {
   if (!context.hasRouter) return { waits: [] };
@@ -39,13 +46,18 @@ export function desiredWeights(context: Context, mode: Mode, stage: Stage, inFor
   if (mode === "aborted" || stableHash === context.podHash) {
     const { share, waits, ...rest } = returningTraffic(context, mode);
     const podHash = share > 0 ? (holderOf(context) ?? context.podHash) : context.podHash;
-    const settled = settle(context, inForce, split({ ...context, podHash }, stableHash, share), mode);
+    const settled = settle(
+      context,
+      { mode, stage, inForce },
+      split({ ...context, podHash }, stableHash, share),
+    );
     return { ...settled, waits: [...settled.waits, ...waits], ...rest };
   }
   const share = wantedShare(context, mode, stage);
   const additional = experimentShares(context, mode, stage);
   const needed = mode === "steps" ? canarySize(context, mode, stage) : canaryPods(context, share);
-  return settle(context, inForce, split(context, stableHash, share, additional), mode, needed);
+  const wanted = split(context, stableHash, share, additional);
+  return settle(context, { mode, stage, inForce }, wanted, needed);
 }
 
 function wantedShare(context: Context, mode: Mode, stage: Stage): number {
@@ -59,16 +71,11 @@ function wantedShare(context: Context, mode: Mode, stage: Stage): number {
 }
 
 /** Takes the wanted split, or leaves the last one standing and says what it waits for. `needed`: pods that the canary must have for it. */
-function settle(
-  context: Context,
-  inForce: InForce,
-  wanted: TrafficWeights,
-  mode: Mode,
-  needed = 0,
-): WeightDecision {
+function settle(context: Context, pass: Pass, wanted: TrafficWeights, needed = 0): WeightDecision {
+  const { mode, inForce } = pass;
   const { podTemplateHash: stableHash = "" } = wanted.stable;
   const before = context.status.canary?.weights ?? split(context, stableHash, 0);
-  const { next, waits } = raise(context, inForce, before, wanted, needed);
+  const { next, waits } = raise(context, pass, before, wanted, needed);
   const isStableRaised = next.stable.weight > weightOf(before, stableHash);
   if (!isStableRaised || canCarry(context, mode, next))
     return { weights: withVerdict(context, inForce, next), waits };
@@ -79,7 +86,7 @@ function settle(
 /** The wanted split as far as the shares of canary and experiments may rise: what may not stays, and stable has the rest. */
 function raise(
   context: Context,
-  inForce: InForce,
+  pass: Pass,
   before: TrafficWeights,
   wanted: TrafficWeights,
   needed: number,
@@ -87,9 +94,9 @@ function raise(
   const { podTemplateHash: stableHash = "" } = wanted.stable;
   const { podTemplateHash: canaryHash = "", weight } = wanted.canary;
   const isCanaryRaised = canaryHash !== stableHash && weight > weightOf(before, canaryHash);
-  const canaryWaits = isCanaryRaised ? raiseWaits(context, inForce, needed) : [];
+  const canaryWaits = isCanaryRaised ? raiseWaits(context, pass, needed) : [];
   const raised = sharesOf(wanted).filter((one) => one.weight > shareIn(before, one));
-  const moreWaits = raised.length > 0 ? proxyWaits(context, inForce) : [];
+  const moreWaits = raised.length > 0 ? anyRaiseWaits(context, pass) : [];
   const waits = [...canaryWaits, ...moreWaits];
   if (waits.length === 0) return { next: wanted, waits };
   // A canary that follows another one begins at 0.
@@ -101,7 +108,7 @@ function raise(
 }
 
 /** What keeps the canary's share from rising; nothing when it may. */
-function raiseWaits(context: Context, inForce: InForce, needed: number): readonly Wait[] {
+function raiseWaits(context: Context, pass: Pass, needed: number): readonly Wait[] {
   const waits: Wait[] = [];
   const counts = countsOf(context.roles.current);
   if (counts.spec < needed || counts.available < podsNeeded(context.canary, needed)) {
@@ -110,13 +117,15 @@ function raiseWaits(context: Context, inForce: InForce, needed: number): readonl
   if (!isSelected(context)) {
     waits.push({ code: "replicas", text: "the canary Service does not select the canary's pods yet" });
   }
-  return [...waits, ...proxyWaits(context, inForce)];
+  return [...waits, ...anyRaiseWaits(context, pass)];
 }
 
 /** What keeps any share from rising. */
-function proxyWaits(context: Context, inForce: InForce): readonly Wait[] {
+function anyRaiseWaits(context: Context, { stage, inForce }: Pass): readonly Wait[] {
   const waits: Wait[] = [];
   if (context.rollout.spec.paused === true) waits.push({ code: "user", text: "paused by the user" });
+  if (hasPause(stage, "InconclusiveAnalysisRun"))
+    waits.push({ code: "inconclusive", text: "an analysis was inconclusive: promote or abort" });
   if (inForce.kind === "no" && context.status.canary?.weights !== undefined)
     waits.push({ code: "acknowledgement", text: inForce.words });
   return waits;
