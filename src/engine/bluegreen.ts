@@ -5,7 +5,7 @@ import { MESSAGES, PROMOTION_REASONS, REASONS } from "../api/api.ts";
 import { type BlueGreenFacts, blueGreenFacts } from "./bluegreen/facts.ts";
 import { isPrePromotionDone, planPause, withPreviewPassed } from "./bluegreen/pause.ts";
 import { planBlueGreenSizes } from "./bluegreen/sizes.ts";
-import { blueGreenStatus, unsettledBlueGreen } from "./bluegreen/status.ts";
+import { blueGreenStatus, silentProxies, unsettledBlueGreen } from "./bluegreen/status.ts";
 import { planActive, planPreview } from "./bluegreen/switch.ts";
 import { blueGreenInForce, blueGreenIntent } from "./bluegreen/traffic.ts";
 import { type Context, isPromoted, replicaSetName } from "./context.ts";
@@ -146,7 +146,11 @@ function promotionOf(
   inForce: InForce,
 ): { readonly reason?: string; readonly waits: readonly Wait[] } {
   const { initialDeploy, fullPromotion, rollbackInWindow, rollbackInDelay, blueGreen } = PROMOTION_REASONS;
-  if (isPromoted(context) || stage.isAborted) return { waits: [] };
+  if (stage.isAborted) return { waits: [] };
+  if (isPromoted(context)) {
+    const words = silentProxies(context, inForce);
+    return { waits: words === undefined ? [] : [{ code: "acknowledgement", text: words }] };
+  }
   const isOther = activeHash !== context.podHash;
   const isFirst = (context.status.stableRS ?? "") === "" && !isOther;
   if (activeHash === "" || isFirst) return { reason: initialDeploy, waits: [] };

@@ -133,6 +133,7 @@ function promotionOf(
     mode === "promoteFull" ||
     mode === "rollback" ||
     (mode === "steps" && stage.index === lastIndex(context));
+  if (mode === "promoted") return { waits: unacknowledged(context, inForce) };
   if (!isDue || isHalted(context, stage)) return { waits: [] };
   const waits = promotionWaits(context, mode, inForce);
   if (waits.length > 0) return { waits };
@@ -140,6 +141,12 @@ function promotionOf(
   if (mode === "promoteFull") return { reason: PROMOTION_REASONS.fullPromotion, waits };
   if (mode === "rollback") return { reason: PROMOTION_REASONS.rollbackInWindow, waits };
   return { reason: PROMOTION_REASONS.allSteps(context.steps.length), waits };
+}
+
+/** The proxies that keep a stable version from being called healthy, by name. */
+function unacknowledged({ status }: Context, inForce: InForce): readonly Wait[] {
+  const isAwaited = status.canary?.weights?.verified === false && inForce.kind === "no";
+  return isAwaited ? [{ code: "acknowledgement", text: inForce.words }] : [];
 }
 
 function promotionWaits(context: Context, mode: Mode, inForce: InForce): readonly Wait[] {

@@ -166,6 +166,14 @@ export function isPromoted(context: Context): boolean {
   return context.status.stableRS === context.podHash;
 }
 
+/**
+ * Whether somebody has deleted the ReplicaSet of a canary's stable version: it has no pods and will have none, its template is known nowhere else.
+ * The new version takes over as a first one does. Source: Argo: rollout/sync.go shouldFullPromote, v1.9.
+ */
+export function isStableGone({ strategy, status, roles }: Context): boolean {
+  return strategy.kind === "canary" && (status.stableRS ?? "") !== "" && roles.stable === undefined;
+}
+
 /** Whether the Rollout controls the object. */
 export function isOwnedBy(object: Parameters<typeof controllerOf>[0], uid: string): boolean {
   return controllerOf(object)?.uid === uid;

@@ -8,7 +8,7 @@ import type {
 } from "../api/api.ts";
 import { formatTime } from "../lib/time.ts";
 import type { Context } from "./context.ts";
-import { isPromoted } from "./context.ts";
+import { isPromoted, isStableGone } from "./context.ts";
 import { canSkipSteps, isInRollbackWindow } from "./pods/rollbackwindow.ts";
 
 export interface Stage {
@@ -139,7 +139,8 @@ export function promotedStage(context: Context, stage: Stage): Stage {
 
 /** What the pass is about. */
 export function modeOf(context: Context, stage: Stage): Mode {
-  if ((context.status.stableRS ?? "") === "") return stage.isAborted ? "aborted" : "firstDeploy";
+  const isFirst = (context.status.stableRS ?? "") === "" || (isStableGone(context) && !isPromoted(context));
+  if (isFirst) return stage.isAborted ? "aborted" : "firstDeploy";
   if (stage.isAborted) return "aborted";
   if (isPromoted(context)) return "promoted";
   if (stage.promoteFull) return "promoteFull";

@@ -49,9 +49,14 @@ export function unsettledBlueGreen(
   // Of these the phase has more to say, and that the version is the stable one is seen there.
   if (availableOf(roles.current) < replicas) return PHASE_MESSAGES.becomingAvailable;
   if (outcome.activeHash !== podHash) return PHASE_MESSAGES.cutoverPending;
+  return silentProxies(context, inForce) === undefined
+    ? undefined
+    : `waiting for the proxies to acknowledge the switch${refusals(context)}`;
+}
+
+/** The proxies that keep a Rollout from being called healthy, by name; undefined when none does. */
+export function silentProxies({ status }: Context, inForce: InForce): string | undefined {
   // A healthy Rollout stays so while the proxies forget the version that it came from.
-  const isKnown = conditionOf(context.status.conditions, CONDITION_TYPES.healthy)?.status === "True";
-  if (inForce.kind === "no" && !isKnown)
-    return `waiting for the proxies to acknowledge the switch${refusals(context)}`;
-  return undefined;
+  const isKnown = conditionOf(status.conditions, CONDITION_TYPES.healthy)?.status === "True";
+  return inForce.kind === "no" && !isKnown ? inForce.words : undefined;
 }

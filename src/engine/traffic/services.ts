@@ -1,7 +1,7 @@
 // Which version the stable and the canary Service select. The proxies take a version's endpoints from the pods that either Service
 // selects, so a selector leaves a version only when no proxy may still send to it, and goes to one only when it has available pods.
 import { MANAGED_BY_ANNOTATION, MESSAGES, POD_HASH_LABEL, REASONS, type Service } from "../../api/api.ts";
-import type { Context } from "../context.ts";
+import { type Context, isStableGone } from "../context.ts";
 import type { Action, PlannedEvent, Wait } from "../plan.ts";
 import { countsOf, podHashOf } from "../pods/replicaset.ts";
 import type { Mode } from "../stage.ts";
@@ -26,7 +26,8 @@ export interface ServiceWishes extends TrafficWishes {
 /** Switches what may be switched now. */
 export function planServices(context: Context, wishes: ServiceWishes): ServicePlan {
   const { stable, canary } = context.snapshot.services;
-  const stableWish = wishes.stableHash === "" ? context.podHash : wishes.stableHash;
+  const isNew = wishes.stableHash === "" || isStableGone(context);
+  const stableWish = isNew ? context.podHash : wishes.stableHash;
   const canaryWish = wishes.mode === "aborted" ? stableWish : context.podHash;
   const first = planService(context, wishes, stable, stableWish, selectedBy(canary));
   // Where both select one version, one of them may leave it, not both.

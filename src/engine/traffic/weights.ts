@@ -3,7 +3,7 @@
 // proxy. Where the conditions do not hold, the last weights stand. Source of the cases: Argo: rollout/trafficrouting.go, v1.9.
 import { POD_HASH_LABEL, type TrafficWeights, type WeightDestination } from "../../api/api.ts";
 import { jsonEqual } from "../../lib/json.ts";
-import type { Context } from "../context.ts";
+import { type Context, isStableGone } from "../context.ts";
 import { experimentShares } from "../experiment/step.ts";
 import type { Wait } from "../plan.ts";
 import { podsNeeded } from "../pods/progressthreshold.ts";
@@ -42,6 +42,13 @@ export function desiredWeights(context: Context, mode: Mode, stage: Stage, inFor
   if (!context.hasRouter) return { waits: [] };
   const { stableRS = "" } = context.status;
   const stableHash = stableRS === "" ? context.podHash : stableRS;
+  if (isStableGone(context) && stableHash !== context.podHash) {
+    const share = availableOf(context.roles.current) > 0 ? context.maxWeight : 0;
+    // Nobody answers under its share: the new version has that as soon as it has any pods.
+    const isLost = weightOf(context.status.canary?.weights, stableHash) > 0;
+    const needed = isLost ? 0 : canaryPods(context, share);
+    return settle(context, { mode, stage, inForce }, split(context, stableHash, share), needed);
+  }
   // What goes back to stable is taken from the version that has it, which need not be the one that the spec asks for.
   if (mode === "aborted" || stableHash === context.podHash) {
     const { share, waits, ...rest } = returningTraffic(context, mode);
@@ -123,8 +130,10 @@ function raiseWaits(context: Context, pass: Pass, needed: number): readonly Wait
 /** What keeps any share from rising. */
 function anyRaiseWaits(context: Context, { stage, inForce }: Pass): readonly Wait[] {
   const waits: Wait[] = [];
-  if (context.rollout.spec.paused === true) waits.push({ code: "user", text: "paused by the user" });
-  if (hasPause(stage, "InconclusiveAnalysisRun"))
+  const isHeld = !isStableGone(context);
+  if (isHeld && context.rollout.spec.paused === true)
+    waits.push({ code: "user", text: "paused by the user" });
+  if (isHeld && hasPause(stage, "InconclusiveAnalysisRun"))
     waits.push({ code: "inconclusive", text: "an analysis was inconclusive: promote or abort" });
   if (inForce.kind === "no" && context.status.canary?.weights !== undefined)
     waits.push({ code: "acknowledgement", text: inForce.words });
