@@ -38,11 +38,11 @@ export async function explainRollout(
     );
     const records = await readRecords(client, signal);
     const balancers = lastHeard(raw);
-    const first = observe({ caches, balancers, publisher: recorded(raw, undefined, records) }, raw);
+    const first = observe({ caches, balancers, publisher: recorded(clock, raw, undefined, records) }, raw);
     // The first look only tells what the last weights are; with them, the second is the pass that the leader would make.
     const published = decide(first, clock.nowMs()).traffic;
     const plan = decide(
-      observe({ caches, balancers, publisher: recorded(raw, published, records) }, raw),
+      observe({ caches, balancers, publisher: recorded(clock, raw, published, records) }, raw),
       clock.nowMs(),
     );
     return [...explain(plan, clock.nowMs()), ...podTroubles(podsOf(caches, raw))];
@@ -68,12 +68,18 @@ function lastHeard(raw: KubeObject): Parameters<typeof observe>[0]["balancers"] 
 type Recorded = Parameters<typeof observe>[0]["publisher"];
 
 function recorded(
+  clock: Clock,
   raw: KubeObject,
   published: ReturnType<Recorded["published"]>,
   records: readonly NodeRecord[],
 ): Recorded {
   const rollout = readRollout(raw).value;
-  return { published: () => published, acknowledgement: () => lastAcknowledgement(rollout, records) };
+  return {
+    published: () => published,
+    // The leader alone hears the proxies: it calls the deadline over, nobody who looks on.
+    publishedSinceMs: () => clock.nowMs(),
+    acknowledgement: () => lastAcknowledgement(rollout, records),
+  };
 }
 
 /** The records of proxies, wherever the controller keeps them; none for somebody who may not read them. */

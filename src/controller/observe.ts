@@ -32,7 +32,7 @@ import { hear } from "./verification.ts";
 
 export interface ObserveDeps {
   readonly caches: Caches;
-  readonly publisher: Pick<Publisher, "published" | "acknowledgement">;
+  readonly publisher: Pick<Publisher, "published" | "publishedSinceMs" | "acknowledgement">;
   /** Absent in a process that evicts nothing. */
   readonly evictions?: Pick<Evictions, "refused">;
   readonly refused?: Pick<RefusedWrites, "of">;
@@ -56,6 +56,7 @@ export function observe(deps: ObserveDeps, held: KubeObject): Snapshot {
   );
   const key = `${namespace}/${raw.metadata.name}`;
   const published = publisher.published(key);
+  const publishedSinceMs = publisher.publishedSinceMs(key);
   const snapshot: Snapshot = {
     rollout,
     raw: withDecodableTemplate(raw),
@@ -70,6 +71,7 @@ export function observe(deps: ObserveDeps, held: KubeObject): Snapshot {
     traffic: {
       acknowledgement: mayBeRouted(rollout) ? publisher.acknowledgement(key) : { kind: "notApplicable" },
       ...(published !== undefined && { published }),
+      ...(publishedSinceMs !== undefined && { publishedSinceMs }),
     },
     analysis: {
       runs: caches.analysisRuns.list(namespace).filter((run) => isTheirs(run, raw)),

@@ -30,6 +30,8 @@ export interface Publisher {
   setIntent(key: string, intent: TrafficIntent): void;
   removeIntent(key: string): void;
   published(key: string): TrafficIntent | undefined;
+  /** Since when proxies can answer about a Rollout of which something is published; undefined: nothing is. */
+  publishedSinceMs(key: string): number | undefined;
   /** Whether what was published for `key` is in force in every proxy that carries it. */
   acknowledgement(key: string): Acknowledgement;
   /** Renders everything, and from now on what changes; call when the caches have synced and every Rollout has been reconciled once. */
@@ -76,7 +78,7 @@ class GatewayPublisher implements Publisher {
   readonly #endings: (() => void)[] = [];
   /** Groups to be rendered. */
   readonly #dirty = new Set<string>();
-  #isStarted = false;
+  #startedMs: number | undefined;
   #isStopped = false;
   #scheduled: NodeJS.Immediate | undefined;
 
@@ -102,6 +104,10 @@ class GatewayPublisher implements Publisher {
     return this.#intents.get(key)?.intent;
   }
 
+  publishedSinceMs(key: string): number | undefined {
+    return this.#intents.has(key) ? (this.#startedMs ?? this.#deps.clock.nowMs()) : undefined;
+  }
+
   acknowledgement(key: string): Acknowledgement {
     const entry = this.#intents.get(key);
     if (entry === undefined) return notYet("nothing is published yet", this.#deps.clock.nowMs());
@@ -112,7 +118,7 @@ class GatewayPublisher implements Publisher {
     const { caches, records, server } = this.#deps;
     await records.load();
     if (this.#isStopped) return;
-    this.#isStarted = true;
+    this.#startedMs = this.#deps.clock.nowMs();
     this.#endings.push(watchChanges(caches, (changed) => this.#onChange(changed)));
     this.#endings.push(server.onChange((name) => this.#groups.get(name)?.refresh()));
     this.#render();
@@ -137,13 +143,13 @@ class GatewayPublisher implements Publisher {
 
   #schedule(names: Iterable<string>): void {
     for (const name of names) this.#dirty.add(name);
-    if (!this.#isStarted || this.#isStopped) return;
+    if (this.#startedMs === undefined || this.#isStopped) return;
     this.#scheduled ??= setImmediate(() => this.#render());
   }
 
   #render(): void {
     this.#scheduled = undefined;
-    if (!this.#isStarted || this.#isStopped) return;
+    if (this.#startedMs === undefined || this.#isStopped) return;
     const intents = [...this.#intents.values()].map(({ intent }) => intent);
     const gateways = this.#deps.caches.gateways.list().filter(isOurs);
     for (const gateway of gateways) this.#renderGateway(gateway, intents);

@@ -15,7 +15,7 @@ import { planHistory, planRevision, type RevisionPlan } from "./pods/revision.ts
 import { planMigration } from "./pods/workload.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { firstStage, type Stage } from "./stage.ts";
-import { forcedAbortStage } from "./status/deadline.ts";
+import { forcedAbortStage, unheardOf } from "./status/deadline.ts";
 import { completed, firstSight, skipped } from "./status/passevents.ts";
 import { type BuiltStatus, buildStatus, collisionStatus, invalidStatus } from "./status/status.ts";
 import { lastIntent } from "./traffic/intent.ts";
@@ -167,7 +167,7 @@ function refusalWaits(refused: string | undefined): readonly Wait[] {
 /** One pass of the update; where it finds that crashes or the deadline end the update, the pass that aborts it. */
 function planUpdate(context: Context, revision: Extract<RevisionPlan, { kind: "ready" }>): Plan {
   const reset = changedStage(context);
-  const first = decideFrom(context, revision.revision, reset, reset !== undefined);
+  const first = decideHeard(context, revision.revision, reset);
   const abortStage = forcedAbortStage(context, first.decision, first.built.deadline);
   const { decision, restart, built } =
     abortStage === undefined ? first : decideFrom(context, revision.revision, abortStage, false);
@@ -208,6 +208,19 @@ function planUpdate(context: Context, revision: Extract<RevisionPlan, { kind: "r
   });
 }
 
+/**
+ * The pass before it is known whether crashes or the deadline end the update. A leader that has just begun has heard no router yet: it does not call
+ * the deadline over when the update would move on if they all followed.
+ */
+function decideHeard(context: Context, revision: number, reset: Stage | undefined): Decided {
+  const decided = decideFrom(context, revision, reset, reset !== undefined);
+  const unheard = decided.built.deadline.timedOut === undefined ? undefined : unheardOf(context);
+  if (unheard === undefined) return decided;
+  const followed = decideFrom(unheard.ifFollowed, revision, reset, reset !== undefined);
+  if (followed.built.deadline.timedOut !== undefined) return decided;
+  return decideFrom(context, revision, reset, reset !== undefined, unheard.untilMs);
+}
+
 interface Decided {
   readonly decision: Decision;
   readonly restart: RestartPlan;
@@ -220,6 +233,7 @@ function decideFrom(
   revision: number,
   reset: Stage | undefined,
   isNewVersion: boolean,
+  deadlineHeldUntilMs?: number,
 ): Decided {
   const decision = strategistOf(context).decide(context, reset);
   const restart = planRestart(context, decision, isNewVersion);
@@ -229,6 +243,7 @@ function decideFrom(
     isCreating: false,
     refused: undefined,
     restartedAt,
+    deadlineHeldUntilMs,
   });
   return { decision, restart, built };
 }

@@ -100,6 +100,8 @@ export interface ServicesSnapshot {
 export interface TrafficSnapshot {
   /** The intent last handed to the publisher by this process; absent: none yet, so nothing is known of what is in force. */
   readonly published?: TrafficIntent;
+  /** Since when proxies can answer this process. Absent: for long, or nothing is published yet. */
+  readonly publishedSinceMs?: number;
   /** Whether `published` is in force. `notApplicable` for Rollouts that weir's router does not serve. */
   readonly acknowledgement: Acknowledgement;
   /** The Rollout's other routers, as their objects were observed. Absent: none. */

@@ -80,7 +80,10 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   ack: { form: "", act: (world) => world.acknowledge() },
   nack: { form: "NODE WORDS", act: (world, [node = "", why = ""]) => world.refuse(node, why) },
-  restart: { form: "", act: (world) => world.restart() },
+  restart: {
+    form: "[DURATION]",
+    act: (world, [away = "0s"]) => world.restart(parseDuration(away) ?? 0),
+  },
   blocker: { form: "NAME [going]", act: standInTheWay },
   remove: { form: "REPLICASET", act: (world, [name = ""]) => remove(world.replicaSets, name) },
   orphan: { form: "REPLICASET", act: (world, [name = ""]) => world.release(name) },

@@ -35,7 +35,10 @@ export function observe(world: World): Snapshot {
       ...serviceAs(world, "preview", blueGreen?.previewService),
     },
     traffic: {
-      ...(world.published === undefined ? {} : { published: world.published }),
+      ...(world.published !== undefined && {
+        published: world.published,
+        publishedSinceMs: world.publishedSinceMs,
+      }),
       acknowledgement: isRouted ? world.acknowledgement : { kind: "notApplicable" },
       ...(routers.length === 0 ? {} : { routers }),
     },

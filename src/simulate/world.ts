@@ -116,6 +116,8 @@ export class World {
   /** Whether proxies route the Services of a blue-green Rollout, which no field asks for. */
   isBlueGreenRouted = false;
   published: TrafficIntent | undefined;
+  /** Since when the present controller has published anything. */
+  publishedSinceMs = START_MS;
   acknowledgement: Acknowledgement = { kind: "yes" };
   /** The last intent that every proxy follows, as a proxy would know it. */
   inForce: TrafficIntent | undefined;
@@ -218,8 +220,9 @@ export class World {
     );
   }
 
-  /** The controller restarts: what was published is forgotten, statuses stay. */
-  restart(): void {
+  /** The controller restarts, and is away for so long: what was published is forgotten, statuses stay. */
+  restart(awayMs = 0): void {
+    this.nowMs += awayMs;
     this.published = undefined;
     this.plugins.forget();
   }
@@ -279,6 +282,7 @@ export class World {
   }
 
   publish(intent: TrafficIntent): void {
+    if (this.published === undefined) this.publishedSinceMs = this.nowMs;
     this.published = intent;
     if (this.acking === "auto" || (this.inForce !== undefined && jsonEqual(this.inForce, intent)))
       this.acknowledge();

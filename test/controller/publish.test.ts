@@ -66,8 +66,10 @@ test("publish: what cannot be published leaves the last good, holds the weight, 
   });
   const verdict = () => publisher.acknowledgement(key);
   t.match(verdict(), { kind: "no", nodes: [{ why: "nothing is published yet" }] });
+  t.equal(publisher.publishedSinceMs(key), undefined);
   publisher.setIntent(key, intent(0));
   await publisher.start();
+  const startedMs = publisher.publishedSinceMs(key);
   await bed.until("in force", () => verdict().kind === "yes");
   isBroken = true;
   publisher.setIntent(key, intent(20));
@@ -86,4 +88,6 @@ test("publish: what cannot be published leaves the last good, holds the weight, 
   publisher.setIntent(key, intent(10));
   await bed.until("published again", () => verdict().kind === "yes");
   t.ok(told.length > before, "the Rollout is woken");
+  t.type(startedMs, "number");
+  t.equal(publisher.publishedSinceMs(key), startedMs, "since it began, whatever was published later");
 });

@@ -8,16 +8,19 @@ import {
   type ReplicaSet,
   type RolloutStatus,
   replicasOf,
+  type TrafficIntent,
 } from "../../api/api.ts";
 import { parseTime } from "../../lib/time.ts";
-import { blueGreenInForce } from "../bluegreen/traffic.ts";
+import { blueGreenInForce, blueGreenIntent } from "../bluegreen/traffic.ts";
 import { type Context, replicaSetName } from "../context.ts";
 import { crashAbortWords, crashLoopOf, wordsOf } from "../pods/crashloop.ts";
 import { deadlineMsOf } from "../pods/replicaset.ts";
+import type { Snapshot } from "../snapshot.ts";
 import { aborted, type Mode, type Stage } from "../stage.ts";
 import { isGateAtWork } from "../steps/stepplugins.ts";
 import type { InForce } from "../traffic/inforce.ts";
-import { inForceNow } from "../traffic/managedroutes.ts";
+import { inForceNow, intentNow } from "../traffic/managedroutes.ts";
+import { selectedBy } from "../traffic/services.ts";
 import { conditionOf, hasProgressed } from "./conditions.ts";
 
 export interface Deadline {
@@ -27,11 +30,23 @@ export interface Deadline {
   readonly atMs?: number;
 }
 
+/** What the pass leads to. */
+interface Outcome {
+  readonly draft: RolloutStatus;
+  readonly isDone: boolean;
+  /** It is not called over before. */
+  readonly heldUntilMs: number | undefined;
+}
+
 /**
  * Where the deadline stands after a pass that leads to `draft`. It rests while the update is paused, analysed, experimented with, aborted or
  * done, and while an old version only waits for the end of its delay.
  */
-export function deadlineOf(context: Context, stage: Stage, draft: RolloutStatus, isDone: boolean): Deadline {
+export function deadlineOf(
+  context: Context,
+  stage: Stage,
+  { draft, isDone, heldUntilMs }: Outcome,
+): Deadline {
   if (isDone || isResting(context, stage)) return {};
   const seconds = progressDeadlineSecondsOf(context.rollout);
   const known = conditionOf(context.status.conditions, CONDITION_TYPES.progressing);
@@ -42,6 +57,7 @@ export function deadlineOf(context: Context, stage: Stage, draft: RolloutStatus,
   if (sinceMs === undefined || isFresh || hasProgressed(context, draft)) return {};
   const atMs = sinceMs + seconds * 1000;
   const isOver = known?.reason === REASONS.progressDeadlineExceeded || context.nowMs >= atMs;
+  if (isOver && heldUntilMs !== undefined) return { atMs: heldUntilMs };
   return isOver ? { timedOut: timedOutText(context) } : { atMs };
 }
 
@@ -73,7 +89,11 @@ function timedOutText(context: Context): string {
   const text = MESSAGES.replicaSetTimedOut(replicaSetName(context.name, context.podHash));
   const inForce = knownInForce(context);
   const loop = crashLoopOf(context);
-  const words = loop !== undefined ? wordsOf(loop) : inForce.kind === "no" ? inForce.words : undefined;
+  // A leader that has published nothing yet does not know whom the update waits for.
+  const { published, acknowledgement } = context.snapshot.traffic;
+  const isHeard = published !== undefined || acknowledgement.kind === "notApplicable";
+  const silent = inForce.kind === "no" && isHeard ? inForce.words : undefined;
+  const words = loop !== undefined ? wordsOf(loop) : silent;
   return words === undefined ? text : `${text} ${words.replace(/^./, (first) => first.toUpperCase())}`;
 }
 
@@ -82,6 +102,49 @@ function knownInForce(context: Context): InForce {
   return context.strategy.kind === "blueGreen"
     ? blueGreenInForce(context, context.status.blueGreen?.activeSelector ?? "")
     : inForceNow(context);
+}
+
+/** What a leader that has just begun cannot know yet. */
+export interface Unheard {
+  /** The pass as it were if every router followed what was decided last. */
+  readonly ifFollowed: Context;
+  /** Until when it waits for answers. */
+  readonly untilMs: number;
+}
+
+/** Times of conditions are those of whole seconds. */
+const CONDITION_TIME_MS = 1000;
+
+/**
+ * What may turn out otherwise once the routers have answered a leader that took the update over; undefined when they have had their time, and when
+ * the deadline was called over before. A proxy that is gone counts for the grace, and those that came back last have as long to answer.
+ */
+export function unheardOf(context: Context): Unheard | undefined {
+  const { snapshot, status, nowMs } = context;
+  const { acknowledgement, published, publishedSinceMs, registrations } = snapshot.traffic;
+  const isAnybodyAsked = acknowledgement.kind !== "notApplicable";
+  const sinceMs = publishedSinceMs ?? (published === undefined && isAnybodyAsked ? nowMs : undefined);
+  const known = conditionOf(status.conditions, CONDITION_TYPES.progressing);
+  const progressedMs = parseTime(known?.lastUpdateTime) ?? nowMs;
+  if (sinceMs === undefined || sinceMs < progressedMs + CONDITION_TIME_MS) return undefined;
+  const untilMs = sinceMs + 2 * snapshot.config.nodeGraceMs;
+  const intent = knownIntent(context);
+  if (intent === undefined || nowMs >= untilMs) return undefined;
+  if (known?.reason === REASONS.progressDeadlineExceeded) return undefined;
+  const traffic: Snapshot["traffic"] = {
+    ...snapshot.traffic,
+    published: intent,
+    ...(isAnybodyAsked && { acknowledgement: { kind: "yes" } }),
+    ...(registrations && { registrations: registrations.filter(({ state }) => state.kind !== "unknown") }),
+  };
+  return { ifFollowed: { ...context, snapshot: { ...snapshot, traffic } }, untilMs };
+}
+
+/** What the leader before has asked of the proxies. */
+function knownIntent(context: Context): TrafficIntent | undefined {
+  return context.strategy.kind === "blueGreen"
+    ? blueGreenIntent(context, selectedBy(context.snapshot.services.active), context.status.stableRS ?? "")
+    : intentNow(context);
 }
 
 /** The stage to go on with when crashes or the deadline end an update that is in flight; undefined when nothing does. */

@@ -19,6 +19,8 @@ export interface Pass {
   readonly refused: string | undefined;
   /** Until when pods were restarted. */
   readonly restartedAt: string | undefined;
+  /** The deadline is not called over before. */
+  readonly deadlineHeldUntilMs?: number | undefined;
 }
 
 export interface BuiltStatus {
@@ -39,7 +41,7 @@ export function buildStatus(context: Context, decision: Decision, pass: Pass): B
   const { stage, unsettled } = decision;
   const draft = draftOf(context, decision, pass);
   const isDone = unsettled === undefined && draft.stableRS === draft.currentPodHash;
-  const deadline = deadlineOf(context, stage, draft, isDone);
+  const deadline = deadlineOf(context, stage, { draft, isDone, heldUntilMs: pass.deadlineHeldUntilMs });
   const facts: ConditionFacts = {
     isAborted: stage.isAborted,
     abortMessage: stage.abortMessage,

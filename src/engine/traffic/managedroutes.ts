@@ -1,13 +1,22 @@
 // Header and mirror routes: which are in force follows from the steps up to the current one alone, in the order of `managedRoutes`; none outside
 // of the steps (promoted, aborted, promoted in full), and none while the canary could not answer. Source: Argo: rollout/trafficrouting.go, v1.9;
 // there a route may lead to a canary without pods.
-import type { CanaryStep, HeaderMatch, ManagedRoute, MirrorMatch, Step, TextMatch } from "../../api/api.ts";
+import type {
+  CanaryStep,
+  HeaderMatch,
+  ManagedRoute,
+  MirrorMatch,
+  Step,
+  TextMatch,
+  TrafficIntent,
+} from "../../api/api.ts";
 import type { Context } from "../context.ts";
 import type { Wait } from "../plan.ts";
 import { availableOf } from "../pods/replicaset.ts";
 import { targetSizes } from "../pods/scaling.ts";
 import { afterUser, hasPause, type Mode, modeOf, type Stage } from "../stage.ts";
 import { type InForce, inForceOf } from "./inforce.ts";
+import { intentOf } from "./intent.ts";
 import { isSelected } from "./weights.ts";
 
 type StringMatch = NonNullable<NonNullable<CanaryStep["setHeaderRoute"]>["match"]>[number]["headerValue"];
@@ -35,8 +44,20 @@ export function isRouteDue(context: Context, mode: Mode, stage: Stage): boolean 
 
 /** Whether what the status tells, weights and routes, is in force in the proxies. */
 export function inForceNow(context: Context): InForce {
+  return inForceOf(context, routesNow(context));
+}
+
+/** What routers are asked for by what the status tells; undefined before any weights are. */
+export function intentNow(context: Context): TrafficIntent | undefined {
+  const { weights } = context.status.canary ?? {};
+  return context.hasRouter && weights !== undefined
+    ? intentOf(context, weights, routesNow(context))
+    : undefined;
+}
+
+function routesNow(context: Context): readonly ManagedRoute[] {
   const { stage } = afterUser(context);
-  return inForceOf(context, planRoutes(context, modeOf(context, stage), stage).routes);
+  return planRoutes(context, modeOf(context, stage), stage).routes;
 }
 
 /** What the canary lacks to be led to. */
