@@ -1,6 +1,6 @@
 // Background and step analysis in the engine: when a run is made, what its end decides, and what ends it.
 import { test } from "tap";
-import type { AnalysisPhase, AnalysisRun } from "../../src/api/api.ts";
+import { type AnalysisPhase, type AnalysisRun, INSTANCE_ID_LABEL } from "../../src/api/api.ts";
 import { contextOf } from "../../src/engine/context.ts";
 import { hasOpenRun } from "../../src/engine/steps/analysisruns.ts";
 import { freeRunName } from "../../src/engine/steps/newrun.ts";
@@ -55,6 +55,18 @@ test("analysis: a step's run has Argo's name, labels, owner and resolved argumen
     ],
     metrics: [{ name: "errors" }],
   });
+});
+
+test("analysis: a run belongs to the controller that its Rollout belongs to", async (t) => {
+  const world = analysed({ templates: [{ templateName: "errors" }], args: ARGS });
+  const labels = { [INSTANCE_ID_LABEL]: "blue", team: "shop" };
+  world.rollout = { ...world.rollout, metadata: { ...world.rollout.metadata, labels } };
+  world.settle();
+  world.editSpec(imagePatch("web:2"));
+  world.settle();
+  const [run] = world.runs.values();
+  t.equal(run?.metadata.labels?.[INSTANCE_ID_LABEL], "blue");
+  t.equal(run?.metadata.labels?.team, undefined, "only that one label is handed on");
 });
 
 test("analysis: an argument that nobody gives makes the Rollout InvalidSpec", async (t) => {

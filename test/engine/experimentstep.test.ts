@@ -1,6 +1,7 @@
 // What the canary step `experiment` writes: the Experiment's name, owner and spec, from the two versions and what the step says of them.
 import { test } from "tap";
-import { type KubeObject, POD_HASH_LABEL } from "../../src/api/api.ts";
+import { INSTANCE_ID_LABEL, type KubeObject, POD_HASH_LABEL } from "../../src/api/api.ts";
+import { passExperiments } from "../../src/simulate/experiments.ts";
 import { worldWith } from "../support/world.ts";
 
 const TEMPLATE = {
@@ -8,7 +9,7 @@ const TEMPLATE = {
   spec: { containers: [{ name: "main", image: "web:1", ports: [{ containerPort: 8080 }] }] },
 };
 
-function created(experiment: object, spec: object = {}) {
+function created(experiment: object, spec: object = {}, labels: Readonly<Record<string, string>> = {}) {
   const steps = [{ setWeight: 20 }, { experiment }];
   const world = worldWith({ replicas: 4, isRouted: true, steps, spec: { template: TEMPLATE, ...spec } });
   world.add("templates", {
@@ -17,6 +18,7 @@ function created(experiment: object, spec: object = {}) {
     metadata: { name: "errors", namespace: "default" },
     spec: { args: [{ name: "hash" }], metrics: [{ name: "m", provider: { plugin: { "a/b": {} } } }] },
   });
+  world.rollout = { ...world.rollout, metadata: { ...world.rollout.metadata, labels } };
   world.settle();
   world.editSpec({
     template: { spec: { containers: [{ ...TEMPLATE.spec.containers[0], image: "web:2" }] } },
@@ -43,6 +45,19 @@ test("experiment step: the Experiment is named after hash, revision and step, an
   t.match(object.metadata.labels, { [POD_HASH_LABEL]: hash });
   t.match(object.metadata.annotations, { "rollout.argoproj.io/revision": "2" });
   t.match(object.metadata.ownerReferences, [{ kind: "Rollout", name: "web", controller: true }]);
+});
+
+test("experiment step: the Experiment and its runs belong to the Rollout's controller", async (t) => {
+  const analyses = [{ name: "errors", templateName: "errors", args: [{ name: "hash", value: "h" }] }];
+  const labels = { [INSTANCE_ID_LABEL]: "blue" };
+  const { world, object } = created({ templates: [{ name: "a", specRef: "canary" }], analyses }, {}, labels);
+  t.equal(object.metadata.labels?.[INSTANCE_ID_LABEL], "blue");
+  for (let pass = 0; pass < 20 && world.runs.size === 0; pass += 1) {
+    passExperiments(world);
+    world.runReplicaSets();
+  }
+  const [run] = world.runs.values();
+  t.strictSame(run?.metadata.labels, labels);
 });
 
 test("experiment step: templates copy the version that specRef names, without its hash", async (t) => {

@@ -12,7 +12,7 @@ import {
 import { canonicalJson } from "../../lib/json.ts";
 import { formatTime } from "../../lib/time.ts";
 import { podHashOf } from "../pods/replicaset.ts";
-import { freeRunName, type NewRun } from "../steps/newrun.ts";
+import { freeRunName, instanceLabel, type NewRun } from "../steps/newrun.ts";
 import { type ExperimentContext, experimentReference } from "./context.ts";
 
 const TAG = /\{\{(.*?)\}\}/g;
@@ -90,14 +90,16 @@ function runObject(
   name: string,
   spec: AnalysisRunSpec,
 ): KubeObject {
-  const extra = context.experiment.spec.analysisRunMetadata;
+  const { metadata, spec: experiment } = context.experiment;
+  const extra = experiment.analysisRunMetadata;
+  const labels = { ...extra?.labels, ...instanceLabel(metadata) };
   return {
     apiVersion: apiVersionOf(RESOURCES.analysisRun),
     kind: RESOURCES.analysisRun.kind,
     metadata: {
       name,
       namespace: context.namespace,
-      ...(extra?.labels === undefined ? {} : { labels: extra.labels }),
+      ...(Object.keys(labels).length === 0 ? {} : { labels }),
       annotations: { ...extra?.annotations, [EXPERIMENT_ANALYSIS_ANNOTATION]: analysisText(analysis) },
       ownerReferences: [experimentReference(context)],
     },

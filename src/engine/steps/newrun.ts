@@ -6,7 +6,9 @@ import {
   type AnalysisRun,
   type AnalysisRunSpec,
   apiVersionOf,
+  INSTANCE_ID_LABEL,
   type KubeObject,
+  type ObjectMeta,
   POD_HASH_LABEL,
   RESOURCES,
   REVISION_ANNOTATION,
@@ -109,6 +111,12 @@ function reasonFor(kind: RunKind, index: number): string {
   return reasons[kind];
 }
 
+/** Which controller an object belongs to, for what is made for it: nothing without. Source: Argo: utils/analysis GetInstanceID, v1.9. */
+export function instanceLabel({ labels }: Pick<ObjectMeta, "labels">): Readonly<Record<string, string>> {
+  const id = labels?.[INSTANCE_ID_LABEL] ?? "";
+  return id === "" ? {} : { [INSTANCE_ID_LABEL]: id };
+}
+
 function runObject(
   context: Context,
   kind: RunKind,
@@ -132,6 +140,7 @@ function runObject(
         ...context.rollout.spec.selector?.matchLabels,
         [POD_HASH_LABEL]: context.podHash,
         [ROLLOUT_TYPE_LABEL]: kind,
+        ...instanceLabel(context.rollout.metadata),
         ...(kind === "Step" ? { [STEP_INDEX_LABEL]: String(index) } : {}),
       },
       annotations: { ...extra?.annotations, [REVISION_ANNOTATION]: String(run.revision) },
