@@ -9,6 +9,7 @@ import {
   podsInQuestion,
   type Snapshot,
   toldVerdicts,
+  updateLeft,
 } from "../engine/decide.ts";
 import {
   type BalancerAnswers,
@@ -58,8 +59,7 @@ export function hear({ caches, balancers }: HearDeps, key: string, snapshot: Sna
 
 /** What load balancers say of a promoted version's weights holds nothing up: it is asked once, for the status to name them. */
 function areWeightsAsked({ status }: Rollout): boolean {
-  const { stableRS = "", currentPodHash, alb } = status ?? {};
-  return alb === undefined || (stableRS !== "" && stableRS !== currentPodHash);
+  return status.alb === undefined || updateLeft(status) === "inFlight";
 }
 
 function versionPods(

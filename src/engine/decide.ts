@@ -54,6 +54,7 @@ export {
   type ValidationSnapshot,
   type WorkloadSnapshot,
 } from "./snapshot.ts";
+export { updateLeft } from "./stage.ts";
 export { actionText, explain } from "./status/explain.ts";
 export { mayBeSentTo } from "./traffic/additional.ts";
 export { withRouterEvents } from "./traffic/otherrouters.ts";

@@ -109,9 +109,18 @@ export function afterUser(
   return { stage: seen, isResumed: seen.controllerPause && seen.pauses.length === 0 };
 }
 
+/** How the last pass left the update: none before the first version is stable. */
+export function updateLeft({
+  stableRS = "",
+  currentPodHash,
+}: RolloutStatus): "none" | "inFlight" | "settled" {
+  if (stableRS === "") return "none";
+  return stableRS === currentPodHash ? "settled" : "inFlight";
+}
+
 /** Whether the last pass left nothing in flight: a pause holds no progress up, and an abort has nothing to abort. */
-export function isSettled({ stableRS = "", currentPodHash }: RolloutStatus): boolean {
-  return stableRS !== "" && stableRS === currentPodHash;
+export function isSettled(status: RolloutStatus): boolean {
+  return updateLeft(status) === "settled";
 }
 
 /** The stage of an aborted update. */

@@ -26,6 +26,7 @@ export function podsInQuestion(snapshot: Snapshot): PodsInQuestion | undefined {
   const isAlb = canary?.trafficRouting?.alb !== undefined;
   const service = blueGreen !== undefined ? services.active : isAlb ? services.stable : undefined;
   if (service === undefined) return undefined;
+  // A context of its own: the answer becomes a part of the snapshot that the pass has its context from.
   const context = contextOf(snapshot, 0);
   const { podHash, roles } = context;
   const isAwaited = areTargetsAwaited(context, selectedBy(service));

@@ -1,6 +1,13 @@
 // What load balancers say of that which is waited for, in Argo's events. The same verdict comes with every pass that hears it; it is told
 // when it differs from the last one. Source: Argo: rollout/trafficrouting/alb/alb.go, rollout/service.go, v1.9; there every pass tells it.
-import { MESSAGES, REASONS, type Registration, type RouterView, splitFor } from "../../api/api.ts";
+import {
+  MESSAGES,
+  REASONS,
+  type Registration,
+  type RouterView,
+  type ServiceWeight,
+  splitFor,
+} from "../../api/api.ts";
 import { assertNever } from "../../lib/assert.ts";
 import { jsonEqual } from "../../lib/json.ts";
 import type { Context } from "../context.ts";
@@ -63,23 +70,26 @@ function weightVerdicts(
       ];
     }
     case "seen":
-      return verification.balancers.flatMap(({ weights: seen }) =>
-        [canary, ...shares].flatMap(({ service, weight }) => {
-          const groups = seen.filter((one) => one.service === service);
-          const group = groups.find((one) => one.weight !== weight) ?? groups[0];
-          if (group === undefined) return [];
-          const { targetGroup, weight: current } = group;
-          if (current === weight)
-            return [
-              normal(REASONS.targetGroupVerified, MESSAGES.groupHasWeight(service, targetGroup, weight)),
-            ];
-          const message = MESSAGES.groupLacksWeight(service, targetGroup, weight, current);
-          return [warning(REASONS.targetGroupUnverified, message)];
-        }),
+      return verification.balancers.flatMap((balancer) =>
+        [canary, ...shares].flatMap((share) => shareVerdict(share, balancer.weights)),
       );
     default:
       return assertNever(verification);
   }
+}
+
+type Seen = Extract<NonNullable<RouterView["verification"]>, { kind: "seen" }>["balancers"][number];
+
+/** What one load balancer's target groups have of a share: the first that has another weight, else that all have it. */
+function shareVerdict({ service, weight }: ServiceWeight, seen: Seen["weights"]): readonly PlannedEvent[] {
+  const groups = seen.filter((one) => one.service === service);
+  const group = groups.find((one) => one.weight !== weight) ?? groups[0];
+  if (group === undefined) return [];
+  const { targetGroup, weight: current } = group;
+  if (current === weight)
+    return [normal(REASONS.targetGroupVerified, MESSAGES.groupHasWeight(service, targetGroup, weight))];
+  const message = MESSAGES.groupLacksWeight(service, targetGroup, weight, current);
+  return [warning(REASONS.targetGroupUnverified, message)];
 }
 
 function podVerdict({ service, targetGroup, state }: Registration): readonly PlannedEvent[] {
