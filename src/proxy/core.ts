@@ -7,6 +7,7 @@ import { RandomIds } from "./admit/requestid.ts";
 import { type DeadlineOwner, Deadlines } from "./deadlines.ts";
 import { ByteBudget } from "./forward/budget.ts";
 import type { Cluster } from "./forward/pool.ts";
+import { DateLine } from "./http1/dateline.ts";
 import type { MinRate } from "./http1/minrate.ts";
 import { HeadParser } from "./http1/parse.ts";
 import { REPLY, type Reply } from "./http1/reply.ts";
@@ -126,6 +127,7 @@ export class Core {
   /** Memory for heads on their way (`ByteStore.takeFrom`). */
   readonly spareHeads: Buffer[] = [];
   readonly deadlines: Deadlines;
+  readonly dateLine: DateLine = new DateLine();
   /** Bytes kept for replay and for mirrors. */
   readonly budget: ByteBudget;
   readonly stats: Stats = new Stats();

@@ -92,7 +92,7 @@ test("framing: relays answers with framing of its own, and pools only clean conn
       const label = cuts ? `${name}, byte by byte` : name;
       const until = cuts && want.joined !== undefined ? /\r\n0\r\n(?:.+\r\n)*\r\n$/ : want.text;
       for (const turn of ["first", "second"]) {
-        const { text } = await talk(port, request, { until });
+        const { text } = await talk(port, request, { until, isUndated: true });
         if (until === want.text) t.match(text, want.text, `${label}: ${turn}`);
         else t.equal(joinChunks(text), want.joined, `${label}: ${turn}`);
       }
@@ -107,7 +107,7 @@ test("framing: a body that ends with the upstream's connection ends the client's
   const head = "HTTP/1.1 200 OK\r\n\r\n";
   const closing = await rawOrigin(t, scripted([`${head}all of it`], true));
   const clean = await startProxy(t, { clusters: { a: [closing.port] } });
-  const whole = await talk(clean.port, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  const whole = await talk(clean.port, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", { isUndated: true });
   t.equal(whole.text, "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nall of it");
   t.equal(whole.end, "fin");
 

@@ -6,6 +6,7 @@ import { Dice } from "../../src/proxy/route/split.ts";
 import { answerOf, inPieces, requestsOf, spoilt } from "./grammar.ts";
 import { MemoryProxy, type Outcome } from "./inprocess.ts";
 import { type Message, readAnswers, readMixedAnswers, readRequests } from "./reference.ts";
+import { undated } from "./support.ts";
 
 const RUNS = Number(process.env.WEIR_FUZZ_RUNS ?? 1500);
 const SEEDS = [1, 20_261_122, 77, Math.floor(Math.random() * 2 ** 31)];
@@ -87,7 +88,7 @@ function methodsOf(requests: readonly Message[]): string[] {
 function essence({ client, upstreams }: Outcome): string {
   const requests = upstreams.flatMap(({ text }) => readRequests(text).messages);
   return JSON.stringify({
-    client: client.text.replaceAll(/date: [^\r]+\r\n/g, ""),
+    client: undated(client.text),
     end: client.end,
     requests,
   });

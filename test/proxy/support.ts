@@ -123,6 +123,8 @@ export interface TalkOptions {
   readonly until?: RegExp;
   /** Sends FIN behind the input. */
   readonly isEnded?: boolean;
+  /** Leaves out the Date that answers get on their way. */
+  readonly isUndated?: boolean;
 }
 
 const TALK_MS = 3_000;
@@ -146,12 +148,18 @@ export function converse(socket: Socket, input: string, options: TalkOptions): P
     const timer = setTimeout(() => done("open"), TALK_MS);
     socket.on("data", (chunk: Buffer) => {
       text += chunk.toString("latin1");
+      if (options.isUndated === true) text = undated(text);
       if (options.until?.test(text)) done("open");
     });
     socket.on("end", () => done("fin"));
     socket.on("error", () => done("reset"));
     sendCut(socket, Buffer.from(input, "latin1"), options.cuts ?? [], options.isEnded ?? false);
   });
+}
+
+/** A text without the Dates that the proxy states. */
+export function undated(text: string): string {
+  return text.replaceAll(/^date: [^\r\n]+\r\n/gm, "");
 }
 
 function sendCut(socket: Socket, bytes: Buffer, cuts: readonly number[], isEnded: boolean): void {

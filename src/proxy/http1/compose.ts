@@ -2,7 +2,7 @@
 // (RFC 9110 7.6.1, RFC 9112 6). Runs of lines that stay are one copy.
 
 import type { ClientFacts } from "../admit/forwarded.ts";
-import { type AnswerChanges, writeEdited } from "../route/edits.ts";
+import { type AnswerChanges, isEdited, writeEdited } from "../route/edits.ts";
 import { isSameName } from "../wire/bytes.ts";
 import type { ByteStore } from "../wire/bytestore.ts";
 import type { Outbox } from "../wire/outbox.ts";
@@ -24,7 +24,8 @@ const CHUNKED = text("transfer-encoding: chunked\r\n");
 const MAX_FORWARDS = text("max-forwards: ");
 const CONNECTION_CLOSE = text("connection: close\r\n");
 const REQUEST_ID = text("x-request-id: ");
-const NO_ID = Buffer.alloc(0);
+const NOTHING = Buffer.alloc(0);
+const DATE = text("date");
 const CONNECTION_KEEP = text("connection: keep-alive\r\n");
 
 /** 1 for each FIELD that is not copied to the client. */
@@ -133,7 +134,8 @@ export const CONNECTION = { SILENT: 0, CLOSE: 1, KEEP: 2 } as const;
 
 /**
  * Appends a response head for the client. `body` is the BODY as sent to the client; `length` a Content-Length to state, or -1;
- * `connection` one of CONNECTION; `requestId` is stated unless it is empty; `changes` are the route's, or null.
+ * `connection` one of CONNECTION; `date` is the line for an answer that has none of its own; `requestId` is stated unless it is empty; `changes`
+ * are the route's, or null.
  */
 export function composeResponse(
   out: Outbox,
@@ -141,7 +143,8 @@ export function composeResponse(
   body: number,
   length: number,
   connection: number,
-  requestId: Buffer = NO_ID,
+  date: Buffer = NOTHING,
+  requestId: Buffer = NOTHING,
   changes: AnswerChanges | null = null,
 ): void {
   const { bytes, base } = head;
@@ -167,6 +170,7 @@ export function composeResponse(
     out.decimal(length);
     out.text(CRLF);
   } else if (body === BODY.CHUNKED) out.text(CHUNKED);
+  if (!head.hasDate && !isDateEdited(changes)) out.text(date);
   if (connection === CONNECTION.CLOSE) out.text(CONNECTION_CLOSE);
   else if (connection === CONNECTION.KEEP) out.text(CONNECTION_KEEP);
   if (requestId.length > 0) {
@@ -176,6 +180,10 @@ export function composeResponse(
   }
   if (changes !== null && changes.added !== null) out.text(changes.added);
   out.text(CRLF);
+}
+
+function isDateEdited(changes: AnswerChanges | null): boolean {
+  return changes !== null && changes.edits !== null && isEdited(changes.edits, DATE);
 }
 
 /** Appends the trailer fields that may be sent on, without the empty line behind them. */

@@ -360,7 +360,7 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
   }
 
   sendHead(head: Head, body: number, length: number, changes: AnswerChanges | null): void {
-    const { outbox } = this.#core;
+    const { outbox, deadlines, dateLine } = this.#core;
     let sending = body;
     // A client of HTTP/1.0 knows no chunks: the end of the connection is the end of the body.
     if (body === BODY.CHUNKED && this.#isOldClient) sending = BODY.CLOSE;
@@ -373,7 +373,8 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
     const kept = this.#isOldClient ? CONNECTION.KEEP : CONNECTION.SILENT;
     outbox.to(this.#wire);
     const connection = this.#isLast ? CONNECTION.CLOSE : kept;
-    composeResponse(outbox, head, sending, length, connection, this.#facts.answerId, changes);
+    const date = dateLine.at(deadlines.nowMs);
+    composeResponse(outbox, head, sending, length, connection, date, this.#facts.answerId, changes);
   }
 
   sendBody(buf: Buffer, start: number, end: number): void {
@@ -418,7 +419,7 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
 
   /** The next bytes are a whole answer of the proxy's own. */
   #beginReply({ status, reason }: Reply | Refusal, changes: AnswerChanges | null): ReplyOptions {
-    const { outbox, clock, tallies } = this.#core;
+    const { outbox, deadlines, dateLine, tallies } = this.#core;
     tallies.add(tallies.place(TALLIES.ownAnswers, `${status}`, reason), 1);
     if (!this.#body.isDone) this.#isLast = true;
     this.#hasSentHead = true;
@@ -427,7 +428,7 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
       isHead: this.#isHeadRequest,
       isLast: this.#isLast,
       isOldClient: this.#isOldClient,
-      nowMs: clock.nowMs(),
+      date: dateLine.at(deadlines.nowMs),
       requestId: this.#facts.answerId,
       changes,
     };

@@ -23,6 +23,8 @@ export const FIELD = {
   X_WEIR: 14,
   /** Taken out before anything looked at it. */
   DROPPED: 15,
+  /** Passed on untouched; whether there is one matters. */
+  DATE: 16,
 } as const;
 
 export const METHOD = { OTHER: 0, GET: 1, HEAD: 2, POST: 3, OPTIONS: 4, TRACE: 5, CONNECT: 6 } as const;
@@ -45,6 +47,7 @@ const KNOWN: readonly (readonly [string, number])[] = [
   ["x-forwarded-proto", FIELD.X_FORWARDED_PROTO],
   ["max-forwards", FIELD.MAX_FORWARDS],
   ["x-request-id", FIELD.X_REQUEST_ID],
+  ["date", FIELD.DATE],
 ];
 const X_WEIR = Buffer.from("x-weir-");
 const METHODS: readonly (readonly [string, number])[] = [
@@ -90,7 +93,8 @@ export class Head {
   /** Four positions per field: name begin and end, value begin and end. */
   fields: Int32Array = new Int32Array(4 * MAX_FIELDS);
   kinds: Uint8Array = new Uint8Array(MAX_FIELDS);
-  /** True when some field is not OTHER or HOST: then fields must be looked at one by one. */
+  hasDate = false;
+  /** True when some field is not OTHER, HOST or DATE: then fields must be looked at one by one. */
   hasSpecial = false;
   /** True when a line is not in the form `name: value` that may be copied as it is. */
   hasOddLine = false;
@@ -130,6 +134,7 @@ export class Head {
     this.status = 0;
     this.hasReason = true;
     this.fieldCount = 0;
+    this.hasDate = false;
     this.hasSpecial = false;
     this.hasOddLine = false;
     this.contentLength = -1;

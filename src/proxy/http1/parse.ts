@@ -354,6 +354,10 @@ export class HeadParser {
       if (this.#kind === KIND.TRAILERS) head.hasSpecial = true;
       return true;
     }
+    if (kind === FIELD.DATE) {
+      head.hasDate = true;
+      return true;
+    }
     head.hasSpecial = true;
     return this.#meaning(kind, buf, start, end);
   }
@@ -442,7 +446,9 @@ function dropNominated(head: Head): void {
     for (let n = 0; n < head.nominatedCount; n++) {
       const from = base + nominated[n * 2]!;
       if (nominated[n * 2 + 1]! - nominated[n * 2]! !== length) continue;
-      if (isSameNames(bytes, start, from, length)) kinds[i] = FIELD.NOMINATED;
+      if (!isSameNames(bytes, start, from, length)) continue;
+      kinds[i] = FIELD.NOMINATED;
+      if (kind === FIELD.DATE) head.hasDate = false;
     }
   }
 }

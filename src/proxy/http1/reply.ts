@@ -45,7 +45,8 @@ export interface ReplyOptions {
   readonly isHead: boolean;
   readonly isLast: boolean;
   readonly isOldClient: boolean;
-  readonly nowMs: number;
+  /** The line that states it. */
+  readonly date: Buffer;
   /** Stated unless it is empty. */
   readonly requestId: Buffer;
   /** The route's, or null. */
@@ -89,7 +90,7 @@ function compose(out: Outbox, status: number, fields: string, body: Buffer, opti
   const connection = options.isLast ? "connection: close\r\n" : kept;
   const id = options.requestId.length > 0 ? `x-request-id: ${options.requestId.toString("latin1")}\r\n` : "";
   const head = Buffer.from(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Other"}\r\ndate: ${new Date(options.nowMs).toUTCString()}\r\n` +
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Other"}\r\n${options.date.toString("latin1")}` +
       `${fields}${connection}${id}\r\n`,
     "latin1",
   );

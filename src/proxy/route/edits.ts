@@ -70,6 +70,11 @@ export function writeEdited(
     writeLines(out, there[i] === 1 ? edits.whenThere[i]! : edits.whenMissing[i]!, address);
 }
 
+/** Whether edits say what becomes of fields of that name (lower case). */
+export function isEdited({ names }: FieldEdits, name: Uint8Array): boolean {
+  return indexOf(names, name, 0, name.length) >= 0;
+}
+
 /** Whether field `index` stays; notes that one of its name came. */
 function isKept({ bytes, base, fields }: Head, index: number, { names, keeps }: FieldEdits): boolean {
   const found = indexOf(names, bytes, base + fields[index * 4]!, base + fields[index * 4 + 1]!);
