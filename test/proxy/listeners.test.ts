@@ -116,6 +116,36 @@ test("listeners: one that moves and gets other routes stays where it is until th
   await eventually(async () => (await talk(a, GET)).end === "reset", "the old port is closed");
 });
 
+test("listeners: one whose successor waits for its routes serves on until they are there", async (t) => {
+  const { apply, ask, configuration } = plane(t);
+  const port = await closedPort();
+  const names = (): readonly string[] => configuration.listeners.map(({ name }) => name);
+  await apply([listener("old", port, "one")], ["one"]);
+  await apply([listener("new", port, "two")], []);
+  t.equal(await ask(port), "one");
+  t.strictSame([names(), configuration.missing], [["old"], "listener new waits for its routes"]);
+  await apply([listener("new", port, "two")], ["two"]);
+  t.equal(await ask(port), "two");
+  t.strictSame([names(), configuration.missing], [["new"], ""]);
+  await apply([listener("newer", port, "three")], []);
+  await apply([], []);
+  t.strictSame(names(), [], "nobody waits for the port any more");
+});
+
+test("listeners: one that goes keeps its port for one that moves there and waits for its routes", async (t) => {
+  const { apply, ask, configuration } = plane(t);
+  const [a, b] = [await closedPort(), await closedPort()];
+  await apply([listener("x", a, "one"), listener("y", b, "two")], ["one", "two"]);
+  await apply([listener("y", a, "three")], []);
+  t.strictSame([await ask(a), await ask(b)], ["one", "two"]);
+  await apply([listener("y", a, "three")], ["three"]);
+  t.equal(await ask(a), "three");
+  t.strictSame(
+    configuration.listeners.map(({ name, port }) => [name, port]),
+    [["y", a]],
+  );
+});
+
 test("listeners: a port that stays with another one is not taken", async (t) => {
   const { apply, ask, clock } = plane(t);
   const port = await closedPort();
