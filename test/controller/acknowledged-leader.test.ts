@@ -14,8 +14,8 @@ async function two(bed: Bed): Promise<readonly [Leader, Leader]> {
 }
 
 /** Two controllers, and two proxies that know both; `stable` is the version that they serve. */
-async function twoAndTwo(t: Test) {
-  const bed = await controllerBed(t);
+async function twoAndTwo(t: Test, spec: Parameters<typeof controllerBed>[1] = {}) {
+  const bed = await controllerBed(t, spec);
   const [first, second] = await two(bed);
   const a = bed.proxy([first, second], "a");
   const b = bed.proxy([first, second], "b");
@@ -42,6 +42,42 @@ test(
     await bed.holds("held at step 0", isAt(0, 20, false));
     b.accept();
     await bed.untilRollout("promoted", isPromoted(stable));
+  },
+);
+
+test("acknowledged: a deadline that passes while nobody leads aborts no release", BOUNDED, async (t) => {
+  const { bed, first, second, b, stable } = await twoAndTwo(t, {
+    progressDeadlineSeconds: 10,
+    progressDeadlineAbort: true,
+  });
+  b.hang();
+  await bed.image("2");
+  await bed.untilRollout("20 % decided", isAt(0, 20, false));
+  // It answers when the leader that asked is gone.
+  first.kill();
+  b.accept();
+  await succeed(bed, first, second);
+  const done = await bed.untilRollout("promoted", isPromoted(stable));
+  t.notOk(done.status.abortedAt);
+});
+
+test(
+  "acknowledged: a deadline that passed while nobody led is over when a proxy stays silent for a minute more",
+  BOUNDED,
+  async (t) => {
+    const { bed, first, second, a, b } = await twoAndTwo(t, {
+      progressDeadlineSeconds: 10,
+      progressDeadlineAbort: true,
+    });
+    b.hang();
+    await raised(bed, a);
+    await succeed(bed, first, second);
+    await bed.until("both are back", () => a.isConnected() && b.isConnected());
+    await bed.clock.leap(50_000);
+    await bed.holds("held at step 0", isAt(0, 20, false));
+    await bed.clock.leap(11_000);
+    const { status } = await bed.untilRollout("aborted", (rollout) => rollout.status.abort === true);
+    t.match(status.message, /has timed out progressing\. The proxies have not acknowledged the weights: b: /);
   },
 );
 
