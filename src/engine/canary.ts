@@ -133,11 +133,11 @@ function promotionOf(
     mode === "promoteFull" ||
     mode === "rollback" ||
     (mode === "steps" && stage.index === lastIndex(context));
-  if (mode === "promoted") return { waits: unacknowledged(context, inForce) };
+  if (mode === "promoted") return { waits: [...unacknowledged(context, inForce), ...stableWaits(context)] };
   if (!isDue || isHalted(context, stage)) return { waits: [] };
   const waits = promotionWaits(context, mode, inForce);
   if (waits.length > 0) return { waits };
-  if (mode === "firstDeploy") return { reason: PROMOTION_REASONS.initialDeploy, waits };
+  if (mode === "firstDeploy") return { reason: PROMOTION_REASONS.initialDeploy, waits: stableWaits(context) };
   if (mode === "promoteFull") return { reason: PROMOTION_REASONS.fullPromotion, waits };
   if (mode === "rollback") return { reason: PROMOTION_REASONS.rollbackInWindow, waits };
   return { reason: PROMOTION_REASONS.allSteps(context.steps.length), waits };
@@ -153,7 +153,9 @@ function promotionWaits(context: Context, mode: Mode, inForce: InForce): readonl
   const { replicas, roles, hasRouter, maxWeight } = context;
   const counts = countsOf(roles.current);
   const waits: Wait[] = [];
-  if (counts.spec < replicas || counts.available < podsNeeded(context.canary, replicas))
+  // A first version is stable once it has its size: what mends it goes through the steps. Source: Argo: rollout/sync.go shouldFullPromote, v1.9.
+  const needed = mode === "firstDeploy" ? 0 : podsNeeded(context.canary, replicas);
+  if (counts.spec < replicas || counts.available < needed)
     waits.push({
       code: "replicas",
       text: `the new version has ${counts.available} of ${replicas} pods available`,
@@ -164,6 +166,13 @@ function promotionWaits(context: Context, mode: Mode, inForce: InForce): readonl
     waits.push({ code: "acknowledgement", text: "the new version does not have all the traffic yet" });
   else if (inForce.kind === "no") waits.push({ code: "acknowledgement", text: inForce.words });
   return waits;
+}
+
+/** What holds up Healthy when the wanted version is the stable one. */
+function stableWaits({ replicas, roles }: Context): readonly Wait[] {
+  const { available } = countsOf(roles.current);
+  if (available >= replicas) return [];
+  return [{ code: "replicas", text: `the stable version has ${available} of ${replicas} pods available` }];
 }
 
 /** What the pass leaves behind: the weights and routes follow from it, and the status tells it. */

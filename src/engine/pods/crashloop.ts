@@ -21,7 +21,7 @@ export interface CrashLoop {
   readonly endedMs: number | undefined;
 }
 
-/** The worst crash loop of the version that is being rolled out; undefined when there is none, and when nothing is in flight. */
+/** The worst crash loop of the version that is being rolled out; undefined when there is none, and for a version that has been healthy. */
 export function crashLoopOf(context: Context): CrashLoop | undefined {
   const worst = worstOf(context);
   return worst !== undefined && worst.restarts >= LOOPING_RESTARTS ? worst : undefined;
@@ -53,7 +53,9 @@ export function wordsOf({ pod, container, restarts, exitCode }: CrashLoop): stri
 }
 
 function worstOf(context: Context): CrashLoop | undefined {
-  if (context.status.stableRS === context.podHash) return undefined;
+  // A first version is stable before its pods have ever been available: until Healthy has been told it is still on its way.
+  const wasHealthy = context.status.conditions?.some(({ type }) => type === CONDITION_TYPES.healthy);
+  if (context.status.stableRS === context.podHash && wasHealthy === true) return undefined;
   const loops = (context.snapshot.workload.pods ?? [])
     .filter(({ metadata }) => metadata.labels?.[POD_HASH_LABEL] === context.podHash)
     .filter(({ metadata }) => metadata.deletionTimestamp === undefined)

@@ -77,9 +77,11 @@ function completion(
   facts: TimingFacts,
   record: RolloutDuration,
 ): CompletionStatus | undefined {
-  const { podHash, roles, replicas } = context;
+  const { podHash, roles, replicas, status } = context;
   const forward = facts.isFast ? "FastPromoted" : "Promoted";
-  if (facts.isPromoted) return backStatus(context, facts.isFast) ?? forward;
+  // A first version is stable at once; its record ends when it is there.
+  const isFirst = (status.stableRS ?? "") === "";
+  if (facts.isPromoted && !isFirst) return backStatus(context, facts.isFast) ?? forward;
   const isThere = facts.stableHash === podHash && availableOf(roles.current) >= replicas;
   if (isThere) return record.completionStatus ?? "Promoted";
   return facts.stage.isAborted ? "Aborted" : undefined;

@@ -166,18 +166,23 @@ function sizeWaits(context: Context, stage: Stage): readonly Wait[] {
   const waits: Wait[] = [];
   const counts = countsOf(current);
   if (!isReached(context.canary, counts, target.canary)) {
-    const text = `the canary has ${counts.available} of ${target.canary} pods available`;
-    waits.push({ code: "replicas", text });
+    waits.push({ code: "replicas", text: sizeWords("the canary", counts.available, target.canary) });
   }
   // A stable version that follows its traffic is one pass behind it; what it needs holds back the weights.
   const isStableChecked = stable !== undefined && stable !== current && !isDynamic(context);
   if (isStableChecked && !isCreated(stable, target.stable)) {
-    const text = `stable has ${countsOf(stable).available} of ${target.stable} pods available`;
-    waits.push({ code: "replicas", text });
+    waits.push({ code: "replicas", text: sizeWords("stable", countsOf(stable).available, target.stable) });
   }
   const isDraining = !context.hasRouter && others.some((replicaSet) => countsOf(replicaSet).available > 0);
   if (isDraining) waits.push({ code: "replicas", text: "pods of older versions are still there" });
   return waits;
+}
+
+/** Pods that are missing, or too many. */
+function sizeWords(whose: string, available: number, wanted: number): string {
+  return available > wanted
+    ? `${whose} still has ${available} pods available and is to have ${wanted}`
+    : `${whose} has ${available} of ${wanted} pods available`;
 }
 
 /** Whether a ReplicaSet has been asked for `wanted` pods and they exist: stable's may be unready, that is not the update's doing. */
