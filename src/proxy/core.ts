@@ -6,6 +6,7 @@ import { DEFAULT_OVERLOAD_LIMITS, type MemoryUse, Overload, type OverloadLimits 
 import { RandomIds } from "./admit/requestid.ts";
 import { type DeadlineOwner, Deadlines } from "./deadlines.ts";
 import { ByteBudget } from "./forward/budget.ts";
+import { Copies } from "./forward/copies.ts";
 import type { Cluster } from "./forward/pool.ts";
 import { DateLine } from "./http1/dateline.ts";
 import type { MinRate } from "./http1/minrate.ts";
@@ -128,6 +129,7 @@ export class Core {
   readonly spareHeads: Buffer[] = [];
   readonly deadlines: Deadlines;
   readonly dateLine: DateLine = new DateLine();
+  readonly copies: Copies = new Copies(this);
   /** Bytes kept for replay and for mirrors. */
   readonly budget: ByteBudget;
   readonly stats: Stats = new Stats();

@@ -1,7 +1,7 @@
 // RequestMirrorPolicy messages → mirror rules of a route. The innermost list that is not empty counts (route, virtual host, route
 // configuration), as in Envoy. Pure.
 import { FractionalPercent_DenominatorType, type RequestMirrorPolicy } from "../../xds/types.ts";
-import { MIRROR_SCALE } from "../forward/mirror.ts";
+import { MIRROR_SCALE } from "../forward/copies.ts";
 import type { MirrorRule } from "../route/table.ts";
 import type { Problems } from "./problems.ts";
 

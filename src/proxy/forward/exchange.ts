@@ -32,7 +32,8 @@ import {
 import { ByteStore } from "../wire/bytestore.ts";
 import { Attempt, type AttemptUser, STARTED } from "./attempt.ts";
 import { NO_HASH } from "./balancer.ts";
-import { type Mirror, startMirrors } from "./mirror.ts";
+import { startMirrors } from "./copies.ts";
+import type { Mirror } from "./mirror.ts";
 import type { Cluster } from "./pool.ts";
 import { Replay } from "./replay.ts";
 import { isHarmless, RetryState } from "./retry.ts";

@@ -2,10 +2,9 @@
 // does (refuses, hangs, resets, is slow) the exchange it was copied from never waits for it and never hears of it. Its bytes are bounded: what
 // its connection has not taken is held up to a limit and within the proxy's budget, beyond that the copy is given up and counted.
 //
-//   connecting -> open -> over          nothing is retried
+//   waiting (copies.ts) -> connecting -> open -> over          nothing is retried
 
 import type { Core } from "../core.ts";
-import { BODY } from "../http1/body.ts";
 import type { Head } from "../http1/head.ts";
 import type { UpstreamConnection, UpstreamUser } from "../http1/upstream.ts";
 import { COUNTER } from "../observe/stats.ts";
@@ -15,8 +14,6 @@ import { ByteStore } from "../wire/bytestore.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { Cluster } from "./pool.ts";
 
-/** Parts of a whole in which a mirror's share of requests is given. */
-export const MIRROR_SCALE = 1_000_000;
 /** An endpoint whose connections fail gets no copies for so long at first, and at most. */
 const PAUSE_MS = { first: 100, longest: 1_000 };
 /** For an answer, where the route sets no time. */
@@ -36,69 +33,47 @@ export interface Original {
   readonly isHeadRequest: boolean;
 }
 
-/** Starts the mirrors of a request that the dice choose; null when there are none. */
-export function startMirrors(core: Core, original: Original): Mirror[] | null {
-  const started: Mirror[] = [];
-  for (const rule of original.route.mirrors) {
-    if (rule.share < MIRROR_SCALE && core.dice.below(MIRROR_SCALE) >= rule.share) continue;
-    const cluster = core.clusters.get(rule.cluster);
-    const endpoint = cluster?.pick() ?? null;
-    if (cluster === undefined || endpoint === null) {
-      core.stats.add(rule.cell, COUNTER.UNHEALTHY, 1);
-      continue;
-    }
-    if (endpoint.idleCount === 0 && endpoint.copiesFromMs > core.deadlines.nowMs) {
-      core.stats.add(rule.cell, COUNTER.UNHEALTHY, 1);
-      continue;
-    }
-    const { maxRequests, maxConnections } = cluster.options;
-    const isFull = endpoint.idleCount === 0 && cluster.connections >= maxConnections;
-    if (isFull || cluster.active >= maxRequests) {
-      core.stats.add(rule.cell, COUNTER.OVERFLOW, 1);
-      continue;
-    }
-    const mirror = new Mirror(core, rule, original, cluster, endpoint);
-    if (original.body === BODY.NONE) mirror.endRequest();
-    else started.push(mirror);
-  }
-  return started.length === 0 ? null : started;
-}
-
 /** See the head of this file. */
 export class Mirror implements UpstreamUser {
+  readonly cluster: Cluster;
+  readonly endpoint: Endpoint;
   readonly #core: Core;
   readonly #cell: number;
-  readonly #cluster: Cluster;
-  readonly #endpoint: Endpoint;
   readonly #body: number;
   readonly #isHeadRequest: boolean;
   readonly #timeoutMs: number;
-  readonly #startMs: number;
   /** The head until it is sent. */
   readonly #head = new ByteStore();
   /** Payload that could not be sent yet. */
   readonly #held = new ByteStore();
   /** Bytes of it that the connection holds, and has not sent either. */
   #lent = 0;
-  #up: UpstreamConnection | null;
-  #isConnected: boolean;
+  #startMs = 0;
+  /** Null before and after. */
+  #up: UpstreamConnection | null = null;
+  #isConnected = false;
   #isHeadSent = false;
   #isBehind = false;
   #isRequestDone = false;
   #status = 0;
 
   constructor(core: Core, rule: MirrorRule, original: Original, cluster: Cluster, endpoint: Endpoint) {
+    this.cluster = cluster;
+    this.endpoint = endpoint;
     this.#core = core;
     this.#cell = rule.cell;
-    this.#cluster = cluster;
-    this.#endpoint = endpoint;
     this.#body = original.body;
     this.#isHeadRequest = original.isHeadRequest;
     this.#timeoutMs = original.route.timeoutMs > 0 ? original.route.timeoutMs : TIMEOUT_MS;
-    this.#startMs = core.monotonicMs();
     this.#head.takeFrom(core.spareHeads);
     composeShadow(this.#head, original.head, rule.hasHostSuffix);
-    core.stats.begin(rule.cell);
+  }
+
+  /** Takes a connection, and sends what there is of the request as soon as it stands. */
+  start(): void {
+    const { cluster, endpoint } = this;
+    this.#startMs = this.#core.monotonicMs();
+    this.#core.stats.begin(this.#cell);
     cluster.active += 1;
     endpoint.active += 1;
     const idle = endpoint.takeIdle();
@@ -106,7 +81,18 @@ export class Mirror implements UpstreamUser {
     this.#up = idle ?? cluster.connect(endpoint);
     this.#up.begin(this);
     // At once, whenever the body comes: until then it would count as idle, and close without a word to this mirror.
-    if (this.#isConnected) this.#sendHead(this.#up);
+    this.#pump();
+  }
+
+  /** Instead of `start`: a bound was reached while it waited. */
+  drop(counter: number): void {
+    this.#core.stats.add(this.#cell, counter, 1);
+    this.#head.giveTo(this.#core.spareHeads);
+  }
+
+  onInternalError(error: unknown): void {
+    this.#core.internalError("mirror", error);
+    this.#fail(COUNTER.PROTOCOL);
   }
 
   /** Payload of the request. */
@@ -120,7 +106,7 @@ export class Mirror implements UpstreamUser {
       return;
     }
     const count = end - start;
-    const isFull = this.#held.length + count > this.#cluster.options.bufferBytes;
+    const isFull = this.#held.length + count > this.cluster.options.bufferBytes;
     if (isFull || !this.#core.budget.take(count)) this.#fail(COUNTER.BEHIND);
     else this.#held.append(buf, start, end);
   }
@@ -188,7 +174,7 @@ export class Mirror implements UpstreamUser {
   onEnd(isReusable: boolean): void {
     const { stats, monotonicMs } = this.#core;
     stats.end(this.#cell, this.#status, true, monotonicMs() - this.#startMs);
-    this.#endpoint.copyPauseMs = 0;
+    this.endpoint.copyPauseMs = 0;
     this.#release(isReusable && this.#isRequestDone);
   }
 
@@ -237,7 +223,7 @@ export class Mirror implements UpstreamUser {
 
   /** Connecting in vain costs more than a copy, and would be done for every request. */
   #pauseCopies(): void {
-    const endpoint = this.#endpoint;
+    const endpoint = this.endpoint;
     const { nowMs } = this.#core.deadlines;
     // Those under way when it began to fail count as one.
     if (this.#up === null || endpoint.copiesFromMs > nowMs) return;
@@ -258,8 +244,8 @@ export class Mirror implements UpstreamUser {
     const up = this.#up;
     if (up === null) return;
     this.#up = null;
-    this.#cluster.active -= 1;
-    this.#endpoint.active -= 1;
+    this.cluster.active -= 1;
+    this.endpoint.active -= 1;
     this.#core.budget.give(this.#held.length);
     this.#giveLent();
     this.#held.detach();
