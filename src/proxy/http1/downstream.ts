@@ -16,12 +16,12 @@ import { respell, type Spelling } from "../route/normalise.ts";
 import type { HostTable, OwnAnswer } from "../route/table.ts";
 import { ByteStore } from "../wire/bytestore.ts";
 import { NO_WIRE, type Wire, type WireOwner } from "../wire/wire.ts";
+import { AnswerWriter } from "./answer.ts";
 import { BODY, BodyReader, type BodySink } from "./body.ts";
 import { ClientWatch } from "./clientwatch.ts";
-import { CONNECTION, composeResponse, composeTrailers } from "./compose.ts";
 import { type Head, METHOD } from "./head.ts";
 import { type HeadParser, KIND, PARSED, type Refusal } from "./parse.ts";
-import { composeAnswer, composeReply, REPLY, type Reply, type ReplyOptions } from "./reply.ts";
+import { REPLY, type Reply } from "./reply.ts";
 
 /** What a client connection needs of its listener. */
 export interface ListenerView {
@@ -46,8 +46,6 @@ export interface ListenerView {
 
 const STATE = { HEAD: 0, BODY: 1, WAIT: 2, DISCARD: 3, CLOSED: 4 } as const;
 const CLIENT_GONE = "the client closed the connection";
-const CHUNK_END = Buffer.from("\r\n");
-const LAST_CHUNK = Buffer.from("0\r\n");
 
 /** See the head of this file. */
 export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwner {
@@ -56,6 +54,7 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
   readonly #slot: number;
   readonly #exchange: Exchange;
   readonly #body = new BodyReader();
+  readonly #answer: AnswerWriter;
   readonly #held = new ByteStore();
   #wire: Wire = NO_WIRE;
   #facts: ClientFacts;
@@ -67,14 +66,6 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
   #isPaused = false;
   /** The upstream is behind. */
   #isBlocked = false;
-  /** The client wants, or framing allows, no further request on this connection. */
-  #isLast = false;
-  #isOldClient = false;
-  #isHeadRequest = false;
-  /** BODY kind of the answer as it is sent. */
-  #sending = 0;
-  #hasTrailers = false;
-  #hasSentHead = false;
   #discarded = 0;
   #requests = 0;
   readonly #watch: ClientWatch;
@@ -82,6 +73,7 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
   constructor(core: Core, listener: ListenerView) {
     this.#core = core;
     this.#listener = listener;
+    this.#answer = new AnswerWriter(core);
     this.#exchange = new Exchange(core, this);
     this.#facts = new ClientFacts("", false, core.ids);
     this.#slot = core.deadlines.add(this);
@@ -91,6 +83,7 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
   /** Sets the wire, once, before anything is delivered. */
   attach(wire: Wire): void {
     this.#wire = wire;
+    this.#answer.attach(wire);
     this.#facts = new ClientFacts(wire.peerAddress, wire.isSecure, this.#core.ids);
   }
 
@@ -256,7 +249,7 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
     if (result === PARSED.REFUSED) {
       this.#core.counts.refused += 1;
       this.#facts.forget();
-      this.#isHeadRequest = parser.head.method === METHOD.HEAD;
+      this.#answer.isHead = parser.head.method === METHOD.HEAD;
       this.#refuse(parser.refused);
       return end;
     }
@@ -266,12 +259,10 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
 
   #onHead(head: Head): void {
     const isOld = head.minor === 0;
-    this.#isOldClient = isOld;
     const isEnough = ++this.#requests >= this.#listener.clientLimits.requestsPerConnection;
-    this.#isLast = head.hasClose || (isOld && !head.hasKeepAlive) || this.#listener.isDraining || isEnough;
-    this.#isHeadRequest = head.method === METHOD.HEAD;
-    this.#hasSentHead = false;
-    this.#hasTrailers = false;
+    this.#answer.begin(head);
+    this.#answer.isLast =
+      head.hasClose || (isOld && !head.hasKeepAlive) || this.#listener.isDraining || isEnough;
     let kind: number = BODY.NONE;
     if (head.isChunked) kind = BODY.CHUNKED;
     else if (head.contentLength > 0) kind = BODY.LENGTH;
@@ -318,7 +309,7 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
       this.#core.counts.refused += 1;
       this.#exchange.abort();
       this.#facts.record?.fail(body.refused.flag ?? "", body.refused.reason);
-      if (this.#hasSentHead) this.cut();
+      if (this.#answer.hasBegun) this.cut();
       else this.#refuse(body.refused);
       this.#endLog();
       return end;
@@ -353,85 +344,49 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
   // From the exchange.
 
   sendInterim(head: Head): void {
-    if (this.#isOldClient) return;
-    const { outbox } = this.#core;
-    outbox.to(this.#wire);
-    composeResponse(outbox, head, BODY.NONE, -1, CONNECTION.SILENT);
+    this.#answer.interim(head);
   }
 
   sendHead(head: Head, body: number, length: number, changes: AnswerChanges | null): void {
-    const { outbox, deadlines, dateLine } = this.#core;
-    let sending = body;
-    // A client of HTTP/1.0 knows no chunks: the end of the connection is the end of the body.
-    if (body === BODY.CHUNKED && this.#isOldClient) sending = BODY.CLOSE;
-    const isOver = this.#listener.isDraining || this.#watch.isOld;
-    if (sending === BODY.CLOSE || !this.#exchange.isRequestDone || isOver) this.#isLast = true;
-    this.#sending = sending;
-    this.#hasSentHead = true;
-    const { record } = this.#facts;
+    const { record, answerId } = this.#facts;
+    if (!this.#exchange.isRequestDone || this.#listener.isDraining || this.#watch.isOld)
+      this.#answer.isLast = true;
     if (record !== null) this.#log?.answer(record, head);
-    const kept = this.#isOldClient ? CONNECTION.KEEP : CONNECTION.SILENT;
-    outbox.to(this.#wire);
-    const connection = this.#isLast ? CONNECTION.CLOSE : kept;
-    const date = dateLine.at(deadlines.nowMs);
-    composeResponse(outbox, head, sending, length, connection, date, this.#facts.answerId, changes);
+    this.#answer.head(head, body, length, answerId, changes);
   }
 
   sendBody(buf: Buffer, start: number, end: number): void {
-    const { outbox } = this.#core;
     const { record } = this.#facts;
     if (record !== null) record.bytesSent += end - start;
-    outbox.to(this.#wire);
-    if (this.#sending === BODY.CHUNKED) {
-      outbox.chunkSize(end - start);
-      outbox.bytes(buf, start, end);
-      outbox.text(CHUNK_END);
-    } else outbox.bytes(buf, start, end);
+    this.#answer.body(buf, start, end);
     this.#watch.sent(end - start, this.#wire.isPending);
   }
 
   sendTrailers(head: Head): void {
-    if (this.#sending !== BODY.CHUNKED) return;
-    const { outbox } = this.#core;
-    outbox.to(this.#wire);
-    outbox.text(LAST_CHUNK);
-    composeTrailers(outbox, head);
-    this.#hasTrailers = true;
+    this.#answer.trailers(head);
   }
 
   sendEnd(): void {
-    if (this.#sending !== BODY.CHUNKED) return;
-    const { outbox } = this.#core;
-    outbox.to(this.#wire);
-    if (!this.#hasTrailers) outbox.text(LAST_CHUNK);
-    outbox.text(CHUNK_END);
+    this.#answer.end();
   }
 
   sendReply(reply: Reply | Refusal, changes: AnswerChanges | null = null): void {
-    this.#facts.record?.reply(reply, this.#isHeadRequest);
-    composeReply(this.#core.outbox, reply, this.#beginReply(reply, changes));
+    this.#beginOwn(reply);
+    this.#facts.record?.reply(reply, this.#answer.isHead);
+    this.#answer.reply(reply, this.#facts.answerId, changes);
   }
 
   sendAnswer(answer: OwnAnswer, location: string | null, changes: AnswerChanges): void {
-    this.#facts.record?.reply(answer, this.#isHeadRequest, answer.body.length);
-    composeAnswer(this.#core.outbox, answer, location, this.#beginReply(answer, changes));
+    this.#beginOwn(answer);
+    this.#facts.record?.reply(answer, this.#answer.isHead, answer.body.length);
+    this.#answer.own(answer, location, this.#facts.answerId, changes);
   }
 
   /** The next bytes are a whole answer of the proxy's own. */
-  #beginReply({ status, reason }: Reply | Refusal, changes: AnswerChanges | null): ReplyOptions {
-    const { outbox, deadlines, dateLine, tallies } = this.#core;
+  #beginOwn({ status, reason }: Reply | Refusal): void {
+    const { tallies } = this.#core;
     tallies.add(tallies.place(TALLIES.ownAnswers, `${status}`, reason), 1);
-    if (!this.#body.isDone) this.#isLast = true;
-    this.#hasSentHead = true;
-    outbox.to(this.#wire);
-    return {
-      isHead: this.#isHeadRequest,
-      isLast: this.#isLast,
-      isOldClient: this.#isOldClient,
-      date: dateLine.at(deadlines.nowMs),
-      requestId: this.#facts.answerId,
-      changes,
-    };
+    if (!this.#body.isDone) this.#answer.isLast = true;
   }
 
   cut(): void {
@@ -461,7 +416,7 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
     if (this.#log !== null) this.#endLog();
     if (this.#state >= STATE.DISCARD) return;
     this.#isBlocked = false;
-    if (this.#isLast || !this.#body.isDone) {
+    if (this.#answer.isLast || !this.#body.isDone) {
       this.#linger();
       return;
     }
@@ -475,7 +430,7 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
 
   /** Answers, and reads nothing more of this connection as HTTP. */
   #refuse(why: Reply | Refusal): void {
-    this.#isLast = true;
+    this.#answer.isLast = true;
     if (this.#log === null) this.#beginLog(null);
     this.sendReply(why);
     this.#endLog();

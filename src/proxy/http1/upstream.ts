@@ -8,14 +8,12 @@ import { COUNTER } from "../observe/stats.ts";
 import { ByteStore } from "../wire/bytestore.ts";
 import type { Wire, WireOwner } from "../wire/wire.ts";
 import { BODY, BodyReader, type BodySink } from "./body.ts";
-import { composeTrailers } from "./compose.ts";
+import { sendLast, sendPiece, sendTrailers } from "./chunked.ts";
 import type { Head } from "./head.ts";
 import { keptForMs } from "./keepalive.ts";
 import { type HeadParser, KIND, MAX_HEAD_BYTES, PARSED } from "./parse.ts";
 
 const STATE = { CONNECTING: 0, IDLE: 1, HEAD: 2, BODY: 3, CLOSED: 4 } as const;
-const CHUNK_END = Buffer.from("\r\n");
-const LAST_CHUNK = Buffer.from("0\r\n");
 /** An answer that nobody wants is read to its end up to so much, to keep the connection. */
 const DISCARD_BYTES = 64 * 1024;
 const DISCARD_MS = 1_000;
@@ -106,18 +104,13 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
   sendBody(buf: Buffer, start: number, end: number): void {
     const { outbox } = this.#core;
     outbox.to(this.#wire);
-    if (this.#requestBody === BODY.CHUNKED) {
-      outbox.chunkSize(end - start);
-      outbox.bytes(buf, start, end);
-      outbox.text(CHUNK_END);
-    } else outbox.bytes(buf, start, end);
+    sendPiece(outbox, this.#requestBody, buf, start, end);
   }
 
   sendTrailers(head: Head): void {
     const { outbox } = this.#core;
     outbox.to(this.#wire);
-    outbox.text(LAST_CHUNK);
-    composeTrailers(outbox, head);
+    sendTrailers(outbox, head);
     this.#hasTrailers = true;
   }
 
@@ -125,8 +118,7 @@ export class UpstreamConnection implements WireOwner, BodySink, DeadlineOwner {
     if (this.#requestBody !== BODY.CHUNKED) return;
     const { outbox } = this.#core;
     outbox.to(this.#wire);
-    if (!this.#hasTrailers) outbox.text(LAST_CHUNK);
-    outbox.text(CHUNK_END);
+    sendLast(outbox, this.#hasTrailers);
   }
 
   pause(): void {
