@@ -3,7 +3,6 @@
 // What is refused, and why: RFC 9112 2.2, 3, 5, 6; the table REFUSAL names each case.
 import {
   COLON,
-  COMMA,
   CR,
   HTAB,
   IS_TARGET,
@@ -18,6 +17,7 @@ import {
   SLASH,
   SP,
 } from "../wire/bytes.ts";
+import { ListItems } from "../wire/listitems.ts";
 import { FIELD, fieldKind, Head, MAX_FIELDS, MAX_NOMINATED, METHOD, methodCode } from "./head.ts";
 
 /** Why a message is refused: status for a request, and words that tell its sender what to do. A response so refused is a 502. */
@@ -88,6 +88,8 @@ const CLOSE = Buffer.from("close");
 const KEEP_ALIVE = Buffer.from("keep-alive");
 const HTTP_SCHEME = Buffer.from("http://");
 const HTTPS_SCHEME = Buffer.from("https://");
+/** Of the list at hand: a value is read to its end in one go. */
+const items = new ListItems();
 
 /** Parses one head at a time into `head`. */
 export class HeadParser {
@@ -382,32 +384,21 @@ export class HeadParser {
   /** Digits only; a list or a repeat is taken when all of it agrees (RFC 9110 8.6). */
   #contentLength(buf: Buffer, start: number, end: number): boolean {
     const head = this.head;
-    let from = start;
-    for (let at = start; at <= end; at++) {
-      if (at < end && buf[at] !== COMMA) continue;
-      let first = from;
-      let last = at;
-      while (first < last && (buf[first] === SP || buf[first] === HTAB)) first++;
-      while (last > first && (buf[last - 1] === SP || buf[last - 1] === HTAB)) last--;
-      const value = parseDecimal(buf, first, last);
+    items.of(buf, start, end);
+    while (items.next()) {
+      const value = parseDecimal(buf, items.start, items.end);
       if (value === -1 || (head.contentLength !== -1 && head.contentLength !== value))
         return this.#refuseLine(REFUSAL.contentLength);
       head.contentLength = value;
-      from = at + 1;
     }
     return true;
   }
 
   #connection(buf: Buffer, start: number, end: number): boolean {
     const head = this.head;
-    let from = start;
-    for (let at = start; at <= end; at++) {
-      if (at < end && buf[at] !== COMMA) continue;
-      let first = from;
-      let last = at;
-      while (first < last && (buf[first] === SP || buf[first] === HTAB)) first++;
-      while (last > first && (buf[last - 1] === SP || buf[last - 1] === HTAB)) last--;
-      from = at + 1;
+    items.of(buf, start, end);
+    while (items.next()) {
+      const { start: first, end: last } = items;
       if (first === last) continue;
       if (isSameName(buf, first, last, CLOSE)) head.hasClose = true;
       else if (isSameName(buf, first, last, KEEP_ALIVE)) head.hasKeepAlive = true;
