@@ -9,7 +9,7 @@ import type { Timer } from "../../lib/clock.ts";
 import type { ClientFacts } from "../admit/forwarded.ts";
 import type { ClientLimits } from "../admit/limits.ts";
 import type { Core } from "../core.ts";
-import { type DeadlineOwner, SWEEP_MS } from "../deadlines.ts";
+import type { DeadlineOwner } from "../deadlines.ts";
 import { BODY } from "../http1/body.ts";
 import { composeRequest } from "../http1/compose.ts";
 import { type Head, METHOD } from "../http1/head.ts";
@@ -37,6 +37,7 @@ import type { Mirror } from "./mirror.ts";
 import type { Cluster } from "./pool.ts";
 import { Replay } from "./replay.ts";
 import { isHarmless, RetryState } from "./retry.ts";
+import { Timeouts } from "./timeouts.ts";
 
 /** The side of an exchange that faces the client. */
 export interface ClientSide {
@@ -69,7 +70,6 @@ export interface StreamBounds {
 }
 
 const STATE = { IDLE: 0, CONNECTING: 1, OPEN: 2, PAUSING: 3 } as const;
-const NEVER = Number.POSITIVE_INFINITY;
 const NO_COUNTER = -1;
 
 /** See the head of this file. */
@@ -99,9 +99,7 @@ export class Exchange implements AttemptUser, DeadlineOwner {
   #hasSent = false;
   #hasAnswer = false;
   #status = 0;
-  /** Until when the whole answer, and the head of this try's, must be there; in the time of deadlines. */
-  #wholeAtMs = NEVER;
-  #tryAtMs = NEVER;
+  readonly #timeouts: Timeouts;
   #pause: Timer | null = null;
   /** Counts among its cluster's retries. */
   #isRetry = false;
@@ -114,6 +112,7 @@ export class Exchange implements AttemptUser, DeadlineOwner {
     this.#core = core;
     this.#client = client;
     this.#slot = core.deadlines.add(this);
+    this.#timeouts = new Timeouts(core.deadlines, this.#slot);
   }
 
   /** The client is gone, and no request will follow. */
@@ -169,9 +168,7 @@ export class Exchange implements AttemptUser, DeadlineOwner {
     this.#hasSent = false;
     this.#hasAnswer = false;
     this.#status = 0;
-    const { streamMs } = bounds.clientLimits;
-    this.#wholeAtMs = streamMs === 0 ? NEVER : core.deadlines.nowMs + streamMs + SWEEP_MS;
-    this.#tryAtMs = NEVER;
+    this.#timeouts.begin(bounds.clientLimits.streamMs);
     this.#retry.begin(route.retry, head);
     this.#record = client.record;
     if (this.#record !== null) this.#record.begin(route.name, target.cluster, this.#startMs);
@@ -194,7 +191,6 @@ export class Exchange implements AttemptUser, DeadlineOwner {
     else composeRewritten(this.#head, head, client, body === BODY.CHUNKED, target.rewrite);
     if (route.retry !== null && route.retry.retries > 0 && body !== BODY.NONE)
       this.#replay = new Replay(core, cluster.options.bufferBytes);
-    if (streamMs > 0) this.#arm(NEVER);
     if (this.#isRequestDone) this.#startTimeout();
     this.#start(cluster, true);
     if (route.mirrors.length > 0 && this.isActive)
@@ -264,7 +260,7 @@ export class Exchange implements AttemptUser, DeadlineOwner {
 
   onDeadline(): void {
     if (this.#state === STATE.IDLE) return;
-    const isTry = this.#core.deadlines.nowMs < this.#wholeAtMs;
+    const isTry = this.#timeouts.isTryAlone;
     // An upstream that waits for the client, or whose answer is under way, is not late.
     if (this.#isRequestDone && !this.#hasAnswer) this.#attempt.endpoint?.onTimedOut();
     if (isTry && this.#retry.isWantedAfterReset && this.#mayTryAgain()) {
@@ -341,7 +337,7 @@ export class Exchange implements AttemptUser, DeadlineOwner {
     this.#hasSent = true;
     this.#hasAnswer = true;
     this.#status = status;
-    if (this.#tryAtMs !== NEVER) this.#arm(NEVER);
+    this.#timeouts.endTry();
     this.#client.sendHead(head, body, length, this.#changes.orNull());
   }
 
@@ -441,7 +437,7 @@ export class Exchange implements AttemptUser, DeadlineOwner {
     this.#leaveTry();
     this.#countRetry(counter);
     this.#state = STATE.PAUSING;
-    this.#arm(NEVER);
+    this.#timeouts.endTry();
     this.#client.resumeRequest();
     this.#pause = core.after(this.#retry.take(core.dice), this, () => {
       this.#pause = null;
@@ -462,20 +458,11 @@ export class Exchange implements AttemptUser, DeadlineOwner {
 
   /** The request is complete: the route's time for the whole answer runs, all tries included. */
   #startTimeout(): void {
-    const timeoutMs = this.#route?.timeoutMs ?? 0;
-    if (timeoutMs === 0) return;
-    this.#wholeAtMs = Math.min(this.#wholeAtMs, this.#core.deadlines.nowMs + timeoutMs + SWEEP_MS);
-    this.#arm(this.#tryAtMs);
+    this.#timeouts.startWhole(this.#route?.timeoutMs ?? 0);
   }
 
   #startTry(): void {
-    const perTryMs = this.#retry.policy?.perTryMs ?? 0;
-    if (perTryMs > 0) this.#arm(this.#core.deadlines.nowMs + perTryMs + SWEEP_MS);
-  }
-
-  #arm(tryAtMs: number): void {
-    this.#tryAtMs = tryAtMs;
-    this.#core.deadlines.setAt(this.#slot, Math.min(this.#wholeAtMs, tryAtMs));
+    this.#timeouts.startTry(this.#retry.policy?.perTryMs ?? 0);
   }
 
   /** Ends the exchange without a whole answer from the upstream. */
@@ -513,7 +500,7 @@ export class Exchange implements AttemptUser, DeadlineOwner {
     this.#record = null;
     if (this.#mirrors !== null) for (const mirror of this.#mirrors) mirror.abandon();
     this.#mirrors = null;
-    this.#core.deadlines.clear(this.#slot);
+    this.#timeouts.end();
     this.#pause?.cancel();
     this.#pause = null;
     this.#replay?.drop();
