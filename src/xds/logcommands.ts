@@ -39,7 +39,7 @@ export type LogToken =
 export type LogJson = JsonValue;
 
 /** Most commands in one format. */
-export const MAX_LOG_COMMANDS = 64;
+const MAX_LOG_COMMANDS = 64;
 
 const COMMAND = /%%|%(?<name>[A-Z_]+)(?:\((?<fields>[^()%]*)\))?(?::(?<limit>\d{1,5}))?%|%/g;
 const FIELD_NAME = /^:?[-!#$&'*+.^_`|~0-9a-z]+$/;

@@ -110,7 +110,7 @@ export type { FractionalPercent } from "./gen/envoy/type/v3/type_pb.ts";
 export { FractionalPercent_DenominatorType, FractionalPercentSchema } from "./gen/envoy/type/v3/type_pb.ts";
 
 export type { LogCommand, LogJson, LogToken } from "./logcommands.ts";
-export { LOG_COMMANDS, logFormatProblems, logTokens, MAX_LOG_COMMANDS } from "./logcommands.ts";
+export { LOG_COMMANDS, logFormatProblems, logTokens } from "./logcommands.ts";
 export type { ResourceKind, ResourceMessages, XdsSnapshot } from "./messages.ts";
 export {
   durationMs,

@@ -1,6 +1,6 @@
 // The format of an access log: text with %COMMANDS% as in Envoy, or a JSON object whose strings are such texts → parts that accesslog.ts
 // writes line by line. Pure; what a line cannot hold is an error by name, never a silent blank.
-import { type LogCommand, type LogJson, logTokens, MAX_LOG_COMMANDS } from "../../xds/types.ts";
+import { type LogCommand, type LogJson, logFormatProblems, logTokens } from "../../xds/types.ts";
 
 /** What a part of a line stands for. From REQUEST_HEADER on it is taken from the request's head, from RESPONSE_HEADER on from the answer's. */
 export const PART = {
@@ -92,19 +92,18 @@ const NOTHING = Buffer.alloc(0);
 
 /** Reads a text format; a line end is added where there is none. `refuse` is told what it cannot say. */
 export function textFormat(format: string, refuse: (why: string) => void): LogFormat {
-  const parts = partsOf(format.endsWith(NEWLINE) ? format : `${format}\n`, STYLE.TEXT, refuse);
-  return assembled(parts, refuse);
+  for (const why of logFormatProblems(format)) refuse(why);
+  return assembled(partsOf(format.endsWith(NEWLINE) ? format : `${format}\n`, STYLE.TEXT));
 }
 
 /** Reads a JSON format: commands that are a string of their own become numbers or null where that is what they are. */
 export function jsonFormat(format: LogJson, isSorted: boolean, refuse: (why: string) => void): LogFormat {
-  return assembled([...jsonParts(format, isSorted, refuse), literal(NEWLINE, STYLE.TEXT)], refuse);
+  for (const why of logFormatProblems(format)) refuse(why);
+  return assembled([...jsonParts(format, isSorted), literal(NEWLINE, STYLE.TEXT)]);
 }
 
-function assembled(all: readonly LogPart[], refuse: (why: string) => void): LogFormat {
+function assembled(all: readonly LogPart[]): LogFormat {
   const parts = merged(all);
-  if (parts.filter(({ code }) => code !== PART.TEXT).length > MAX_LOG_COMMANDS)
-    refuse(`has more than ${MAX_LOG_COMMANDS} commands`);
   const isOfRequest = ({ code }: LogPart): boolean =>
     code >= PART.REQUEST_HEADER && code < PART.RESPONSE_HEADER;
   return {
@@ -114,9 +113,9 @@ function assembled(all: readonly LogPart[], refuse: (why: string) => void): LogF
   };
 }
 
-function* jsonParts(format: LogJson, isSorted: boolean, refuse: (why: string) => void): Generator<LogPart> {
+function* jsonParts(format: LogJson, isSorted: boolean): Generator<LogPart> {
   if (typeof format === "string") {
-    const parts = partsOf(format, STYLE.STRING, refuse);
+    const parts = partsOf(format, STYLE.STRING);
     const [only] = parts;
     if (only !== undefined && parts.length === 1 && only.code !== PART.TEXT) {
       yield withStyle(only, STYLE.VALUE);
@@ -138,13 +137,14 @@ function* jsonParts(format: LogJson, isSorted: boolean, refuse: (why: string) =>
   for (const [index, [key, value]] of entries.entries()) {
     const comma = index === 0 ? "" : ",";
     yield literal(isList ? comma : `${comma}${JSON.stringify(key)}:`, STYLE.TEXT);
-    yield* jsonParts(value, isSorted, refuse);
+    yield* jsonParts(value, isSorted);
   }
   yield literal(isList ? "]" : "}", STYLE.TEXT);
 }
 
-function partsOf(format: string, style: number, refuse: (why: string) => void): LogPart[] {
-  return logTokens(format, refuse).map((token) => {
+/** What this proxy does not know is left out; `logFormatProblems` has named it. */
+function partsOf(format: string, style: number): LogPart[] {
+  return logTokens(format, () => undefined).map((token) => {
     if (token.kind === "text") return literal(token.text, style);
     const limit = Math.min(token.limit ?? MAX_VALUE_BYTES, MAX_VALUE_BYTES);
     if (token.kind === "command") return part(COMMANDS[token.name], style, NOTHING, null, limit);
