@@ -5,6 +5,7 @@ import { createServer as createHttpServer, request as httpRequest } from "node:h
 import { connect, type Socket } from "node:net";
 import { type Test, test } from "tap";
 import { createManualClock } from "../support/clock.ts";
+import { startRoundTrips } from "../support/roundtrips.ts";
 import {
   eventually,
   listen,
@@ -53,7 +54,7 @@ test("flow: a slow reader holds back its upstream, and gets all of a large body"
   const client = connect(port, "127.0.0.1");
   client.pause();
   client.write(GET);
-  await stalls(() => writtenBytes);
+  await stalls(t, () => writtenBytes);
   t.ok(writtenBytes < payload.length, `the origin was held back at ${writtenBytes} bytes`);
   const hash = createHash("sha256");
   let seen = 0;
@@ -87,7 +88,7 @@ test("flow: a slow origin holds back the client's upload, and gets all of it", a
   };
   client.write(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${payload.length}\r\n\r\n`);
   next(0);
-  await stalls(() => writtenBytes);
+  await stalls(t, () => writtenBytes);
   t.ok(writtenBytes < payload.length, `the client was held back at ${writtenBytes} bytes`);
   const hash = createHash("sha256");
   let seen = 0;
@@ -326,14 +327,12 @@ function sha(bytes: Buffer): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-/** Resolves once `value()` has not grown for a while. */
-async function stalls(value: () => number): Promise<void> {
-  let last = -1;
-  let calm = 0;
-  while (calm < 10) {
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    calm = value() === last && last > 0 ? calm + 1 : 0;
+/** Resolves once `value()` has grown, and then not any more while others come and go. */
+async function stalls(t: Test, value: () => number): Promise<void> {
+  const roundTrips = await startRoundTrips(t);
+  for (let last = -1; last <= 0 || value() !== last; ) {
     last = value();
+    await roundTrips(500);
   }
 }
 

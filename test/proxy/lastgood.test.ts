@@ -89,8 +89,8 @@ test("last good: a proxy starts without its control plane, and the control plane
 
   // The same content has the same version: nothing but having received it may acknowledge it.
   const empty = await control();
-  await until(() => empty.nodes(GROUP).length > 0, "connected");
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  const asksForRoutes = (): boolean => empty.nodes(GROUP).some((node) => node.subscribedRoutes.length > 0);
+  await until(asksForRoutes, "it is connected, and has said what it wants and has");
   t.equal(empty.nodes(GROUP)[0]?.ackedSeq, 0, "nothing was acknowledged");
   t.equal(await answer(), "old", "a control plane with nothing to say takes nothing away");
   const next = empty.setSnapshot(GROUP, snapshot({ [OLD]: 0, [NEW]: 100 }));
