@@ -1,5 +1,6 @@
 // The client against a control plane with the habits of go-control-plane's snapshot cache: one open question per type, answered as soon as its
 // version differs; by name only once every name of the snapshot is asked for; no waiting for acknowledgements from type to type.
+import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import { Server, ServerCredentials, type ServerDuplexStream } from "@grpc/grpc-js";
 import { type Test, test } from "tap";
 import { systemClock } from "../../src/lib/clock.ts";
@@ -64,30 +65,12 @@ class SnapshotCache {
 
   /** Every type gets that version at once. */
   set(version: string, snapshot: XdsSnapshot): void {
-    const named = <Item>(items: readonly Item[], nameOf: (item: Item) => string, wrap: (item: Item) => Any) =>
-      new Map(items.map((item) => [nameOf(item), wrap(item)]));
     this.#version = version;
     this.#resources = {
-      clusters: named(
-        snapshot.clusters,
-        ({ name }) => name,
-        (one) => pack(ClusterSchema, one),
-      ),
-      endpoints: named(
-        snapshot.endpoints,
-        ({ clusterName }) => clusterName,
-        (one) => pack(ClusterLoadAssignmentSchema, one),
-      ),
-      listeners: named(
-        snapshot.listeners,
-        ({ name }) => name,
-        (one) => pack(ListenerSchema, one),
-      ),
-      routes: named(
-        snapshot.routes,
-        ({ name }) => name,
-        (one) => pack(RouteConfigurationSchema, one),
-      ),
+      clusters: packed(ClusterSchema, snapshot.clusters, nameOf),
+      endpoints: packed(ClusterLoadAssignmentSchema, snapshot.endpoints, ({ clusterName }) => clusterName),
+      listeners: packed(ListenerSchema, snapshot.listeners, nameOf),
+      routes: packed(RouteConfigurationSchema, snapshot.routes, nameOf),
     };
     for (const kind of KINDS) this.#answer(kind);
   }
@@ -128,6 +111,17 @@ class SnapshotCache {
       }),
     );
   }
+}
+
+const nameOf = ({ name }: { readonly name: string }): string => name;
+
+/** Resources as they are sent, by name. */
+function packed<Desc extends DescMessage>(
+  schema: Desc,
+  items: readonly MessageShape<Desc>[],
+  keyOf: (item: MessageShape<Desc>) => string,
+): ReadonlyMap<string, Any> {
+  return new Map(items.map((item) => [keyOf(item), pack(schema, item)]));
 }
 
 test("foreign: a snapshot cache brings every change in force, and no route ever lacks its clusters", async (t) => {
