@@ -1,6 +1,13 @@
 // `weir explain`: what the next pass over a Rollout would decide, from the objects alone. Runs observe and decide, applies nothing.
 // Whether proxies have acknowledged is taken from what the leader last wrote: status and its words, and the record of proxies.
-import { type Acknowledgement, type KubeObject, RESOURCES, type Rollout, readRollout } from "../api/api.ts";
+import {
+  type Acknowledgement,
+  CLUSTER_RESOURCES,
+  type KubeObject,
+  RESOURCES,
+  type Rollout,
+  readRollout,
+} from "../api/api.ts";
 import type { ClusterClient } from "../cluster/client.ts";
 import { decide, explain } from "../engine/decide.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -10,6 +17,7 @@ import { createCaches } from "./caches.ts";
 import { type NodeRecord, readNodeRecords } from "./noderecords.ts";
 import { observe, podsOf } from "./observe.ts";
 import { podTroubles } from "./podtroubles.ts";
+import { unheardBindings } from "./verification.ts";
 
 /** How long the objects may take to be read. */
 const READ_TIMEOUT_MS = 10_000;
@@ -28,7 +36,8 @@ export async function explainRollout(
 ): Promise<readonly string[] | undefined> {
   const raw = await client.get(RESOURCES.rollout, { namespace, name }, signal);
   if (raw === undefined) return undefined;
-  const caches = createCaches({ client, clock, log: silentLogger, namespace });
+  const { targetGroupBinding: targetGroupBindings } = CLUSTER_RESOURCES;
+  const caches = createCaches({ client, clock, log: silentLogger, namespace, targetGroupBindings });
   try {
     caches.start();
     await caches.waitForSync(AbortSignal.any([signal, AbortSignal.timeout(READ_TIMEOUT_MS)]));
@@ -41,11 +50,10 @@ export async function explainRollout(
     const first = observe({ caches, balancers, publisher: recorded(clock, raw, undefined, records) }, raw);
     // The first look only tells what the last weights are; with them, the second is the pass that the leader would make.
     const published = decide(first, clock.nowMs()).traffic;
-    const plan = decide(
-      observe({ caches, balancers, publisher: recorded(clock, raw, published, records) }, raw),
-      clock.nowMs(),
-    );
-    return [...explain(plan, clock.nowMs()), ...podTroubles(podsOf(caches, raw))];
+    const second = observe({ caches, balancers, publisher: recorded(clock, raw, published, records) }, raw);
+    const plan = decide(second, clock.nowMs());
+    const troubles = podTroubles(podsOf(caches, raw));
+    return [...explain(plan, clock.nowMs()), ...unheardBindings(caches, second), ...troubles];
   } finally {
     await caches.stop();
   }

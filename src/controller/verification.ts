@@ -57,6 +57,24 @@ export function hear({ caches, balancers }: HearDeps, key: string, snapshot: Sna
   };
 }
 
+/**
+ * What a look from outside the controller cannot know: the pods that it may be waiting for AWS to register, one line for each of their
+ * TargetGroupBindings. Only the controller asks AWS, and only where it is told to.
+ */
+export function unheardBindings(
+  { targetGroupBindings }: Pick<Caches, "targetGroupBindings">,
+  snapshot: Snapshot,
+): readonly string[] {
+  const question = podsInQuestion(snapshot);
+  if (question?.isAwaited !== true) return [];
+  const { name } = question.service.metadata;
+  const bound = targetGroupBindings?.list(snapshot.rollout.metadata.namespace) ?? [];
+  return podBindings(question.service, bound).map(
+    ({ metadata }) =>
+      `not known here: whether AWS has registered the pods of Service ${name} (TargetGroupBinding ${metadata.name}): events tell what the controller heard`,
+  );
+}
+
 /** What load balancers say of a promoted version's weights holds nothing up: it is asked once, for the status to name them. */
 function areWeightsAsked({ status }: Rollout): boolean {
   return status.alb === undefined || updateLeft(status) === "inFlight";

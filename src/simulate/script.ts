@@ -75,19 +75,24 @@ interface Line {
 function linesOf(text: string): readonly Line[] {
   const lines: Line[] = [];
   let isTimeline = false;
-  for (const [index, line] of text.split("\n").entries()) {
+  // Editors of some systems put a mark before the first line, which would count as indented.
+  for (const [index, line] of text
+    .replace(/^\uFEFF/, "")
+    .split("\n")
+    .entries()) {
     isTimeline = /^# timeline, \d+ decisions$/.test(line) || (isTimeline && TIMELINE_ROW.test(line));
     const number = index + 1;
     if (isTimeline) continue;
     if (line.startsWith("#") || line.trim() === "") lines.push({ kind: "remark", text: line.trim(), number });
-    else if (!/^\s/.test(line)) lines.push({ kind: "command", text: line.replace(/^> /, "").trim(), number });
+    else if (!/^\s/.test(line))
+      lines.push({ kind: "command", text: line.replace(/^>\s/, "").trim(), number });
   }
   return lines;
 }
 
 /** The world that the command works in: that of the files, or one that the script's first command makes up. */
 function worldFor(command: string, known: World | undefined, given: World | undefined): World {
-  const [verb, ...words] = command.split(" ").filter((word) => word !== "");
+  const [verb, ...words] = command.split(/\s+/);
   if (verb === "rollout" && given === undefined) return createWorld(words);
   if (verb === "rollout" && words.length > 0)
     throw new Error("the Rollout is the one of the files: `rollout` takes no words here");
@@ -97,12 +102,12 @@ function worldFor(command: string, known: World | undefined, given: World | unde
 }
 
 function runCommand(world: World, text: string, isOfFiles: boolean): readonly string[] {
-  const [verb = "", ...rest] = text.split(" ");
+  const [, verb = "", rest = ""] = /^(\S+)\s*(.*)$/s.exec(text) ?? [];
   const command = Object.hasOwn(COMMANDS, verb) ? COMMANDS[verb] : undefined;
   if (command === undefined) throw new Error(`unknown command${didYouMean(verb, Object.keys(COMMANDS))}`);
   if (isOfFiles && command.notOnFiles !== undefined)
     throw new Error(`not with a Rollout of files: ${command.notOnFiles}`);
-  const args = argumentsOf(verb, command.form, rest.join(" "));
+  const args = argumentsOf(verb, command.form, rest);
   if (command.show !== undefined) return command.show(world, args);
   command.act?.(world, args);
   return verb === "tick" ? tick(world, parseDuration(args[0] ?? "") ?? 0) : comeToRest(world);

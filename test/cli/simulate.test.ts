@@ -52,6 +52,15 @@ test("simulate: a background analysis of a user's files aborts when its metric t
   t.match(text.split("\n").at(-1), /^# 91s +Degraded +step 0\/2 .*RolloutAborted/);
 });
 
+test("simulate: tabs, line ends and a byte order mark of other editors lose no command", async (t) => {
+  const at = await files(t, { "odd.txt": "\uFEFFimage watched:2\r\n>\ttick\t1m\r\nscale\t 3\r\n" });
+  const { code, text } = await weir("simulate", "-f", EXAMPLE, "--script", at("odd.txt"));
+  t.equal(code, 0);
+  t.match(text, /^> image watched:2$/m);
+  t.match(text, /= 00:01:00 Paused/);
+  t.match(text, /- scaleReplicaSet watched-\w+ 2 -> 3/);
+});
+
 test("simulate: files that apply refuses are not carried out", async (t) => {
   const { metadata, ...rest } = rolloutManifest({ canary: { stesp: [{ setWeight: 20 }] } });
   const at = await files(t, { "bad.yaml": stringify({ metadata, ...rest }) });

@@ -8,7 +8,7 @@ import {
 } from "../../src/api/api.ts";
 import type { Answers, Questions } from "../../src/controller/balancers.ts";
 import type { Caches } from "../../src/controller/caches.ts";
-import { createVerdictBook, hear } from "../../src/controller/verification.ts";
+import { createVerdictBook, hear, unheardBindings } from "../../src/controller/verification.ts";
 import type { Plan, PlannedEvent } from "../../src/engine/decide.ts";
 import { balancerOf, ingressManifest } from "../../src/simulate/routing.ts";
 import { imagePatch, type World, worldWith } from "../support/world.ts";
@@ -34,6 +34,24 @@ test("verification: target groups are asked about after the switch, until the ve
   world.registered = new Map([["web-active", 1]]);
   world.settle();
   t.strictSame(asked(world).groups, []);
+  t.end();
+});
+
+test("verification: who cannot ask says so while the pods of the version that took over are in question", (t) => {
+  const world = worldWith({ replicas: 1, blueGreen: {} });
+  world.registered = new Map([["web-active", 0]]);
+  world.settle();
+  const lines = (options: Options = {}) => unheardBindings(cachesOf(world, options), world.snapshot());
+  t.strictSame(lines(), []);
+  world.editSpec(imagePatch("web:2"));
+  world.settle();
+  t.strictSame(lines(), [
+    "not known here: whether AWS has registered the pods of Service web-active (TargetGroupBinding k8s-web): events tell what the controller heard",
+  ]);
+  t.strictSame(lines({ hasBinding: false }), []);
+  world.registered = new Map([["web-active", 1]]);
+  world.settle();
+  t.strictSame(lines(), []);
   t.end();
 });
 
