@@ -258,44 +258,31 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
   }
 
   #onHead(head: Head): void {
-    const isOld = head.minor === 0;
-    const isEnough = ++this.#requests >= this.#listener.clientLimits.requestsPerConnection;
-    this.#answer.begin(head);
-    this.#answer.isLast =
-      head.hasClose || (isOld && !head.hasKeepAlive) || this.#listener.isDraining || isEnough;
-    let kind: number = BODY.NONE;
-    if (head.isChunked) kind = BODY.CHUNKED;
-    else if (head.contentLength > 0) kind = BODY.LENGTH;
-    this.#body.reset(kind, head.contentLength);
     const listener = this.#listener;
+    const isEnough = ++this.#requests >= listener.clientLimits.requestsPerConnection;
+    const isKept = !head.hasClose && (head.minor === 1 || head.hasKeepAlive);
+    this.#answer.begin(head);
+    this.#answer.isLast = !isKept || listener.isDraining || isEnough;
+    const kind = bodyOf(head);
+    this.#body.reset(kind, head.contentLength);
     const isConnect = head.method === METHOD.CONNECT;
     const refused =
       this.#facts.admit(head, listener.clientRules) ??
       (isConnect ? null : respell(head, listener.spelling, listener));
-    if (refused !== null) {
-      this.#core.counts.refused += 1;
-      this.#beginLog(head);
-      this.#refuse(refused);
-      return;
-    }
     this.#beginLog(head);
-    if (isConnect) {
-      this.#refuse(REPLY.notConnect);
+    if (refused !== null) this.#core.counts.refused += 1;
+    if (refused !== null || isConnect) {
+      this.#refuse(refused ?? REPLY.notConnect);
       return;
     }
     this.#state = kind === BODY.NONE ? STATE.WAIT : STATE.BODY;
-    if (head.maxForwards === 0 && (head.method === METHOD.OPTIONS || head.method === METHOD.TRACE)) {
-      this.sendReply(head.method === METHOD.TRACE ? REPLY.notTrace : REPLY.options);
+    const reply = lastHopReply(head) ?? this.#core.turnAway();
+    if (reply !== null) {
+      this.sendReply(reply);
       this.onExchangeEnd();
       return;
     }
-    const turnedAway = this.#core.turnAway();
-    if (turnedAway !== null) {
-      this.sendReply(turnedAway);
-      this.onExchangeEnd();
-      return;
-    }
-    this.#exchange.begin(this.#listener.hosts, head, kind, this.#facts, this.#listener);
+    this.#exchange.begin(listener.hosts, head, kind, this.#facts, listener);
     if (this.#exchange.isActive) this.#watch.begin(kind !== BODY.NONE);
     else if (this.#state === STATE.WAIT || this.#state === STATE.BODY) this.onExchangeEnd();
   }
@@ -507,4 +494,17 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
     if (this.#parser !== null) this.#core.giveParser(this.#parser);
     this.#parser = null;
   }
+}
+
+/** The BODY that follows the head of a request. */
+function bodyOf(head: Head): number {
+  if (head.isChunked) return BODY.CHUNKED;
+  return head.contentLength > 0 ? BODY.LENGTH : BODY.NONE;
+}
+
+/** The answer to a request that may be forwarded no further (RFC 9110 7.6.2), or null. */
+function lastHopReply({ method, maxForwards }: Head): Reply | null {
+  if (maxForwards !== 0) return null;
+  if (method === METHOD.TRACE) return REPLY.notTrace;
+  return method === METHOD.OPTIONS ? REPLY.options : null;
 }
