@@ -248,6 +248,10 @@ function bytesOf(text: string): Uint8Array {
 
 // Looking up.
 
+/**
+ * This stands twice, for bytes as they are and for bytes in lower case: one function for both, with a table of what each byte counts as, made a match
+ * among 2 000 mixed rules 2 to 3 % dearer (bench/micro/match.ts).
+ */
 function gatherExact(paths: ByteMap<Filed>, facts: Facts): void {
   const { path, pathStart, pathEnd } = facts;
   const { lengths } = paths;
