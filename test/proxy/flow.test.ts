@@ -42,8 +42,8 @@ test("flow: a slow reader holds back its upstream, and gets all of a large body"
     socket.once("data", () => {
       socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${payload.length}\r\n\r\n`);
       const next = (at: number): void => {
-        if (at >= payload.length || socket.destroyed) return;
         writtenBytes = at;
+        if (at >= payload.length || socket.destroyed) return;
         if (socket.write(payload.subarray(at, at + 65_536))) setImmediate(() => next(at + 65_536));
         else socket.once("drain", () => next(at + 65_536));
       };
@@ -81,8 +81,8 @@ test("flow: a slow origin holds back the client's upload, and gets all of it", a
   t.teardown(() => client.destroy());
   let writtenBytes = 0;
   const next = (at: number): void => {
-    if (at >= payload.length) return;
     writtenBytes = at;
+    if (at >= payload.length) return;
     if (client.write(payload.subarray(at, at + 65_536))) setImmediate(() => next(at + 65_536));
     else client.once("drain", () => next(at + 65_536));
   };
