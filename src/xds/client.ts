@@ -25,6 +25,7 @@ import {
 } from "./gen/envoy/service/discovery/v3/discovery_pb.ts";
 import { type LoadSample, startLoadReports } from "./loadreporter.ts";
 import { type ResourceKind, TYPE_URLS, type XdsSnapshot } from "./messages.ts";
+import { Refusals } from "./refusals.ts";
 import { DISCOVERY } from "./services.ts";
 
 export type { XdsUpdate } from "./assembly.ts";
@@ -102,6 +103,7 @@ export function createXdsClient(options: XdsClientOptions): XdsClient {
 class AdsClient implements XdsClient {
   readonly #options: XdsClientOptions;
   readonly #assembly = new Assembly();
+  readonly #refusals: Refusals;
   readonly #random: () => number;
   /** Addresses that this round has not tried yet. */
   #untried: string[] = [];
@@ -121,6 +123,7 @@ class AdsClient implements XdsClient {
   constructor(options: XdsClientOptions) {
     this.#options = options;
     this.#fallback = options.fallback;
+    this.#refusals = new Refusals(options.clock);
     this.#random = options.random ?? Math.random;
   }
 
@@ -230,6 +233,7 @@ class AdsClient implements XdsClient {
     this.#stopReports?.();
     this.#stopReports = undefined;
     this.#warmTimer?.cancel();
+    this.#refusals.clear();
     this.#call = undefined;
     this.#client = undefined;
     this.#connectedTo = undefined;
@@ -239,27 +243,19 @@ class AdsClient implements XdsClient {
 
   #answer(answers: readonly Answer[], node?: Node): void {
     let first = node;
-    for (const { kind, version, nonce, names, rejection, isTransient } of answers) {
-      const request = create(DiscoveryRequestSchema, {
-        typeUrl: TYPE_URLS[kind],
-        versionInfo: version,
-        responseNonce: nonce,
-        resourceNames: [...names],
-      });
+    for (const answer of answers) {
+      const { kind, rejection } = answer;
+      const request = requestOf(answer);
       // Said once per stream: the server remembers.
       if (first !== undefined) request.node = first;
-      if (rejection !== undefined) {
-        this.#options.log.warn("configuration rejected", { kind, why: rejection });
-        const message = rejection.slice(0, MAX_WORDS);
-        request.errorDetail = {
-          $typeName: "google.rpc.Status",
-          code: isTransient === true ? status.UNAVAILABLE : status.INVALID_ARGUMENT,
-          message,
-          details: [],
-        };
-      }
       first = undefined;
-      this.#call?.write(request);
+      const say = (): unknown => this.#call?.write(request);
+      if (rejection === undefined) {
+        if (this.#assembly.rejections.has(kind)) this.#refusals.overtake(kind);
+        else this.#refusals.forget(kind);
+        say();
+      } else if (this.#refusals.refuse(kind, rejection, say))
+        this.#options.log.warn("configuration rejected", { kind, why: rejection });
     }
   }
 
@@ -325,6 +321,23 @@ class AdsClient implements XdsClient {
       return { kind: "rejected", message: messageOf(error), isTransient };
     }
   }
+}
+
+function requestOf({ kind, version, nonce, names, rejection, isTransient }: Answer): DiscoveryRequest {
+  const request = create(DiscoveryRequestSchema, {
+    typeUrl: TYPE_URLS[kind],
+    versionInfo: version,
+    responseNonce: nonce,
+    resourceNames: [...names],
+  });
+  if (rejection !== undefined)
+    request.errorDetail = {
+      $typeName: "google.rpc.Status",
+      code: isTransient === true ? status.UNAVAILABLE : status.INVALID_ARGUMENT,
+      message: rejection.slice(0, MAX_WORDS),
+      details: [],
+    };
+  return request;
 }
 
 function isReady(client: Client): boolean {

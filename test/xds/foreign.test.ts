@@ -4,7 +4,7 @@ import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import { Server, ServerCredentials, type ServerDuplexStream } from "@grpc/grpc-js";
 import { type Test, test } from "tap";
 import { systemClock } from "../../src/lib/clock.ts";
-import { silentLogger } from "../../src/lib/log.ts";
+import { createLogger, silentLogger } from "../../src/lib/log.ts";
 import { createXdsClient, type XdsUpdate } from "../../src/xds/client.ts";
 import {
   type DiscoveryRequest,
@@ -26,6 +26,7 @@ import {
   TYPE_URLS,
   type XdsSnapshot,
 } from "../../src/xds/types.ts";
+import { createManualClock } from "../support/clock.ts";
 import { until } from "../support/web.ts";
 import { aSnapshot } from "../support/xds.ts";
 
@@ -43,6 +44,7 @@ class SnapshotCache {
   #version = "";
   #resources: Readonly<Record<ResourceKind, ReadonlyMap<string, Any>>> | undefined;
   #nonce = 0;
+  #bad: { readonly kind: ResourceKind; readonly version: string } | undefined;
 
   /** Its address. */
   async listen(t: Test): Promise<string> {
@@ -65,6 +67,7 @@ class SnapshotCache {
 
   /** Every type gets that version at once. */
   set(version: string, snapshot: XdsSnapshot): void {
+    this.#bad = undefined;
     this.#version = version;
     this.#resources = {
       clusters: packed(ClusterSchema, snapshot.clusters, nameOf),
@@ -73,6 +76,12 @@ class SnapshotCache {
       routes: packed(RouteConfigurationSchema, snapshot.routes, nameOf),
     };
     for (const kind of KINDS) this.#answer(kind);
+  }
+
+  /** Every question is answered with what no client takes, at once and again after each refusal, as the cache of a snapshot does. */
+  setBad(kind: ResourceKind, version: string): void {
+    this.#bad = { kind, version };
+    this.#answer(kind);
   }
 
   /** The same resource twice in one answer, as no cache would send it. */
@@ -92,6 +101,11 @@ class SnapshotCache {
   #answer(kind: ResourceKind): void {
     const asked = this.#open.get(kind);
     const resources = this.#resources?.[kind];
+    if (asked !== undefined && this.#bad?.kind === kind) {
+      this.#open.delete(kind);
+      this.sendTwice(kind, this.#bad.version);
+      return;
+    }
     if (asked === undefined || resources === undefined || asked.versionInfo === this.#version) return;
     const isByName = kind === "endpoints" || kind === "routes";
     const names = new Set(asked.resourceNames);
@@ -180,4 +194,40 @@ test("foreign: a snapshot cache brings every change in force, and no route ever 
   await isInForce("7");
   t.strictSame(client.status().rejections, {});
   t.strictSame(holes, []);
+});
+
+test("foreign: a cache that answers a refusal with what was refused is told so ever more slowly, until it is mended", async (t) => {
+  const cache = new SnapshotCache();
+  const clock = createManualClock();
+  const warnings: string[] = [];
+  const client = createXdsClient({
+    addresses: [await cache.listen(t)],
+    node: create(NodeSchema, { id: "n", cluster: "g" }),
+    clock,
+    log: createLogger({ level: "warn", write: (line) => void warnings.push(line) }),
+    onUpdate: () => ({ kind: "ok" }),
+  });
+  t.teardown(() => client.close());
+  client.start();
+  const isTrue = (words: string, look: () => boolean) => until(words, async () => look() || undefined);
+  const isInForce = (version: string) =>
+    isTrue(`version ${version}`, () => client.status().versions.clusters === version);
+  cache.set("1", aSnapshot({ [OLD]: 100 }));
+  await isInForce("1");
+  await isTrue("all is in force", () => Object.values(client.status().versions).every((one) => one === "1"));
+  await clock.advance(60_000);
+  cache.setBad("clusters", "2");
+  for (const [index, pauseMs] of [200, 400, 800, 1_600, 3_200, 5_000, 5_000].entries()) {
+    await isTrue("the same came again and waits", () => clock.pending === 1);
+    await clock.advance(pauseMs - 1);
+    t.equal(cache.rejections.length, index + 1);
+    await clock.advance(1);
+    await isTrue("it is refused again", () => cache.rejections.length === index + 2);
+  }
+  t.equal(warnings.length, 1, "one line in the log");
+  await isTrue("the same came again and waits", () => clock.pending === 1);
+  cache.set("3", aSnapshot({ [NEW]: 100 }));
+  await clock.advance(5_000);
+  await isInForce("3");
+  t.strictSame(client.status().rejections, {});
 });
