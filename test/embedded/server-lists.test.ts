@@ -172,7 +172,11 @@ test("server lists: a pod's row tells readiness, state and restarts as kubectl d
 
 test("server lists: version and discovery tell what is served, in both forms", async (t) => {
   const { api } = await startServer(t);
-  t.match((await api.get("/version")).body, { major: "1", minor: "36", gitVersion: "v1.36.0+weir" });
+  const version = (await api.get("/version")).body;
+  t.match(version, { major: "1", minor: "36", gitVersion: "v1.36.0+weir" });
+  const required =
+    "buildDate compiler gitCommit gitTreeState gitVersion goVersion major minor platform".split(" ");
+  t.strictSame(Object.keys(version).sort(), required, "clients made from the schema want them all");
   const aggregated = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
   const groups = await api.get("/apis", aggregated);
   t.equal(groups.headers["content-type"], aggregated);

@@ -13,21 +13,16 @@ export const MAX_BODY_BYTES = 3 * 1024 * 1024;
 
 /** Parses the body of a POST or PUT. */
 export function parseObject(body: string | undefined, contentType: string): Json {
-  const type = mediaType(contentType);
-  if (type === "application/vnd.kubernetes.protobuf")
-    throw unsupportedMediaType(
-      "this server takes JSON only, not protobuf: use `kubectl create -f` or `kubectl apply -f` with a manifest",
-    );
-  if (type !== "" && type !== "application/json" && type !== "*/*")
-    throw unsupportedMediaType(`this server takes application/json only, not ${type}`);
+  checkJson(contentType);
   const value = parseJson(body);
   if (!isObject(value)) throw badRequest("the body must be a JSON object");
   return value;
 }
 
 /** The body of a DELETE, which may be empty. */
-export function parseOptional(body: string | undefined): Json {
+export function parseOptional(body: string | undefined, contentType: string): Json {
   if (body === undefined || body === "") return {};
+  checkJson(contentType);
   const value = parseJson(body);
   return isObject(value) ? value : {};
 }
@@ -69,6 +64,16 @@ export function parsePatch(
         `the patch type ${JSON.stringify(type)} is not supported: send application/merge-patch+json, application/json-patch+json, or for built-in kinds application/strategic-merge-patch+json`,
       );
   }
+}
+
+function checkJson(contentType: string): void {
+  const type = mediaType(contentType);
+  if (type === "application/vnd.kubernetes.protobuf")
+    throw unsupportedMediaType(
+      "this server takes JSON only, not protobuf: use `kubectl create -f` or `kubectl apply -f` with a manifest",
+    );
+  if (type !== "" && type !== "application/json" && type !== "*/*")
+    throw unsupportedMediaType(`this server takes application/json only, not ${type}`);
 }
 
 function mediaType(contentType: string): string {

@@ -248,7 +248,7 @@ function scale(context: HandlerContext, request: ApiRequest, route: ObjectRoute,
 
 function remove(context: HandlerContext, request: ApiRequest, route: ObjectRoute, query: Query): Answer {
   const { of: kind, namespace, name } = route;
-  const body = parseOptional(request.body);
+  const body = parseOptional(request.body, request.headers["content-type"] ?? "");
   const isDryRun = query.isDryRun || dryRun(Array.isArray(body.dryRun) ? body.dryRun : []);
   const deleted = context.store.transaction(isDryRun, () => {
     const stored = context.store.get(kind, namespace, name);
