@@ -214,6 +214,21 @@ test("server kubectl: logs come from the container that is named", async (t) => 
   t.match(await kubectl.run("logs p -c other"), { code: 1, err: /container other is not valid for pod p/ });
 });
 
+test("server kubectl: create makes what it has words for", async (t) => {
+  const kubectl = await start(t);
+  if (kubectl === undefined) return;
+  t.match(await kubectl.run("create ns foo"), { code: 0, out: /namespace\/foo created/ });
+  t.match(await kubectl.run("create configmap c -n foo --from-literal=a=b"), { code: 0 });
+  t.match(await kubectl.run("get configmap c -n foo -o jsonpath={.data.a}"), { code: 0, out: /^b$/ });
+  t.match(await kubectl.run("create secret generic s --from-literal=a=b"), { code: 0 });
+  t.match(await kubectl.run("get secret s -o jsonpath={.data.a}"), { code: 0, out: /^Yg==$/ });
+  t.match(await kubectl.run("create service clusterip x --tcp=80:8080"), { code: 0 });
+  t.match(await kubectl.run("create deployment d --image=x"), {
+    code: 1,
+    err: /could not find the requested resource/,
+  });
+});
+
 test("server kubectl: what is wrong or not served is told in words", async (t) => {
   const kubectl = await start(t);
   if (kubectl === undefined) return;
@@ -221,7 +236,6 @@ test("server kubectl: what is wrong or not served is told in words", async (t) =
   t.match(strict, { code: 1, err: /strict decoding error: unknown field "spec\.speed"/ });
   const invalid = await kubectl.run("create -f -", rollout("web", { replicas: "many" }));
   t.match(invalid, { code: 1, err: /The Rollout "web" is invalid: spec\.replicas/ });
-  t.match(await kubectl.run("create ns foo"), { code: 1, err: /JSON only, not protobuf/ });
   t.match(await kubectl.run("apply --server-side -f -", service(80)), {
     code: 1,
     err: /server-side apply is not supported/,

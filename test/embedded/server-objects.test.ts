@@ -219,7 +219,7 @@ test("server: patch formats that it does not take are refused with a way out", a
   const apply = await api.call("PATCH", `${ROLLOUTS}/web`, {}, "application/apply-patch+yaml");
   t.match(apply.body.message, /server-side apply is not supported/);
   const proto = await api.call("POST", ROLLOUTS, "k8s", "application/vnd.kubernetes.protobuf");
-  t.match(proto, { status: 415, body: { message: /JSON only, not protobuf/ } });
+  t.match(proto, { status: 415, body: { message: /built-in kinds as protobuf, this one as JSON only/ } });
 });
 
 test("server: scale reads and writes the count of Rollouts and ReplicaSets", async (t) => {

@@ -11,6 +11,11 @@ import { applyStrategicPatch } from "./strategic.ts";
 /** Bound of a request body, as in Kubernetes. */
 export const MAX_BODY_BYTES = 3 * 1024 * 1024;
 
+/** Whether a body is in the format that Go clients write built-in kinds in. */
+export function isProtobuf(contentType: string): boolean {
+  return mediaType(contentType) === "application/vnd.kubernetes.protobuf";
+}
+
 /** Parses the body of a POST or PUT. */
 export function parseObject(body: string | undefined, contentType: string): Json {
   checkJson(contentType);
@@ -68,9 +73,9 @@ export function parsePatch(
 
 function checkJson(contentType: string): void {
   const type = mediaType(contentType);
-  if (type === "application/vnd.kubernetes.protobuf")
+  if (isProtobuf(contentType))
     throw unsupportedMediaType(
-      "this server takes JSON only, not protobuf: use `kubectl create -f` or `kubectl apply -f` with a manifest",
+      "this server takes built-in kinds as protobuf, this one as JSON only: send application/json",
     );
   if (type !== "" && type !== "application/json" && type !== "*/*")
     throw unsupportedMediaType(`this server takes application/json only, not ${type}`);

@@ -7,10 +7,11 @@ import type { AddressInfo } from "node:net";
 import { messageOf, WeirError } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
 import { type Answer, answerError } from "./answer.ts";
-import { MAX_BODY_BYTES } from "./body.ts";
+import { isProtobuf, MAX_BODY_BYTES } from "./body.ts";
 import type { Certificate } from "./certificate.ts";
 import { apiError, SERVER_ERRORS } from "./errors.ts";
 import type { ApiRequest } from "./handler.ts";
+import { jsonOfProtobuf } from "./protobuf.ts";
 
 export interface ListenOptions {
   /** 0 or absent: any free port. */
@@ -109,20 +110,37 @@ async function serve(
   }
   const gone = new AbortController();
   response.once("close", () => gone.abort());
-  const { accept, authorization, "content-type": contentType } = request.headers;
-  const headers = { accept, authorization, "content-type": contentType };
+  const { accept, authorization, "content-type": contentType = "" } = request.headers;
+  const read = bodyIn(body, contentType);
+  if (read.kind === "refused") return write(answerError(read.error), response);
   const answer = await context.handle({
     method: request.method ?? "",
     path,
-    headers,
-    body,
+    headers: { accept, authorization, "content-type": read.contentType },
+    body: read.text,
     signal: gone.signal,
   });
   await write(answer, response);
 }
 
-/** The whole body as text; undefined when it is too large. */
-async function readBody(request: IncomingMessage): Promise<string | undefined> {
+type BodyRead =
+  | { readonly kind: "read"; readonly text: string; readonly contentType: string }
+  | { readonly kind: "refused"; readonly error: unknown };
+
+/** The body as the handler takes it: built-in kinds in protobuf become JSON, everything else is left to it. */
+function bodyIn(body: Buffer, contentType: string): BodyRead {
+  try {
+    const json = isProtobuf(contentType) ? jsonOfProtobuf(body) : undefined;
+    return json === undefined
+      ? { kind: "read", text: body.toString("utf8"), contentType }
+      : { kind: "read", text: json, contentType: "application/json" };
+  } catch (error) {
+    return { kind: "refused", error };
+  }
+}
+
+/** The whole body; undefined when it is too large. */
+async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   // Chunks of a request without encoding are buffers.
@@ -131,7 +149,7 @@ async function readBody(request: IncomingMessage): Promise<string | undefined> {
     if (size > MAX_BODY_BYTES) return undefined;
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString("utf8");
+  return Buffer.concat(chunks);
 }
 
 async function write(answer: Answer, response: ServerResponse): Promise<void> {
