@@ -1,9 +1,10 @@
 // What the proxies count, kept by the control plane: turns cumulative reports into increments and answers for windows of time.
 // No increment is lost when a report is (the next one carries it), none is counted twice when one is repeated or overtaken, and a
-// process that restarts begins at 0 under a new epoch. After a change of leader the first report of a process goes on from where its
+// process that restarts begins at 0 under a new epoch (held.ts). After a change of leader the first report of a process goes on from where its
 // predecessor's checkpoint says that counting had got to; without one it is only a baseline, and windows say that they begin there.
 import { isOfManagedRoute } from "../api/api.ts";
 import type { TrafficCheckpoint } from "./checkpoint.ts";
+import { Held, MAX_VALUES_PER_PROCESS } from "./held.ts";
 import { isWithin, type Mark, Marks, type TrafficScope } from "./marks.ts";
 import { RING_SECONDS, Series, Sums, type TrafficCounts } from "./series.ts";
 import { parseStatName, type StatName } from "./statnames.ts";
@@ -14,8 +15,6 @@ export const MAX_SERIES = 512;
 export const MAX_PROCESSES = 1024;
 /** Node names remembered; beyond, the list begins anew and a restarted process may be taken for a baseline once. */
 export const MAX_NODES = 10_000;
-/** Values remembered per process; what comes beyond is not counted. */
-export const MAX_VALUES_PER_PROCESS = 50_000;
 /** A window is answered only while some proxy has reported within this time. */
 export const REPORTS_FRESH_MS = 30_000;
 /** After a change of leader, for so long a mark's window waits for the processes that its predecessor knew. */
@@ -29,7 +28,7 @@ export interface TrafficReport {
   readonly atMs: number;
   readonly clusters: readonly {
     readonly cluster: string;
-    /** By `<route>/<counter>`, since the process began. */
+    /** By `<route>/<counter>`, since the process began, or since the life of that pair began that `<route>/life` tells. */
     readonly cumulative: ReadonlyMap<string, number>;
     /** Since the report before; read when there is no epoch. */
     readonly delta: { readonly succeeded: number; readonly failed: number };
@@ -67,8 +66,7 @@ export interface TrafficReader {
 }
 
 interface Process {
-  readonly values: Map<string, Map<string, number>>;
-  size: number;
+  readonly held: Held;
   lastAtMs: number;
   /** It began after this store did, or on a node that was reporting already: all it counted is in its reports to this store. */
   readonly isNew: boolean;
@@ -108,13 +106,10 @@ export class TrafficStore implements TrafficReader {
       for (const { nodeId, epoch, lastAtMs, values } of processes) {
         const key = processKey(nodeId, epoch);
         const known = this.#processes.get(key);
-        const process = known ?? { values: new Map(), size: 0, lastAtMs, isNew: false, hasReported: false };
+        const process = known ?? { held: new Held(), lastAtMs, isNew: false, hasReported: false };
         process.lastAtMs = Math.max(process.lastAtMs, lastAtMs);
         this.#processes.set(key, process);
-        for (const [cluster, each] of Object.entries(values)) {
-          process.values.set(cluster, new Map(Object.entries(each)));
-          process.size += Object.keys(each).length;
-        }
+        for (const [cluster, each] of Object.entries(values)) process.held.restore(cluster, each);
       }
     }
   }
@@ -167,11 +162,9 @@ export class TrafficStore implements TrafficReader {
   checkpoint(scope: TrafficScope, atMs: number): TrafficCheckpoint {
     const processes = [...this.#processes]
       .filter(([, { hasReported }]) => hasReported)
-      .map(([key, { lastAtMs, values }]) => {
+      .map(([key, { lastAtMs, held }]) => {
         const [nodeId = "", epoch = ""] = key.split("\n");
-        const own = [...values].filter(([cluster]) => isWithin(cluster, scope));
-        const each = own.map(([cluster, held]) => [cluster, Object.fromEntries(held)] as const);
-        return { nodeId, epoch, lastAtMs, values: Object.fromEntries(each) };
+        return { nodeId, epoch, lastAtMs, values: held.of((cluster) => isWithin(cluster, scope)) };
       });
     const marks = this.#marks.records(scope, this.#series);
     return { scope, atMs, marks, processes, hasIncrements: this.#hasIncrements };
@@ -206,13 +199,11 @@ export class TrafficStore implements TrafficReader {
     for (const { cluster, cumulative } of report.clusters) {
       const counting = this.#countingOf(process, report.nodeId, epoch, cluster);
       if (counting === "now") {
-        for (const [name, total] of cumulative) {
-          const rise = this.#rise(process, cluster, name, total);
-          if (rise !== undefined)
-            this.#seriesOf(cluster, rise.route).add(rise.stat, rise.amount, report.atMs);
-        }
+        for (const { route, stat, amount } of this.#rises(process, cluster, cumulative))
+          this.#seriesOf(cluster, route).add(stat, amount, report.atMs);
       } else this.#acceptPast(process, cluster, cumulative, counting, report.atMs);
     }
+    process.held.reported();
     const isFirst = !process.hasReported;
     process.hasReported = true;
     process.lastAtMs = Math.max(process.lastAtMs, report.atMs);
@@ -228,12 +219,10 @@ export class TrafficStore implements TrafficReader {
     atMs: number,
   ): void {
     const byRoute = new Map<string, Sums>();
-    for (const [name, total] of cumulative) {
-      const rise = this.#rise(process, cluster, name, total);
-      if (rise === undefined) continue;
-      const sums = byRoute.get(rise.route) ?? new Sums();
-      byRoute.set(rise.route, sums);
-      sums.add(rise.stat, rise.amount);
+    for (const { route, stat, amount } of this.#rises(process, cluster, cumulative)) {
+      const sums = byRoute.get(route) ?? new Sums();
+      byRoute.set(route, sums);
+      sums.add(stat, amount);
     }
     if (counting === "unknown" && byRoute.size > 0) this.#marks.lost(cluster, atMs);
     if (counting === "unknown") return;
@@ -261,7 +250,7 @@ export class TrafficStore implements TrafficReader {
     const startedAtMs = Number.parseInt(epoch, 10);
     const mayBeForgotten = this.#forgottenUntilMs !== undefined && !(startedAtMs > this.#forgottenUntilMs);
     const isNew = !mayBeForgotten && (startedAtMs >= this.#startedAtMs || this.#nodes.has(nodeId));
-    const process = { values: new Map(), size: 0, lastAtMs: atMs, isNew, hasReported: false };
+    const process = { held: new Held(), lastAtMs: atMs, isNew, hasReported: false };
     if (this.#nodes.size >= MAX_NODES) this.#nodes.clear();
     this.#nodes.add(nodeId);
     this.#processes.set(key, process);
@@ -271,24 +260,16 @@ export class TrafficStore implements TrafficReader {
     return process;
   }
 
-  /** By how much a value is higher than what is held of it, and holds it; undefined for one that is repeated, overtaken or not summed. */
-  #rise(
-    process: Process,
+  /** What is new in a report about a cluster, as far as it is summed. */
+  #rises(
+    { held }: Process,
     cluster: string,
-    name: string,
-    total: number,
-  ): (StatName & { readonly amount: number }) | undefined {
-    const held = process.values.get(cluster) ?? new Map<string, number>();
-    const before = held.get(name);
-    if (!(total > (before ?? 0))) return undefined;
-    if (before === undefined) {
-      if (process.size >= MAX_VALUES_PER_PROCESS) return undefined;
-      process.size += 1;
-      process.values.set(cluster, held);
-    }
-    held.set(name, total);
-    const parsed = this.#parse(name);
-    return parsed === undefined ? undefined : { ...parsed, amount: total - (before ?? 0) };
+    cumulative: ReadonlyMap<string, number>,
+  ): (StatName & { readonly amount: number })[] {
+    return held.rises(cluster, cumulative).flatMap(([name, amount]) => {
+      const parsed = this.#parse(name);
+      return parsed === undefined ? [] : { ...parsed, amount };
+    });
   }
 
   #acceptDeltas(report: TrafficReport): void {

@@ -21,7 +21,7 @@ import { LOAD_REPORTING } from "./services.ts";
 /** What a proxy has counted for one cluster since its process began. */
 export interface LoadSample {
   readonly cluster: string;
-  /** Names `<route>/<counter>`, without the prefix; values only ever grow. */
+  /** Names `<route>/<counter>`, without the prefix; values only ever grow, until `<route>/life` is a greater one. */
   readonly metrics: Iterable<readonly [name: string, value: number]>;
   /** Requests in progress now. */
   readonly inProgress?: number;

@@ -1,6 +1,7 @@
 // The store of load reports: increments from cumulative values, windows, restarts on either side, and quantiles.
 import fc from "fast-check";
 import { test } from "tap";
+import { ABSENT_REPORTS } from "../../src/providers/held.ts";
 import { bucketFloorMs, quantileMs } from "../../src/providers/histogram.ts";
 import {
   MAX_PROCESSES,
@@ -13,6 +14,7 @@ import { bucketName, LATENCY_BOUNDS_MS } from "../../src/proxy/observe/stats.ts"
 
 const T0 = Date.parse("2026-01-02T03:04:05Z");
 const CLUSTER = "default/web:80/abc";
+const SCOPE = { namespace: "default", service: "web" };
 
 function aReport(
   atMs: number,
@@ -98,6 +100,61 @@ test("store: a process whose epoch tells no start is a baseline first", async (t
   t.equal(requestsIn(store, T0, T0 + 1000), 0);
   store.accept(aReport(T0 + 2000, { "r/requests": 9 }, { epoch: "z9" }));
   t.equal(requestsIn(store, T0, T0 + 2000), 2);
+});
+
+test("store: a pair that begins anew counts from 0, and late reports of its life before do not", async (t) => {
+  const store = new TrafficStore(T0);
+  const before = aReport(T0 + 1000, { "r/life": 3, "r/requests": 100, "q/life": 2, "q/requests": 5 });
+  const after = aReport(T0 + 2000, { "r/life": 9, "r/requests": 20, "q/life": 2, "q/requests": 6 });
+  for (const report of [before, after, before, after]) store.accept(report);
+  t.equal(requestsIn(store, T0, T0 + 2000), 126);
+  store.accept(aReport(T0 + 3000, { "r/life": 9, "r/requests": 101, "q/life": 2, "q/requests": 6 }));
+  t.equal(requestsIn(store, T0, T0 + 3000), 207);
+});
+
+test("store: what a process reports no more is forgotten, and a late report does not revive it", async (t) => {
+  const store = new TrafficStore(T0);
+  const held = (): number =>
+    Object.values(store.checkpoint(SCOPE, T0).processes[0]?.values[CLUSTER] ?? {}).length;
+  const gone = aReport(T0 + 1000, { "r/life": 1, "r/requests": 100, "r/le_4": 100 });
+  store.accept(gone);
+  for (let report = 1; report < ABSENT_REPORTS; report++)
+    store.accept(aReport(T0 + 1000, { "q/life": 2, "q/requests": report }));
+  t.equal(held(), 5, "it may come back");
+  for (let report = 1; report <= ABSENT_REPORTS; report++)
+    store.accept(aReport(T0 + 1000, { "q/life": 2, "q/requests": ABSENT_REPORTS }));
+  t.equal(held(), 2, "what is reported is held");
+  store.accept({ ...gone, atMs: T0 + 2000 });
+  t.equal(requestsIn(store, T0, T0 + 2000), 100 + ABSENT_REPORTS, "late");
+  store.accept(aReport(T0 + 2000, { "r/life": 1, "r/requests": 103 }));
+  t.equal(requestsIn(store, T0, T0 + 2000), 103 + ABSENT_REPORTS, "it was not gone: it goes on");
+  for (let report = 0; report < 3 * ABSENT_REPORTS; report++)
+    store.accept(aReport(T0 + 2000, { "q/life": 2, "q/requests": ABSENT_REPORTS }));
+  store.accept(aReport(T0 + 2000, { "r/life": 7, "r/requests": 4 }));
+  t.equal(requestsIn(store, T0, T0 + 2000), 107 + ABSENT_REPORTS, "a new life begins at 0");
+});
+
+test("store: what processes without lives report is never forgotten", async (t) => {
+  const store = new TrafficStore(T0);
+  store.accept(aReport(T0 + 1000, { "r/requests": 100 }));
+  for (let report = 0; report < 3 * ABSENT_REPORTS; report++)
+    store.accept(aReport(T0 + 1000, { "q/requests": 1 }));
+  store.accept(aReport(T0 + 1000, { "r/requests": 101 }));
+  t.equal(requestsIn(store, T0, T0 + 1000), 102);
+});
+
+test("store: lives go on over a change of leader", async (t) => {
+  const first = new TrafficStore(T0);
+  first.accept(aReport(T0 + 1000, { "r/life": 3, "r/requests": 100, "q/life": 4, "q/requests": 7 }));
+  const second = new TrafficStore(T0 + 2000, [first.checkpoint(SCOPE, T0 + 1000)]);
+  second.accept(aReport(T0 + 3000, { "r/life": 3, "r/requests": 101, "q/life": 8, "q/requests": 2 }));
+  t.match(
+    new Map(second.totals().map(({ route, requests }) => [route, requests])),
+    new Map([
+      ["r", 1],
+      ["q", 2],
+    ]),
+  );
 });
 
 test("store: windows reach back ten minutes, totals to the start", async (t) => {
