@@ -34,12 +34,20 @@ export interface StaticResources {
 interface Compiled {
   readonly listeners: readonly CompiledListener[];
   readonly tables: ReadonlyMap<string, HostTable>;
+  /** The same by the message that each was made of. */
+  readonly made: ReadonlyMap<RouteConfiguration, HostTable>;
   readonly clusters: readonly CompiledCluster[];
   /** By the name that EDS clusters refer to. */
   readonly endpoints: ReadonlyMap<string, readonly EndpointAddress[]>;
 }
 
-const NOTHING: Compiled = { listeners: [], tables: new Map(), clusters: [], endpoints: new Map() };
+const NOTHING: Compiled = {
+  listeners: [],
+  tables: new Map(),
+  made: new Map(),
+  clusters: [],
+  endpoints: new Map(),
+};
 
 /** See the head of this file. */
 export class Configuration {
@@ -47,7 +55,9 @@ export class Configuration {
   readonly #static: Compiled;
   #dynamic: Compiled = NOTHING;
   readonly #listeners: Listeners;
-  /** Compiled forms by message: messages that did not change are the same objects. */
+  /** Configurations that are about to be in force. */
+  readonly #coming = new Set<Compiled>();
+  /** Compiled forms by message, but for tables: messages that did not change are the same objects. */
   readonly #cache = new WeakMap<object, unknown>();
   /** Why there is no complete configuration yet, as far as the control plane goes; empty: it has sent all. */
   #awaited: string;
@@ -56,13 +66,13 @@ export class Configuration {
   /** Throws CONFIG_REJECTED when the static resources cannot be carried out. */
   constructor(core: Core, resources: StaticResources, isDynamic: boolean) {
     this.#core = core;
-    this.#listeners = new Listeners(core);
+    this.#listeners = new Listeners(core, () => this.#keepCells());
     this.#awaited = isDynamic ? "nothing received from the control plane yet" : "";
     const listeners = resources.listeners.map(compileListener);
     const clusters = resources.clusters.map((message) => this.#cluster(message));
     this.#static = {
       listeners,
-      tables: this.#inlineTables(listeners, "static", namesOf(clusters)),
+      ...this.#tables(listeners, [], { listeners: "static", routes: "" }, namesOf(clusters)),
       clusters,
       endpoints: new Map(),
     };
@@ -101,8 +111,12 @@ export class Configuration {
   /** Brings a configuration of the control plane in force. Rejects with CONFIG_REJECTED or LISTEN_FAILED; then nothing has changed. */
   async apply(update: XdsUpdate): Promise<void> {
     const { versions } = update;
-    const isInForce = await this.#bring(this.#compile(update), true);
-    if (isInForce && versions.listeners !== "" && versions.clusters !== "") this.#awaited = "";
+    try {
+      const isInForce = await this.#bring(this.#compile(update), true);
+      if (isInForce && versions.listeners !== "" && versions.clusters !== "") this.#awaited = "";
+    } finally {
+      this.#keepCells();
+    }
   }
 
   /** From now on each connection ends with its next answer; new ones are still taken, and configurations too. */
@@ -124,7 +138,10 @@ export class Configuration {
   /** Everything that may fail, then the one step in which all of it changes: no request sees half of it. False: it is too late for that. */
   async #bring(dynamic: Compiled, areWaitedFor: boolean): Promise<boolean> {
     const wanted = this.#wantedListeners(dynamic);
-    const opened = await this.#listeners.open(wanted, areWaitedFor);
+    this.#coming.add(dynamic);
+    const opened = await this.#listeners
+      .open(wanted, areWaitedFor)
+      .finally(() => this.#coming.delete(dynamic));
     if (this.#listeners.isClosed) {
       this.#listeners.discard(opened);
       return false;
@@ -139,19 +156,14 @@ export class Configuration {
     const listeners = update.listeners.map((message) => this.#once(message, () => compileListener(message)));
     const clusters = update.clusters.map((message) => this.#once(message, () => this.#cluster(message)));
     const known = namesOf([...clusters, ...this.#static.clusters]);
-    const tables = this.#inlineTables(listeners, update.versions.listeners, known);
-    for (const message of update.routes)
-      tables.set(
-        message.name,
-        this.#once(message, () => this.#table(message, update.versions.routes, known)),
-      );
+    const { tables, made } = this.#tables(listeners, update.routes, update.versions, known);
     const endpoints = new Map<string, readonly EndpointAddress[]>();
     for (const message of update.endpoints)
       endpoints.set(
         message.clusterName,
         this.#once(message, () => compileEndpoints(message)),
       );
-    return { listeners, tables, clusters, endpoints };
+    return { listeners, tables, made, clusters, endpoints };
   }
 
   #cluster(message: ClusterMessage): CompiledCluster {
@@ -168,21 +180,30 @@ export class Configuration {
     return compiled;
   }
 
-  #inlineTables(
+  /** The tables of `messages` and of what listeners have inline. */
+  #tables(
     listeners: readonly CompiledListener[],
-    version: string,
+    messages: readonly RouteConfiguration[],
+    versions: Pick<XdsUpdate["versions"], "listeners" | "routes">,
     known: ReadonlySet<string>,
-  ): Map<string, HostTable> {
+  ): Pick<Compiled, "tables" | "made"> {
     const tables = new Map<string, HostTable>();
-    for (const { options, routes } of listeners) {
-      if (routes.kind !== "inline") continue;
-      const { config } = routes;
-      tables.set(
-        inlineName(options.name),
-        this.#once(config, () => this.#table(config, version, known)),
-      );
-    }
-    return tables;
+    const made = new Map<RouteConfiguration, HostTable>();
+    const add = (name: string, message: RouteConfiguration, version: string): void => {
+      const table = made.get(message) ?? this.#madeBefore(message) ?? this.#table(message, version, known);
+      tables.set(name, table);
+      made.set(message, table);
+    };
+    for (const { options, routes } of listeners)
+      if (routes.kind === "inline") add(inlineName(options.name), routes.config, versions.listeners);
+    for (const message of messages) add(message.name, message, versions.routes);
+    return { tables, made };
+  }
+
+  /** The table in force of a message: none from before, whose cells may have been freed, nor one that cells lacked for and no longer do. */
+  #madeBefore(message: RouteConfiguration): HostTable | undefined {
+    const table = this.#dynamic.made.get(message);
+    return table?.cells.some((cell) => this.#core.stats.isOutdated(cell)) ? undefined : table;
   }
 
   /** `known` are the clusters there are; routes may name others, unless they say that they want to be held against them. */
@@ -230,6 +251,17 @@ export class Configuration {
   #wantedClusters(): ReadonlyMap<string, CompiledCluster> {
     const all = [...this.#dynamic.clusters, ...this.#static.clusters];
     return new Map(all.map((cluster) => [cluster.name, cluster]));
+  }
+
+  /** Tells the counters what requests may still count in. */
+  #keepCells(): void {
+    const { stats, clock } = this.#core;
+    const coming = [...this.#coming].flatMap(({ tables }) => [...tables.values()]);
+    const tables = new Set([...this.routes, ...this.#listeners.hosts, ...coming]);
+    stats.retain(
+      [...tables].map(({ cells }) => cells),
+      clock.nowMs(),
+    );
   }
 }
 

@@ -172,7 +172,10 @@ export class Core {
       this.outbox.flush();
       this.outbox.forgetKept();
     };
-    this.deadlines = new Deadlines(deps.clock, afterEach, () => this.overload.look());
+    this.deadlines = new Deadlines(deps.clock, afterEach, () => {
+      this.overload.look();
+      this.stats.look(this.deadlines.nowMs);
+    });
     this.logs = new LogFiles(this);
     this.dice = new Dice(deps.seed ?? Math.floor(Math.random() * 0xffffffff));
     this.sticky = new StickyPicker(this.dice);

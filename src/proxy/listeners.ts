@@ -34,6 +34,7 @@ export type OpenedListeners = ReadonlyMap<string, Opened>;
 /** See the head of this file. */
 export class Listeners {
   readonly #core: Core;
+  readonly #onLeft: () => void;
   readonly #inForce = new Map<string, Listener>();
   readonly #leaving = new Set<Listener>();
   /** Addresses that could not be had at the last try: the control plane offers their listeners again, so that no other change need wait. */
@@ -41,12 +42,19 @@ export class Listeners {
   #isLast = false;
   #isClosed = false;
 
-  constructor(core: Core) {
+  /** `onLeft` is called when a listener that was going has gone. */
+  constructor(core: Core, onLeft: () => void) {
     this.#core = core;
+    this.#onLeft = onLeft;
   }
 
   get all(): readonly Listener[] {
     return [...this.#inForce.values()];
+  }
+
+  /** What requests may still be matched against, also by those that are going. */
+  get hosts(): readonly HostTable[] {
+    return [...this.#inForce.values(), ...this.#leaving].map(({ hosts }) => hosts);
   }
 
   get isClosed(): boolean {
@@ -195,6 +203,7 @@ export class Listeners {
     void listener.drain().then(() => {
       deadline.cancel();
       this.#leaving.delete(listener);
+      this.#onLeft();
     });
   }
 }

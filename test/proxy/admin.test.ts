@@ -10,12 +10,12 @@ import { createLogger } from "../../src/lib/log.ts";
 import { Core } from "../../src/proxy/core.ts";
 import { mayAsk } from "../../src/proxy/observe/admin.ts";
 import { expose } from "../../src/proxy/observe/exposition.ts";
+import { MAX_CELLS } from "../../src/proxy/observe/slots.ts";
 import {
   bucketName,
   bucketOf,
   COUNTER,
   LATENCY_BOUNDS_MS,
-  MAX_CELLS,
   Stats,
   snapshotStats,
 } from "../../src/proxy/observe/stats.ts";

@@ -6,6 +6,7 @@ import { Configuration } from "../../src/proxy/configuration.ts";
 import { Core } from "../../src/proxy/core.ts";
 import type { Endpoint } from "../../src/proxy/forward/endpoint.ts";
 import type { Cluster } from "../../src/proxy/forward/pool.ts";
+import { GRACE_MS } from "../../src/proxy/observe/slots.ts";
 import { snapshotStats } from "../../src/proxy/observe/stats.ts";
 import { BootstrapSchema, fromJson, registry } from "../../src/xds/types.ts";
 import { createManualClock, type ManualClock } from "../support/clock.ts";
@@ -263,4 +264,39 @@ test("survive: a cluster that comes back under its name has nothing of its forme
       ["b", 1],
     ],
   );
+});
+
+test("survive: counts of a version that is gone stay for its last request and ten minutes, then it begins at 0", async (t) => {
+  let answer = (): void => undefined;
+  const old = await recordingOrigin(t, (seen, response) => {
+    if (seen.url === "/") response.end("old");
+    else answer = () => response.end("old");
+  });
+  const next = await recordingOrigin(t, (_seen, response) => response.end("new"));
+  const served = (name: string, port: number): ProxyOptions => ({
+    clusters: { [name]: [port] },
+    routes: [
+      { name: "r", match: { prefix: "/" }, route: { cluster: name, timeout: "0s", idle_timeout: "0s" } },
+    ],
+  });
+  const { clock, core, port, swap, get } = await plane(t, served("old", old.port));
+  const requests = (): Record<string, number> =>
+    Object.fromEntries(
+      snapshotStats(core.stats).map(({ cluster, values }) => [cluster, values.get("requests") ?? 0]),
+    );
+  await get();
+  const slow = talk(port(), "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n", ANSWERED);
+  await eventually(() => old.seen.length === 2, "the slow request");
+  await swap(served("new", next.port));
+  await get();
+  await clock.advance(GRACE_MS + 60_000);
+  t.strictSame(requests(), { old: 1, new: 1 }, "one is in progress");
+  answer();
+  t.match((await slow).text, /old$/);
+  t.strictSame(requests(), { old: 2, new: 1 });
+  await clock.advance(GRACE_MS + 60_000);
+  t.strictSame(requests(), { new: 1 });
+  await swap(served("old", old.port));
+  await get();
+  t.strictSame(requests(), { old: 1, new: 1 });
 });

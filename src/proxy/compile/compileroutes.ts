@@ -37,6 +37,12 @@ export function compileHosts(
   const prefixes: Domain[] = [];
   const seen = new Set<string>();
   let any: VirtualHost | null = null;
+  const cells: number[] = [];
+  const noted: CellOf = (route, cluster) => {
+    const cell = cellOf(route, cluster);
+    cells.push(cell);
+    return cell;
+  };
   config.virtualHosts.forEach((message, index) => {
     const at = `virtual_hosts[${index}]`;
     const label = message.name === "" ? at : message.name;
@@ -44,7 +50,7 @@ export function compileHosts(
     const retry = compileRetry(message.retryPolicy, `${at}.retry_policy`, problems);
     const scope = scopeOf(config, message, at, problems);
     const routes = message.routes.map((route, r) =>
-      compileRoute(route, label, scope, mirrors, `${at}.routes[${r}]`, cellOf, retry, problems),
+      compileRoute(route, label, scope, mirrors, `${at}.routes[${r}]`, noted, retry, problems),
     );
     const host: VirtualHost = {
       name: message.name,
@@ -75,6 +81,7 @@ export function compileHosts(
     suffixes: new ByteMap(suffixes, { isBackward: true }),
     prefixes: new ByteMap(prefixes),
     any,
+    cells,
   };
 }
 

@@ -25,11 +25,15 @@ export function* statsJson({ stats, counts, tallies }: Counted): Generator<strin
     value,
   }));
   yield `{"counts":${JSON.stringify(counts)},"tallies":${JSON.stringify(tallied)},"cells":[`;
+  let comma = "";
   for (let from = 0; from < stats.names.length; from += CELLS_PER_SLICE) {
-    const cells = snapshotCells(stats, from, from + CELLS_PER_SLICE).map(({ values, ...cell }) =>
-      JSON.stringify({ ...cell, ...Object.fromEntries(values) }),
+    const cells = snapshotCells(stats, from, from + CELLS_PER_SLICE).map(
+      ({ route, cluster, inFlight, values }) =>
+        JSON.stringify({ route, cluster, inFlight, ...Object.fromEntries(values) }),
     );
-    yield `${from === 0 ? "" : ","}${cells.join(",")}`;
+    if (cells.length === 0) continue;
+    yield comma + cells.join(",");
+    comma = ",";
   }
   yield "]}\n";
 }

@@ -98,9 +98,11 @@ export function* expose({ stats, counts, tallies }: Counted, isReady: boolean): 
   for (const family of FAMILIES) {
     let text = `# HELP ${family.name} ${family.help}\n# TYPE ${family.name} ${family.type}\n`;
     for (let index = 0; index < stats.names.length; index++) {
-      const { route, cluster } = stats.names[index]!;
-      const labels = `route="${escaped(route)}",cluster="${escaped(cluster)}"`;
-      text += family.lines(labels, stats, stats.positionOf(index));
+      const name = stats.names[index];
+      if (name !== undefined) {
+        const labels = `route="${escaped(name.route)}",cluster="${escaped(name.cluster)}"`;
+        text += family.lines(labels, stats, stats.positionOf(index));
+      }
       if ((index + 1) % CELLS_PER_SLICE !== 0) continue;
       yield text;
       text = "";

@@ -1,6 +1,8 @@
 // [hot] What the proxy counts, per cell = (route, cluster), where the cluster is the version. All of it lives in one Float64Array, is
-// cumulative since the process started, and survives every change of configuration. Consumers: Prometheus text (exposition.ts) and load
-// reports (LRS), where each value is a named metric `weir/v1/<route>/<name>`; names and meanings are the tables below.
+// cumulative since the cell's life began, and survives every change of configuration that names the cell; slots.ts says when a life ends.
+// Consumers: Prometheus text (exposition.ts) and load reports (LRS), where each value is a named metric `weir/v1/<route>/<name>`; names and
+// meanings are the tables below.
+import { type CellHolder, type CellName, Slots } from "./slots.ts";
 
 /**
  * Counters of a cell, in array order. `requests = success + error`: requests that the client gave up are in `aborted` alone.
@@ -78,8 +80,6 @@ const TICKS = 16;
 const BUCKETS = 76;
 /** Values per cell. */
 const STRIDE = FIRST_BUCKET + BUCKETS + 1;
-/** Most cells; what comes beyond shares the last one, named `overflow`. */
-export const MAX_CELLS = 4096;
 
 /** Upper bounds of the latency buckets in milliseconds, ascending; what lies above them is in `le_inf`. */
 export const LATENCY_BOUNDS_MS: readonly number[] = Array.from({ length: BUCKETS }, (_, index) => {
@@ -103,11 +103,6 @@ export function bucketOf(latencyMs: number): number {
   return ((exponent - 1) << 2) + ((ticks >> (exponent - 2)) & 3);
 }
 
-export interface CellName {
-  readonly route: string;
-  readonly cluster: string;
-}
-
 /** A cell's values: non-zero counters and buckets by name. */
 export interface CellSnapshot extends CellName {
   readonly inFlight: number;
@@ -119,27 +114,43 @@ export interface CellSnapshot extends CellName {
 export class Stats {
   /** Hot code adds to `values[cell + COUNTER.X]`; `cell` is what `cell()` returned. Read the field anew each time: it is replaced as it grows. */
   values: Float64Array = new Float64Array(16 * STRIDE);
-  readonly names: CellName[] = [];
   /** Requests in progress, of all cells. */
   inFlightOfAll = 0;
-  readonly #index = new Map<string, number>();
+  readonly #slots = new Slots({
+    isBusy: (index) => this.inFlight(index * STRIDE) > 0,
+    clear: (index) => void this.row(index).fill(0),
+  });
+  /** Of the cells by number; undefined: that one is free. */
+  readonly names: readonly (CellName | undefined)[] = this.#slots.names;
+  /** Who else needs cells that no configuration names. */
+  readonly holders: Set<CellHolder> = this.#slots.holders;
 
-  /** The base position of (route, cluster), the same for the life of the process. */
+  /** The base position of (route, cluster): the same until `retain` is told that nothing names it, and the grace is over. */
   cell(route: string, cluster: string): number {
-    const key = `${route}\n${cluster}`;
-    const known = this.#index.get(key);
-    if (known !== undefined) return known;
-    if (this.names.length === MAX_CELLS) return (MAX_CELLS - 1) * STRIDE;
-    const isLast = this.names.length === MAX_CELLS - 1;
-    const position = this.names.length * STRIDE;
-    this.names.push(isLast ? { route: "overflow", cluster: "overflow" } : { route, cluster });
-    if (!isLast) this.#index.set(key, position);
+    const position = this.#slots.of(route, cluster) * STRIDE;
     if (position + STRIDE > this.values.length) {
       const grown = new Float64Array(this.values.length * 2);
       grown.set(this.values);
       this.values = grown;
     }
     return position;
+  }
+
+  /** `tables` are the positions that requests to come may count in. */
+  retain(tables: Iterable<readonly number[]>, nowMs: number): void {
+    const named = new Uint8Array(this.names.length);
+    for (const cells of tables) for (const cell of cells) named[cell / STRIDE] = 1;
+    this.#slots.retain(named, nowMs);
+  }
+
+  /** Frees cells that nobody needs any more; to be called every now and then. */
+  look(nowMs: number): void {
+    this.#slots.look(nowMs);
+  }
+
+  /** Whether that position is shared by pairs of which each could have one of its own by now. */
+  isOutdated(cell: number): boolean {
+    return this.#slots.isOutdated(cell / STRIDE);
   }
 
   add(cell: number, counter: number, amount: number): void {
@@ -190,12 +201,12 @@ export class Stats {
     return IN_FLIGHT;
   }
 
-  /** All values of the cell that was added as number `index`, as they are now. */
+  /** All values of cell number `index`, as they are now. */
   row(index: number): Float64Array {
     return this.values.subarray(index * STRIDE, (index + 1) * STRIDE);
   }
 
-  /** Position of the cell that was added as number `index`. */
+  /** Position of cell number `index`. */
   positionOf(index: number): number {
     return index * STRIDE;
   }
@@ -208,17 +219,18 @@ export function snapshotStats(stats: Stats): CellSnapshot[] {
 
 /** Cells number `from` to `to` (without it) by name. */
 export function snapshotCells(stats: Stats, from: number, to: number): CellSnapshot[] {
-  return stats.names.slice(from, to).map(({ route, cluster }, index) => {
+  return stats.names.slice(from, to).flatMap((name, index) => {
+    if (name === undefined) return [];
     const cell = stats.positionOf(from + index);
     const values = new Map<string, number>();
-    COUNTERS.forEach((name, counter) => {
+    COUNTERS.forEach((counterName, counter) => {
       const value = stats.values[cell + counter]!;
-      if (value !== 0) values.set(name, value);
+      if (value !== 0) values.set(counterName, value);
     });
     for (let bucket = 0; bucket <= BUCKETS; bucket++) {
       const count = stats.bucket(cell, bucket);
       if (count !== 0) values.set(bucketName(bucket), count);
     }
-    return { route, cluster, inFlight: stats.inFlight(cell), values };
+    return { ...name, inFlight: stats.inFlight(cell), values };
   });
 }

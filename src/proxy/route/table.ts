@@ -22,6 +22,8 @@ export interface HostTable {
   readonly prefixes: ByteMap<VirtualHost>;
   /** `*` */
   readonly any: VirtualHost | null;
+  /** Positions of the statistics of all its targets and mirrors. */
+  readonly cells: readonly number[];
 }
 
 export interface VirtualHost {
@@ -227,4 +229,5 @@ export const EMPTY_HOSTS: HostTable = {
   suffixes: new ByteMap([], { isBackward: true }),
   prefixes: new ByteMap([]),
   any: null,
+  cells: [],
 };

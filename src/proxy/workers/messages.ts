@@ -50,8 +50,12 @@ export type Order =
   | { readonly kind: "drain"; readonly isEnd: boolean }
   | { readonly kind: "hurry" };
 
-/** Cells that changed: names of those not reported before, values of all of them, row by row. */
+/**
+ * Cells that changed: names of those not reported before, values of all of them, row by row. Those that are `freed` are nobody's any more, or
+ * another pair's, and then they have a new name here or in a later report.
+ */
 export interface CellRows {
+  readonly freed: readonly number[];
   readonly indexes: readonly number[];
   readonly names: readonly { readonly index: number; readonly route: string; readonly cluster: string }[];
   readonly values: Float64Array;
@@ -74,7 +78,7 @@ export interface ListenerRow {
   readonly connections: number;
 }
 
-/** Everything is cumulative since the worker began, but for gauges. */
+/** Everything is cumulative since the worker began, or since the life of a cell, but for gauges. */
 export interface Report {
   readonly kind: "report";
   readonly unready: string;

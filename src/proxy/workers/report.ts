@@ -2,6 +2,7 @@
 import type { Configuration } from "../configuration.ts";
 import type { Core } from "../core.ts";
 import type { Endpoint } from "../forward/endpoint.ts";
+import type { CellHolder, CellName } from "../observe/slots.ts";
 import { type EndpointRow, MAX_ROWS, type Report } from "./messages.ts";
 
 /** Of an endpoint, in the order of an EndpointRow's numbers. The first GAUGES of them may fall. */
@@ -17,13 +18,14 @@ export const ENDPOINT_NUMBERS = [
 ] as const;
 export const GAUGES = 2;
 
-/** Makes the reports of one worker. */
-export class Reporter {
+/** Makes the reports of one worker. No cell is freed before its last values are in one. */
+export class Reporter implements CellHolder {
   readonly #core: Core;
   readonly #configuration: Configuration;
   /** Values last reported, cell by cell. */
   #reported = new Float64Array(0);
-  readonly #isNamed: boolean[] = [];
+  /** Names last reported: another object is another life. */
+  readonly #named: (CellName | undefined)[] = [];
   readonly #endpoints = new WeakMap<Endpoint, readonly number[]>();
   /** Where the next report goes on when one was full. */
   #nextCell = 0;
@@ -31,6 +33,11 @@ export class Reporter {
   constructor(core: Core, configuration: Configuration) {
     this.#core = core;
     this.#configuration = configuration;
+    core.stats.holders.add(this);
+  }
+
+  holds(index: number): boolean {
+    return this.#hasChanged(index);
   }
 
   report(): Report {
@@ -58,10 +65,12 @@ export class Reporter {
       grown.set(this.#reported);
       this.#reported = grown;
     }
+    const freed = this.#freed();
     const indexes: number[] = [];
     for (let step = 0; step < names.length && indexes.length < MAX_ROWS; step++) {
       const index = (this.#nextCell + step) % names.length;
-      if (this.#isNamed[index] !== true || this.#hasChanged(index)) indexes.push(index);
+      const isNew = this.#named[index] !== names[index];
+      if (names[index] !== undefined && (isNew || this.#hasChanged(index))) indexes.push(index);
     }
     this.#nextCell = indexes.length < MAX_ROWS ? 0 : ((indexes.at(-1) ?? 0) + 1) % names.length;
     const values = new Float64Array(indexes.length * stride);
@@ -71,18 +80,32 @@ export class Reporter {
       values.set(cell, row * stride);
       this.#reported.set(cell, stats.positionOf(index));
       const name = names[index];
-      if (name !== undefined && this.#isNamed[index] !== true)
+      if (name !== undefined && this.#named[index] !== name)
         fresh.push({ index, route: name.route, cluster: name.cluster });
-      this.#isNamed[index] = true;
+      this.#named[index] = name;
     });
-    return { indexes, names: fresh, values };
+    return { freed, indexes, names: fresh, values };
   }
 
+  /** The cells that were named in a report and have ended their life since; what is reported of them is forgotten. */
+  #freed(): number[] {
+    const { stats } = this.#core;
+    return this.#named.flatMap((name, index) => {
+      if (name === undefined || stats.names[index] === name) return [];
+      this.#named[index] = undefined;
+      const from = stats.positionOf(index);
+      this.#reported.fill(0, from, from + stats.stride);
+      return index;
+    });
+  }
+
+  /** Whether there is something to report of the life that the cell has now. */
   #hasChanged(index: number): boolean {
     const { stats } = this.#core;
     const from = stats.positionOf(index);
+    const isReported = this.#named[index] === stats.names[index];
     for (let at = from; at < from + stats.stride; at++)
-      if (stats.values[at] !== this.#reported[at]) return true;
+      if (stats.values[at] !== (isReported ? (this.#reported[at] ?? 0) : 0)) return true;
     return false;
   }
 
