@@ -248,13 +248,13 @@ export class Assembly {
   }
 
   #keptWith(held: Held): Resources<"clusters"> {
-    const named = new Set([...held.routes.values()].flatMap(clustersOf));
+    const named = new Set([...namedRoutes(held).values()].flatMap(clustersOf));
     const known = [...this.#kept, ...this.#held.clusters];
     return new Map(known.filter(([name]) => named.has(name) && !held.clusters.has(name)));
   }
 
   #isCold(held: Held): boolean {
-    const named = new Set([...held.routes.values()].flatMap(clustersOf));
+    const named = new Set([...namedRoutes(held).values()].flatMap(clustersOf));
     const kept = this.#keptWith(held);
     return [...named].some((name) => {
       const cluster = held.clusters.get(name) ?? kept.get(name);
@@ -299,12 +299,18 @@ function decode(kind: ResourceKind, response: DiscoveryResponse): ReadonlyMap<st
 /** Routes that no listener names and assignments that no cluster waits for are dropped: the server no longer says what becomes of them. */
 function prune(held: Held, kept: Resources<"clusters">): Held {
   const assignments = new Set([...held.clusters.values(), ...kept.values()].flatMap(assignmentOf));
-  const routes = new Set([...held.listeners.values()].flatMap(routesOf));
   return {
     ...held,
     endpoints: new Map([...held.endpoints].filter(([name]) => assignments.has(name))),
-    routes: new Map([...held.routes].filter(([name]) => routes.has(name))),
+    routes: namedRoutes(held),
   };
+}
+
+/** Those that listeners name; all of them while a listener lacks its own: whoever listened in its place serves on, and needs what it had. */
+function namedRoutes({ listeners, routes }: Held): Resources<"routes"> {
+  const names = new Set([...listeners.values()].flatMap(routesOf));
+  const areAllThere = [...names].every((name) => routes.has(name));
+  return areAllThere ? new Map([...routes].filter(([name]) => names.has(name))) : routes;
 }
 
 function viewOf(held: Held, kept: Resources<"clusters">): XdsSnapshot {

@@ -40,9 +40,9 @@ const endpoints = (...names: string[]) =>
     "endpoints",
     names.map((name) => pack(ClusterLoadAssignmentSchema, anAssignment(name, [1]))),
   );
-const listeners = () => response("listeners", [pack(ListenerSchema, aListener(ROUTE, 1))]);
-const routes = (weights: Readonly<Record<string, number>>) =>
-  response("routes", [pack(RouteConfigurationSchema, aRoute(ROUTE, weights))]);
+const listeners = (name = ROUTE) => response("listeners", [pack(ListenerSchema, aListener(name, 1))]);
+const routes = (weights: Readonly<Record<string, number>>, name = ROUTE) =>
+  response("routes", [pack(RouteConfigurationSchema, aRoute(name, weights))]);
 
 /** Tries and accepts all that can be in force at `nowMs`. */
 function settle(assembly: Assembly, nowMs = 0): XdsUpdate[] {
@@ -118,6 +118,28 @@ test("assembly: a cluster that is taken away stays as long as routes in force na
     settle(assembly)
       .at(-1)
       ?.clusters.map((one) => one.name),
+    ["b"],
+  );
+  t.end();
+});
+
+test("assembly: what the routes of a renamed listener need stays until those of its successor are there", (t) => {
+  const assembly = running();
+  // The old cluster goes first, and the new one's endpoints come last.
+  for (const one of [clusters("b"), listeners("new"), routes({ b: 1 }, "new")]) assembly.receive(one, 0);
+  const [, named] = settle(assembly);
+  t.match(named, { changed: "listeners", listeners: [{ name: "new" }], routes: [{ name: ROUTE }] });
+  assembly.receive(endpoints("b"), 0);
+  const [warm, last] = settle(assembly);
+  t.equal(warm?.changed, "endpoints");
+  t.strictSame(warm?.clusters.map(({ name }) => name).sort(), ["a", "b"]);
+  t.equal(last?.changed, "routes");
+  t.strictSame(
+    last?.routes.map(({ name }) => name),
+    ["new"],
+  );
+  t.strictSame(
+    last?.clusters.map(({ name }) => name),
     ["b"],
   );
   t.end();
