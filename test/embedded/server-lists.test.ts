@@ -207,12 +207,31 @@ test("server lists: every document that OpenAPI v3 lists is there", async (t) =>
   t.match(await api.get("/openapi/v2"), { status: 200, body: { swagger: "2.0", paths: {} } });
 });
 
+test("server lists: Deployments can be looked for, but not found or made", async (t) => {
+  const { api } = await startServer(t);
+  for (const path of ["/apis/apps/v1/deployments", "/apis/apps/v1/namespaces/default/deployments"]) {
+    t.match(await api.get(path), {
+      status: 200,
+      body: { kind: "DeploymentList", apiVersion: "apps/v1", items: [] },
+    });
+    t.match(await api.post(path, { apiVersion: "apps/v1", kind: "Deployment" }), { status: 404 });
+  }
+  const initial =
+    "watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
+  const { events, stop } = api.watch(`/apis/apps/v1/deployments?${initial}`);
+  t.match(await events.next(), { value: { type: "BOOKMARK", object: { kind: "Deployment" } } });
+  stop();
+  t.equal((await api.get("/apis/apps/v1/namespaces/default/deployments/web")).status, 404);
+  const served = (await api.get("/apis/apps/v1")).body.resources.map((one: Any) => one.name);
+  t.notOk(served.includes("deployments"), "not in the discovery");
+});
+
 test("server lists: what it does not do it refuses in a sentence", async (t) => {
   const { api } = await startServer(t);
   await api.post(PODS, pod("p"));
   t.match(await api.post(`${PODS}/p/exec`, {}), { status: 405, body: { message: /^exec is not supported/ } });
   t.match(await api.delete(CONFIG_MAPS), { status: 405, body: { message: /delete objects by name/ } });
-  t.match(await api.get("/apis/apps/v1/namespaces/default/deployments"), {
+  t.match(await api.get("/apis/apps/v1/namespaces/default/daemonsets"), {
     status: 404,
     body: { message: "the server could not find the requested resource" },
   });

@@ -9,7 +9,7 @@ import { parseObject, parseOptional, parsePatch } from "./body.ts";
 import { discoveryAnswer } from "./discovery.ts";
 import { apiError, badRequest, methodNotAllowed, statusOf } from "./errors.ts";
 import { numberAt, objectAt, stringAt } from "./fields.ts";
-import { type Kind, subjectOf } from "./kinds.ts";
+import { isAbsent, type Kind, subjectOf } from "./kinds.ts";
 import { type LogProvider, podLog } from "./logs.ts";
 import { openApiAnswer, openApiV2Answer } from "./openapi.ts";
 import { dryRun, parseQuery, type Query } from "./query.ts";
@@ -78,7 +78,7 @@ async function dispatch(context: HandlerContext, request: ApiRequest): Promise<A
         `${route.what} is not supported by this server: pods are local processes; use their own ports and files`,
       );
     case "unknown":
-      throw apiError(404, "NotFound", "the server could not find the requested resource", {});
+      throw notServed();
     case "health":
     case "version":
     case "discovery":
@@ -126,6 +126,7 @@ function collection(
 ): Answer {
   const { of: kind, namespace } = route;
   const method = methodOf(request.method);
+  if (method !== "GET" && isAbsent(kind)) throw notServed();
   switch (method) {
     case "GET": {
       const read = readRequest(request, kind, namespace, query);
@@ -344,6 +345,10 @@ function methodOf(method: string): Method {
   if (method === "GET" || method === "POST" || method === "PUT" || method === "PATCH" || method === "DELETE")
     return method;
   throw notAllowed(method);
+}
+
+function notServed(): Error {
+  return apiError(404, "NotFound", "the server could not find the requested resource", {});
 }
 
 function notAllowed(what: string): Error {

@@ -53,10 +53,32 @@ export const KINDS: readonly Kind[] = Object.values<ResourceType>(RESOURCES)
   .map(kindOf)
   .sort((a, b) => (a.type.group < b.type.group ? -1 : a.type.group > b.type.group ? 1 : 0));
 
+/**
+ * Of these there are none, and they are not in the discovery; a list or a watch is answered all the same. Argo's kubectl plugin looks at
+ * Deployments beside Rollouts with every command, and prints each 404.
+ */
+const ABSENT: readonly Kind[] = [
+  kindOf({
+    group: "apps",
+    version: "v1",
+    kind: "Deployment",
+    plural: "deployments",
+    singular: "deployment",
+    shortNames: [],
+    isNamespaced: true,
+    subresources: [],
+  }),
+];
+
 const BY_PATH: ReadonlyMap<string, Kind> = new Map(
-  KINDS.map((kind) => [`${kind.type.group}/${kind.type.version}/${kind.type.plural}`, kind]),
+  [...KINDS, ...ABSENT].map((kind) => [`${kind.type.group}/${kind.type.version}/${kind.type.plural}`, kind]),
 );
 const BY_ID: ReadonlyMap<string, Kind> = new Map(KINDS.map((kind) => [kind.id, kind]));
+
+/** Whether there are no objects of the kind, and cannot be. */
+export function isAbsent(kind: Kind): boolean {
+  return ABSENT.includes(kind);
+}
 
 /** The kind served under a group, version and plural. */
 export function findKind(group: string, version: string, plural: string): Kind | undefined {

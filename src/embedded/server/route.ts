@@ -1,5 +1,5 @@
 // What a request is about, from method, path and query alone. Pure; a path that leads nowhere is `unknown`.
-import { findKind, type Kind } from "./kinds.ts";
+import { findKind, isAbsent, type Kind } from "./kinds.ts";
 
 export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
@@ -78,6 +78,7 @@ function resourceRoute(of: Kind | undefined, namespace: string | undefined, rest
   if (namespace !== undefined && !of.type.isNamespaced) return UNKNOWN;
   const [name, part, ...more] = rest;
   if (name === undefined) return { kind: "collection", of, namespace };
+  if (isAbsent(of)) return UNKNOWN;
   if (namespace === undefined && of.type.isNamespaced) return UNKNOWN;
   if (part !== undefined && INTERACTIVE.has(part)) return { kind: "interactive", what: part };
   if (more.length > 0) return UNKNOWN;
