@@ -68,7 +68,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     form: "Run|Terminate|Abort ANSWER [WORDS]",
     act: (world, [operation = "", kind = "", words = ""]) => world.plugins.answer(operation, kind, words),
   },
-  setting: { form: "KEY [VALUE]", act: (world, [key = "", value = ""]) => world.annotate(key, value) },
+  setting: { form: "KEY [VALUE]", act: (world, [key = "", value]) => world.annotate(key, value) },
   crash: { form: "stable|canary I N", act: crash },
   ready: { form: "stable|canary N", act: ready },
   failing: { form: "stable|canary [WORDS]", act: failing },

@@ -42,12 +42,15 @@ export function worldOfFiles(rollout: KubeObject, objects: readonly KubeObject[]
   return world;
 }
 
-/** Specs change seldom and are looked at in every pass. */
+/** Specs, and the annotations that are settings too, change seldom and are looked at in every pass. */
 function errorsBySpec(): (rollout: Rollout) => readonly string[] {
-  const known = new WeakMap<object, readonly string[]>();
+  const known = new WeakMap<object, { readonly settings: string; readonly errors: readonly string[] }>();
   return (rollout) => {
-    const errors = known.get(rollout.spec) ?? errorsOf(rollout);
-    known.set(rollout.spec, errors);
+    const settings = JSON.stringify(rollout.metadata.annotations ?? {});
+    const last = known.get(rollout.spec);
+    if (last?.settings === settings) return last.errors;
+    const errors = errorsOf(rollout);
+    known.set(rollout.spec, { settings, errors });
     return errors;
   };
 }

@@ -181,9 +181,10 @@ export class World {
     this.rollout = this.#stamp({ ...next, metadata: { ...next.metadata, generation } });
   }
 
-  /** As `kubectl annotate`. */
-  annotate(key: string, value: string): void {
-    this.rollout = this.#stamp(merged(this.rollout, { metadata: { annotations: { [key]: value } } }));
+  /** As `kubectl annotate`. Without a value the annotation is taken away. */
+  annotate(key: string, value: string | undefined): void {
+    const annotations = { [key]: value ?? null };
+    this.rollout = this.#stamp(merged(this.rollout, { metadata: { annotations } }));
   }
 
   patchStatus(patch: unknown): void {

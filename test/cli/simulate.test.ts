@@ -61,6 +61,17 @@ test("simulate: tabs, line ends and a byte order mark of other editors lose no c
   t.match(text, /- scaleReplicaSet watched-\w+ 2 -> 3/);
 });
 
+test("simulate: an annotation that is a setting is held against its rule when it comes, and goes without a value", async (t) => {
+  const script =
+    "setting weir.dev/abort-step 0\nsetting weir.dev/abort-step 10\nsetting weir.dev/abort-step\nshow metadata.annotations\n";
+  const at = await files(t, { "settings.txt": script });
+  const { code, text } = await weir("simulate", "-f", EXAMPLE, "--script", at("settings.txt"));
+  t.equal(code, 0);
+  t.match(text, /abort-step 0\n[^>]*= 00:00:00 Degraded \(InvalidSpec: .*abort-step\]: Invalid value: "0"/);
+  t.match(text, /abort-step 10\n[^>]*= 00:00:00 Healthy/);
+  t.notMatch(/> show[^#]*/.exec(text)?.[0], /abort-step/);
+});
+
 test("simulate: files that apply refuses are not carried out", async (t) => {
   const { metadata, ...rest } = rolloutManifest({ canary: { stesp: [{ setWeight: 20 }] } });
   const at = await files(t, { "bad.yaml": stringify({ metadata, ...rest }) });
