@@ -107,6 +107,8 @@ const SHOWN_BY: Readonly<Record<string, string>> = {
   "conditions in `match`": "from a match: conditions of a TrafficPolicy hold for the rule that it names",
   "one spelling of paths":
     "from a match: a Gateway's requests are in one spelling, and a policy can leave them as they come",
+  "parameters of a path (`/cart;v=2`)":
+    "from a match: a Gateway's requests are in one spelling, and a policy can leave them as they come",
   "`%2F` and `%5C` in paths":
     "from a match: a Gateway's requests are in one spelling, and a policy can leave them as they come",
   "port and trailing dot of Host":
