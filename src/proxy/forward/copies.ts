@@ -15,7 +15,7 @@ export const MIRROR_SCALE = 1_000_000;
 /** Turns of the event loop that copies wait. */
 const TURNS = 8;
 /** When so many wait, the turn at hand is the last. */
-const ENOUGH = 64;
+const ENOUGH = 16;
 const ADMITTED = -1;
 
 /** Makes the copies of a request that the dice choose; those that want its body, or null. */
