@@ -125,11 +125,13 @@ export interface TalkOptions {
   readonly isEnded?: boolean;
   /** Leaves out the Date that answers get on their way. */
   readonly isUndated?: boolean;
+  /** How long it may take. Default 3 s. */
+  readonly patienceMs?: number;
 }
 
 const TALK_MS = 3_000;
 
-/** Sends raw bytes and collects the answer until the peer closes, `until` matches or 3 s pass. */
+/** Sends raw bytes and collects the answer until the peer closes, `until` matches or patience ends. */
 export function talk(port: number, input: string, options: TalkOptions = {}): Promise<Conversation> {
   const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true, noDelay: true });
   return converse(socket, input, options);
@@ -145,7 +147,7 @@ export function converse(socket: Socket, input: string, options: TalkOptions): P
       socket.destroy();
       resolve({ text, end });
     };
-    const timer = setTimeout(() => done("open"), TALK_MS);
+    const timer = setTimeout(() => done("open"), options.patienceMs ?? TALK_MS);
     socket.on("data", (chunk: Buffer) => {
       text += chunk.toString("latin1");
       if (options.isUndated === true) text = undated(text);
