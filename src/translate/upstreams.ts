@@ -171,7 +171,8 @@ function checks(section: PolicySections["healthChecks"], reader: SectionReader):
     ...(altPort !== undefined && { altPort }),
     healthChecker,
   };
-  return { healthChecks: [check] };
+  // As in weir's proxies. An Envoy without it goes on sending to pods that are gone until their checks fail, and Envoy 1.40 then crashes.
+  return { healthChecks: [check], ignoreHealthOnHostRemoval: true };
 }
 
 function httpCheck(

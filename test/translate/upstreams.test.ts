@@ -100,6 +100,8 @@ test("services: healthChecks, by HTTP and TCP", (t) => {
   const http = translated({ healthChecks: { http: { path: "/healthz" } } });
   t.strictSame([http.problems, http.unsupported], [[], []]);
   t.match(http.cluster, {
+    // What is gone from the endpoints is gone, whatever its checks still say.
+    ignore_health_on_host_removal: true,
     health_checks: [
       {
         timeout: "1s",
