@@ -35,7 +35,6 @@ export const REASONS = {
   rolloutResumed: "RolloutResumed",
   rolloutStepCompleted: "RolloutStepCompleted",
   trafficWeightUpdated: "TrafficWeightUpdated",
-  trafficRoutingError: "TrafficRoutingError",
   weightVerifyError: "WeightVerifyError",
   targetGroupVerified: "TargetGroupVerified",
   targetGroupUnverified: "TargetGroupUnverified",
@@ -137,6 +136,8 @@ export const MESSAGES = {
     `Scaled ${direction} ReplicaSet ${replicaSet} (revision ${revision}) from ${from} to ${to}`,
   switchedService: (service: string, fromHash: string, toHash: string): string =>
     `Switched selector for service '${service}' from '${fromHash}' to '${toHash}'`,
+  /** The name stands before the namespace, as in Argo. */
+  rolloutDeleted: (name: string, namespace: string): string => `Rollout ${name}/${namespace} is deleted.`,
   skipStepsToStable: "Rollback to stable ReplicaSets",
   skipStepsInWindow: "Rollback to active ReplicaSets within RollbackWindow",
   /** `kind`: Step, Background, Pre-promotion …, as in the run's role. */

@@ -1,11 +1,12 @@
 // What the leader does, and nobody else. Order of beginning: caches sync → every Rollout is reconciled once, so that all intents are known →
 // snapshots are rendered → xDS is served. The moment leadership ends, no pass begins any more, wherever this had got to.
-import { RESOURCES } from "../api/api.ts";
+import { MESSAGES, REASONS, RESOURCES } from "../api/api.ts";
 import {
   type ClusterClient,
   createEventRecorder,
   createWorkQueue,
   type EventRecorder,
+  subjectOf,
 } from "../cluster/client.ts";
 import { decide } from "../engine/decide.ts";
 import { type Clock, sleep } from "../lib/clock.ts";
@@ -119,6 +120,7 @@ async function leadOnce(deps: LeadDeps, signal: AbortSignal): Promise<void> {
     wakeExperiments(caches, (key) => experiments.add(key)),
     wakeServices(caches, (key) => services.add(key)),
     caches.analysisRuns.subscribe(({ key }) => runs.add(key)),
+    tellDeletions(caches, events),
   ];
   let halted: Promise<unknown> | undefined;
   const halt = (): void => {
@@ -226,6 +228,16 @@ function memoryOf(deps: LeadDeps, wake: (key: string) => void) {
     verdicts: createVerdictBook(),
     balancers: balancers === undefined ? undefined : createBalancerWatch({ ...deps, balancers, wake }),
   };
+}
+
+/** Says of each Rollout that goes that it is gone, as no pass over it does. Source: Argo: rollout/controller.go NewController, v1.9. */
+function tellDeletions({ rollouts }: Caches, events: EventRecorder): () => void {
+  return rollouts.subscribe(({ kind, object }) => {
+    if (kind !== "deleted") return;
+    const { name, namespace = "" } = object.metadata;
+    const message = MESSAGES.rolloutDeleted(name, namespace);
+    void events.record(subjectOf(object), "Normal", REASONS.rolloutDeleted, message);
+  });
 }
 
 /** The recorder, with the events on Rollouts counted. */

@@ -4,7 +4,7 @@ import { RESOURCES } from "../../src/api/api.ts";
 import { createReflector, type TransportRequest } from "../../src/cluster/client.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { silentLogger } from "../../src/lib/log.ts";
-import { controllerBed } from "./bed.ts";
+import { controllerBed, NAMESPACE } from "./bed.ts";
 
 const BOUNDED = { timeout: 60_000 };
 
@@ -37,6 +37,7 @@ async function live(t: Test, isFailing: (request: TransportRequest) => boolean):
   };
   const bed = await controllerBed(t, { replicas: 1, canary });
   const reasons: string[] = [];
+  const deleted = Promise.withResolvers<unknown>();
   const events = createReflector({
     client: bed.client,
     type: RESOURCES.event,
@@ -46,7 +47,9 @@ async function live(t: Test, isFailing: (request: TransportRequest) => boolean):
   events.subscribe(({ kind, object }) => {
     // The reader of a watch sees a repeat as one more entry; an event that goes is none.
     const about = object.involvedObject as { readonly kind?: string };
-    if (kind !== "deleted" && about.kind === "Rollout") reasons.push(String(object.reason));
+    if (kind === "deleted" || about.kind !== "Rollout") return;
+    reasons.push(String(object.reason));
+    if (object.reason === "RolloutDeleted") deleted.resolve(object.message);
   });
   events.start();
   t.teardown(() => events.stop());
@@ -91,4 +94,7 @@ async function live(t: Test, isFailing: (request: TransportRequest) => boolean):
   await bed.until("all events are seen", () => reasons.length >= expected.length);
   await bed.holds("no more", () => reasons.length === expected.length);
   t.strictSame(reasons, expected);
+  await bed.client.delete(RESOURCES.rollout, { namespace: NAMESPACE, name: "web" });
+  t.equal(await deleted.promise, "Rollout web/default is deleted.");
+  t.strictSame(reasons, [...expected, "RolloutDeleted"]);
 }
