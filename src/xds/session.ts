@@ -170,6 +170,9 @@ export class Session {
     }
     if (request.nonce === "" || state.outstanding === undefined) return "subscription";
     const version = state.outstanding;
+    // Names may change before the response is answered: then the version is the one that was in force before it.
+    // Source: Envoy: docs, xDS protocol, "ACK/NACK and resource type instance version".
+    if (request.rejection === undefined && request.version !== version) return "subscription";
     state.outstanding = undefined;
     if (request.rejection !== undefined) {
       const before = state.rejection?.version === version ? state.transientCount : 0;
@@ -345,7 +348,7 @@ export class Session {
     state.names = wanted;
     // What it no longer asks for it may have dropped: it is sent again should it ask again.
     state.acked = this.#restrict(state, state.acked);
-    if (state.outstanding === undefined) state.sent = state.acked;
+    state.sent = state.outstanding === undefined ? state.acked : this.#restrict(state, state.sent);
   }
 
   /** A client that comes back says what it has; when that is known, it need not be sent. */

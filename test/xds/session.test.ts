@@ -289,3 +289,46 @@ test("session: a client that never asks for endpoints is waited for within the b
   t.equal(session.wakeAtMs, undefined);
   t.end();
 });
+
+test("session: only the version of a response accepts it; other names asked for meanwhile do not", (t) => {
+  const groups = new GroupTable();
+  const client = new ModelClient(groups);
+  client.publish(aSnapshot({ a: 1 }));
+  drain(client);
+  const { session } = client;
+  const good = session.acked("routes");
+  client.publish(aSnapshot({ a: 2 }));
+  const [{ nonce, version } = { nonce: "", version: "" }] = client.responses.splice(0);
+  const ask = (names: readonly string[], said: string): string =>
+    session.request({ kind: "routes", version: said, nonce, names }, 0);
+  t.equal(ask([ROUTE, "other"], good), "subscription");
+  t.equal(ask([ROUTE], ""), "subscription", "nor does one that has nothing");
+  t.strictSame(session.subscribedRoutes, [ROUTE]);
+  t.equal(session.acked("routes"), good);
+  client.step();
+  t.equal(session.ackedSeq, 1, "it does not count as in force");
+  t.strictSame(client.responses, [], "nor is more sent before it is answered");
+  const refusal = { kind: "routes", version, nonce, names: [ROUTE], rejection: "no" } as const;
+  t.equal(session.request(refusal, 0), "nack", "words refuse it, whatever version they come with");
+  t.equal(session.acked("routes"), good);
+  t.equal(ask([ROUTE], version), "subscription", "it is answered");
+  t.end();
+});
+
+test("session: what was dropped and asked for again before an answer is sent again", (t) => {
+  const groups = new GroupTable();
+  const client = new ModelClient(groups);
+  client.publish(aSnapshot({ a: 1, b: 1 }));
+  drain(client);
+  const { session } = client;
+  const good = session.acked("endpoints");
+  client.publish(aSnapshot({ a: 1, b: 1 }, { ports: { a: [9001] } }));
+  const [{ nonce, version } = { nonce: "", version: "" }] = client.responses.splice(0);
+  const ask = (names: readonly string[], said: string): string =>
+    session.request({ kind: "endpoints", version: said, nonce, names }, 0);
+  t.equal(ask(["a"], good), "subscription");
+  t.equal(ask(["a", "b"], good), "subscription");
+  t.equal(ask(["a", "b"], version), "ack");
+  t.match(session.step(0), [{ kind: "endpoints", entries: [{ name: "b" }] }]);
+  t.end();
+});
