@@ -1,6 +1,7 @@
 // What an xDS client has and is being sent: puts responses together into whole configurations, says which to try next, and what to
 // answer. It holds back routes until the clusters they name have endpoints, and keeps clusters that were taken away as long as routes in
 // force name them, whatever order a server keeps. Pure: time comes as `nowMs`.
+import { createHash } from "node:crypto";
 import type { Message } from "@bufbuild/protobuf";
 import { fromBinary } from "@bufbuild/protobuf";
 import { messageOf } from "../lib/errors.ts";
@@ -43,13 +44,20 @@ export interface Answer {
   readonly isTransient?: boolean;
 }
 
+/** The answer to a response that is refused. */
+export interface Refusal extends Answer {
+  readonly rejection: string;
+  /** Stands for the resources that came with it, whatever their version and order. */
+  readonly content: string;
+}
+
 type Resources<Kind extends ResourceKind> = ReadonlyMap<string, ResourceMessages[Kind]>;
 type Held = { readonly [Kind in ResourceKind]: Resources<Kind> };
 
 interface Pending {
   readonly kind: ResourceKind;
   readonly version: string;
-  readonly nonce: string;
+  readonly response: DiscoveryResponse;
   readonly held: Held;
   /** Until when it may wait for endpoints. */
   readonly deadlineMs: number;
@@ -142,7 +150,7 @@ export class Assembly {
   }
 
   /** Takes a response; an answer when it is refused at once. */
-  receive(response: DiscoveryResponse, nowMs: number): readonly Answer[] {
+  receive(response: DiscoveryResponse, nowMs: number): readonly Refusal[] {
     const kind = RESOURCE_KINDS.find((one) => TYPE_URLS[one] === response.typeUrl);
     // Not asked for: no type that we could answer for.
     if (kind === undefined) return [];
@@ -156,14 +164,14 @@ export class Assembly {
       this.#pending.set(kind, {
         kind,
         version: response.versionInfo || UNNAMED_VERSION,
-        nonce: response.nonce,
+        response,
         held: { ...this.#held, [kind]: base },
         deadlineMs: before?.deadlineMs ?? nowMs + WARMING_MS,
       });
       return [];
     } catch (error) {
       this.#pending.delete(kind);
-      return [this.#refuse(kind, response.nonce, messageOf(error))];
+      return [this.#refuse(kind, response, messageOf(error))];
     }
   }
 
@@ -191,28 +199,28 @@ export class Assembly {
   accept(): readonly Answer[] {
     const pending = this.#take();
     if (pending === undefined) return [];
-    const { kind, version, nonce } = pending;
+    const { kind, version, response } = pending;
     const names = new Map(FOLLOWING.map((one) => [one, this.#names(one)]));
     const held = this.#with(pending);
     this.#kept = this.#keptWith(held);
     this.#held = prune(held, this.#kept);
     this.#rejections.delete(kind);
     this.#versions[kind] = version;
-    this.#nonces[kind] = nonce;
+    this.#nonces[kind] = response.nonce;
     const following = FOLLOWING.filter(
       (one) => one !== kind && !isSame(names.get(one) ?? [], this.#names(one)),
     );
     return [
-      this.#say(kind, nonce, version),
+      this.#say(kind, response.nonce, version),
       ...following.map((one) => this.#say(one, this.#nonces[one], this.#versions[one])),
     ];
   }
 
   /** The candidate last handed out was refused: what was in force stays. */
-  reject(message: string, isTransient = false): readonly Answer[] {
+  reject(message: string, isTransient = false): readonly Refusal[] {
     const pending = this.#take();
     if (pending === undefined) return [];
-    const answer = this.#refuse(pending.kind, pending.nonce, message);
+    const answer = this.#refuse(pending.kind, pending.response, message);
     return [isTransient ? { ...answer, isTransient } : answer];
   }
 
@@ -224,10 +232,11 @@ export class Assembly {
     return tried;
   }
 
-  #refuse(kind: ResourceKind, nonce: string, message: string): Answer {
-    this.#nonces[kind] = nonce;
+  #refuse(kind: ResourceKind, response: DiscoveryResponse, message: string): Refusal {
+    this.#nonces[kind] = response.nonce;
     this.#rejections.set(kind, message);
-    return { ...this.#say(kind, nonce, this.#versions[kind]), rejection: message };
+    const answer = this.#say(kind, response.nonce, this.#versions[kind]);
+    return { ...answer, rejection: message, content: contentOf(response) };
   }
 
   #say(kind: ResourceKind, nonce: string, version: string): Answer {
@@ -277,6 +286,11 @@ function assignmentOf(cluster: Cluster): readonly string[] {
   const { clusterDiscoveryType: type } = cluster;
   if (type.case !== "type" || type.value !== Cluster_DiscoveryType.EDS) return [];
   return [cluster.edsClusterConfig?.serviceName || cluster.name];
+}
+
+function contentOf({ resources }: DiscoveryResponse): string {
+  const hashes = resources.map(({ value }) => createHash("sha256").update(value).digest("hex"));
+  return createHash("sha256").update(hashes.sort().join()).digest("hex");
 }
 
 function decode(kind: ResourceKind, response: DiscoveryResponse): ReadonlyMap<string, Message> {

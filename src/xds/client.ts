@@ -16,7 +16,7 @@ import { backoffMs } from "../lib/backoff.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { isWeirError, messageOf } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
-import { type Answer, Assembly, type XdsUpdate } from "./assembly.ts";
+import { type Answer, Assembly, type Refusal, type XdsUpdate } from "./assembly.ts";
 import type { Node } from "./gen/envoy/config/core/v3/core_pb.ts";
 import {
   type DiscoveryRequest,
@@ -123,7 +123,7 @@ class AdsClient implements XdsClient {
   constructor(options: XdsClientOptions) {
     this.#options = options;
     this.#fallback = options.fallback;
-    this.#refusals = new Refusals(options.clock);
+    this.#refusals = new Refusals(options.clock, (refusal) => this.#say(refusal));
     this.#random = options.random ?? Math.random;
   }
 
@@ -241,22 +241,29 @@ class AdsClient implements XdsClient {
     client?.close();
   }
 
-  #answer(answers: readonly Answer[], node?: Node): void {
-    let first = node;
-    for (const answer of answers) {
-      const { kind, rejection } = answer;
-      const request = requestOf(answer);
-      // Said once per stream: the server remembers.
-      if (first !== undefined) request.node = first;
-      first = undefined;
-      const say = (): unknown => this.#call?.write(request);
-      if (rejection === undefined) {
-        if (this.#assembly.rejections.has(kind)) this.#refusals.overtake(kind);
-        else this.#refusals.forget(kind);
-        say();
-      } else if (this.#refusals.refuse(kind, rejection, say))
+  #answer(answers: readonly (Answer | Refusal)[], node?: Node): void {
+    // Who asks is said once per stream: the server remembers.
+    answers.forEach((answer, index) => {
+      if (!("content" in answer)) this.#ask(answer, index === 0 ? node : undefined);
+      else if (this.#refusals.refuse(answer)) {
+        const { kind, rejection } = answer;
         this.#options.log.warn("configuration rejected", { kind, why: rejection });
-    }
+      }
+    });
+  }
+
+  /** An acceptance, or a change of names; a refusal that waits goes along with that. */
+  #ask(answer: Answer, node: Node | undefined): void {
+    const { kind, names } = answer;
+    if (!this.#assembly.rejections.has(kind)) this.#refusals.forget(kind);
+    const overtaken = this.#refusals.overtake(kind);
+    this.#say(overtaken === undefined ? answer : { ...overtaken, names }, node);
+  }
+
+  #say(answer: Answer, node?: Node): void {
+    const request = requestOf(answer);
+    if (node !== undefined) request.node = node;
+    this.#call?.write(request);
   }
 
   /** Tries what can be tried, one change after the other. */

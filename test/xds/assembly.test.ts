@@ -254,3 +254,20 @@ test("assembly: a fallback is in force until each kind comes, and nothing of it 
   t.equal(assembly.beside(fallback), undefined, "there is nothing left to fall back for");
   t.end();
 });
+
+test("assembly: a refusal knows the content that it was said of, under any version and in any order", (t) => {
+  const assembly = running();
+  const contentOf = (answers: ReturnType<Assembly["receive"]>): string => answers[0]?.content ?? "none";
+  const first = contentOf(assembly.receive(clusters("a", "b", "b"), 0));
+  t.match(first, /^[0-9a-f]{64}$/);
+  const again = { ...clusters("b", "a", "b"), versionInfo: "another" };
+  t.equal(contentOf(assembly.receive(again, 0)), first);
+  t.not(contentOf(assembly.receive(clusters("a", "a"), 0)), first);
+  assembly.receive(routes({ a: 2 }), 0);
+  assembly.candidate(0);
+  const second = contentOf(assembly.reject("no"));
+  assembly.receive(routes({ a: 3 }), 0);
+  assembly.candidate(0);
+  t.not(contentOf(assembly.reject("no")), second);
+  t.end();
+});

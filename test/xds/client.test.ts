@@ -14,7 +14,9 @@ import {
   type XdsUpdate,
 } from "../../src/xds/client.ts";
 import { createXdsServer, type LoadReport, type NodeView, type XdsServer } from "../../src/xds/server.ts";
-import { create, NodeSchema } from "../../src/xds/types.ts";
+import { create, NodeSchema, type XdsSnapshot } from "../../src/xds/types.ts";
+import { createManualClock } from "../support/clock.ts";
+import { until } from "../support/web.ts";
 import { aRoute, aSnapshot, nodeSeen } from "../support/xds.ts";
 
 const GROUP = "gateway/default/web";
@@ -289,4 +291,39 @@ test("client: reports load cumulatively at the server's interval", async (t) => 
     reports.map((report) => report.clusters[0]?.cumulative.get("shop/requests_total")),
     [10, 20, 30],
   );
+});
+
+test("client: a refusal that waits is not taken for an acceptance when routes of other names are asked for", async (t) => {
+  const serverClock = createManualClock();
+  const server = createXdsServer({ clock: serverClock, log: silentLogger });
+  const bound = await server.listen({ port: 0 });
+  t.teardown(() => server.close());
+  const both = (old: number): XdsSnapshot => {
+    const [one, other] = [aSnapshot({ [OLD]: old, [NEW]: 1 }), aSnapshot({ [OLD]: 1 }, { listener: "b" })];
+    return {
+      ...one,
+      listeners: [...one.listeners, ...other.listeners],
+      routes: [...one.routes, ...other.routes],
+    };
+  };
+  let [good, refusals] = ["", 0];
+  const { client } = aClient(t, [`${bound.host}:${bound.port}`], {
+    // Pauses of this clock never end.
+    clock: createManualClock(),
+    onUpdate(update) {
+      if (update.changed !== "routes" || good === "") return { kind: "ok" };
+      refusals += 1;
+      return { kind: "rejected", message: "port taken", isTransient: true };
+    },
+  });
+  server.setSnapshot(GROUP, both(1));
+  await seen(server, (one) => one.ackedSeq === 1);
+  good = client.status().versions.routes;
+  server.setSnapshot(GROUP, both(2));
+  await seen(server, (one) => one.nack !== undefined);
+  await serverClock.advance(2_000);
+  await until("it is offered and refused again", async () => refusals === 2 || undefined);
+  server.setSnapshot(GROUP, aSnapshot({ [OLD]: 2, [NEW]: 1 }));
+  const node = await seen(server, (one) => one.subscribedRoutes.length === 1);
+  t.match(node, { acked: { routes: good }, ackedSeq: 1, nack: { kind: "routes", message: "port taken" } });
 });

@@ -40,6 +40,7 @@ class SnapshotCache {
   readonly rejections: string[] = [];
   readonly #server = new Server();
   readonly #open = new Map<ResourceKind, DiscoveryRequest>();
+  readonly #names = new Map<ResourceKind, readonly string[]>();
   #stream: Stream | undefined;
   #version = "";
   #resources: Readonly<Record<ResourceKind, ReadonlyMap<string, Any>>> | undefined;
@@ -78,10 +79,23 @@ class SnapshotCache {
     for (const kind of KINDS) this.#answer(kind);
   }
 
-  /** Every question is answered with what no client takes, at once and again after each refusal, as the cache of a snapshot does. */
+  /** Other listeners under the version at hand, and nothing else. */
+  sendListeners({ listeners }: XdsSnapshot): void {
+    this.#send("listeners", this.#version, [...packed(ListenerSchema, listeners, nameOf).values()]);
+  }
+
+  /**
+   * Every question is answered with what no client takes, at once and again after each refusal, as the cache of a snapshot does; each time
+   * under another version.
+   */
   setBad(kind: ResourceKind, version: string): void {
     this.#bad = { kind, version };
     this.#answer(kind);
+  }
+
+  /** The names last asked for. */
+  askedFor(kind: ResourceKind): readonly string[] {
+    return this.#names.get(kind) ?? [];
   }
 
   /** The same resource twice in one answer, as no cache would send it. */
@@ -95,6 +109,7 @@ class SnapshotCache {
     if (kind === undefined) return;
     if (request.errorDetail !== undefined) this.rejections.push(request.errorDetail.message);
     this.#open.set(kind, request);
+    this.#names.set(kind, request.resourceNames);
     this.#answer(kind);
   }
 
@@ -103,7 +118,7 @@ class SnapshotCache {
     const resources = this.#resources?.[kind];
     if (asked !== undefined && this.#bad?.kind === kind) {
       this.#open.delete(kind);
-      this.sendTwice(kind, this.#bad.version);
+      this.sendTwice(kind, `${this.#bad.version}-${this.#nonce}`);
       return;
     }
     if (asked === undefined || resources === undefined || asked.versionInfo === this.#version) return;
@@ -230,4 +245,28 @@ test("foreign: a cache that answers a refusal with what was refused is told so e
   await clock.advance(5_000);
   await isInForce("3");
   t.strictSame(client.status().rejections, {});
+});
+
+test("foreign: names that change while a refusal waits are asked for along with it", async (t) => {
+  const cache = new SnapshotCache();
+  const clock = createManualClock();
+  const client = createXdsClient({
+    addresses: [await cache.listen(t)],
+    node: create(NodeSchema, { id: "n", cluster: "g" }),
+    clock,
+    log: silentLogger,
+    onUpdate: () => ({ kind: "ok" }),
+  });
+  t.teardown(() => client.close());
+  client.start();
+  const isTrue = (words: string, look: () => boolean) => until(words, async () => look() || undefined);
+  cache.set("1", aSnapshot({ [OLD]: 100 }));
+  await isTrue("all is in force", () => Object.values(client.status().versions).every((one) => one === "1"));
+  await clock.advance(60_000);
+  cache.setBad("routes", "2");
+  await isTrue("the same came again and waits", () => clock.pending === 1);
+  t.equal(cache.rejections.length, 1);
+  cache.sendListeners(aSnapshot({}, { listener: "other" }));
+  await isTrue("it is refused again, before its time", () => cache.rejections.length === 2);
+  t.strictSame(cache.askedFor("routes"), ["other"]);
 });
