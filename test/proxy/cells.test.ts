@@ -11,7 +11,7 @@ import { Configuration } from "../../src/proxy/configuration.ts";
 import { Core } from "../../src/proxy/core.ts";
 import { expose } from "../../src/proxy/observe/exposition.ts";
 import { loadSamples } from "../../src/proxy/observe/loads.ts";
-import { GRACE_MS, MAX_CELLS, PRESSED_GRACE_MS } from "../../src/proxy/observe/slots.ts";
+import { GRACE_MS, MAX_CELLS, PRESSED_GRACE_MS, Slots } from "../../src/proxy/observe/slots.ts";
 import { type Stats, snapshotStats } from "../../src/proxy/observe/stats.ts";
 import { Ledger } from "../../src/proxy/workers/ledger.ts";
 import { Reporter } from "../../src/proxy/workers/report.ts";
@@ -213,6 +213,27 @@ test("cells: while all are taken the grace is short, and who had to share one ge
   t.equal(snapshotStats(stats).length, 2, "those that were in the way are gone");
   t.equal(stats.names.length, MAX_CELLS);
   t.ok(time.ms < T0 + GRACE_MS);
+});
+
+test("cells: while all are taken they are gone through once between two looks, however many pairs come", (t) => {
+  let asked = 0;
+  const isBusy = (): boolean => {
+    asked += 1;
+    return false;
+  };
+  const slots = new Slots({ isBusy, clear: () => undefined });
+  for (let index = 0; index < MAX_CELLS - 1; index++) slots.of("r", version(index));
+  slots.retain(new Uint8Array(MAX_CELLS), T0);
+  const shared = slots.of("r", "new");
+  let alone = 0;
+  for (let index = 0; index < 1_000; index++)
+    if (slots.of("r", `new ${index}`) !== shared || slots.isOutdated(shared)) alone += 1;
+  t.equal(alone, 0);
+  t.equal(asked, MAX_CELLS - 1);
+  slots.look(T0 + PRESSED_GRACE_MS);
+  t.equal(slots.isOutdated(shared), true);
+  t.not(slots.of("r", "new"), shared);
+  t.end();
 });
 
 test("cells: a table that lacked cells is made anew with the next change, whatever changes", async (t) => {

@@ -47,6 +47,8 @@ export class Slots {
   /** When was last looked. */
   #nowMs = 0;
   #sweepAtMs = 0;
+  /** No cell could be freed, nor can one be before the next look, or `retain`. */
+  #isSweptInVain = false;
   #overflow: number | undefined;
 
   constructor(values: CellValues) {
@@ -69,6 +71,7 @@ export class Slots {
   /** `named` has a 1 for each cell that requests to come may count in; others stay for the grace. */
   retain(named: Uint8Array, nowMs: number): void {
     this.#nowMs = nowMs;
+    this.#isSweptInVain = false;
     for (let index = 0; index < this.names.length; index++) {
       const isNamed = named[index] === 1;
       if (!isNamed && this.#isNamed[index] === true) this.#idleSinceMs[index] = nowMs;
@@ -81,6 +84,7 @@ export class Slots {
     if (nowMs < this.#sweepAtMs) return;
     this.#sweepAtMs = nowMs + SWEEP_EVERY_MS;
     this.#nowMs = nowMs;
+    this.#isSweptInVain = false;
     this.#sweep(GRACE_MS);
   }
 
@@ -100,8 +104,11 @@ export class Slots {
     const mayGrow = (): boolean =>
       this.names.length < (this.#overflow === undefined ? MAX_CELLS - 1 : MAX_CELLS);
     if (this.#free.length > 0 || mayGrow()) return true;
+    // Asked once per pair and table: each time it would go through all cells.
+    if (this.#isSweptInVain) return false;
     this.#sweep(PRESSED_GRACE_MS);
-    return this.#free.length > 0;
+    this.#isSweptInVain = this.#free.length === 0;
+    return !this.#isSweptInVain;
   }
 
   #sweep(graceMs: number): void {
