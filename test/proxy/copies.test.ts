@@ -144,3 +144,18 @@ test("copies: a throw while one is sent is counted, ends that one, and the other
   t.equal(core.counts.internalErrors, 1);
   t.equal(cluster.active, 1);
 });
+
+test("copies: one that gets no connection because of a throw is not in progress anywhere", async (t) => {
+  const { core, cluster, opened, copy } = coreWithMirror(10, true);
+  for (const path of ["/1", "/2"]) copy(path);
+  const { connect: connectAs } = cluster;
+  cluster.connect = () => {
+    cluster.connect = connectAs;
+    throw new Error("a bug");
+  };
+  await eventually(() => opened.some(({ text }) => text.includes("/2")), "the second is sent");
+  t.equal(core.counts.internalErrors, 1);
+  t.equal(cluster.active, 1);
+  t.equal(cluster.pick()?.active, 1);
+  t.equal(core.stats.inFlightOfAll, 1);
+});

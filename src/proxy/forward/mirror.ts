@@ -73,13 +73,15 @@ export class Mirror implements UpstreamUser {
   start(): void {
     const { cluster, endpoint } = this;
     this.#startMs = this.#core.monotonicMs();
+    const idle = endpoint.takeIdle();
+    const up = idle ?? cluster.connect(endpoint);
+    this.#isConnected = idle !== null;
+    // Counted only with the connection: a failure takes it back for a copy that has one.
     this.#core.stats.begin(this.#cell);
     cluster.active += 1;
     endpoint.active += 1;
-    const idle = endpoint.takeIdle();
-    this.#isConnected = idle !== null;
-    this.#up = idle ?? cluster.connect(endpoint);
-    this.#up.begin(this);
+    this.#up = up;
+    up.begin(this);
     // At once, whenever the body comes: until then it would count as idle, and close without a word to this mirror.
     this.#pump();
   }
