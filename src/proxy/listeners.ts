@@ -101,7 +101,13 @@ export class Listeners {
 
   /** Brings `wanted` in force with what `open` made for it. Synchronous. */
   swap(opened: OpenedListeners, wanted: WantedListeners): void {
-    for (const { listener, before } of opened.values()) if (before !== undefined) listener.takeOver(before);
+    for (const { listener, before } of opened.values()) {
+      if (before === undefined) continue;
+      listener.takeOver(before);
+      // Connections that are open are to the same address, and clusters that only the old routes name go now.
+      before.configure(listener.options);
+      before.hosts = listener.hosts;
+    }
     for (const [name, { listener }] of opened) {
       const before = this.#inForce.get(name);
       if (before !== undefined) this.#leave(before);

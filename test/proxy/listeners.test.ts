@@ -1,4 +1,5 @@
 // Listeners that come, go and move in one change, as control planes that are not weir's may send them.
+import { connect } from "node:net";
 import { type Test, test } from "tap";
 import { createLogger } from "../../src/lib/log.ts";
 import { Configuration } from "../../src/proxy/configuration.ts";
@@ -93,6 +94,23 @@ test("listeners: one that goes leaves its port to one that comes, in the same ch
   await load;
   t.strictSame(failures, []);
   t.match((await kept).text, /<\w+>$/);
+});
+
+test("listeners: connections of one that goes take the routes of the one that comes in its place", async (t) => {
+  const { apply } = plane(t);
+  const port = await closedPort();
+  await apply([listener("old", port, "one")], ["one"]);
+  const client = connect({ port, host: "127.0.0.1" });
+  t.teardown(() => client.destroy());
+  let text = "";
+  client.on("data", (chunk: Buffer) => {
+    text += chunk.toString("latin1");
+  });
+  client.write(GET);
+  await eventually(() => text.endsWith("<one>"), "the first answer");
+  await apply([listener("new", port, "two")], ["two"]);
+  client.write(GET);
+  await eventually(() => text.endsWith("<two>"), "the second, on the same connection");
 });
 
 test("listeners: two may change places", async (t) => {
