@@ -10,7 +10,7 @@ import {
   type TrafficWeights,
 } from "../api/api.ts";
 import { jsonEqual } from "../lib/json.ts";
-import type { Context } from "./context.ts";
+import { type Context, isStableGone } from "./context.ts";
 import type { Decision } from "./decision.ts";
 import { judgeExperiment, planExperiments } from "./experiment/step.ts";
 import type { Action, PlannedEvent, PluginCall, Wait } from "./plan.ts";
@@ -18,7 +18,16 @@ import { crashLoopWaits } from "./pods/crashloop.ts";
 import { podsNeeded } from "./pods/progressthreshold.ts";
 import { countsOf } from "./pods/replicaset.ts";
 import { planScaling } from "./pods/scaling.ts";
-import { afterUser, isHalted, lastIndex, type Mode, modeOf, promotedStage, type Stage } from "./stage.ts";
+import {
+  afterUser,
+  isHalted,
+  lastIndex,
+  type Mode,
+  modeOf,
+  promotedStage,
+  type Stage,
+  withoutPause,
+} from "./stage.ts";
 import { canaryStatus, unsettledCanary } from "./status/canarystatus.ts";
 import { canaryRuns, judgeRuns, planRuns } from "./steps/analysisruns.ts";
 import { planPlugins, recordPlugins } from "./steps/stepplugins.ts";
@@ -96,7 +105,10 @@ function progressOf(context: Context, reset: Stage | undefined, inForce: InForce
   const answered = recordPlugins(context, tried);
   const stepped = planSteps(context, answered.stage, user.isResumed, inForce);
   const mode = modeOf(context, stepped.stage);
-  const plugins = planPlugins(context, mode, stepped.stage);
+  // A version that takes over from a stable one that is gone stands at no step: it waits for pods, and they have their deadline.
+  const isTakingOver = mode === "firstDeploy" && !isHalted(context, stepped.stage);
+  const stage = isTakingOver ? withoutPause(stepped.stage, "CanaryPauseStep") : stepped.stage;
+  const plugins = planPlugins(context, mode, stage);
   const runs = planRuns(context, canaryRuns(context, mode, plugins.stage), mode !== "steps", plugins.stage);
   const experiments = planExperiments(context, mode, runs.stage);
   return {
@@ -154,13 +166,14 @@ function promotionWaits(context: Context, mode: Mode, inForce: InForce): readonl
   const counts = countsOf(roles.current);
   const waits: Wait[] = [];
   // A first version is stable once it has its size: what mends it goes through the steps. Source: Argo: rollout/sync.go shouldFullPromote, v1.9.
-  const needed = mode === "firstDeploy" ? 0 : podsNeeded(context.canary, replicas);
+  const isFirst = mode === "firstDeploy" && !isStableGone(context);
+  const needed = isFirst ? 0 : podsNeeded(context.canary, replicas);
   if (counts.spec < replicas || counts.available < needed)
     waits.push({
       code: "replicas",
       text: `the new version has ${counts.available} of ${replicas} pods available`,
     });
-  if (!hasRouter || mode === "firstDeploy") return waits;
+  if (!hasRouter || isFirst) return waits;
   const set = context.status.canary?.weights?.canary;
   if (set?.weight !== maxWeight || set.podTemplateHash !== context.podHash)
     waits.push({ code: "acknowledgement", text: "the new version does not have all the traffic yet" });

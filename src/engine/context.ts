@@ -171,7 +171,10 @@ export function isPromoted(context: Context): boolean {
  * The new version takes over as a first one does. Source: Argo: rollout/sync.go shouldFullPromote, v1.9.
  */
 export function isStableGone({ strategy, status, roles }: Context): boolean {
-  return strategy.kind === "canary" && (status.stableRS ?? "") !== "" && roles.stable === undefined;
+  const { stableRS = "" } = status;
+  // One that only lost its owner has its pods, and is taken back.
+  const isOrphaned = roles.orphans.some((replicaSet) => podHashOf(replicaSet) === stableRS);
+  return strategy.kind === "canary" && stableRS !== "" && roles.stable === undefined && !isOrphaned;
 }
 
 /** Whether the Rollout controls the object. */

@@ -52,10 +52,14 @@ export function wordsOf({ pod, container, restarts, exitCode }: CrashLoop): stri
   return `pod ${pod} is crash-looping: container ${container} ended ${restarts} times${last}`;
 }
 
+/** Whether Healthy has ever been told: before that, a first version may be stable though its pods have never been available. */
+export function wasHealthy({ status }: Context): boolean {
+  return status.conditions?.some(({ type }) => type === CONDITION_TYPES.healthy) === true;
+}
+
 function worstOf(context: Context): CrashLoop | undefined {
   // A first version is stable before its pods have ever been available: until Healthy has been told it is still on its way.
-  const wasHealthy = context.status.conditions?.some(({ type }) => type === CONDITION_TYPES.healthy);
-  if (context.status.stableRS === context.podHash && wasHealthy === true) return undefined;
+  if (context.status.stableRS === context.podHash && wasHealthy(context)) return undefined;
   const loops = (context.snapshot.workload.pods ?? [])
     .filter(({ metadata }) => metadata.labels?.[POD_HASH_LABEL] === context.podHash)
     .filter(({ metadata }) => metadata.deletionTimestamp === undefined)

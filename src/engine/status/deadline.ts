@@ -12,11 +12,11 @@ import {
 } from "../../api/api.ts";
 import { parseTime } from "../../lib/time.ts";
 import { blueGreenInForce, blueGreenIntent } from "../bluegreen/traffic.ts";
-import { type Context, replicaSetName } from "../context.ts";
+import { type Context, isPromoted, isStableGone, replicaSetName } from "../context.ts";
 import { crashAbortWords, crashLoopOf, wordsOf } from "../pods/crashloop.ts";
 import { deadlineMsOf } from "../pods/replicaset.ts";
 import type { Snapshot } from "../snapshot.ts";
-import { aborted, type Mode, type Stage } from "../stage.ts";
+import { aborted, type Mode, type Stage, updateLeft } from "../stage.ts";
 import { isGateAtWork } from "../steps/stepplugins.ts";
 import type { InForce } from "../traffic/inforce.ts";
 import { inForceNow, intentNow } from "../traffic/managedroutes.ts";
@@ -63,7 +63,8 @@ export function deadlineOf(
 
 function isResting(context: Context, stage: Stage): boolean {
   const step = stage.index === undefined ? undefined : context.steps[stage.index];
-  const isInFlight = context.status.stableRS !== context.podHash && (context.status.stableRS ?? "") !== "";
+  // Without its stable version a canary takes over whatever step it stands at.
+  const isInFlight = updateLeft(context.status) !== "none" && !isPromoted(context) && !isStableGone(context);
   const waitsByDesign = step?.kind === "pause" || step?.kind === "analysis" || step?.kind === "experiment";
   return (
     stage.isAborted ||

@@ -1,12 +1,14 @@
 // Services that swap their parts: only the one on the canary's side is moved, at the begin of an update. A promotion makes it the stable one, the
 // other goes on selecting the version that was replaced until the next update. Source: Argo: rollout/service.go reconcilePingAndPongService, v1.9.
-import type { Context } from "../context.ts";
+import { type Context, isStableGone } from "../context.ts";
 import { planService, type ServicePlan, type ServiceWishes, selectedBy } from "./services.ts";
 
 /** Switches what may be switched now. */
 export function planPingPong(context: Context, wishes: ServiceWishes): ServicePlan {
   const { stable, canary } = context.snapshot.services;
-  const stableHash = context.status.stableRS ?? "";
+  const { stableRS = "" } = context.status;
+  // Nobody answers on the side of a stable version that is gone: what takes over is selected there before it gets the traffic.
+  const stableHash = isStableGone(context) ? context.podHash : stableRS;
   const isInFlight = wishes.mode !== "aborted" && wishes.mode !== "promoted";
   // Nothing to move as a rule: it was the canary's before. Argo leaves one that somebody else has moved.
   const kept =

@@ -43,7 +43,8 @@ export function desiredWeights(context: Context, mode: Mode, stage: Stage, inFor
   const { stableRS = "" } = context.status;
   const stableHash = stableRS === "" ? context.podHash : stableRS;
   if (isStableGone(context) && stableHash !== context.podHash) {
-    const share = availableOf(context.roles.current) > 0 ? context.maxWeight : 0;
+    const isThere = availableOf(context.roles.current) > 0 || context.replicas === 0;
+    const share = isThere ? context.maxWeight : 0;
     // Nobody answers under its share: the new version has that as soon as it has any pods.
     const isLost = weightOf(context.status.canary?.weights, stableHash) > 0;
     const needed = isLost ? 0 : canaryPods(context, share);
