@@ -2,8 +2,9 @@
 // force; stable stays whole or, with dynamicStableScale, follows the share that is left to it, one pass behind the traffic.
 // Source of the rules: Argo: utils/replicaset/canary.go, rollout/trafficrouting.go, v1.10.
 import { type CanaryScale, gradualAbortOf } from "../../api/api.ts";
-import type { Context } from "../context.ts";
+import { type Context, isPromoted } from "../context.ts";
 import type { Mode, Stage } from "../stage.ts";
+import { wasHealthy } from "./crashloop.ts";
 import type { Split } from "./replicas.ts";
 import { availableOf, podHashOf } from "./replicaset.ts";
 
@@ -54,6 +55,16 @@ export function holderOf(context: Context): string | undefined {
   const isHeld =
     canary !== undefined && canary.weight > 0 && canary.podTemplateHash !== context.status.stableRS;
   return isHeld ? canary.podTemplateHash : undefined;
+}
+
+/**
+ * Whether the way by stable is closed: a first version that has never been there is the stable one, nobody answers under its share, and the rest of
+ * the traffic is with a version that is to go. A stable version that has been healthy is waited for.
+ */
+export function isStableAbsent(context: Context): boolean {
+  const holder = holderOf(context);
+  const isReplaced = holder !== undefined && holder !== context.podHash && !isPromoted(context);
+  return isReplaced && !wasHealthy(context) && availableOfVersion(context, context.status.stableRS) === 0;
 }
 
 /** Available pods of a version. */

@@ -4,6 +4,7 @@ import { MANAGED_BY_ANNOTATION, MESSAGES, POD_HASH_LABEL, REASONS, type Service 
 import { type Context, isStableGone } from "../context.ts";
 import type { Action, PlannedEvent, Wait } from "../plan.ts";
 import { countsOf, podHashOf } from "../pods/replicaset.ts";
+import { isStableAbsent } from "../pods/routedsizes.ts";
 import type { Mode } from "../stage.ts";
 import { type InForce, podsToKeep, type TrafficWishes } from "./inforce.ts";
 
@@ -26,7 +27,8 @@ export interface ServiceWishes extends TrafficWishes {
 /** Switches what may be switched now. */
 export function planServices(context: Context, wishes: ServiceWishes): ServicePlan {
   const { stable, canary } = context.snapshot.services;
-  const isNew = wishes.stableHash === "" || isStableGone(context);
+  const isPassedBy = wishes.mode !== "aborted" && isStableAbsent(context);
+  const isNew = wishes.stableHash === "" || isStableGone(context) || isPassedBy;
   const stableWish = isNew ? context.podHash : wishes.stableHash;
   const canaryWish = wishes.mode === "aborted" ? stableWish : context.podHash;
   const first = planService(context, wishes, stable, stableWish, selectedBy(canary));

@@ -14,6 +14,7 @@ import {
   canarySize,
   holderOf,
   isDynamic,
+  isStableAbsent,
   shareAt,
 } from "../pods/routedsizes.ts";
 import { hasPause, type Mode, type Stage } from "../stage.ts";
@@ -157,7 +158,8 @@ function canCarry(context: Context, mode: Mode, wanted: TrafficWeights): boolean
   if (available >= (wanted.stable.weight * replicas) / maxWeight) return true;
   const holder = holderOf(context);
   const isGone = availableOfVersion(context, holder) === 0;
-  if (available === 0) return false;
+  // Where neither stable nor the version that has the traffic answers, the new one may.
+  if (available === 0) return isGone && wanted.canary.weight > 0 && isStableAbsent(context);
   if (isGone || mode === "aborted") return true;
   // Of a version that another one replaces in mid-update, stable takes the share though a few of its pods are missing: only a stable version that
   // shrinks as its traffic does must have grown first.
