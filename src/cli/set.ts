@@ -1,10 +1,22 @@
 // `weir set image ROLLOUT CONTAINER=IMAGE`: give a container another image, in the workload where workloadRef names one.
 import { Argument, type Command, InvalidArgumentError } from "commander";
-import { RESOURCES } from "../api/api.ts";
+import { type KubeObject, RESOURCES } from "../api/api.ts";
+import { CLUSTER_ERRORS, type Patch } from "../cluster/client.ts";
+import { isWeirError } from "../lib/errors.ts";
 import type { Cli } from "./cli.ts";
-import { type ClusterFlags, getOrFail, sayServer, withCluster, withClusterFlags } from "./cluster.ts";
+import {
+  type ClusterFlags,
+  type Connected,
+  getOrFail,
+  sayServer,
+  withCluster,
+  withClusterFlags,
+} from "./cluster.ts";
 import { rolloutName } from "./operate.ts";
-import { imagePatch, templateHolderOf } from "./templates.ts";
+import { imagePatch, type TemplateHolder, templateHolderOf } from "./templates.ts";
+
+/** How often the image is set on what the object has become meanwhile. */
+const MAX_ATTEMPTS = 5;
 
 /** Adds the command. */
 export function addSet(program: Command, cli: Cli): void {
@@ -17,17 +29,38 @@ export function addSet(program: Command, cli: Cli): void {
   withClusterFlags(command).action(
     (_field: string, word: string, [container, image]: readonly [string, string], flags: ClusterFlags) =>
       withCluster(cli, flags, async (connection) => {
-        const { client, namespace } = connection;
         const { signal } = cli;
         const rollout = await getOrFail(connection, RESOURCES.rollout, rolloutName(word), signal);
-        const { type, name } = templateHolderOf(rollout);
-        const holder = await getOrFail(connection, type, name, signal);
-        const patch = imagePatch(holder, container, image);
+        const holder = templateHolderOf(rollout);
+        const patchOf = (object: KubeObject): Patch => imagePatch(object, container, image);
+        patchOf(await getOrFail(connection, holder.type, holder.name, signal)); // says what is wrong before the server is named
         sayServer(cli, connection);
-        await client.patch(type, { namespace, name }, patch, { signal });
-        cli.out(`${type.kind.toLowerCase()} "${name}" image updated`);
+        await setImage(connection, holder, patchOf, signal);
+        cli.out(`${holder.type.kind.toLowerCase()} "${holder.name}" image updated`);
       }),
   );
+}
+
+/**
+ * Patches the object as it is now. Controllers write its status at any time, which changes the version that the patch names: then it is read anew.
+ * Throws CONFLICT when it has changed each of MAX_ATTEMPTS times.
+ */
+export async function setImage(
+  connection: Connected,
+  { type, name }: TemplateHolder,
+  patchOf: (holder: KubeObject) => Patch,
+  signal: AbortSignal,
+): Promise<void> {
+  const { client, namespace } = connection;
+  for (let attempt = 1; ; attempt += 1) {
+    const patch = patchOf(await getOrFail(connection, type, name, signal));
+    try {
+      await client.patch(type, { namespace, name }, patch, { signal });
+      return;
+    } catch (error) {
+      if (attempt === MAX_ATTEMPTS || !isWeirError(error, CLUSTER_ERRORS.conflict)) throw error;
+    }
+  }
 }
 
 function containerImage(text: string): readonly [string, string] {

@@ -1,6 +1,13 @@
 // Commands against an embedded server: what they print for programs, what they change, what they say is there instead.
 import { test } from "tap";
 import { parse } from "yaml";
+import { RESOURCES } from "../../src/api/api.ts";
+import { setImage } from "../../src/cli/set.ts";
+import { imagePatch } from "../../src/cli/templates.ts";
+import { CLUSTER_ERRORS, createClusterClient } from "../../src/cluster/client.ts";
+import { createEmbeddedServer } from "../../src/embedded/embedded.ts";
+import { systemClock } from "../../src/lib/clock.ts";
+import { silentLogger } from "../../src/lib/log.ts";
 import { ROLLOUTS, rollout } from "../embedded/server-support.ts";
 import { cliOnServer } from "./onserver.ts";
 
@@ -82,4 +89,41 @@ test("set image and undo: what is not there is told with what is", async (t) => 
     code: 2,
     err: /unable to find specified revision 7 in history; there are none yet/,
   });
+});
+
+test("set image: what somebody else writes in the meantime is no conflict for the user, unless it never ends", async (t) => {
+  const server = await createEmbeddedServer({
+    stateDir: ":memory:",
+    clock: systemClock,
+    log: silentLogger,
+  });
+  t.teardown(() => server.close());
+  const { signal } = new AbortController();
+  const client = createClusterClient(server.transport());
+  const ref = { namespace: "default", name: "web" };
+  const web = rollout("web");
+  await client.create(RESOURCES.rollout, { ...web, metadata: { ...web.metadata, ...ref } });
+  let left = 2;
+  const disturbed: typeof client = {
+    ...client,
+    get: async (type, ...rest) => {
+      const read = await client.get(type, ...rest);
+      const labels = { seen: String(left) };
+      if (left-- > 0) await client.patch(type, ref, { type: "merge", body: { metadata: { labels } } });
+      return read;
+    },
+  };
+  const set = (): Promise<void> =>
+    setImage(
+      { client: disturbed, namespace: "default", server: "", context: undefined, close: async () => {} },
+      { type: RESOURCES.rollout, name: "web" },
+      (holder) => imagePatch(holder, "main", "web:2"),
+      signal,
+    );
+  await set();
+  const held = await client.get(RESOURCES.rollout, ref);
+  t.match(held?.spec, { template: { spec: { containers: [{ name: "main", image: "web:2" }] } } });
+  left = 100;
+  await t.rejects(set(), { code: CLUSTER_ERRORS.conflict });
+  t.equal(left, 95, "five tries");
 });
