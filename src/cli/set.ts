@@ -1,6 +1,6 @@
 // `weir set image ROLLOUT CONTAINER=IMAGE`: give a container another image, in the workload where workloadRef names one.
 import { Argument, type Command, InvalidArgumentError } from "commander";
-import { type KubeObject, RESOURCES } from "../api/api.ts";
+import { type KubeObject, RESOURCES, type ResourceType } from "../api/api.ts";
 import { CLUSTER_ERRORS, type Patch } from "../cluster/client.ts";
 import { isWeirError } from "../lib/errors.ts";
 import type { Cli } from "./cli.ts";
@@ -13,7 +13,7 @@ import {
   withClusterFlags,
 } from "./cluster.ts";
 import { rolloutName } from "./operate.ts";
-import { imagePatch, type TemplateHolder, templateHolderOf } from "./templates.ts";
+import { imagePatch, templateHolderOf } from "./templates.ts";
 
 /** How often the image is set on what the object has become meanwhile. */
 const MAX_ATTEMPTS = 5;
@@ -31,35 +31,39 @@ export function addSet(program: Command, cli: Cli): void {
       withCluster(cli, flags, async (connection) => {
         const { signal } = cli;
         const rollout = await getOrFail(connection, RESOURCES.rollout, rolloutName(word), signal);
-        const holder = templateHolderOf(rollout);
+        const { type, name } = templateHolderOf(rollout);
         const patchOf = (object: KubeObject): Patch => imagePatch(object, container, image);
-        patchOf(await getOrFail(connection, holder.type, holder.name, signal)); // says what is wrong before the server is named
+        const holder = await getOrFail(connection, type, name, signal);
+        patchOf(holder); // says what is wrong before the server is named
         sayServer(cli, connection);
-        await setImage(connection, holder, patchOf, signal);
-        cli.out(`${holder.type.kind.toLowerCase()} "${holder.name}" image updated`);
+        await setImage(connection, type, holder, patchOf, signal);
+        cli.out(`${type.kind.toLowerCase()} "${name}" image updated`);
       }),
   );
 }
 
 /**
- * Patches the object as it is now. Controllers write its status at any time, which changes the version that the patch names: then it is read anew.
+ * Patches the object that was read. Controllers write its status at any time, which changes the version that the patch names: then it is read anew.
  * Throws CONFLICT when it has changed each of MAX_ATTEMPTS times.
  */
 export async function setImage(
   connection: Connected,
-  { type, name }: TemplateHolder,
+  type: ResourceType,
+  holder: KubeObject,
   patchOf: (holder: KubeObject) => Patch,
   signal: AbortSignal,
 ): Promise<void> {
   const { client, namespace } = connection;
+  const { name } = holder.metadata;
+  let held = holder;
   for (let attempt = 1; ; attempt += 1) {
-    const patch = patchOf(await getOrFail(connection, type, name, signal));
     try {
-      await client.patch(type, { namespace, name }, patch, { signal });
+      await client.patch(type, { namespace, name }, patchOf(held), { signal });
       return;
     } catch (error) {
       if (attempt === MAX_ATTEMPTS || !isWeirError(error, CLUSTER_ERRORS.conflict)) throw error;
     }
+    held = await getOrFail(connection, type, name, signal);
   }
 }
 

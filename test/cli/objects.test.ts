@@ -113,10 +113,11 @@ test("set image: what somebody else writes in the meantime is no conflict for th
       return read;
     },
   };
-  const set = (): Promise<void> =>
+  const set = async (): Promise<void> =>
     setImage(
       { client: disturbed, namespace: "default", server: "", context: undefined, close: async () => {} },
-      { type: RESOURCES.rollout, name: "web" },
+      RESOURCES.rollout,
+      (await disturbed.get(RESOURCES.rollout, ref)) ?? web,
       (holder) => imagePatch(holder, "main", "web:2"),
       signal,
     );

@@ -1,7 +1,6 @@
 // [hot] Which copies of a request are made, and when they go. Those of requests without a body let the loop look at its sockets some times more
 // before they go, all together: what came in with the same look goes to the primaries first, and what those answer at once to the clients.
-// (p50 and p95 beside a slow mirror: 1.15 and 1.18 → 1.03 times those without; with two looks nothing was gained.) A copy of a body
-// goes along with it, else all of the body would have to be kept.
+// (What it gained, on a busy machine, stands in bench/README.md.) A copy of a body goes along with it, else all of the body would have to be kept.
 
 import type { Core } from "../core.ts";
 import { BODY } from "../http1/body.ts";
