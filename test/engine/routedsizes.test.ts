@@ -136,8 +136,10 @@ const CASES: readonly Case[] = [
   dynamic("the traffic is there", UP, 2, 60, [6, 4]),
   dynamic("going down", UP, 1, 60, [2, 8]),
   dynamic("a number says nothing of stable", scaled({ replicas: 3 }), 2, 20, [3, 10]),
-  dynamic("a share leaves stable the rest", scaled({ weight: 50 }), 2, 60, [5, 5]),
-  dynamic("more than all", scaled({ weight: 150 }), 2, 100, [15, 0]),
+  dynamic("stable grows for the traffic that it is to have", scaled({ weight: 50 }), 2, 60, [5, 8]),
+  dynamic("a share of the pods above the traffic's", scaled({ weight: 50 }), 2, 20, [5, 8]),
+  dynamic("more than all", scaled({ weight: 150 }), 2, 100, [15, 8]),
+  dynamic("fewer than the traffic takes", scaled({ weight: 10 }), 2, 20, [1, 9]),
   {
     ...dynamic("no smaller than the minimum", [{ setWeight: 90 }], 0, 90, [9, 3]),
     canary: { ...DYNAMIC, minPodsPerReplicaSet: 3 },

@@ -129,6 +129,28 @@ const KNOWN: readonly { readonly name: string; readonly history: History; readon
     },
     writes: 0,
   },
+  {
+    name: "a share falls at a setCanaryScale above it, and stable follows its traffic",
+    history: {
+      replicas: 4,
+      shape: {
+        isRouted: true,
+        routing: { managedRoutes: [{ name: "testers" }, { name: "copies" }] },
+        steps: [{ setWeight: 30 }, { analysis: { templates: [{ templateName: "errors" }] } }],
+        canary: { dynamicStableScale: true },
+      },
+      isWarm: true,
+      isReferring: false,
+      isAcking: false,
+      events: [
+        { kind: "steps", index: 5 },
+        { kind: "promoteFull" },
+        { kind: "image", index: 1 },
+        { kind: "stale", meanwhile: { kind: "image", index: 2 } },
+      ],
+    },
+    writes: 0,
+  },
 ];
 
 for (const { name, history, writes } of KNOWN) {

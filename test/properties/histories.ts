@@ -105,6 +105,15 @@ const ROUTED_STEPS: readonly (readonly unknown[])[] = [
     { pause: {} },
     { setHeaderRoute: { name: "testers" } },
   ],
+  [
+    { setCanaryScale: { replicas: 0 } },
+    { setWeight: 50 },
+    { pause: {} },
+    { setCanaryScale: { replicas: 1 } },
+    { setWeight: 80 },
+    { setCanaryScale: { weight: 25 } },
+    { pause: { duration: 10 } },
+  ],
 ];
 const ANALYSIS = { templates: [{ templateName: "errors" }] };
 const seconds = fc.constantFrom(0, 10, 45);

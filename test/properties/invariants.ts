@@ -56,14 +56,23 @@ function checkWeights(world: World, plan: Plan): void {
     const last = before.stable.podTemplateHash === podHash ? before.stable : before.canary;
     const was = last.podTemplateHash === podHash ? last.weight : 0;
     if (weight <= was) continue;
-    // Who sets a threshold takes fewer pods for enough.
-    const isWhole = Object(Object(specOf(world).strategy).canary).replicaProgressThreshold === undefined;
+    // Who sets a threshold, or sizes the canary himself, takes fewer pods for enough.
+    const { replicaProgressThreshold, steps = [] } = Object(Object(specOf(world).strategy).canary);
+    const isWhole = replicaProgressThreshold === undefined && !isSizedByHand(steps, plan);
     const needed = role === "canary" && isWhole ? Math.ceil((weight * replicas) / maxWeight) : 1;
     if (availableOf(world, podHash) < needed) throw new Error(`${role} rises to ${weight} without pods`);
     const isKnown = world.acknowledgement.kind === "yes" && world.published !== undefined;
     if (role === "canary" && !isKnown)
       throw new Error(`the canary rises to ${weight} while proxies are silent`);
   }
+}
+
+/** Whether a setCanaryScale other than matchTrafficWeight governs the step that the plan arrives at. */
+function isSizedByHand(steps: readonly object[], { status, explanation }: Plan): boolean {
+  const done = steps.slice(0, (status.currentStepIndex ?? 0) + 1);
+  const last = done.findLast((step) => "setCanaryScale" in step);
+  const isMatching = Object(Object(last).setCanaryScale).matchTrafficWeight === true;
+  return explanation.planner === "steps" && last !== undefined && !isMatching;
 }
 
 /** A header route leads to a canary with available pods alone, and its last pods go after every proxy has forgotten it. */

@@ -4,9 +4,10 @@
 import { type CanaryScale, gradualAbortOf } from "../../api/api.ts";
 import { type Context, isPromoted } from "../context.ts";
 import type { Mode, Stage } from "../stage.ts";
+import { weightOf } from "../traffic/inforce.ts";
 import { wasHealthy } from "./crashloop.ts";
 import type { Split } from "./replicas.ts";
-import { availableOf, podHashOf } from "./replicaset.ts";
+import { availableOf, countsOf, podHashOf } from "./replicaset.ts";
 
 /** The sizes to bring the versions to. */
 export function routedSizes(context: Context, mode: Mode, stage: Stage): Split {
@@ -45,8 +46,17 @@ export function podsFor({ replicas, maxWeight }: Context, share: number): number
 export function canarySize(context: Context, mode: Mode, stage: Stage): number {
   if (mode === "aborted" && isDynamic(context)) return abortedCanarySize(context);
   const scale = mode === "steps" ? scaleInForce(context, stage.index) : undefined;
-  if (scale?.kind === "replicas") return Math.max(0, scale.replicas);
-  return canaryPods(context, scale?.kind === "weight" ? scale.weight : shareInForce(context, mode, stage));
+  const share = shareInForce(context, mode, stage);
+  if (scale === undefined || scale.kind === "matchTrafficWeight") return canaryPods(context, share);
+  const asked = scale.kind === "replicas" ? Math.max(0, scale.replicas) : canaryPods(context, scale.weight);
+  return Math.max(asked, podsInUse(context, share));
+}
+
+/** Pods of the wanted version that the traffic takes which it has and keeps at a share: no setCanaryScale takes them away. */
+function podsInUse(context: Context, share: number): number {
+  const { status, podHash, roles } = context;
+  const has = weightOf(status.canary?.weights, podHash);
+  return Math.min(countsOf(roles.current).spec, podsFor(context, Math.min(has, share)));
 }
 
 /** The version that the traffic of the status' canary belongs to; undefined when it has none. */
@@ -109,7 +119,9 @@ function shareSizedFor(context: Context, mode: Mode, stage: Stage): number {
   if (![undefined, context.podHash].includes(holderOf(context))) return 0;
   const scale = mode === "steps" ? scaleInForce(context, stage.index) : undefined;
   if (scale?.kind === "replicas") return 0;
-  return scale?.kind === "weight" ? scale.weight : shareInForce(context, mode, stage);
+  const share = shareInForce(context, mode, stage);
+  // Pods that the canary has beyond its share take no traffic off stable, which could not take back what a lower share gives it.
+  return scale?.kind === "weight" ? Math.min(scale.weight, share) : share;
 }
 
 /** It shrinks with the traffic that it loses, and never grows again: a raised spec.replicas is stable's. */

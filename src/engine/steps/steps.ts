@@ -83,7 +83,10 @@ function stepState(context: Context, stage: Stage, current: Current): StepState 
   const { step, index, isResumed, inForce } = current;
   switch (step.kind) {
     case "setWeight":
-      return completeWithout([...sizeWaits(context, stage), ...weightWaits(context, step.weight, inForce)]);
+      return completeWithout([
+        ...sizeWaits(context, stage),
+        ...weightWaits(context, stage, step.weight, inForce),
+      ]);
     case "pause":
       return unlessUnsure(pauseState(context, stage, step.durationMs, isResumed), current);
     case "setCanaryScale":
@@ -190,10 +193,13 @@ function isCreated(replicaSet: ReplicaSet, wanted: number): boolean {
   return countsOf(replicaSet).spec === wanted && replicaSet.status.replicas === wanted;
 }
 
-function weightWaits(context: Context, weight: number, inForce: InForce): readonly Wait[] {
+function weightWaits(context: Context, stage: Stage, weight: number, inForce: InForce): readonly Wait[] {
   if (!context.hasRouter) return [];
   const set = context.status.canary?.weights?.canary;
-  if (set?.weight !== weight || set.podTemplateHash !== context.podHash)
+  const isSet = set?.weight === weight && set.podTemplateHash === context.podHash;
+  // A setCanaryScale of none leaves nobody to send to: the share comes with the pods of a later step, as in Argo.
+  const isToHaveNone = context.replicas > 0 && targetSizes(context, "steps", stage).canary === 0;
+  if (!isSet && !isToHaveNone)
     return [{ code: "acknowledgement", text: `the weight is not set to ${weight} yet` }];
   if (inForce.kind === "no") return [{ code: "acknowledgement", text: inForce.words }];
   return [];
