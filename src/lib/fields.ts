@@ -20,6 +20,9 @@ const UNEDITABLE: ReadonlySet<string> = new Set([
   "x-request-id",
 ]);
 
+/** What of a request line a rule on header fields may be about. */
+export const REQUEST_LINE_NAMES: readonly string[] = [":method", ":path", ":authority"];
+
 /** Most names that the edits of one route may concern, in each direction. */
 export const MAX_EDITED_NAMES = 128;
 /** Most bytes that edits may add to one head. */

@@ -1,6 +1,7 @@
 // What a request must be for a rule of an HTTPRoute to hold, as an xDS match: the rule's own match, and on top of it what a TrafficPolicy's section
 // `match` says. A match of which something cannot be carried out is left out as a whole: it would take requests that it is not meant for.
 import type { HttpRouteMatch, PolicyCondition } from "../api/api.ts";
+import { isFieldName, REQUEST_LINE_NAMES } from "../lib/fields.ts";
 import { readPattern } from "../lib/pattern.ts";
 import { normalEscapes } from "../lib/uripath.ts";
 import type { MessageInitShape, RouteMatch, RouteMatchSchema } from "../xds/types.ts";
@@ -99,7 +100,7 @@ function ownConditions(
     });
   const seen = new Set<string>();
   for (const [index, { name, type, value }] of headers.entries()) {
-    if (name === "") refuse(`.headers[${index}].name`, "is empty");
+    checkHeaderName(name, (path, message) => refuse(`.headers[${index}]${path}`, message));
     const matcher = typed(type, value, (path, message) => refuse(`.headers[${index}]${path}`, message));
     if (matcher !== undefined && !seen.has(name.toLowerCase()))
       found.headers.push({
@@ -162,9 +163,16 @@ type PresenceOrText =
   | { readonly case: "presentMatch"; readonly value: boolean }
   | { readonly case: "stringMatch"; readonly value: TextInit };
 
+/** A rule on a name that no request can have would take nobody. */
+function checkHeaderName(name: string, refuse: Refuse): void {
+  if (!isFieldName(name) && !REQUEST_LINE_NAMES.includes(name.toLowerCase()))
+    refuse(".name", name === "" ? "is empty" : `${JSON.stringify(name)} is no name of a header`);
+}
+
 function headerSpecifier(one: PolicyCondition, refuse: Refuse): HeaderInit["headerMatchSpecifier"] {
+  checkHeaderName(one.name, refuse);
+  if (one.name === "") return undefined;
   if (one.range === undefined) return presenceOrText(one, refuse);
-  if (one.name === "") return void refuse(".name", "is empty");
   if (testsOf(one).length > 0) return void refuse("", ONE_TEST);
   const { from, to } = one.range;
   if (from >= to) return void refuse(".range", `no number is at least ${from} and below ${to}`);

@@ -136,15 +136,16 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
   [`${ROUTE}VirtualHost`]: {
     supported:
       "name domains routes request_mirror_policies retry_policy request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove",
-    harmless: "metadata per_request_buffer_limit_bytes",
+    harmless: "metadata",
+    // The bound on what is kept for a second try is the cluster's.
     refused:
-      "require_tls include_request_attempt_count typed_per_filter_config hedge_policy include_attempt_count_in_response",
+      "require_tls include_request_attempt_count typed_per_filter_config hedge_policy include_attempt_count_in_response per_request_buffer_limit_bytes",
   },
   [`${ROUTE}Route`]: {
     supported:
       "name match route redirect direct_response request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove",
-    harmless: "metadata decorator per_request_buffer_limit_bytes stat_prefix",
-    refused: "non_forwarding_action typed_per_filter_config",
+    harmless: "metadata decorator stat_prefix",
+    refused: "non_forwarding_action typed_per_filter_config per_request_buffer_limit_bytes",
   },
   [`${CORE}HeaderValueOption`]: { supported: "header append append_action keep_empty_value" },
   [`${CORE}HeaderValue`]: { supported: "key value raw_value" },

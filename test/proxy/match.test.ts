@@ -336,6 +336,10 @@ test("match: what cannot be matched is rejected with path and reason", (t) => {
     [{ prefix: "/", query_parameters: [{ present_match: true }] }, /query_parameters\[0\]\.name is empty/],
     [{ prefix: "/", cookies: [{ name: "c" }] }, /cookies\[0\]\.string_match is missing/],
     [{ prefix: "/", grpc: {} }, /match\.grpc/],
+    [
+      { prefix: "/", headers: [{ name: ":Scheme", string_match: { exact: "https" } }] },
+      /headers\[0\]\.name is :scheme; of a request line rules see :method, :path, :authority/,
+    ],
   ];
   for (const [match, message] of cases)
     t.throws(

@@ -168,6 +168,8 @@ test("conditions: what cannot be meant leaves its match out and is reported by i
     [{ path: { value: "a" } }, 'path.value: "a" is no path'],
     [{ headers: [{ name: "x", type: "RegularExpression", value: "(" }] }, "headers[0].value: is no pattern"],
     [{ headers: [{ name: "x", type: "Prefix", value: "a" }] }, 'headers[0].type: "Prefix" is not Exact'],
+    [{ headers: [{ name: "", value: "a" }] }, "headers[0].name: is empty"],
+    [{ headers: [{ name: ":scheme", value: "https" }] }, 'headers[0].name: ":scheme" is no name of a header'],
     [
       { queryParams: [{ name: "x", type: "RegularExpression", value: "" }] },
       "queryParams[0].value: is an empty",
@@ -185,6 +187,7 @@ test("conditions: what cannot be meant leaves its match out and is reported by i
     [{ headers: [{ name: "x", exact: "a", range: { from: 1, to: 2 } }] }, "headers[0]: needs exactly one of"],
     [{ headers: [{ name: "x", range: { from: 2, to: 2 } }] }, "headers[0].range: no number"],
     [{ headers: [{ name: "", exact: "a" }] }, "headers[0].name: is empty"],
+    [{ headers: [{ name: "a b", present: true }] }, 'headers[0].name: "a b" is no name of a header'],
     [{ cookies: [{ name: "x", regex: "[" }] }, "cookies[0].regex: is no pattern"],
     [{ cookies: [{ name: "x", regex: "a", ignoreCase: true }] }, "cookies[0].regex: write (?i)"],
     [{ queryParams: [{ name: "x", prefix: "" }] }, "queryParams[0].prefix: is empty"],

@@ -40,6 +40,7 @@ const TEXTS = [
   "/",
   "x-a",
   "Host",
+  ":scheme",
   "a".repeat(5_000),
 ];
 const PATHS = [

@@ -1,5 +1,6 @@
 // RouteMatch → Match: path, headers, query parameters and cookies as what is compared with bytes (rules.ts). Pure; problems are collected.
 
+import { REQUEST_LINE_NAMES } from "../../lib/fields.ts";
 import { type PatternShape, readPattern } from "../../lib/pattern.ts";
 import type {
   CookieMatcher,
@@ -71,6 +72,8 @@ export function headerRule(matcher: HeaderMatcher, at: string, problems: Problem
   // The host in force: an absolute target goes before the field, which is never sent on then.
   const name = spelt === "host" ? ":authority" : spelt;
   if (name === "") problems.add(`${at}.name`, "is empty");
+  if (name.startsWith(":") && !REQUEST_LINE_NAMES.includes(name))
+    problems.add(`${at}.name`, `is ${name}; of a request line rules see ${REQUEST_LINE_NAMES.join(", ")}`);
   const specifier = matcher.headerMatchSpecifier;
   const isAbsence = specifier.case === "presentMatch" && !specifier.value;
   return {
