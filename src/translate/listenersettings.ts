@@ -33,6 +33,8 @@ const MAX_TRUSTED_HOPS = 32;
 const DEFAULT_LOG = "/dev/stdout";
 /** Where a client could claim another address, besides X-Forwarded-Proto, which is never believed. */
 const CLAIMS = ["x-forwarded-for", "x-forwarded-host", "forwarded"];
+/** Of these the claims of strangers go, where nothing else is said: upstreams build links of it, and nobody appends to it. */
+const STRANGERS_CLAIMS = ["x-forwarded-host"];
 
 /** The settings of a port whose listeners are `sharing`: the first one's hold for all. */
 export function listenerSettings(
@@ -83,11 +85,18 @@ function clientAddress(applied: Applied, common: CommonOptions, report: Report):
   return {
     ...(isCount && trustedHops > 0 ? { xffNumTrustedHops: trustedHops } : {}),
     ...(forwardedFor === "keep" ? { skipXffAppend: true } : {}),
-    ...(forwardedFor === "overwrite" ? { earlyHeaderMutationExtensions: [removal(CLAIMS)] } : {}),
+    ...removals(forwardedFor, isCount && trustedHops > 0),
     ...(action || Object.keys(common).length > 0
       ? { commonHttpProtocolOptions: { ...common, headersWithUnderscoresAction: action ?? ALLOW } }
       : {}),
   };
+}
+
+/** What of a client's own account is dropped. */
+function removals(forwardedFor: string, isTrusted: boolean): ManagerSettings {
+  if (forwardedFor === "overwrite") return { earlyHeaderMutationExtensions: [removal(CLAIMS)] };
+  if (forwardedFor === "keep" || isTrusted) return {};
+  return { earlyHeaderMutationExtensions: [removal(STRANGERS_CLAIMS)] };
 }
 
 function accessLog({ sections, sources }: Applied, report: Report): ManagerSettings {

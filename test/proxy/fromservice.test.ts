@@ -5,7 +5,15 @@ import type { HttpRoute, TrafficPolicy } from "../../src/api/api.ts";
 import { createManualClock } from "../support/clock.ts";
 import { bootstrapFor } from "../support/translated.ts";
 import { httpRoute, input, slice } from "../translate/support.ts";
-import { eventually, type Origin, recordingOrigin, type Seen, startBootstrap, talk } from "./support.ts";
+import {
+  eventually,
+  type Origin,
+  rawOrigin,
+  recordingOrigin,
+  type Seen,
+  startBootstrap,
+  talk,
+} from "./support.ts";
 
 type Rule = NonNullable<NonNullable<HttpRoute["spec"]>["rules"]>[number];
 type Sections = Omit<TrafficPolicy["spec"], "targetRefs">;
@@ -84,11 +92,10 @@ test("from a service: a policy's retry on its route, and none without", async (t
   t.strictSame(seenBy(origins), [4]);
 });
 
-test("from a service: backendRequest bounds a try, and the next pod gets the next one", async (t) => {
+async function boundsATry(t: Test, asked: Asked): Promise<void> {
   const clock = createManualClock();
   const origins = await pods(t, 2, (pod) => (pod === 1 ? undefined : 200));
-  const rule = { retry: { attempts: 1 }, timeouts: { backendRequest: "1s" } };
-  const ask = await before(t, origins, { rule, clock });
+  const ask = await before(t, origins, { ...asked, clock });
   for (let turn = 0; turn < 2; turn++) {
     const stuck = origins[1]?.seen.length ?? 0;
     const answer = ask();
@@ -96,6 +103,21 @@ test("from a service: backendRequest bounds a try, and the next pod gets the nex
     if ((origins[1]?.seen.length ?? 0) > stuck) await clock.advance(1_400);
     t.match(await answer, /^HTTP\/1\.1 200 /);
   }
+}
+
+test("from a service: backendRequest bounds a try, and the next pod gets the next one", (t) =>
+  boundsATry(t, { rule: { retry: { attempts: 1 }, timeouts: { backendRequest: "1s" } } }));
+
+test("from a service: a policy's perTry bounds a try as well", (t) =>
+  boundsATry(t, { route: { retry: { attempts: 1 }, timeouts: { perTry: "1s" } } }));
+
+test("from a service: a policy's retry has codes of its own", async (t) => {
+  const origins = await pods(t, 1, () => 429);
+  const ask = await before(t, origins, {
+    route: { retry: { codes: [429], attempts: 3, backoff: { base: "1ms", max: "1ms" } } },
+  });
+  t.match(await ask(), /^HTTP\/1\.1 429 /);
+  t.strictSame(seenBy(origins), [4]);
 });
 
 test("from a service: RingHash goes by the sticky key of the route", async (t) => {
@@ -137,6 +159,95 @@ test("from a service: outlierDetection takes out a pod that only fails", async (
   const ask = await before(t, origins, { service: { outlierDetection: { consecutive5xx: 2 } } });
   for (let turn = 0; turn < 20; turn++) await ask();
   t.equal(origins[2]?.seen.length, 2);
+});
+
+test("from a service: healthChecks.http says who is asked, how, and what is good", async (t) => {
+  const clock = createManualClock();
+  const origins = await pods(t, 2, (pod, { url }) => (url === "/healthz" && pod === 1 ? 204 : 200));
+  const http = { path: "/healthz", host: "check.test", method: "HEAD", statuses: [204, "300-302"] };
+  const ask = await before(t, origins, {
+    service: { healthChecks: { http }, loadBalancer: { panicPercent: 0 } },
+    clock,
+  });
+  await clock.advance(0);
+  await eventually(async () => (await ask()).startsWith("HTTP/1.1 200"), "one passes");
+  for (let turn = 0; turn < 6; turn++) t.match(await ask(), /^HTTP\/1\.1 200 [\s\S]*<1>/);
+  t.match(origins[0]?.seen, [{ method: "HEAD", url: "/healthz", headers: { host: "check.test" } }]);
+});
+
+test("from a service: healthChecks' thresholds, interval and port", async (t) => {
+  const clock = createManualClock();
+  const state = { status: 200, checks: 0 };
+  const checked = await recordingOrigin(t, (_seen, response) => {
+    state.checks += 1;
+    response.writeHead(state.status).end();
+  });
+  const origins = await pods(t, 1, () => 200);
+  const ask = await before(t, origins, {
+    service: {
+      healthChecks: {
+        http: { path: "/" },
+        interval: "5s",
+        // Of a clock that is moved by hand.
+        timeout: "1h",
+        unhealthyThreshold: 2,
+        healthyThreshold: 2,
+        port: checked.port,
+      },
+      loadBalancer: { panicPercent: 0 },
+    },
+    clock,
+  });
+  /** What a request gets once one more check was asked for. */
+  const afterCheck = async (): Promise<string> => {
+    const wanted = state.checks + 1;
+    await eventually(async () => {
+      await clock.advance(1_000);
+      return state.checks === wanted;
+    }, "checked");
+    return (await ask()).slice(9, 12);
+  };
+  const eventuallyGets = (status: string): Promise<void> =>
+    eventually(async () => (await ask()).slice(9, 12) === status, `requests get ${status}`);
+  await clock.advance(0);
+  await eventuallyGets("200");
+  t.equal(state.checks, 1, "the first check is enough to begin with");
+  const beganMs = clock.nowMs();
+  state.status = 500;
+  t.equal(await afterCheck(), "200", "once is not enough");
+  t.equal(clock.nowMs() - beganMs, 5_000, "after the interval");
+  await afterCheck();
+  await eventuallyGets("503");
+  state.status = 200;
+  t.equal(await afterCheck(), "503", "nor to come back");
+  await afterCheck();
+  await eventuallyGets("200");
+});
+
+test("from a service: outlierDetection counts what it is told to, for its time", async (t) => {
+  const clock = createManualClock();
+  const origins = await pods(t, 3, (pod) => (pod === 2 ? 502 : pod === 1 ? 500 : 200));
+  const outlierDetection = { consecutive5xx: 0, consecutiveGatewayErrors: 3, baseEjectionTime: "40s" };
+  const ask = await before(t, origins, { service: { outlierDetection }, clock });
+  for (let turn = 0; turn < 30; turn++) await ask();
+  t.equal(origins[2]?.seen.length, 3, "502 three times");
+  t.ok((origins[1]?.seen.length ?? 0) > 10, "500 does not count");
+  await clock.advance(35_000);
+  for (let turn = 0; turn < 6; turn++) await ask();
+  t.equal(origins[2]?.seen.length, 3, "still out");
+  await clock.advance(20_000);
+  for (let turn = 0; turn < 6; turn++) await ask();
+  t.ok((origins[2]?.seen.length ?? 0) > 3, "back after its time");
+
+  const resetting = await rawOrigin(t, (socket) => socket.once("data", () => socket.resetAndDestroy()));
+  const [good] = origins;
+  if (good === undefined) throw new Error("no pod");
+  const local = await before(t, [good, { port: resetting.port, seen: [] }], {
+    service: { outlierDetection: { consecutive5xx: 0, consecutiveLocalFailures: 2 } },
+  });
+  const statuses: string[] = [];
+  for (let turn = 0; turn < 20; turn++) statuses.push((await local()).slice(9, 12));
+  t.equal(statuses.filter((status) => status === "502").length, 2, statuses.join(" "));
 });
 
 test("from a service: without a timeout a stream of events lives as long as it speaks, and a long poll as long as silence is allowed", async (t) => {
@@ -189,4 +300,37 @@ test("from a service: circuitBreaker bounds the requests in progress", async (t)
   void ask("x-hold: 1");
   await eventually(() => origins[0]?.seen.length === 1, "one is in progress");
   t.match(await ask(), /^HTTP\/1\.1 503 /);
+});
+
+test("from a service: circuitBreaker bounds connections, and the requests that wait for one", async (t) => {
+  const answers: ServerResponse[] = [];
+  const origin = await recordingOrigin(t, (_seen, response) => void answers.push(response));
+  const ask = await before(t, [origin], {
+    service: { circuitBreaker: { maxConnections: 1, maxPendingRequests: 1 } },
+  });
+  const first = ask("x: 1");
+  await eventually(() => answers.length === 1, "one is in progress");
+  const others = [ask("x: 2"), ask("x: 3")];
+  t.match(await Promise.race(others), /^HTTP\/1\.1 503 [\s\S]*limit reached/, "one waits, the other may not");
+  answers[0]?.end("ok");
+  t.match(await first, /^HTTP\/1\.1 200 /);
+  await eventually(() => answers.length === 2, "who waited is served");
+  answers[1]?.end("ok");
+  const statuses = (await Promise.all(others)).map((text) => text.slice(9, 12));
+  t.strictSame(statuses.sort(), ["200", "503"]);
+  t.equal(new Set(origin.seen.map(({ peerPort }) => peerPort)).size, 1, "on one connection");
+});
+
+test("from a service: circuitBreaker.maxRetries takes the budget's place", async (t) => {
+  const origins = await pods(t, 1, () => 503);
+  const retry = { on: ["5xx"], attempts: 3, backoff: { base: "1ms" } };
+  for (const [maxRetries, tries] of [
+    [0, 1],
+    [1, 4],
+  ] as const) {
+    const ask = await before(t, origins, { service: { circuitBreaker: { maxRetries } }, route: { retry } });
+    for (const { seen } of origins) seen.length = 0;
+    t.match(await ask(), /^HTTP\/1\.1 503 /);
+    t.strictSame(seenBy(origins), [tries], `${maxRetries} at a time`);
+  }
 });

@@ -21,8 +21,10 @@ interface Behind {
   readonly ask: (...lines: string[]) => Promise<string>;
 }
 
+type Asked = Omit<TrafficPolicy["spec"], "targetRefs">;
+
 /** A proxy for the Gateway `edge` under that policy, with one route to an origin. */
-async function behind(t: Test, sections: Omit<TrafficPolicy["spec"], "targetRefs">): Promise<Behind> {
+async function behind(t: Test, sections: Asked): Promise<Behind> {
   const origin = await recordingOrigin(t);
   const pods = slice(origin.port, ["a"]);
   const endpoints = (pods.endpoints ?? []).map((endpoint) => ({ ...endpoint, addresses: ["127.0.0.1"] }));
@@ -56,12 +58,34 @@ test("policy: clientAddress.trustedHops lets the hop in front say who the client
   });
 });
 
+test("policy: X-Forwarded-Host is a trusted hop's to say, not a stranger's", async (t) => {
+  const hosts = async (clientAddress?: Asked["clientAddress"]): Promise<unknown> => {
+    const { origin, ask } = await behind(t, clientAddress === undefined ? {} : { clientAddress });
+    await ask("X-Forwarded-Host: evil.test", "x-forwarded-host: worse.test");
+    return origin.seen[0]?.headers["x-forwarded-host"];
+  };
+  t.equal(await hosts(), undefined);
+  t.equal(await hosts({ trustedHops: 1 }), "evil.test, worse.test");
+  t.equal(await hosts({ forwardedFor: "keep" }), "evil.test, worse.test");
+  t.equal(await hosts({ trustedHops: 1, forwardedFor: "overwrite" }), undefined);
+});
+
 test("policy: clientAddress.forwardedFor overwrites what clients claim", async (t) => {
   const { origin, ask } = await behind(t, { clientAddress: { forwardedFor: "overwrite" } });
   await ask("X-Forwarded-For: 1.2.3.4", "X-Forwarded-Host: evil", "Forwarded: for=1.2.3.4");
   const headers = origin.seen[0]?.headers;
   t.equal(headers?.["x-forwarded-for"], "127.0.0.1");
   t.strictSame([headers?.["x-forwarded-host"], headers?.forwarded], [undefined, undefined]);
+});
+
+test("policy: clientAddress.forwardedFor leaves X-Forwarded-For as it came", async (t) => {
+  const { origin, ask } = await behind(t, { clientAddress: { forwardedFor: "keep" } });
+  await ask("X-Forwarded-For: 1.2.3.4");
+  await ask();
+  t.strictSame(
+    origin.seen.map(({ headers }) => headers["x-forwarded-for"]),
+    ["1.2.3.4", undefined],
+  );
 });
 
 test("policy: clientAddress.underscores refuses or drops ambiguous names", async (t) => {
@@ -84,6 +108,16 @@ test("policy: accessLog writes a line per request to its file", async (t) => {
   t.strictSame(JSON.parse(await readFile(path, "utf8")), { path: "/", status: 200, version: "shop/web:80" });
 });
 
+test("policy: accessLog writes lines of text, in the words that are asked for", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "weir-policy-"));
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  const path = join(folder, "access.log");
+  const { ask, proxy } = await behind(t, { accessLog: { path, text: "%RESPONSE_CODE% by %ROUTE_NAME%" } });
+  await ask();
+  await proxy.stop();
+  t.equal(await readFile(path, "utf8"), "200 by shop/web/0\n");
+});
+
 test("policy: tracing makes or keeps ids, states them, and begins traces", async (t) => {
   const { ask, origin } = await behind(t, {
     tracing: { requestId: "keep", requestIdInAnswer: true, traceContext: "make", samplingPercent: 0 },
@@ -100,11 +134,13 @@ test("policy: tracing makes or keeps ids, states them, and begins traces", async
 
 /** Rows of the reference and the test that shows each from manifest to behaviour; the other rows have a case in test/e2e/policy.test.ts. */
 const SHOWN_BY: Readonly<Record<string, string>> = {
+  "host of a request": "from a match: hosts of routes and listeners decide, a name before a wildcard",
+  "method of a request": "from a match: a rule's method decides",
   "path of a request": "from a match: patterns and query parameters of an HTTPRoute decide",
   "header of a request": "from a match: patterns and query parameters of an HTTPRoute decide",
   "query parameter": "from a match: patterns and query parameters of an HTTPRoute decide",
   cookie: "from a match: conditions of a TrafficPolicy hold for the rule that it names",
-  "conditions in `match`": "from a match: conditions of a TrafficPolicy hold for the rule that it names",
+  "conditions in `match`": "from a match: each condition that a TrafficPolicy can state decides",
   "one spelling of paths":
     "from a match: a Gateway's requests are in one spelling, and a policy can leave them as they come",
   "parameters of a path (`/cart;v=2`)":
@@ -113,6 +149,7 @@ const SHOWN_BY: Readonly<Record<string, string>> = {
     "from a match: a Gateway's requests are in one spelling, and a policy can leave them as they come",
   "port and trailing dot of Host":
     "from a match: a Gateway's requests are in one spelling, and a policy can leave them as they come",
+  "shares of several backends": "from a match: weights of backends are their shares, and 0 gets nothing",
   "time for one try": "from a service: backendRequest bounds a try, and the next pod gets the next one",
   "retries ([more](#retries))": "from a service: a policy's retry on its route, and none without",
   "time to connect to an endpoint":

@@ -32,10 +32,19 @@ function managerOf(policies: readonly TrafficPolicy[], of = gateway) {
   return { manager, problems, unsupported: unsupportedFields("listeners", listener) };
 }
 
+/** Fields that are dropped before anything looks at them. */
+function removedBy(manager: HttpConnectionManager): unknown[] {
+  return manager.earlyHeaderMutationExtensions.flatMap(
+    ({ typedConfig }) =>
+      unpack(HeaderMutationSchema, typedConfig)?.mutations.map(({ action }) => action.value) ?? [],
+  );
+}
+
 test("listeners: without a policy clients are strangers", (t) => {
-  const { manager } = managerOf([]);
+  const { manager, unsupported } = managerOf([]);
   t.match(manager, { useRemoteAddress: true, xffNumTrustedHops: 0, skipXffAppend: false });
-  t.strictSame(manager.earlyHeaderMutationExtensions, []);
+  t.strictSame(removedBy(manager), ["x-forwarded-host"]);
+  t.strictSame(unsupported, []);
   t.end();
 });
 
@@ -46,15 +55,17 @@ test("listeners: clientAddress reaches the connection manager, in words that the
     return made.manager;
   };
   t.match(of({ trustedHops: 2, forwardedFor: "keep" }), { xffNumTrustedHops: 2, skipXffAppend: true });
+  t.strictSame(removedBy(of({ trustedHops: 1 })), [], "an edge in front says which host it was asked for");
+  t.strictSame(removedBy(of({ forwardedFor: "keep" })), []);
   const { REJECT_REQUEST, DROP_HEADER } = HttpProtocolOptions_HeadersWithUnderscoresAction;
   const action = (underscores: string): unknown =>
     of({ underscores }).commonHttpProtocolOptions?.headersWithUnderscoresAction;
   t.strictSame([action("reject"), action("drop"), action("allow")], [REJECT_REQUEST, DROP_HEADER, undefined]);
-  const [early] = of({ forwardedFor: "overwrite" }).earlyHeaderMutationExtensions;
-  t.strictSame(
-    unpack(HeaderMutationSchema, early?.typedConfig)?.mutations.map(({ action }) => action.value),
-    ["x-forwarded-for", "x-forwarded-host", "forwarded"],
-  );
+  t.strictSame(removedBy(of({ trustedHops: 1, forwardedFor: "overwrite" })), [
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "forwarded",
+  ]);
   t.end();
 });
 
