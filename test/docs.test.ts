@@ -2,7 +2,7 @@
 // npm script that a document names exists, and every link leads somewhere.
 import { existsSync } from "node:fs";
 import { glob, readFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { test } from "tap";
 import { referencePages } from "../scripts/docs.ts";
 
@@ -65,6 +65,28 @@ test("docs: every link to a file or heading leads somewhere", async (t) => {
     }
   }
   t.strictSame(broken, []);
+});
+
+test("docs: the map of src/proxy/ names files that are there, and every file that is a phase", async (t) => {
+  const map = await readFile("src/proxy/README.md", "utf8");
+  const files = await Array.fromAsync(glob("src/proxy/**/*.ts"));
+  const there = new Set(files.map((file) => basename(file)));
+  const named = new Set([...map.matchAll(/\b([a-z0-9]+\.ts)\b/g)].map(([, name = ""]) => name));
+  t.ok(named.size > 60, `${named.size} files are named`);
+  t.strictSame(
+    [...named].filter((name) => !there.has(name)),
+    [],
+    "they are all there",
+  );
+  const phases: string[] = [];
+  for (const file of files)
+    if (/^\/\/ (?:\[hot\] )?Phase "/.test(await readFile(file, "utf8"))) phases.push(basename(file));
+  t.ok(phases.length > 10, `${phases.length} files are phases`);
+  t.strictSame(
+    phases.filter((name) => !named.has(name)),
+    [],
+    "each of them is in the map",
+  );
 });
 
 /** The anchors of a document's headings, as GitHub makes them. */

@@ -22,12 +22,13 @@ interface Bench {
   readonly logged: string[];
 }
 
-/** A core with one listener and one cluster, built from the parts. */
+/** A core with one listener and one cluster, built from the parts; at the end it has caught so many bugs as were `planted`. */
 async function startCore(
   t: Test,
   ports: readonly number[],
   options: Partial<ClusterOptions> = {},
   limits: Partial<Limits> = {},
+  planted = 0,
 ): Promise<Bench> {
   const logged: string[] = [];
   const core = new Core({
@@ -59,13 +60,14 @@ async function startCore(
     listener.close();
     cluster.update([]);
     core.deadlines.stop();
+    if (core.counts.internalErrors !== planted) throw new Error(`internal errors: ${logged.join("\n")}`);
   });
   return { core, cluster, port: listener.port, logged };
 }
 
 test("guard: a bug on one connection resets that one, is counted and logged, and the others go on", async (t) => {
   const origin = await recordingOrigin(t);
-  const { core, cluster, port, logged } = await startCore(t, [origin.port]);
+  const { core, cluster, port, logged } = await startCore(t, [origin.port], {}, {}, 1);
   t.match((await talk(port, GET, ANSWERED)).text, /^HTTP\/1\.1 200 /);
   const pick = cluster.pick.bind(cluster);
   cluster.pick = () => {

@@ -91,6 +91,46 @@ test("mirror: the host suffix can be left off, and several mirrors each get a co
   t.equal(two.seen[0]?.headers.host, "shop.test-shadow");
 });
 
+test("mirror: of the lists of route, host and route configuration the innermost that is not empty counts", async (t) => {
+  const names = ["main", "outer", "host", "route"] as const;
+  const origins = await Promise.all(names.map(() => recordingOrigin(t)));
+  const clusters = Object.fromEntries(names.map((name, index) => [name, [origins[index]?.port ?? 0]]));
+  const plain: Json = { match: { prefix: "/" }, route: { cluster: "main" } };
+  const own = { ...Object(mirrored({ cluster: "route" })), match: { prefix: "/own" } };
+  const { port } = await startProxy(t, {
+    clusters,
+    hcm: {
+      route_config: {
+        request_mirror_policies: [{ cluster: "outer" }],
+        virtual_hosts: [
+          {
+            name: "a",
+            domains: ["a"],
+            request_mirror_policies: [{ cluster: "host" }],
+            routes: [own, plain],
+          },
+          { name: "b", domains: ["b"], routes: [plain] },
+        ],
+      },
+    },
+  });
+  for (const [target, host, want] of [
+    ["/own", "a", "route"],
+    ["/", "a", "host"],
+    ["/", "b", "outer"],
+  ] as const) {
+    for (const { seen } of origins) seen.length = 0;
+    await talk(port, `GET ${target} HTTP/1.1\r\nHost: ${host}\r\n\r\n`, { until: /\r\n\r\n/ });
+    const copied = origins[names.indexOf(want)];
+    await eventually(() => copied?.seen.length === 1, `copied to ${want}`);
+    t.equal(
+      origins.reduce((sum, { seen }) => sum + seen.length, 0),
+      2,
+      "one request and one copy",
+    );
+  }
+});
+
 test("mirror: a fraction copies its share, none and all are exact", async (t) => {
   const ports = [await recordingOrigin(t), await recordingOrigin(t), await recordingOrigin(t)] as const;
   const main = await recordingOrigin(t);

@@ -2,14 +2,16 @@
 import { test } from "tap";
 import { silentLogger } from "../../src/lib/log.ts";
 import { compileRoutes } from "../../src/proxy/compile/compile.ts";
-import { Core } from "../../src/proxy/core.ts";
+import { Core, DEFAULT_LIMITS, type Limits } from "../../src/proxy/core.ts";
 import { DEFAULT_CLUSTER_OPTIONS } from "../../src/proxy/forward/clusteroptions.ts";
 import { startMirrors } from "../../src/proxy/forward/copies.ts";
 import type { Mirror } from "../../src/proxy/forward/mirror.ts";
 import { Cluster } from "../../src/proxy/forward/pool.ts";
+import { Replay } from "../../src/proxy/forward/replay.ts";
 import { BODY } from "../../src/proxy/http1/body.ts";
 import { Listener } from "../../src/proxy/http1/listener.ts";
 import { HeadParser, KIND } from "../../src/proxy/http1/parse.ts";
+import { snapshotStats } from "../../src/proxy/observe/stats.ts";
 import { findRoute } from "../../src/proxy/route/match.ts";
 import { ByteStore } from "../../src/proxy/wire/bytestore.ts";
 import type { Wire, WireOwner } from "../../src/proxy/wire/wire.ts";
@@ -83,9 +85,9 @@ const ROUTES = {
   ],
 };
 
-function coreOf(connect?: Core["connect"]) {
+function coreOf(connect?: Core["connect"], limits: Partial<Limits> = {}) {
   const clock = createManualClock();
-  const core = new Core({ clock, log: silentLogger, seed: 1, ...(connect && { connect }) });
+  const core = new Core({ clock, log: silentLogger, seed: 1, limits, ...(connect && { connect }) });
   const table = compileRoutes(fromJson(RouteConfigurationSchema, ROUTES), "1", (route, cluster) =>
     core.stats.cell(route, cluster),
   );
@@ -122,14 +124,15 @@ test("pending: the time of a head that began behind an answer goes on when the c
   core.deadlines.stop();
 });
 
-test("pending: what a mirror's connection holds counts as kept until it is sent, or the copy is over", (t) => {
+/** A core whose upstream connections take nothing until they are told to, and copies of requests with a body of 300 000 bytes. */
+function copying(limits: Partial<Limits> = {}) {
   const wires: HoldingWire[] = [];
   const { core, table } = coreOf((_context, _host, _others, _port, owner) => {
     const wire = new HoldingWire(owner);
     wire.isHolding = true;
     wires.push(wire);
     return wire;
-  });
+  }, limits);
   for (const name of ["main", "copy"]) {
     const cluster = new Cluster(core, name, DEFAULT_CLUSTER_OPTIONS);
     cluster.update([{ address: "192.0.2.2", port: 80, isHealthy: true }]);
@@ -141,7 +144,7 @@ test("pending: what a mirror's connection holds counts as kept until it is sent,
   parser.run(Buffer.from(text), 0, text.length);
   const route = findRoute(table, parser.head);
   if (route === null) throw new Error("no route");
-  const copying = (): Mirror => {
+  const copy = (): Mirror => {
     const head = new ByteStore();
     head.text(Buffer.from(text));
     const [mirror] = startMirrors(core, { route, head, body: BODY.LENGTH, isHeadRequest: false }) ?? [];
@@ -149,12 +152,21 @@ test("pending: what a mirror's connection holds counts as kept until it is sent,
     mirror.sendBody(Buffer.alloc(300_000, "x"), 0, 300_000);
     return mirror;
   };
+  const behind = (): number =>
+    snapshotStats(core.stats)
+      .find(({ cluster }) => cluster === "copy")
+      ?.values.get("behind") ?? 0;
+  return { core, wires, copy, behind };
+}
+
+test("pending: what a mirror's connection holds counts as kept until it is sent, or the copy is over", (t) => {
+  const { core, wires, copy } = copying();
   const turn = (step: () => void): void => {
     step();
     core.outbox.flush();
     core.outbox.forgetKept();
   };
-  copying();
+  copy();
   t.equal(core.budget.used, 300_000, "while it is being connected");
   turn(() => wires[0]?.owner.onConnect());
   t.equal(wires[0]?.isPending, true);
@@ -162,12 +174,36 @@ test("pending: what a mirror's connection holds counts as kept until it is sent,
   turn(() => wires[0]?.drain());
   t.equal(core.budget.used, 0, "when it is sent");
 
-  const second = copying();
+  const second = copy();
   turn(() => wires[1]?.owner.onConnect());
   turn(() => second.sendBody(Buffer.alloc(1_000), 0, 1_000));
   t.equal(core.budget.used, 301_000);
   turn(() => wires[1]?.owner.onClose("ECONNRESET"));
   t.equal(core.budget.used, 0, "when the copy is over");
   t.equal(core.counts.internalErrors, 0);
+  t.end();
+});
+
+test("pending: bodies kept for a second try and those for mirrors share one budget, of 32 MiB", (t) => {
+  t.equal(DEFAULT_LIMITS.copyBytes, 32 * 1024 * 1024);
+  const kept = (core: Core, bytes: number): Replay => {
+    const replay = new Replay(core, 1_000_000);
+    replay.keep(Buffer.alloc(bytes), 0, bytes);
+    return replay;
+  };
+  const first = copying({ copyBytes: 400_000 });
+  first.copy();
+  t.equal(kept(first.core, 200_000).isWhole, false, "what a mirror waits with is not there for a second try");
+  t.equal(first.core.budget.used, 300_000, "and what was tried is given back");
+
+  const second = copying({ copyBytes: 400_000 });
+  const replay = kept(second.core, 200_000);
+  t.equal(replay.isWhole, true);
+  second.copy();
+  t.equal(second.behind(), 1, "nor the other way round");
+  replay.drop();
+  t.equal(second.core.budget.used, 0);
+  second.copy();
+  t.equal(second.behind(), 1, "there is room again");
   t.end();
 });

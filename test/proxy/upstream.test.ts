@@ -57,6 +57,41 @@ test("upstream: connections are kept and used again", async (t) => {
   t.equal(origin.connections(), 1);
 });
 
+test("upstream: of several pooled connections the one that was used last serves, and the others age", async (t) => {
+  const clock = createManualClock();
+  const answers: (() => void)[] = [];
+  const origin = await recordingOrigin(t, (_seen, response) => answers.push(() => response.end("ok")));
+  const { port } = await startProxy(t, { clusters: { a: [origin.port] }, clock });
+  const three = [1, 2, 3].map(() => talk(port, GET, ANSWERED));
+  await eventually(() => answers.length === 3, "three are under way at once");
+  for (const [index, answer] of answers.splice(0).entries()) {
+    answer();
+    await eventually(
+      async () => (await Promise.race([three[index], Promise.resolve(null)])) !== null,
+      "answered in turn",
+    );
+  }
+  const newest = origin.seen[2]?.peerPort;
+  for (let turn = 0; turn < 5; turn++) {
+    const asked = talk(port, GET, ANSWERED);
+    await eventually(() => answers.length === 1, "asked");
+    answers.splice(0).forEach((answer) => void answer());
+    await asked;
+    await clock.advance(1_000);
+  }
+  t.strictSame(
+    origin.seen.slice(3).map(({ peerPort }) => peerPort),
+    [newest, newest, newest, newest, newest],
+  );
+  // The two others have been unused for more than their 4 s: two at once need one that is new.
+  const both = [1, 2].map(() => talk(port, GET, ANSWERED));
+  await eventually(() => answers.length === 2, "two are under way");
+  for (const answer of answers.splice(0)) answer();
+  await Promise.all(both);
+  const before = new Set(origin.seen.slice(0, 8).map(({ peerPort }) => peerPort));
+  t.equal(origin.seen.slice(8).filter(({ peerPort }) => !before.has(peerPort)).length, 1);
+});
+
 test("upstream: a GET that meets a stale connection is retried, and the client sees nothing of it", async (t) => {
   const requests: string[] = [];
   const origin = await rawOrigin(t, closingOnSecond(requests));

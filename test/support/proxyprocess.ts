@@ -8,7 +8,7 @@ import type { Test } from "tap";
 
 const PATIENCE_MS = 20_000;
 /** What the proxy logs of a bug that it caught. */
-const INTERNAL_ERROR = "internal error on a connection";
+export const INTERNAL_ERROR = "internal error on a connection";
 
 export interface ProxyProcess {
   readonly child: ChildProcess;

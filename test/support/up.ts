@@ -1,9 +1,10 @@
 // `weir up` as a process of its own on a state folder of its own, and the other commands against it, as a user runs them.
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { glob, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Test } from "tap";
+import { INTERNAL_ERROR } from "./proxyprocess.ts";
 
 const READY_TIMEOUT_MS = 30_000;
 const COMMAND_TIMEOUT_MS = 60_000;
@@ -32,14 +33,27 @@ export interface RunningUp {
   weir(args: readonly string[], input?: string): Promise<CommandResult>;
 }
 
-/** A fresh state folder; at the end of the test everything on it is stopped and the folder removed. */
+/** A fresh state folder; at the end of the test everything on it is stopped and the folder removed, and no proxy on it may have caught a bug. */
 export async function stateFolder(t: Test): Promise<string> {
   const stateDir = await mkdtemp(join(tmpdir(), "weir-up-"));
   t.teardown(async () => {
+    const bugs = await caughtBugs(stateDir);
     await run([process.execPath, LAUNCHER, "down", "--state", stateDir]);
     await rm(stateDir, { recursive: true, force: true });
+    if (bugs.length > 0) throw new Error(`internal errors of proxies: ${bugs.join("\n")}`);
   });
   return stateDir;
+}
+
+/** What the logs of the pods that there are tell of bugs that proxies caught. */
+async function caughtBugs(stateDir: string): Promise<string[]> {
+  const bugs: string[] = [];
+  for await (const file of glob(join(stateDir, "pods/*/log*"))) {
+    // A pod may go meanwhile.
+    const text = await readFile(file, "utf8").catch(() => "");
+    bugs.push(...text.split("\n").filter((line) => line.includes(INTERNAL_ERROR)));
+  }
+  return bugs;
 }
 
 /** Starts `weir up` on the folder and resolves when it says that it is ready. */
