@@ -116,6 +116,30 @@ const ROUTED_STEPS: readonly (readonly unknown[])[] = [
   ],
 ];
 const ANALYSIS = { templates: [{ templateName: "errors" }] };
+const weight = fc.constantFrom(0, 10, 33, 50, 80, 100);
+const plainStep = fc.oneof<fc.Arbitrary<unknown>[]>(
+  weight.map((share) => ({ setWeight: share })),
+  fc.constantFrom({ pause: {} }, { pause: { duration: 10 } }, { analysis: ANALYSIS }),
+);
+const routedStep = fc.oneof<fc.Arbitrary<unknown>[]>(
+  plainStep,
+  fc.integer({ min: 0, max: 3 }).map((replicas) => ({ setCanaryScale: { replicas } })),
+  weight.map((share) => ({ setCanaryScale: { weight: share } })),
+  fc.constantFrom(
+    { setCanaryScale: { matchTrafficWeight: true } },
+    { setHeaderRoute: HEADER },
+    { setHeaderRoute: { name: "testers" } },
+    { setMirrorRoute: MIRROR },
+    { setMirrorRoute: { name: "copies" } },
+  ),
+);
+/** Lists of steps as people write them, and any others. */
+function stepLists(
+  written: readonly (readonly unknown[])[],
+  step: fc.Arbitrary<unknown>,
+): fc.Arbitrary<readonly unknown[]> {
+  return fc.oneof(fc.constantFrom(...written), fc.array(step, { minLength: 1, maxLength: 6 }));
+}
 const seconds = fc.constantFrom(0, 10, 45);
 const limits = {
   minPodsPerReplicaSet: fc.integer({ min: 0, max: 3 }),
@@ -140,7 +164,7 @@ function shapes(strategy: Strategy): fc.Arbitrary<Shape> {
   switch (strategy) {
     case "replicas":
       return fc.record({
-        steps: fc.constantFrom(...STEPS),
+        steps: stepLists(STEPS, plainStep),
         canary: fc.record(
           { canaryMetadata: metadata, stableMetadata: metadata, analysis: fc.constant(ANALYSIS) },
           { requiredKeys: [] },
@@ -152,7 +176,7 @@ function shapes(strategy: Strategy): fc.Arbitrary<Shape> {
         isRouted: fc.constant(true),
         isPingPong: fc.boolean(),
         routing: fc.constant({ managedRoutes: [{ name: "testers" }, { name: "copies" }] }),
-        steps: fc.constantFrom(...ROUTED_STEPS),
+        steps: stepLists(ROUTED_STEPS, routedStep),
         canary: fc.oneof(
           fc.constant({}),
           fc.record(
