@@ -1,4 +1,5 @@
-// Where a history ends: all that is left once nothing more happens, and whether a crash on the way leads elsewhere.
+// Where a history ends: all that is left once nothing more happens, whether a crash on the way leads elsewhere, and whether an update gets there
+// at all when everybody helps.
 import { WORKLOAD_GENERATION_ANNOTATION } from "../../src/api/api.ts";
 import type { World } from "../support/world.ts";
 import { type History, play, worldOf } from "./histories.ts";
@@ -33,6 +34,30 @@ export function comeToAnEnd(world: World): void {
   // A budget that never allows an eviction allows it for the moment in which the pod is not ready: who comes then, ends elsewhere.
   Object.assign(world, { readiness: "auto", acking: "auto", disruptionBudget: 0 });
   world.acknowledge();
+}
+
+/** More than any of the specs has steps, and a retry. */
+const MAX_TURNS = 24;
+
+/** Everybody does as asked, and helps wherever the update waits for somebody; throws where it is not healthy in the end. */
+export function helpToTheEnd(world: World): void {
+  world.editSpec({ paused: null });
+  comeToAnEnd(world);
+  for (let turn = 0; turn < MAX_TURNS; turn += 1) {
+    world.advance(LAST_DELAY_MS);
+    const { phase, stableRS, currentPodHash } = world.status();
+    if (phase === "Healthy" && stableRS === currentPodHash) return;
+    help(world);
+  }
+  throw new Error(`is not healthy: ${JSON.stringify(world.plan().explanation, null, 1)}`);
+}
+
+/** What people and providers do for an update that waits. */
+function help(world: World): void {
+  for (const name of world.runs.keys()) world.setRun(name, "Successful");
+  const { abort, pauseConditions } = world.status();
+  if (abort === true) world.patchStatus({ abort: false });
+  if (pauseConditions !== undefined) world.patchStatus({ pauseConditions: null });
 }
 
 /** Of the condition Progressing, where the update stands still. */

@@ -15,6 +15,7 @@ import { isObject } from "../../src/lib/json.ts";
 import { applyExperiment, experimentPlan, patchExperiment } from "../../src/simulate/experiments.ts";
 import { imagePatch, type World, worldWith } from "../support/world.ts";
 import { odd } from "./anyrollout.ts";
+import { helpToTheEnd } from "./ends.ts";
 import { HISTORY_OPTIONS } from "./options.ts";
 
 const PHASES = ["Running", "Successful", "Failed", "Inconclusive", "Error"] as const;
@@ -196,6 +197,18 @@ test("experiments: every history keeps the invariants and comes to rest", async 
     HISTORY_OPTIONS,
   );
   t.pass("all held");
+});
+
+test("experiments: an update with one is healthy in the end, once everybody does as asked", async (t) => {
+  fc.assert(
+    fc.property(fc.array(event, { minLength: 1, maxLength: 25 }), (history) => {
+      const world = begin();
+      for (const found of history) happen(world, found);
+      helpToTheEnd(world);
+    }),
+    HISTORY_OPTIONS,
+  );
+  t.pass("every update came to its end");
 });
 
 const name = fc.constantFrom("baseline", "trial", "", "x");
