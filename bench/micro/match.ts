@@ -6,6 +6,7 @@ import { compileRoutes } from "../../src/proxy/compile/compile.ts";
 import { HeadParser, KIND, PARSED } from "../../src/proxy/http1/parse.ts";
 import { findRoute } from "../../src/proxy/route/match.ts";
 import { AS_SPELT, ESCAPED_SLASH, respell, type Spelling } from "../../src/proxy/route/normalise.ts";
+import { Dice } from "../../src/proxy/route/split.ts";
 import type { HostTable, VirtualHost } from "../../src/proxy/route/table.ts";
 import { fromJson, RouteConfigurationSchema } from "../../src/xds/types.ts";
 import { measureScenes } from "../lib/scenes.ts";
@@ -20,6 +21,7 @@ const { values } = parseArgs({
 const REQUESTS = Number(values.requests);
 const ROUNDS = Number(values.rounds);
 const WARM_UP = 50_000;
+const DICE = new Dice(1);
 
 type Json = Parameters<typeof fromJson>[1];
 type Match = { readonly [field: string]: Json };
@@ -160,7 +162,7 @@ function run(name: string): number {
       parser.reset(KIND.REQUEST);
       if (parser.run(bytes, 0, bytes.length) !== PARSED.DONE) throw new Error(parser.refused.reason);
       if (spelling !== AS_SPELT && respell(parser.head, spelling, own) !== null) throw new Error("refused");
-      if (isMatched && findRoute(table, parser.head) !== null) found += 1;
+      if (isMatched && findRoute(table, parser.head, DICE) !== null) found += 1;
     }
   };
   if (name.includes("respelt")) return respelling(parser, heads[0] ?? Buffer.alloc(0), table, spelling);
@@ -181,7 +183,10 @@ function respelling(parser: HeadParser, bytes: Buffer, table: HostTable, spellin
       bytes.copy(copy);
       parser.reset(KIND.REQUEST);
       parser.run(copy, 0, copy.length);
-      if (respell(parser.head, spelling, { port: 80 }) !== null || findRoute(table, parser.head) === null)
+      if (
+        respell(parser.head, spelling, { port: 80 }) !== null ||
+        findRoute(table, parser.head, DICE) === null
+      )
         throw new Error("no route");
     }
   };

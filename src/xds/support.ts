@@ -156,8 +156,9 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
   },
   [`${ROUTE}DirectResponseAction`]: { supported: "status body" },
   [`${ROUTE}RouteMatch`]: {
-    supported: "prefix path path_separated_prefix safe_regex case_sensitive headers query_parameters cookies",
-    refused: "connect_matcher grpc runtime_fraction tls_context",
+    supported:
+      "prefix path path_separated_prefix safe_regex case_sensitive headers query_parameters cookies runtime_fraction",
+    refused: "connect_matcher grpc tls_context",
   },
   [`${ROUTE}HeaderMatcher`]: {
     supported:

@@ -56,7 +56,7 @@ function coreWithMirror(maxRequests: number, opensAtOnce: boolean) {
     const parser = new HeadParser();
     parser.reset(KIND.REQUEST);
     parser.run(Buffer.from(text), 0, text.length);
-    const route = findRoute(table, parser.head);
+    const route = findRoute(table, parser.head, core.dice);
     if (route === null) throw new Error("no route");
     const head = new ByteStore();
     head.text(Buffer.from(text));

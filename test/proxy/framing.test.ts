@@ -232,7 +232,7 @@ async function startTlsProxy(t: Test, originPort: number): Promise<number> {
     idleTimeoutMs: 0,
     mirrors: [],
   };
-  listener.hosts = { ...listener.hosts, any: { name: "v", routes: [route], index: null } };
+  listener.hosts = { ...listener.hosts, any: { name: "v", routes: [route], index: null, hasShares: false } };
   const { keyPem, certPem } = await createCertificate(Date.now());
   const secureContext = createSecureContext({ key: keyPem, cert: certPem });
   const server = createServer({ allowHalfOpen: true }, (raw: Socket) => {

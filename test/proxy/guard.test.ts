@@ -54,7 +54,7 @@ async function startCore(
     idleTimeoutMs: 0,
     mirrors: [],
   };
-  listener.hosts = { ...listener.hosts, any: { name: "v", routes: [route], index: null } };
+  listener.hosts = { ...listener.hosts, any: { name: "v", routes: [route], index: null, hasShares: false } };
   await listener.open();
   t.teardown(() => {
     listener.close();

@@ -6,6 +6,7 @@ import { compileRoutes } from "../../src/proxy/compile/compile.ts";
 import { CONFIG_REJECTED } from "../../src/proxy/compile/problems.ts";
 import { HeadParser, KIND } from "../../src/proxy/http1/parse.ts";
 import { findRoute } from "../../src/proxy/route/match.ts";
+import { Dice } from "../../src/proxy/route/split.ts";
 import { fromJson, type RouteConfiguration, RouteConfigurationSchema } from "../../src/xds/types.ts";
 import type { Json } from "./support.ts";
 
@@ -34,13 +35,14 @@ function routeOf(match: Json, name: string): Json {
 function finderOf(message: RouteConfiguration): (asked: Asked) => string {
   const table = compileRoutes(message, "1", () => 0);
   const parser = new HeadParser();
+  const dice = new Dice(1);
   return ({ target, method = "GET", fields = [] }) => {
     const lines = fields.map(([name, value]) => `${name}: ${value}\r\n`).join("");
     const bytes = Buffer.from(`${method} ${target} HTTP/1.1\r\nhost: a.test\r\n${lines}\r\n`, "latin1");
     parser.reset(KIND.REQUEST);
     if (parser.run(bytes, 0, bytes.length) !== 1)
       throw new Error(`refused: ${parser.refused.reason}: ${target}`);
-    return findRoute(table, parser.head)?.name ?? "";
+    return findRoute(table, parser.head, dice)?.name ?? "";
   };
 }
 

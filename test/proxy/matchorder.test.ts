@@ -4,6 +4,7 @@ import { test } from "tap";
 import { compileRoutes } from "../../src/proxy/compile/compile.ts";
 import { HeadParser, KIND } from "../../src/proxy/http1/parse.ts";
 import { findRoute } from "../../src/proxy/route/match.ts";
+import { Dice } from "../../src/proxy/route/split.ts";
 import { fromJson, RouteConfigurationSchema } from "../../src/xds/types.ts";
 
 const RUNS = Number(process.env.WEIR_PROPERTY_RUNS ?? 150);
@@ -28,6 +29,8 @@ interface HeaderRule {
 interface Rule {
   readonly path: PathRule;
   readonly isFolded: boolean;
+  /** Percent of requests; undefined: all. */
+  readonly share: number | undefined;
   readonly headers: readonly HeaderRule[];
   readonly query: readonly {
     readonly name: string;
@@ -41,6 +44,8 @@ interface Rule {
   }[];
 }
 interface Asked {
+  /** Of the dice that shares are drawn from. */
+  readonly seed: number;
   readonly path: string;
   readonly query: readonly (readonly [string, string])[];
   readonly fields: readonly (readonly [string, string])[];
@@ -88,11 +93,13 @@ const ruleOf = (paths: fc.Arbitrary<PathRule>): fc.Arbitrary<Rule> =>
   fc.record({
     path: paths,
     isFolded: fc.integer({ min: 0, max: 4 }).map((one) => one === 0),
+    share: fc.constantFrom(undefined, undefined, undefined, 0, 20, 50, 80, 100),
     headers: few(headerRule),
     query: few(queryRule),
     cookies: few(cookieRule),
   });
 const asked: fc.Arbitrary<Asked> = fc.record({
+  seed: fc.nat(),
   path,
   query: fc.array(fc.tuple(name, word), { maxLength: 3 }),
   fields: fc.array(fc.tuple(name, word), { maxLength: 12 }),
@@ -123,6 +130,9 @@ function holds(lists: fc.Arbitrary<Rule[]>, seed: number): void {
         name: String(at),
         match: {
           ...rule.path,
+          ...(rule.share !== undefined && {
+            runtime_fraction: { default_value: { numerator: rule.share * 100, denominator: "TEN_THOUSAND" } },
+          }),
           case_sensitive: !rule.isFolded,
           headers: rule.headers,
           query_parameters: rule.query,
@@ -137,7 +147,7 @@ function holds(lists: fc.Arbitrary<Rule[]>, seed: number): void {
         const bytes = Buffer.from(textOf(request));
         parser.reset(KIND.REQUEST);
         if (parser.run(bytes, 0, bytes.length) !== 1) throw new Error(parser.refused.reason);
-        const found = findRoute(table, parser.head);
+        const found = findRoute(table, parser.head, new Dice(request.seed));
         const first = rules.findIndex((rule) => serves(rule, request));
         if (Number(found?.name ?? -1) !== first)
           throw new Error(
@@ -161,6 +171,7 @@ function textOf({ path, query, fields, cookies }: Asked): string {
 
 function serves(rule: Rule, request: Asked): boolean {
   return (
+    new Dice(request.seed).below(100) < (rule.share ?? 100) &&
     isPath(rule, request.path) &&
     rule.headers.every((header) => isHeader(header, request)) &&
     rule.query.every(({ name, string_match, present_match }) => {

@@ -5,6 +5,7 @@ import { compileRoutes } from "../../src/proxy/compile/compile.ts";
 import { HeadParser, KIND } from "../../src/proxy/http1/parse.ts";
 import { findRoute } from "../../src/proxy/route/match.ts";
 import { behindPlain, writePlain } from "../../src/proxy/route/parameters.ts";
+import { Dice } from "../../src/proxy/route/split.ts";
 import type { HostTable } from "../../src/proxy/route/table.ts";
 import { fromJson, RouteConfigurationSchema } from "../../src/xds/types.ts";
 import { type Json, recordingOrigin, startProxy, talk } from "./support.ts";
@@ -32,7 +33,7 @@ function served(table: HostTable, target: string): string | undefined {
   parser.reset(KIND.REQUEST);
   const bytes = Buffer.from(`GET ${target} HTTP/1.1\r\nhost: a\r\n\r\n`, "latin1");
   parser.run(bytes, 0, bytes.length);
-  return findRoute(table, parser.head)?.name;
+  return findRoute(table, parser.head, new Dice(1))?.name;
 }
 
 test("parameters: a path is seen without what stands behind a semicolon in each segment", (t) => {

@@ -142,7 +142,7 @@ function copying(limits: Partial<Limits> = {}) {
   const parser = new HeadParser();
   parser.reset(KIND.REQUEST);
   parser.run(Buffer.from(text), 0, text.length);
-  const route = findRoute(table, parser.head);
+  const route = findRoute(table, parser.head, core.dice);
   if (route === null) throw new Error("no route");
   const copy = (): Mirror => {
     const head = new ByteStore();

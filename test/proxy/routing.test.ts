@@ -276,7 +276,12 @@ test("routing: the table finds the same host as a naive search over its domains"
   );
   fc.assert(
     fc.property(fc.uniqueArray(domain, { maxLength: 8 }), name, (domains, asked) => {
-      const host = (found: string): VirtualHost => ({ name: found, routes: [], index: null });
+      const host = (found: string): VirtualHost => ({
+        name: found,
+        routes: [],
+        index: null,
+        hasShares: false,
+      });
       const entry = (one: string, key: string) => [Buffer.from(key), host(one)] as const;
       const table = {
         ...EMPTY_HOSTS,
@@ -333,6 +338,27 @@ const REFUSED: readonly (readonly [name: string, route: Json, message: RegExp])[
       },
     },
     /request_mirror_policies\[0\]\.runtime_fraction\.default_value is more than all: 101\/100/,
+  ],
+  [
+    "fraction of more than all",
+    {
+      match: { prefix: "/", runtime_fraction: { default_value: { numerator: 101 } } },
+      route: { cluster: "a" },
+    },
+    /routes\[0\]\.match\.runtime_fraction\.default_value is more than all: 101\/100/,
+  ],
+  [
+    "fraction without value",
+    { match: { prefix: "/", runtime_fraction: { runtime_key: "x" } }, route: { cluster: "a" } },
+    /routes\[0\]\.match\.runtime_fraction\.default_value is missing/,
+  ],
+  [
+    "fraction of unknown parts",
+    {
+      match: { prefix: "/", runtime_fraction: { default_value: { numerator: 0, denominator: 7 } } },
+      route: { cluster: "a" },
+    },
+    /routes\[0\]\.match\.runtime_fraction\.default_value\.denominator is 7, which stands for no number/,
   ],
   ["no action", { match: { prefix: "/" } }, /has no route action/],
   [

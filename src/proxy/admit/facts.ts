@@ -16,6 +16,8 @@ export class Facts {
   path: Buffer = ROOT;
   pathStart = 0;
   pathEnd = 0;
+  /** Of [0, WHOLE), for routes that serve a share of requests; drawn only where there are any. */
+  chance = 0;
   /** The path without its parameters. */
   #plain = Buffer.alloc(0);
   readonly #query = new Pairs();

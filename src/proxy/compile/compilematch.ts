@@ -1,4 +1,4 @@
-// RouteMatch → Match: path, headers, query parameters and cookies as what is compared with bytes (rules.ts). Pure; problems are collected.
+// RouteMatch → Match: path, share, headers, query parameters and cookies as what is compared with bytes (rules.ts). Pure; problems are collected.
 
 import { REQUEST_LINE_NAMES } from "../../lib/fields.ts";
 import { type PatternShape, readPattern } from "../../lib/pattern.ts";
@@ -10,10 +10,11 @@ import type {
   RouteMatch,
   StringMatcher,
 } from "../../xds/types.ts";
-import { ANY_REQUEST, type HeaderRule, type Match, PATH, type PairRule } from "../route/table.ts";
+import { ANY_REQUEST, type HeaderRule, type Match, PATH, type PairRule, WHOLE } from "../route/table.ts";
 import { ANY_VALUE, VALUE, type ValueTest } from "../route/valuetest.ts";
 import { hashOf } from "../wire/bytemap.ts";
 import { lowerBytes } from "../wire/bytes.ts";
+import { compileShare } from "./compileshare.ts";
 import type { Problems } from "./problems.ts";
 
 type PathMatch = Pick<Match, "pathKind" | "path" | "isCaseIgnored" | "pathTest">;
@@ -25,8 +26,9 @@ export function compileMatch(message: RouteMatch | undefined, at: string, proble
     queryRule(one, `${at}.query_parameters[${q}]`, problems),
   );
   const cookies = (message?.cookies ?? []).map((one, c) => cookieRule(one, `${at}.cookies[${c}]`, problems));
-  const hasRules = headers.length + query.length + cookies.length > 0;
-  return { ...pathMatch(message, at, problems), hasRules, headers, query, cookies };
+  const share = compileShare(message?.runtimeFraction, `${at}.runtime_fraction`, problems);
+  const hasRules = headers.length + query.length + cookies.length > 0 || share < WHOLE;
+  return { ...pathMatch(message, at, problems), hasRules, share, headers, query, cookies };
 }
 
 function pathMatch(message: RouteMatch | undefined, at: string, problems: Problems): PathMatch {

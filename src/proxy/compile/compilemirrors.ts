@@ -1,8 +1,8 @@
 // RequestMirrorPolicy messages → mirror rules of a route. The innermost list that is not empty counts (route, virtual host, route
 // configuration), as in Envoy. Pure.
-import { FractionalPercent_DenominatorType, type RequestMirrorPolicy } from "../../xds/types.ts";
-import { MIRROR_SCALE } from "../forward/copies.ts";
+import type { RequestMirrorPolicy } from "../../xds/types.ts";
 import type { MirrorRule } from "../route/table.ts";
+import { compileShare } from "./compileshare.ts";
 import type { Problems } from "./problems.ts";
 
 /** Policies and the path at which they stand. */
@@ -28,32 +28,9 @@ export function compileMirrors(
     if (policy.cluster === "") problems.add(`${path}.cluster`, "is empty");
     return {
       cluster: policy.cluster,
-      share: shareOf(policy, path, problems),
+      share: compileShare(policy.runtimeFraction, `${path}.runtime_fraction`, problems),
       hasHostSuffix: !policy.disableShadowHostSuffixAppend,
       cell: cellOf(route, policy.cluster),
     };
   });
 }
-
-function shareOf({ runtimeFraction }: RequestMirrorPolicy, path: string, problems: Problems): number {
-  const fraction = runtimeFraction?.defaultValue;
-  if (runtimeFraction === undefined) return MIRROR_SCALE;
-  if (fraction === undefined) {
-    problems.add(`${path}.runtime_fraction.default_value`, "is missing");
-    return 0;
-  }
-  // The enum is open: any number may arrive.
-  const parts = PARTS[fraction.denominator] ?? 0;
-  if (fraction.numerator > parts)
-    problems.add(
-      `${path}.runtime_fraction.default_value`,
-      `is more than all: ${fraction.numerator}/${parts}`,
-    );
-  return (fraction.numerator * MIRROR_SCALE) / parts;
-}
-
-const PARTS: Readonly<Partial<Record<FractionalPercent_DenominatorType, number>>> = {
-  [FractionalPercent_DenominatorType.HUNDRED]: 100,
-  [FractionalPercent_DenominatorType.TEN_THOUSAND]: 10_000,
-  [FractionalPercent_DenominatorType.MILLION]: MIRROR_SCALE,
-};

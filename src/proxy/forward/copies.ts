@@ -5,12 +5,11 @@
 import type { Core } from "../core.ts";
 import { BODY } from "../http1/body.ts";
 import { COUNTER } from "../observe/stats.ts";
+import { WHOLE } from "../route/table.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { Mirror, type Original } from "./mirror.ts";
 import type { Cluster } from "./pool.ts";
 
-/** Parts of a whole in which a mirror's share of requests is given. */
-export const MIRROR_SCALE = 1_000_000;
 /** Turns of the event loop that copies wait. */
 const TURNS = 8;
 /** When so many wait, the turn at hand is the last. */
@@ -21,7 +20,7 @@ const ADMITTED = -1;
 export function startMirrors(core: Core, original: Original): Mirror[] | null {
   let started: Mirror[] | null = null;
   for (const rule of original.route.mirrors) {
-    if (rule.share < MIRROR_SCALE && core.dice.below(MIRROR_SCALE) >= rule.share) continue;
+    if (rule.share < WHOLE && core.dice.below(WHOLE) >= rule.share) continue;
     const cluster = core.clusters.get(rule.cluster);
     const endpoint = cluster?.pick() ?? null;
     if (cluster === undefined || endpoint === null) {

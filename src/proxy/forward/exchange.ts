@@ -147,7 +147,7 @@ export class Exchange implements AttemptUser, DeadlineOwner {
   /** Begins with a request head; `body` is the BODY that follows it. `bounds` are those of its listener. */
   begin(hosts: HostTable, head: Head, body: number, client: ClientFacts, bounds: StreamBounds): void {
     const core = this.#core;
-    const route = findRoute(hosts, head);
+    const route = findRoute(hosts, head, core.dice);
     if (route === null) {
       core.counts.noRoute += 1;
       this.#client.sendReply(REPLY.noRoute, null);

@@ -6,16 +6,21 @@ import type { Head } from "../http1/head.ts";
 import { HASH_START, hashFolded, hashStep } from "../wire/bytemap.ts";
 import { LOWER, portColon } from "../wire/bytes.ts";
 import { isMatch } from "./rules.ts";
-import type { HostTable, Route, VirtualHost } from "./table.ts";
+import type { Dice } from "./split.ts";
+import { type HostTable, type Route, type VirtualHost, WHOLE } from "./table.ts";
 
 const facts = new Facts();
 
-/** The route that serves the request, or null. */
-export function findRoute(table: HostTable, head: Head): Route | null {
+/**
+ * The route that serves the request, or null. All its routes' shares are held against one number: what a route of 5 % leaves, another one of
+ * 5 % does not take either. Source: Envoy: source/common/router/config_impl.cc, evaluateRuntimeMatch.
+ */
+export function findRoute(table: HostTable, head: Head, dice: Dice): Route | null {
   const { bytes, base } = head;
   const host = findHost(table, bytes, base + head.authorityStart, base + head.authorityEnd);
   if (host === null) return null;
   facts.of(head);
+  if (host.hasShares) facts.chance = dice.below(WHOLE);
   if (table.areParametersIgnored) facts.ignoreParameters();
   if (host.index !== null) return host.index.find(facts);
   const { routes } = host;

@@ -1,4 +1,4 @@
-// [hot] Whether one route serves a request: path, headers, query parameters, cookies; all must hold. Bytes are compared in place.
+// [hot] Whether one route serves a request: path, share, headers, query parameters, cookies; all must hold. Bytes are compared in place.
 
 import type { Facts } from "../admit/facts.ts";
 import type { Head } from "../http1/head.ts";
@@ -29,6 +29,7 @@ function isPathMatch(match: Match, buf: Buffer, start: number, end: number): boo
 
 function areRulesMatch(match: Match, facts: Facts): boolean {
   const { headers, query, cookies } = match;
+  if (facts.chance >= match.share) return false;
   for (let i = 0; i < headers.length; i++) if (!isHeaderMatch(headers[i]!, facts.head)) return false;
   for (let i = 0; i < query.length; i++) if (!isQueryMatch(query[i]!, facts.query)) return false;
   for (let i = 0; i < cookies.length; i++) if (!isCookieMatch(cookies[i]!, facts.cookies)) return false;

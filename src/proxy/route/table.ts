@@ -32,7 +32,12 @@ export interface VirtualHost {
   readonly routes: readonly Route[];
   /** Finds that one without asking all; null: there are few. */
   readonly index: RouteIndex | null;
+  /** Whether some of them serve a share of requests only. */
+  readonly hasShares: boolean;
 }
+
+/** Parts of a whole in which shares of requests are given. */
+export const WHOLE = 1_000_000;
 
 /** How a path is compared: SEPARATED is a prefix that ends at a path segment, VALUE a test of the whole path. */
 export const PATH = { PREFIX: 0, EXACT: 1, SEPARATED: 2, VALUE: 3 } as const;
@@ -48,6 +53,8 @@ export interface Match {
   readonly pathTest: ValueTest;
   /** Whether there are rules beside the path. */
   readonly hasRules: boolean;
+  /** Of WHOLE requests, how many it may serve; below WHOLE a rule. */
+  readonly share: number;
   readonly headers: readonly HeaderRule[];
   readonly query: readonly PairRule[];
   readonly cookies: readonly PairRule[];
@@ -77,7 +84,7 @@ export interface Route {
 
 export interface MirrorRule {
   readonly cluster: string;
-  /** Of MIRROR_SCALE requests, how many are copied. */
+  /** Of WHOLE requests, how many are copied. */
   readonly share: number;
   /** `-shadow` is put behind the host's name. */
   readonly hasHostSuffix: boolean;
@@ -214,6 +221,7 @@ export const ANY_REQUEST: Match = {
   isCaseIgnored: false,
   pathTest: ANY_VALUE,
   hasRules: false,
+  share: WHOLE,
   headers: [],
   query: [],
   cookies: [],
