@@ -120,6 +120,6 @@ async function envoyCommand(file: string): Promise<string[]> {
     return [path, "-c", file, "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "error"];
   }
   throw new Error(
-    "Envoy is not installed: run `node test/e2e/envoy.test.ts` once, or leave it out (--without envoy)",
+    "Envoy is not installed: run `node test/e2e/envoy.test.ts` once, or take shapes without it (--only)",
   );
 }

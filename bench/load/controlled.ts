@@ -25,14 +25,18 @@ export interface Controlled extends Running {
   publish(canary: number): Promise<void>;
 }
 
-/** Starts both; the configuration is in force. */
-export async function startControlled(stage: Stage, origin: number): Promise<Controlled> {
+/** Starts both; the configuration is in force. `hostsOf` are the virtual hosts for a canary's share. */
+export async function startControlled(
+  stage: Stage,
+  origin: number,
+  hostsOf: (canary: number) => Json[] = fullHosts,
+): Promise<Controlled> {
   const port = await freePorts(2);
   const log = join(stage.folder, `weir-${port}.log`);
   const server = createXdsServer({ clock: systemClock, log: silentLogger });
   stage.defer(() => server.close());
   const xds = await server.listen({ port: 0 });
-  const publish = publisher(server, snapshots(port, origin, log));
+  const publish = publisher(server, snapshots({ port, origin, log, hostsOf }));
   const first = publish(10);
   const bootstrap = gatewayBootstrap({
     nodeId: "default/bench",
@@ -68,8 +72,15 @@ function publisher(
   };
 }
 
+interface Published {
+  readonly port: number;
+  readonly origin: number;
+  readonly log: string;
+  readonly hostsOf: (canary: number) => Json[];
+}
+
 /** Snapshots that differ in the routes' weights; the rest is made once. */
-function snapshots(port: number, origin: number, log: string): (canary: number) => XdsSnapshot {
+function snapshots({ port, origin, log, hostsOf }: Published): (canary: number) => XdsSnapshot {
   const ads = { ads: {}, resource_api_version: "V3" };
   const fields = { ...fullManager(log), rds: { route_config_name: "main", config_source: ads } };
   const { route_config: _, ...hcm } = manager([], fields) as { readonly [key: string]: Json }; // An object by definition.
@@ -78,7 +89,7 @@ function snapshots(port: number, origin: number, log: string): (canary: number) 
     fromJson(ClusterSchema, mutable(one), { registry }),
   );
   const made = (canary: number): XdsSnapshot => {
-    const routes = mutable({ name: "main", virtual_hosts: fullHosts(canary) });
+    const routes = mutable({ name: "main", virtual_hosts: hostsOf(canary) });
     return {
       listeners,
       clusters,

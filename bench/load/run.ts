@@ -15,6 +15,7 @@ import { retryShapes } from "./shapes/retries.ts";
 import { routeShapes } from "./shapes/routes.ts";
 import { slowShapes } from "./shapes/slow.ts";
 import { soakShapes } from "./shapes/soak.ts";
+import { splitShapes } from "./shapes/split.ts";
 import { versionShapes } from "./shapes/versions.ts";
 import { endOnSignals, LOAD_CPU } from "./stage.ts";
 import { writeTables } from "./table.ts";
@@ -26,6 +27,7 @@ const SHAPES: readonly Shape[] = [
   ...mirrorShapes,
   ...retryShapes,
   ...versionShapes,
+  ...splitShapes,
   ...slowShapes,
   ...soakShapes,
 ];

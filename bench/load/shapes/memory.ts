@@ -1,12 +1,12 @@
-// Resident memory of a proxy with everything on and its control plane connected: while 512 connections are busy, and with 10 000 idle
-// ones after a small GET each, then after a 100 KiB POST each. Every round is a process of its own.
+// Resident memory of a proxy with everything on and its control plane connected: at rest with 10 routes, while 512 connections are busy, and with
+// 10 000 idle ones after a small GET each, then after a 100 KiB POST each. Every round is a process of its own.
 import { setTimeout as sleep } from "node:timers/promises";
 import { estimate } from "../../lib/statistics.ts";
 import { openCrowd } from "../clients/crowd.ts";
 import { asked, startOrigin } from "../contenders.ts";
 import { startControlled } from "../controlled.ts";
 import type { Outcome, Shape } from "../figures.ts";
-import { ASKED_HOST, ASKED_PATH } from "../rivals/bootstrap.ts";
+import { ASKED_HOST, ASKED_PATH, fullHosts } from "../rivals/bootstrap.ts";
 import type { Settings } from "../rounds.ts";
 import { type Program, rssMib, Stage } from "../stage.ts";
 import { runWrk } from "../wrk.ts";
@@ -15,13 +15,27 @@ const BUSY = 512;
 const IDLE = 10_000;
 const UPLOAD_BYTES = 100 * 1024;
 const LOOK_MS = 200;
-/** Connections are idle so long before the memory is read: V8 gives garbage back to the system after some 20 s of quiet. */
+/** A proxy is idle so long before its memory is read: V8 gives garbage back to the system after some 20 s of quiet. */
 const SETTLE_MS = 30_000;
 
 export const memoryShapes: readonly Shape[] = [
+  { name: "rest", about: "memory at rest, control plane connected, 10 routes", run: rest },
   { name: "busy", about: "memory with 512 busy connections", run: busy },
   { name: "idle", about: "memory with 10 000 idle connections", run: idle },
 ];
+
+async function rest(settings: Settings): Promise<Outcome> {
+  const samples = await freshRounds(settings, async (stage, origin) => {
+    // One host of the five.
+    const { program } = await startControlled(stage, origin, (canary) => fullHosts(canary).slice(-1));
+    const atOnceMib = await rssMib(program);
+    await sleep(SETTLE_MS);
+    return { atOnceMib, restMib: await rssMib(program) };
+  });
+  const seen = estimate(samples.map(({ restMib }) => restMib));
+  const name = "RSS at rest, control plane connected, 10 routes";
+  return { figures: [{ name, unit: "MiB", seen, goal: 95, stretch: 75, note: "after 30 s" }], samples };
+}
 
 async function busy(settings: Settings): Promise<Outcome> {
   const samples = await freshRounds(settings, async (stage, origin) => {
