@@ -13,6 +13,7 @@ import {
 import {
   bootstrapOf,
   closedPort,
+  converse,
   eventually,
   type Json,
   type ProxyOptions,
@@ -222,6 +223,34 @@ test("workers: what is in flight finishes before the tree ends", async (t) => {
   answer?.();
   t.match(await slow, { text: /connection: close\r\n\r\n[\s\S]*done/, end: "fin" });
   t.equal(await proxy.ended, 0);
+});
+
+test("workers: all of them drain when their admin port is told to", async (t) => {
+  const origin = await recordingOrigin(t, (_seen, response) => response.end("ok"));
+  const { proxy, port } = await served(t, [origin.port]);
+  const listening = (): number => proxy.log().split(" listening ").length - 1;
+  await until(() => listening() === 3, "all of them listen");
+  const kept = Array.from({ length: 12 }, () => connect({ port, host: "127.0.0.1" }));
+  t.teardown(() => kept.forEach((socket) => void socket.destroy()));
+  await until(async () => (await proxy.metric("weir_proxy_connections_total")) === 12, "all are accepted");
+  const response = await fetch(`http://127.0.0.1:${proxy.adminPort}/drain_listeners`, { method: "POST" });
+  t.equal(await response.text(), "draining\n");
+  t.equal(await proxy.ready(), "not ready: draining\n");
+  await until(async () => (await talk(port, GET)).end === "reset", "no worker accepts any more");
+  const answers = await Promise.all(kept.map((socket) => converse(socket, GET, {})));
+  for (const { text, end } of answers) {
+    t.match(text, /^HTTP\/1\.1 200 OK\r\n[\s\S]*connection: close\r\n/);
+    t.equal(end, "fin");
+  }
+  const workers = await childrenOf(proxy.pid);
+  t.equal(workers.length, 3, "they are there still");
+  // One that takes another's place takes none of its connections.
+  process.kill(workers[0] ?? 0, "SIGKILL");
+  await until(() => listening() === 4, "replaced");
+  const again = Number([...proxy.log().matchAll(/ listening .* port=(\d+)/g)].at(-1)?.[1]);
+  await until(async () => (await talk(again, GET)).end === "reset", "nor does it go on accepting");
+  t.equal(await proxy.ready(), "not ready: draining\n");
+  t.equal(await proxy.metric("weir_proxy_internal_errors_total"), 0);
 });
 
 test("workers: endpoints are checked once, and all know the results", async (t) => {

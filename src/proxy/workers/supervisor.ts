@@ -37,6 +37,8 @@ export class Supervisor implements Tree {
   #start: Extract<Order, { kind: "start" }> | undefined;
   #inForce: XdsUpdate | undefined;
   #isEnding = false;
+  /** What begins from now on begins to drain at once. */
+  #isDraining = false;
   /** What is done one after another: changes of what is in force. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -110,6 +112,7 @@ export class Supervisor implements Tree {
   }
 
   async drain(isEnd: boolean): Promise<void> {
+    this.#isDraining = true;
     this.#tellAll({ kind: "drain", isEnd });
     if (!isEnd || this.#trunk === undefined) return;
     this.#isEnding = true;
@@ -170,6 +173,7 @@ export class Supervisor implements Tree {
       }
     }
     this.#tellHealth(link);
+    if (this.#isDraining) link.tell({ kind: "drain", isEnd: false });
     link.isServing = !link.isGone;
     return { kind: "ok" };
   }
