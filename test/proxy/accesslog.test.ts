@@ -113,6 +113,28 @@ test("access log: JSON keeps numbers and nulls, whatever the values hold", async
   });
 });
 
+test("access log: JSON in the order of its names, and typed", async (t) => {
+  const made = await folder(t);
+  const origin = await recordingOrigin(t);
+  const json = { z: "%RESPONSE_CODE%", a: "%REQ(:PATH)%", m: { y: "1", b: "2" } };
+  const line = async (name: string, format: Record<string, Json>): Promise<string | undefined> => {
+    const path = join(made, name);
+    const { port, proxy } = await startProxy(t, {
+      clusters: { v1: [origin.port] },
+      hcm: logging(path, format),
+    });
+    await talk(port, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", ANSWERED);
+    return (await linesOf(proxy, path))[0];
+  };
+  t.equal(
+    await line("sorted", {
+      log_format: { json_format: json, json_format_options: { sort_properties: true } },
+    }),
+    '{"a":"/","m":{"b":"2","y":"1"},"z":200}',
+  );
+  t.equal(await line("typed", { typed_json_format: { code: "%RESPONSE_CODE%" } }), '{"code":200}');
+});
+
 test("access log: in text, quotes, backslashes and control bytes are escaped", async (t) => {
   const path = join(await folder(t), "access.log");
   const origin = await recordingOrigin(t);

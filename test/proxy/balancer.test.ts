@@ -6,7 +6,7 @@ import { warmthOf } from "../../src/proxy/forward/balancer.ts";
 import { type ClusterOptions, DEFAULT_CLUSTER_OPTIONS } from "../../src/proxy/forward/clusteroptions.ts";
 import { Cluster } from "../../src/proxy/forward/pool.ts";
 import { createManualClock } from "../support/clock.ts";
-import { recordingOrigin, startProxy, talk } from "./support.ts";
+import { type Json, recordingOrigin, startProxy, talk } from "./support.ts";
 
 /** An error that is logged is a bug that was caught. */
 function failed(line: string): never {
@@ -121,6 +121,25 @@ test("balancer: a ring spreads hashes evenly, the same in every process", (t) =>
   const again = clusterOf(ports, { balancer: ring }).cluster;
   for (let i = 0; i < 100; i++) t.equal(cluster.pick(spread(i))?.port, again.pick(spread(i))?.port);
   t.end();
+});
+
+test("balancer: a ring has no more points than it may", async (t) => {
+  const pointsOf = (maximumSize: number): number => {
+    const { cluster } = clusterOf([1, 2], {
+      balancer: { kind: "ringHash", minimumSize: 1_024, maximumSize },
+    });
+    const owners = Array.from({ length: 20_000 }, (_, i) => cluster.pick(i * 214_748)?.port);
+    return owners.filter((owner, i) => i > 0 && owner !== owners[i - 1]).length;
+  };
+  t.ok(pointsOf(4) <= 5, "so few change hands along the ring");
+  t.ok(pointsOf(65_536) > 300);
+  const config = (ring: Json) =>
+    startProxy(t, {
+      clusters: { a: [1] },
+      clusterFields: { lb_policy: "RING_HASH", ring_hash_lb_config: ring },
+    });
+  await t.rejects(config({ minimum_ring_size: 10, maximum_ring_size: 5 }), /is above maximum_ring_size/);
+  await config({ minimum_ring_size: 4, maximum_ring_size: 4 });
 });
 
 test("balancer: on a ring, an endpoint that comes moves little beside its own share, and gives it back when it goes", (t) => {

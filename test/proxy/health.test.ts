@@ -21,8 +21,12 @@ const BASE = {
 };
 
 /** A cluster of those ports with a check; `next` moves time to the next check and waits until `requests` says that it was made. */
-function clusterOf(t: Test, ports: readonly number[], check: Readonly<Record<string, Json>>) {
-  const clock = createManualClock();
+function clusterOf(
+  t: Test,
+  ports: readonly number[],
+  check: Readonly<Record<string, Json>>,
+  clock = createManualClock(),
+) {
   const core = new Core({ clock, log: createLogger({ level: "error", write: () => undefined }), seed: 7 });
   const problems = new Problems("clusters", create(ClusterSchema, { name: "a" }));
   const message = fromJson(ClusterSchema, { name: "shop", health_checks: [{ ...BASE, ...check }] });
@@ -168,7 +172,109 @@ test("health: checks go on through changes, and end with the endpoint and with t
   t.equal(clock.pending, 0);
 });
 
-test("health: another port, another host, or no check at all for an endpoint", async (t) => {
+test("health: how long it is until the next check depends on what the last ones said, and on traffic", async (t) => {
+  const { state, port } = await mutableOrigin(t);
+  const good = state.behave;
+  const bad = (socket: Socket): void => void socket.resetAndDestroy();
+  const intervals = {
+    ...HTTP,
+    unhealthy_threshold: 2,
+    unhealthy_interval: "20s",
+    unhealthy_edge_interval: "3s",
+    healthy_edge_interval: "4s",
+    no_traffic_interval: "60s",
+    no_traffic_healthy_interval: "50s",
+  };
+  /** The wait behind each of the checks that end so. */
+  const waits = async (
+    hasTraffic: boolean,
+    ends: readonly ((socket: Socket) => void)[],
+  ): Promise<number[]> => {
+    const manual = createManualClock();
+    const delays: number[] = [];
+    const after: typeof manual.after = (ms, fire) => {
+      delays.push(ms);
+      return manual.after(ms, fire);
+    };
+    const { cluster } = clusterOf(t, [port], intervals, { ...manual, after });
+    if (hasTraffic) for (const endpoint of cluster.endpoints) endpoint.requests = 1;
+    for (const [index, behave] of ends.entries()) {
+      state.behave = behave;
+      await manual.advance(delays.at(-1) ?? 0);
+      // Before each wait stands the check's own time.
+      await eventually(
+        () => delays.length === 2 * index + 3,
+        "the check is over, and the next one is waited for",
+      );
+    }
+    return delays.filter((_, index) => index > 0 && index % 2 === 0).map((ms) => ms / 1_000);
+  };
+  t.strictSame(
+    await waits(true, [good, good, bad, bad, bad, good, good, good]),
+    [4, 10, 10, 3, 20, 20, 4, 10],
+    "healthy now, healthy, a failure, failed now, failed, a good one, healthy now, healthy",
+  );
+  t.strictSame(await waits(false, [good, bad, bad]), [50, 50, 60], "nobody uses it");
+});
+
+test("health: checks are spread by lot", async (t) => {
+  const { port } = await mutableOrigin(t);
+  const first: number[] = [];
+  const later: number[] = [];
+  for (let turn = 0; turn < 12; turn++) {
+    const manual = createManualClock(turn);
+    const delays: number[] = [];
+    const after: typeof manual.after = (ms, fire) => {
+      delays.push(ms);
+      return manual.after(ms, fire);
+    };
+    const spread = { ...HTTP, initial_jitter: "5s", interval_jitter: "2s", interval_jitter_percent: 50 };
+    const { cluster } = clusterOf(t, [port, port + turn + 1], spread, { ...manual, after });
+    first.push(...delays);
+    const before = delays.length;
+    await manual.advance(5_000);
+    await eventually(() => delays.length === 2 * before + 2, "all are waited for again");
+    later.push(...delays.filter((ms) => ms >= 10_000));
+    cluster.close();
+  }
+  t.ok(
+    first.every((ms) => ms >= 0 && ms < 5_000),
+    `${first}`,
+  );
+  t.ok(later.every((ms) => ms >= 10_000 && ms < 17_000) && later.length > 10, `${later}`);
+  t.ok(new Set(later).size > 1, "they differ");
+});
+
+test("health: an endpoint whose checks are turned off is healthy unasked", async (t) => {
+  const served = await rawOrigin(t, (socket) => socket.once("data", () => void socket.end(answer(200))));
+  const { port, proxy } = await startProxy(t, {
+    clusters: { a: [] },
+    clusterFields: {
+      common_lb_config: { healthy_panic_threshold: { value: 0 } },
+      health_checks: [{ ...BASE, ...HTTP }],
+      load_assignment: {
+        cluster_name: "a",
+        endpoints: [
+          {
+            lb_endpoints: [
+              {
+                endpoint: {
+                  address: { socket_address: { address: "127.0.0.1", port_value: served.port } },
+                  health_check_config: { port_value: await closedPort(), disable_active_health_check: true },
+                },
+              },
+            ],
+          },
+        ],
+      },
+    },
+  });
+  const get = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+  for (let turn = 0; turn < 3; turn++) t.match((await talk(port, get)).text, /^HTTP\/1\.1 200 /);
+  t.equal(served.connections(), proxy.stats()[0]?.values.get("requests"), "nobody but requests came");
+});
+
+test("health: another port and another host for an endpoint", async (t) => {
   const { state, port } = await mutableOrigin(t);
   const clock = createManualClock();
   const endpoint = (target: number, check: Readonly<Record<string, Json>>): Json => ({

@@ -171,6 +171,100 @@ test("outlier: a share of failures ejects where that is enforced", async (t) => 
   cluster.close();
 });
 
+test("outlier: rates are judged among as many endpoints, with as many requests, as is asked for", async (t) => {
+  // Of three endpoints one fails every second of ten requests, by an answer or by what the proxy notices itself.
+  const ejections = async (message: Message, isLocal = false): Promise<unknown[]> => {
+    const { clock, cluster } = clusterOf(3, {
+      consecutive5xx: 1_000,
+      consecutiveLocalOriginFailure: 1_000,
+      enforcingSuccessRate: 0,
+      enforcingLocalOriginSuccessRate: 0,
+      splitExternalLocalOriginErrors: isLocal,
+      ...message,
+    });
+    for (let turn = 0; turn < 10; turn++)
+      for (const [index, endpoint] of cluster.endpoints.entries()) {
+        const isBad = index === 1 && turn % 2 === 0;
+        if (isBad && isLocal) endpoint.onReset();
+        else endpoint.onAnswer(isBad ? 500 : 200);
+      }
+    await clock.advance(10_000);
+    const found = [...(cluster.detector?.ejections ?? [])];
+    cluster.close();
+    return found;
+  };
+  const rate = { successRateMinimumHosts: 3, successRateRequestVolume: 10, successRateStdevFactor: 500 };
+  const bySuccess = [["success_rate", 1]];
+  t.strictSame(await ejections({ ...rate, enforcingSuccessRate: 100 }), bySuccess);
+  t.strictSame(await ejections({ ...rate, enforcingSuccessRate: 100, successRateMinimumHosts: 4 }), []);
+  t.strictSame(await ejections({ ...rate, enforcingSuccessRate: 100, successRateRequestVolume: 11 }), []);
+  t.strictSame(await ejections({ ...rate, enforcingSuccessRate: 100, successRateStdevFactor: 1_900 }), []);
+  t.strictSame(await ejections({ ...rate, enforcingLocalOriginSuccessRate: 100 }, true), bySuccess);
+  t.strictSame(
+    await ejections({ ...rate, enforcingSuccessRate: 100 }, true),
+    [],
+    "answers alone are judged there",
+  );
+  const share = {
+    failurePercentageThreshold: 50,
+    failurePercentageMinimumHosts: 3,
+    failurePercentageRequestVolume: 10,
+  };
+  const byShare = [["failure_percentage", 1]];
+  t.strictSame(await ejections({ ...share, enforcingFailurePercentage: 100 }), byShare);
+  for (const more of [
+    { failurePercentageThreshold: 51 },
+    { failurePercentageMinimumHosts: 4 },
+    { failurePercentageRequestVolume: 11 },
+  ])
+    t.strictSame(await ejections({ ...share, enforcingFailurePercentage: 100, ...more }), []);
+  t.strictSame(await ejections({ ...share, enforcingFailurePercentageLocalOrigin: 100 }, true), byShare);
+});
+
+test("outlier: local failures in a row eject only where that is enforced", (t) => {
+  for (const [enforcingConsecutiveLocalOriginFailure, isOut] of [
+    [100, true],
+    [0, false],
+  ] as const) {
+    const { cluster } = clusterOf(4, {
+      splitExternalLocalOriginErrors: true,
+      consecutiveLocalOriginFailure: 3,
+      enforcingConsecutiveLocalOriginFailure,
+    });
+    for (let i = 0; i < 6; i++) at(cluster, 0).onReset();
+    t.equal(at(cluster, 0).isEjected, isOut);
+    cluster.close();
+  }
+  t.end();
+});
+
+test("outlier: jitter makes ejections longer by lot, and a good check ends one where that is not turned off", (t) => {
+  const { cluster, clock } = clusterOf(40, {
+    consecutive5xx: 1,
+    maxEjectionPercent: 100,
+    baseEjectionTime: seconds(30),
+    maxEjectionTimeJitter: seconds(20),
+  });
+  const lengths = cluster.endpoints.map((endpoint) => {
+    answers(endpoint, 500, 1);
+    return (endpoint.record?.ejectedUntilMs ?? 0) - clock.nowMs();
+  });
+  t.ok(
+    lengths.every((ms) => ms >= 30_000 && ms < 50_000),
+    `${lengths}`,
+  );
+  t.ok(new Set(lengths).size > 20);
+  cluster.detector?.onCheckPassed(at(cluster, 0));
+  t.equal(at(cluster, 0).isEjected, false);
+  cluster.close();
+  const stern = clusterOf(4, { consecutive5xx: 1, successfulActiveHealthCheckUnejectHost: false }).cluster;
+  answers(at(stern, 0), 500, 1);
+  stern.detector?.onCheckPassed(at(stern, 0));
+  t.equal(at(stern, 0).isEjected, true);
+  stern.close();
+  t.end();
+});
+
 test("outlier: ejections and their number outlive changes of the cluster", async (t) => {
   const { clock, cluster } = clusterOf(4, { consecutive5xx: 2 });
   const endpoint = at(cluster, 0);

@@ -148,6 +148,36 @@ test("direct response: status and body are the route's; HEAD has no body, 204 no
   t.match(text, /^HTTP\/1\.1 204[\s\S]*HTTP\/1\.1 204/, "the connection goes on");
 });
 
+test("direct response: a route configuration says how long a body may be", async (t) => {
+  const table = (bytes: number, most: number): Promise<unknown> =>
+    startProxy(t, {
+      clusters: {},
+      hcm: {
+        route_config: {
+          max_direct_response_body_size_bytes: most,
+          virtual_hosts: [
+            {
+              name: "all",
+              domains: ["*"],
+              routes: [
+                {
+                  match: { prefix: "/" },
+                  direct_response: { status: 200, body: { inline_string: "x".repeat(bytes) } },
+                },
+              ],
+            },
+          ],
+        },
+      },
+    });
+  await table(9_000, 9_000);
+  await t.rejects(table(11, 10), { code: CONFIG_REJECTED, message: /body has 11 bytes, more than 10/ });
+  await t.rejects(table(1, 2 ** 21), {
+    code: CONFIG_REJECTED,
+    message: /max_direct_response_body_size_bytes/,
+  });
+});
+
 const direct = (direct_response: Json): Record<string, Json> => ({ direct_response });
 const redirect = (more: Json): Record<string, Json> => ({ redirect: more });
 const REFUSED: readonly (readonly [action: Record<string, Json>, message: RegExp])[] = [
