@@ -125,6 +125,11 @@ const clientAddress = open({
   underscores: z.string().optional(),
 });
 
+const clientConnection = open({
+  /** Whether a client may end its side (FIN) behind a request and still get the answer, the last of the connection. Default false. */
+  halfClose: z.boolean().optional(),
+});
+
 const normalization = open({
   /** Whether a path's escapes, backslashes, `.` and `..` are made one spelling before it is matched and sent on. Default true. */
   path: z.boolean().optional(),
@@ -257,6 +262,7 @@ export const trafficPolicySchema = kindOf({
     outlierDetection: outlierDetection.optional(),
     circuitBreaker: circuitBreaker.optional(),
     clientAddress: clientAddress.optional(),
+    clientConnection: clientConnection.optional(),
     accessLog: accessLog.optional(),
     tracing: tracing.optional(),
     mirrors: mirrors.optional(),
@@ -285,6 +291,7 @@ export const POLICY_TARGETS: Readonly<
   outlierDetection: ["Service"],
   circuitBreaker: ["Service"],
   clientAddress: ["Gateway"],
+  clientConnection: ["Gateway"],
   accessLog: ["Gateway"],
   tracing: ["Gateway"],
   mirrors: ["Gateway", "HTTPRoute"],

@@ -23,12 +23,21 @@ export interface ListenerSettings {
   readonly filters: readonly NetworkFilter[];
   /** Whether its routes are matched against paths without their parameters (`;x`). */
   readonly areParametersIgnored: boolean;
+  /** Whether clients may end their side behind a request and still get its answer. */
+  readonly isHalfCloseAllowed: boolean;
 }
 
 type ManagerSettings = Exclude<MessageInitShape<typeof HttpConnectionManagerSchema>, HttpConnectionManager>;
 
 /** Sections that hold for a whole port. */
-const SECTIONS = ["clientAddress", "accessLog", "tracing", "normalization", "limits"] as const;
+const SECTIONS = [
+  "clientAddress",
+  "clientConnection",
+  "accessLog",
+  "tracing",
+  "normalization",
+  "limits",
+] as const;
 const MAX_TRUSTED_HOPS = 32;
 const DEFAULT_LOG = "/dev/stdout";
 /** Where a client could claim another address, besides X-Forwarded-Proto, which is never believed. */
@@ -44,7 +53,8 @@ export function listenerSettings(
   report: Report,
 ): ListenerSettings {
   const [first, ...others] = sharing.map((listener) => policies.listener(gateway, listener.name));
-  if (first === undefined) return { manager: {}, filters: [], areParametersIgnored: true };
+  if (first === undefined)
+    return { manager: {}, filters: [], areParametersIgnored: true, isHalfCloseAllowed: false };
   for (const section of SECTIONS)
     for (const { sources } of others)
       if (sources[section] !== undefined && sources[section] !== first.sources[section])
@@ -61,7 +71,12 @@ export function listenerSettings(
     ...accessLog(first, report),
     ...tracing(first, report),
   };
-  return { manager, filters, areParametersIgnored: areParametersIgnored(first) };
+  return {
+    manager,
+    filters,
+    areParametersIgnored: areParametersIgnored(first),
+    isHalfCloseAllowed: first.sections.clientConnection?.halfClose === true,
+  };
 }
 
 function clientAddress(applied: Applied, common: CommonOptions, report: Report): ManagerSettings {

@@ -214,6 +214,10 @@ function listenerOf(name: string, address: string, port: number, settings: Liste
   });
   return create(ListenerSchema, {
     name,
+    // xDS has no field for it. Who does not know it gives up on a client that ends its side.
+    ...(settings.isHalfCloseAllowed && {
+      metadata: { filterMetadata: { "weir.dev": { half_close: true } } },
+    }),
     address: {
       address: {
         case: "socketAddress",

@@ -40,9 +40,9 @@ const HCM = "envoy.extensions.filters.network.http_connection_manager.v3.";
 /** By message; a message that is not listed has no field that is supported. */
 export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
   [`${LISTENER}Listener`]: {
-    supported: "name address filter_chains",
+    supported: "name address filter_chains metadata",
     harmless:
-      "metadata drain_type traffic_direction access_log tcp_backlog_size stat_prefix enable_reuse_port reuse_port ignore_global_conn_limit per_connection_buffer_limit_bytes",
+      "drain_type traffic_direction access_log tcp_backlog_size stat_prefix enable_reuse_port reuse_port ignore_global_conn_limit per_connection_buffer_limit_bytes",
     refused:
       "use_original_dst listener_filters listener_filters_timeout continue_on_listener_filters_timeout transparent freebind api_listener default_filter_chain bind_to_port",
   },
@@ -83,6 +83,8 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
     harmless:
       "dynamic_stats upstream_log suppress_envoy_headers strict_check_headers respect_expected_rq_timeout",
   },
+  // Of a listener: weir's own part of it; other parts are others' business.
+  [`${CORE}Metadata`]: { supported: "filter_metadata", harmless: "typed_filter_metadata" },
   [`${CORE}ConfigSource`]: {
     supported: "ads self resource_api_version",
     harmless: "initial_fetch_timeout",

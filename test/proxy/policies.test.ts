@@ -1,5 +1,6 @@
 // From a TrafficPolicy on a Gateway to what the proxy does with a request.
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Test, test } from "tap";
@@ -10,13 +11,14 @@ import { LIMIT_CASES } from "../e2e/policy.limitcases.ts";
 import { REWRITE_CASES } from "../e2e/policy.rewritecases.ts";
 import { bootstrapFor } from "../support/translated.ts";
 import { httpRoute, input, slice } from "../translate/support.ts";
-import { type Origin, recordingOrigin, startBootstrap, talk } from "./support.ts";
+import { converse, eventually, type Origin, recordingOrigin, startBootstrap, talk } from "./support.ts";
 
 const ANSWERED = { until: /\r\n\r\n[\s\S]*$/ };
 
 interface Behind {
   readonly origin: Origin;
   readonly proxy: ProxyServer;
+  readonly port: number;
   /** Sends a request with those field lines and gives the answer. */
   readonly ask: (...lines: string[]) => Promise<string>;
 }
@@ -24,8 +26,12 @@ interface Behind {
 type Asked = Omit<TrafficPolicy["spec"], "targetRefs">;
 
 /** A proxy for the Gateway `edge` under that policy, with one route to an origin. */
-async function behind(t: Test, sections: Asked): Promise<Behind> {
-  const origin = await recordingOrigin(t);
+async function behind(
+  t: Test,
+  sections: Asked,
+  answer?: Parameters<typeof recordingOrigin>[1],
+): Promise<Behind> {
+  const origin = await recordingOrigin(t, answer);
   const pods = slice(origin.port, ["a"]);
   const endpoints = (pods.endpoints ?? []).map((endpoint) => ({ ...endpoint, addresses: ["127.0.0.1"] }));
   const bootstrap = bootstrapFor(
@@ -45,7 +51,7 @@ async function behind(t: Test, sections: Asked): Promise<Behind> {
   const { port, proxy } = await startBootstrap(t, bootstrap, "shop/edge:8000");
   const ask = async (...lines: string[]): Promise<string> =>
     (await talk(port, ["GET / HTTP/1.1", "Host: a", ...lines, "", ""].join("\r\n"), ANSWERED)).text;
-  return { origin, proxy, ask };
+  return { origin, proxy, port, ask };
 }
 
 test("policy: clientAddress.trustedHops lets the hop in front say who the client is", async (t) => {
@@ -95,6 +101,27 @@ test("policy: clientAddress.underscores refuses or drops ambiguous names", async
   const drop = await behind(t, { clientAddress: { underscores: "drop" } });
   t.match(await drop.ask("x_user: 1"), /^HTTP\/1\.1 200 /);
   t.equal(drop.origin.seen[0]?.headers.x_user, undefined);
+});
+
+test("policy: clientConnection.halfClose answers a client that ended its side, which is given up else", async (t) => {
+  for (const [halfClose, want] of [
+    [true, /^HTTP\/1\.1 200 OK\r\n[\s\S]*connection: close\r\n[\s\S]*slow$/],
+    [false, /^$/],
+  ] as const) {
+    const answers: (() => void)[] = [];
+    const { port, ask } = await behind(t, { clientConnection: { halfClose } }, ({ url }, response) => {
+      if (url === "/slow") answers.push(() => response.end("slow"));
+      else response.end("fast");
+    });
+    const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+    const ended = converse(socket, "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n", {});
+    await eventually(() => answers.length === 1, "the request arrived");
+    socket.end();
+    // By its answer the proxy has seen the end of the other client.
+    t.match(await ask(), /fast$/);
+    answers[0]?.();
+    t.match((await ended).text, want, `${halfClose}`);
+  }
 });
 
 test("policy: accessLog writes a line per request to its file", async (t) => {
@@ -168,6 +195,8 @@ const SHOWN_BY: Readonly<Record<string, string>> = {
     "policy: clientAddress.trustedHops lets the hop in front say who the client is",
   "X-Forwarded-For": "policy: clientAddress.forwardedFor overwrites what clients claim",
   "field names with an underscore": "policy: clientAddress.underscores refuses or drops ambiguous names",
+  "clients that end their side":
+    "policy: clientConnection.halfClose answers a client that ended its side, which is given up else",
   "access log ([commands and flags](accesslog.md))":
     "policy: accessLog writes a line per request to its file",
   "request id (`x-request-id`)": "policy: tracing makes or keeps ids, states them, and begins traces",

@@ -24,6 +24,8 @@ export interface ProxyOptions {
   readonly hcm?: Readonly<Record<string, Json>>;
   readonly hasAdmin?: boolean;
   readonly memory?: Parameters<typeof createProxy>[1]["memory"];
+  /** Further fields of the listener. */
+  readonly listenerFields?: Readonly<Record<string, Json>>;
   /** Connections that a filter before the connection manager allows. */
   readonly connectionLimit?: number;
   readonly clock?: Parameters<typeof createProxy>[1]["clock"];
@@ -47,6 +49,7 @@ export function bootstrapOf(options: ProxyOptions): Json {
         {
           name: "main",
           address: socket(0),
+          ...options.listenerFields,
           filter_chains: [
             {
               filters: [

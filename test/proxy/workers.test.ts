@@ -75,6 +75,17 @@ test("workers: several serve one port, and their counts are one sum", async (t) 
   t.equal((await talk(port, GET)).end, "reset", "the port is free");
 });
 
+test("workers: a listener's half_close holds in each of them", async (t) => {
+  const answers: (() => void)[] = [];
+  const origin = await recordingOrigin(t, (_seen, response) => answers.push(() => response.end("ok")));
+  const metadata = { filter_metadata: { "weir.dev": { half_close: true } } };
+  const { port } = await served(t, [origin.port], { more: { listenerFields: { metadata } } });
+  const clients = Array.from({ length: 12 }, () => talk(port, GET, { isEnded: true, patienceMs: 10_000 }));
+  await eventually(() => answers.length === 12, "all arrived");
+  for (const answer of answers) answer();
+  for (const { text, end } of await Promise.all(clients)) t.match([text, end], [/200 OK[\s\S]*ok$/, "fin"]);
+});
+
 test("workers: a client has its version whichever of them it meets", async (t) => {
   const named = async (name: string): Promise<number> =>
     (await recordingOrigin(t, (_seen, response) => response.end(`<${name}>`))).port;

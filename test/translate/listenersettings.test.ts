@@ -1,6 +1,7 @@
 // What TrafficPolicies on a Gateway become in its listeners, and what the proxy makes of those.
 import { test } from "tap";
 import type { TrafficPolicy } from "../../src/api/api.ts";
+import { compileListener } from "../../src/proxy/compile/compile.ts";
 import { translateGateway } from "../../src/translate/translate.ts";
 import {
   FileAccessLogSchema,
@@ -29,7 +30,7 @@ function managerOf(policies: readonly TrafficPolicy[], of = gateway) {
   const config = listener?.filterChains[0]?.filters[0]?.configType;
   const manager = unpack(HttpConnectionManagerSchema, config?.value);
   if (listener === undefined || manager === undefined) throw new Error("no listener");
-  return { manager, problems, unsupported: unsupportedFields("listeners", listener) };
+  return { listener, manager, problems, unsupported: unsupportedFields("listeners", listener) };
 }
 
 /** Fields that are dropped before anything looks at them. */
@@ -188,5 +189,39 @@ test("listeners: requests are respelt unless a policy says otherwise", (t) => {
       'spec.normalization.stripHostPort: "x" is not none, matching or any; it is left out',
     ],
   );
+  t.end();
+});
+
+test("listeners: clientConnection.halfClose reaches the listener's own metadata, in words that the proxy takes", (t) => {
+  const of = (clientConnection: NonNullable<Sections["clientConnection"]>) => {
+    const { listener, problems, unsupported } = managerOf([policy("ends", { clientConnection })]);
+    t.strictSame([problems, unsupported], [[], []]);
+    t.doesNotThrow(() => compileListener(listener));
+    return listener.metadata?.filterMetadata;
+  };
+  t.strictSame(of({ halfClose: true }), { "weir.dev": { half_close: true } });
+  t.strictSame([of({ halfClose: false }), of({})], [undefined, undefined]);
+  t.end();
+});
+
+test("listeners: clientConnection of a port's further listeners is reported", (t) => {
+  const listeners = ["a", "b"].map((name) => ({
+    name,
+    port: 8000,
+    protocol: "HTTP",
+    hostname: `${name}.test`,
+  }));
+  const { listener, problems } = managerOf([policy("ends", { clientConnection: { halfClose: true } }, "b")], {
+    ...gateway,
+    spec: { gatewayClassName: "weir", listeners },
+  });
+  t.equal(listener.metadata, undefined);
+  t.match(problems, [
+    {
+      about: "TrafficPolicy shop/ends",
+      field: "spec.clientConnection",
+      message: /the first listener's is in force/,
+    },
+  ]);
   t.end();
 });

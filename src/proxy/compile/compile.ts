@@ -27,6 +27,7 @@ import { compileClientRules } from "./compileclient.ts";
 import { compileOptions } from "./compilecluster.ts";
 import { compileLimits } from "./compilelimits.ts";
 import { compileAccessLog } from "./compilelog.ts";
+import { compileHalfClose } from "./compilemetadata.ts";
 import { compileHosts } from "./compileroutes.ts";
 import { compileSpelling } from "./compilespelling.ts";
 import type { CellOf } from "./compilesplit.ts";
@@ -84,6 +85,7 @@ export function compileListener(listener: Listener): CompiledListener {
   const clientRules = compileClientRules(hcm, at, problems);
   const spelling = compileSpelling(hcm, at, problems);
   const clientLimits = compileLimits(hcm, at, connectionLimit, pathOf(0), problems);
+  const isHalfCloseAllowed = compileHalfClose(listener, problems);
   problems.throwIfAny();
   return {
     options: {
@@ -93,6 +95,7 @@ export function compileListener(listener: Listener): CompiledListener {
       clientRules,
       spelling,
       clientLimits,
+      isHalfCloseAllowed,
       ...(accessLog === undefined ? {} : { accessLog }),
       // In Envoy 0 turns a timeout off, and so it does here.
       ...(headTimeoutMs === undefined ? {} : { headTimeoutMs }),

@@ -17,14 +17,14 @@ import {
   type Scope,
   type VersionChanges,
 } from "./compileanswer.ts";
+import { METADATA_KEY, metadataPath } from "./compilemetadata.ts";
 import type { Problems } from "./problems.ts";
 
 /** Position of the statistics of (route, cluster). */
 export type CellOf = (route: string, cluster: string) => number;
 
 const MAX_TOTAL_WEIGHT = 2 ** 32 - 1;
-/** Where a route's metadata holds the salt of its split: `metadata.filter_metadata["weir.dev"].salt`. Other proxies hash without. */
-const METADATA_KEY = "weir.dev";
+/** Where a route's own metadata holds the salt of its split. Other proxies hash without. */
 const SALT = "salt";
 /** Bytes of all attributes of a cookie. */
 const MAX_ATTRIBUTE_BYTES = 1024;
@@ -161,8 +161,7 @@ function saltOf(
 ): { readonly saltLow: number; readonly saltHigh: number } {
   const salt = metadata?.filterMetadata[METADATA_KEY]?.[SALT];
   if (salt === undefined) return { saltLow: 0, saltHigh: 0 };
-  if (typeof salt !== "string")
-    problems.add(`${at}.metadata.filter_metadata["${METADATA_KEY}"].salt`, "is no string");
+  if (typeof salt !== "string") problems.add(`${at}.${metadataPath(SALT)}`, "is no string");
   const bytes = Buffer.from(typeof salt === "string" ? salt : "", "utf8");
   const hash = new KeyHash();
   hash.of(bytes, 0, bytes.length);

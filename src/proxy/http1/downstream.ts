@@ -34,6 +34,8 @@ export interface ListenerView {
   readonly streamIdleMs: number;
   readonly clientRules: ClientRules;
   readonly clientLimits: ClientLimits;
+  /** Whether a client that sent FIN behind its request still gets the answer. */
+  readonly isHalfCloseAllowed: boolean;
   /** Null: requests are not logged. */
   readonly accessLog: AccessLog | null;
   readonly spelling: Spelling;
@@ -66,6 +68,8 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
   #isPaused = false;
   /** The upstream is behind. */
   #isBlocked = false;
+  /** The client sent FIN, and what it had sent before is still served. */
+  #hasEnded = false;
   #discarded = 0;
   #requests = 0;
   readonly #watch: ClientWatch;
@@ -130,10 +134,10 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
     switch (this.#state) {
       case STATE.BODY:
       case STATE.WAIT:
-        // A client that closes its side has given up, whether or not its request was complete.
-        this.#abort("DC", CLIENT_GONE);
-        this.#state = STATE.CLOSED;
-        this.#wire.reset();
+        if (this.#listener.isHalfCloseAllowed && this.#mayBeWhole) {
+          this.#hasEnded = true;
+          this.#answer.isLast = true;
+        } else this.#giveUp();
         return;
       case STATE.HEAD:
         this.#linger();
@@ -384,6 +388,10 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
   takeBody(): void {
     this.#watch.awaitBody(true);
     this.#processHeld();
+    if (this.#hasEnded && !this.#isProcessing && this.#state === STATE.BODY && !this.#mayBeWhole) {
+      this.#giveUp();
+      return;
+    }
     this.#updatePause();
   }
 
@@ -437,6 +445,18 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
     this.#wire.end();
     deadlines.set(this.#slot, this.#wire.isPending ? limits.stalledWriteMs : limits.lingerMs);
     this.#updatePause();
+  }
+
+  /** Whether the request at hand is here to its end: read, or, while its body waits for an upstream, perhaps in what is held. */
+  get #mayBeWhole(): boolean {
+    return this.#state === STATE.WAIT || (this.#held.length > 0 && !this.#exchange.canTakeBody);
+  }
+
+  /** A client that closes its side has given up, whether or not its request was complete. */
+  #giveUp(): void {
+    this.#abort("DC", CLIENT_GONE);
+    this.#state = STATE.CLOSED;
+    this.#wire.reset();
   }
 
   /** Ends the exchange, if there is one, without an answer. */

@@ -32,6 +32,8 @@ export interface ListenerOptions {
   readonly clientRules?: ClientRules;
   /** Default: DEFAULT_CLIENT_LIMITS. */
   readonly clientLimits?: ClientLimits;
+  /** Default: false. */
+  readonly isHalfCloseAllowed?: boolean;
   /** Default: none. */
   readonly accessLog?: AccessLogOptions;
   /** Default: AS_SPELT. */
@@ -53,6 +55,7 @@ export class Listener implements ListenerView {
   streamIdleMs = 0;
   clientRules: ClientRules = DEFAULT_CLIENT_RULES;
   clientLimits: ClientLimits = DEFAULT_CLIENT_LIMITS;
+  isHalfCloseAllowed = false;
   accessLog: AccessLog | null = null;
   spelling: Spelling = AS_SPELT;
   #options: ListenerOptions;
@@ -96,6 +99,7 @@ export class Listener implements ListenerView {
     this.headTimeoutMs = options.headTimeoutMs ?? this.#core.limits.headTimeoutMs;
     this.idleTimeoutMs = options.idleTimeoutMs ?? this.#core.limits.idleTimeoutMs;
     this.clientRules = options.clientRules ?? DEFAULT_CLIENT_RULES;
+    this.isHalfCloseAllowed = options.isHalfCloseAllowed ?? false;
     this.spelling = options.spelling ?? AS_SPELT;
     const { connections, ...others } = options.clientLimits ?? DEFAULT_CLIENT_LIMITS;
     this.clientLimits = { ...others, connections: partOf(connections, this.#core.seat.share) };
