@@ -180,6 +180,41 @@ for (const [kind, headers, body] of [
     );
   });
 
+test("retry: an answer that comes before the body ended is tried again, with all of the body", async (t) => {
+  for (const [framing, pieces] of [
+    ["Content-Length: 11", ["first", "second"]],
+    ["Transfer-Encoding: chunked", ["5\r\nfirst\r\n", "6\r\nsecond\r\n0\r\n\r\n"]],
+  ] as const) {
+    const got: string[] = [];
+    const origin = await rawOrigin(t, (socket, index) => {
+      got[index] = "";
+      socket.on("data", (chunk: Buffer) => {
+        got[index] += chunk.toString("latin1");
+        if (index === 0 && got[0]?.includes("first")) socket.write(answerOf(503));
+        if (index === 1 && got[1]?.includes("second")) socket.write(OK);
+      });
+    });
+    const { port } = await startProxy(t, withRetry([origin.port], { retry_on: "5xx" }));
+    const client = connect({ port, host: "127.0.0.1", noDelay: true });
+    let text = "";
+    client.on("data", (chunk: Buffer) => {
+      text += chunk.toString("latin1");
+    });
+    client.write(`POST / HTTP/1.1\r\nHost: a\r\n${framing}\r\n\r\n${pieces[0]}`);
+    await eventually(
+      () => got[1]?.includes("first") ?? false,
+      "the second try has what there is of the body",
+    );
+    client.write(pieces[1]);
+    await eventually(() => text.endsWith("ok"), "answered");
+    t.match(text, /^HTTP\/1\.1 200 /);
+    const body = (got[1] ?? "").replace(/^[\s\S]*?\r\n\r\n/, "");
+    t.equal(body.replace(/[0-9]\r\n|\r\n/g, ""), "firstsecond", framing);
+    t.notMatch(got[0], /second/);
+    client.destroy();
+  }
+});
+
 test("retry: a body above the bound is not sent again", async (t) => {
   const origin = await recordingOrigin(t, (_seen, response) => response.writeHead(503).end("busy"));
   const post = `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000\r\n\r\n${"x".repeat(2_000)}`;
