@@ -17,7 +17,7 @@ import {
 } from "./compile/compile.ts";
 import { Problems } from "./compile/problems.ts";
 import type { Core } from "./core.ts";
-import type { EndpointAddress } from "./forward/clusteroptions.ts";
+import type { EndpointSet } from "./forward/clusteroptions.ts";
 import { Cluster } from "./forward/pool.ts";
 import type { Listener } from "./http1/listener.ts";
 import { Listeners, type WantedListener, type WantedListeners } from "./listeners.ts";
@@ -38,7 +38,7 @@ interface Compiled {
   readonly made: ReadonlyMap<RouteConfiguration, HostTable>;
   readonly clusters: readonly CompiledCluster[];
   /** By the name that EDS clusters refer to. */
-  readonly endpoints: ReadonlyMap<string, readonly EndpointAddress[]>;
+  readonly endpoints: ReadonlyMap<string, EndpointSet>;
 }
 
 const NOTHING: Compiled = {
@@ -157,7 +157,7 @@ export class Configuration {
     const clusters = update.clusters.map((message) => this.#once(message, () => this.#cluster(message)));
     const known = namesOf([...clusters, ...this.#static.clusters]);
     const { tables, made } = this.#tables(listeners, update.routes, update.versions, known);
-    const endpoints = new Map<string, readonly EndpointAddress[]>();
+    const endpoints = new Map<string, EndpointSet>();
     for (const message of update.endpoints)
       endpoints.set(
         message.clusterName,
@@ -227,10 +227,10 @@ export class Configuration {
       const cluster = clusters.get(name) ?? new Cluster(this.#core, name, options);
       clusters.set(name, cluster);
       cluster.configure(options);
-      const addresses =
-        endpoints.kind === "static" ? endpoints.addresses : this.#dynamic.endpoints.get(endpoints.name);
+      const found =
+        endpoints.kind === "static" ? endpoints.found : this.#dynamic.endpoints.get(endpoints.name);
       // Endpoints that are not known (yet) leave those that were.
-      if (addresses !== undefined) cluster.update(addresses);
+      if (found !== undefined) cluster.update(found.addresses, found.overprovisioningPercent);
     }
     for (const [name, cluster] of clusters) {
       if (wanted.has(name)) continue;

@@ -108,13 +108,16 @@ function clusterNames(source: ApiConfigSource | undefined): readonly string[] {
 }
 
 function addressesOf(cluster: Cluster): readonly string[] {
-  const endpoints = (cluster.loadAssignment?.endpoints ?? []).flatMap((locality) => locality.lbEndpoints);
-  return endpoints.flatMap(({ hostIdentifier: host }) => {
-    const address = host.case === "endpoint" ? host.value.address?.address : undefined;
-    if (address?.case !== "socketAddress" || address.value.portSpecifier.case !== "portValue") return [];
-    const name = address.value.address;
-    return [`${name.includes(":") ? `[${name}]` : name}:${address.value.portSpecifier.value}`];
-  });
+  // They are tried in this order.
+  const localities = (cluster.loadAssignment?.endpoints ?? []).toSorted((a, b) => a.priority - b.priority);
+  return localities
+    .flatMap(({ lbEndpoints }) => lbEndpoints)
+    .flatMap(({ hostIdentifier: host }) => {
+      const address = host.case === "endpoint" ? host.value.address?.address : undefined;
+      if (address?.case !== "socketAddress" || address.value.portSpecifier.case !== "portValue") return [];
+      const name = address.value.address;
+      return [`${name.includes(":") ? `[${name}]` : name}:${address.value.portSpecifier.value}`];
+    });
 }
 
 /** Unsupported fields, except what a control plane's cluster must say for Envoy: that it speaks HTTP/2, and names to resolve. */

@@ -283,13 +283,16 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
   "envoy.type.v3.Percent": { supported: "value" },
   [`${CLUSTER}Cluster.EdsClusterConfig`]: { supported: "eds_config service_name" },
   [`${ENDPOINT}ClusterLoadAssignment`]: {
-    supported: "cluster_name endpoints",
-    refused: "policy named_endpoints",
+    supported: "cluster_name endpoints policy",
+    refused: "named_endpoints",
+  },
+  [`${ENDPOINT}ClusterLoadAssignment.Policy`]: {
+    supported: "overprovisioning_factor",
+    refused: "drop_overloads endpoint_stale_after weighted_priority_health",
   },
   [`${ENDPOINT}LocalityLbEndpoints`]: {
     supported: "lb_endpoints priority",
     harmless: "locality load_balancing_weight proximity metadata",
-    only: { priority: [0] },
   },
   [`${ENDPOINT}LbEndpoint`]: {
     supported: "endpoint health_status load_balancing_weight",

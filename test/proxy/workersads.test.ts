@@ -6,6 +6,7 @@ import { type Test, test } from "tap";
 import { systemClock } from "../../src/lib/clock.ts";
 import { silentLogger } from "../../src/lib/log.ts";
 import { createXdsServer, type XdsServer } from "../../src/xds/server.ts";
+import { HealthStatus } from "../../src/xds/types.ts";
 import {
   childrenOf,
   type ProxyProcess,
@@ -188,4 +189,37 @@ test("workers: the last good configuration serves all of them without a control 
   await second.server.close();
   await until(async () => (await second.proxy.ready()) === "ready\n", "ready");
   t.strictSame(await answers(first.port), ["old"]);
+});
+
+test("workers: levels of priority are kept in all of them, and by the last good configuration", async (t) => {
+  const folder = await temporaryFolder(t);
+  const first = await followed(t, ["--state", folder]);
+  const levelled = (health: HealthStatus, second: number): ReturnType<typeof aSnapshot> => {
+    const snapshot = first.snapshot({ [OLD]: 100, [NEW]: 0 });
+    const [one, two] = snapshot.endpoints.map(({ endpoints }) => endpoints[0]);
+    if (one?.lbEndpoints[0] === undefined || two === undefined) throw new Error("each version has endpoints");
+    one.lbEndpoints[0].healthStatus = health;
+    two.priority = second;
+    snapshot.endpoints[0]?.endpoints.push(two);
+    snapshot.endpoints[1]?.endpoints.pop();
+    return snapshot;
+  };
+  let seq = first.server.setSnapshot(GROUP, levelled(HealthStatus.HEALTHY, 1));
+  await until(() => first.isAcknowledged(seq), "acknowledged");
+  t.strictSame(await answers(first.port), ["old"]);
+  seq = first.server.setSnapshot(GROUP, levelled(HealthStatus.UNHEALTHY, 1));
+  await until(() => first.isAcknowledged(seq), "acknowledged");
+  t.strictSame(await answers(first.port), ["new"]);
+  first.server.setSnapshot(GROUP, levelled(HealthStatus.HEALTHY, 2));
+  await until(() => (first.server.nodes(GROUP)[0]?.nack?.message ?? "") !== "", "refused");
+  t.match(
+    first.server.nodes(GROUP)[0]?.nack?.message,
+    /endpoints\[1\]\.priority is 2, and nothing has priority 1/,
+  );
+  first.proxy.child.kill("SIGTERM");
+  t.equal(await first.proxy.ended, 0);
+  const second = await followed(t, ["--state", folder]);
+  await second.server.close();
+  await until(async () => (await second.proxy.ready()) === "ready\n", "ready");
+  t.strictSame(await answers(first.port), ["new"]);
 });

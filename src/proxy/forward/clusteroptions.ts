@@ -68,6 +68,16 @@ export const DEFAULT_CLUSTER_OPTIONS: ClusterOptions = {
   bufferBytes: 1024 * 1024,
 };
 
+/** The endpoints of a cluster. */
+export interface EndpointSet {
+  readonly addresses: readonly EndpointAddress[];
+  /** Of levels of priority (levels.ts). */
+  readonly overprovisioningPercent: number;
+}
+
+/** Envoy's default: a factor of 1.4. */
+export const DEFAULT_OVERPROVISIONING_PERCENT = 140;
+
 export interface EndpointAddress {
   /** IP address. */
   readonly address: string;
@@ -76,6 +86,8 @@ export interface EndpointAddress {
   readonly isHealthy: boolean;
   /** Its share against others; default 1. */
   readonly weight?: number;
+  /** Its level: 0, the default, serves first. */
+  readonly priority?: number;
   /** Further IP addresses of it, with the same port, in order of preference. */
   readonly otherAddresses?: readonly string[];
   /** Of active health checks: another port, another host, none at all. */

@@ -30,6 +30,8 @@ export class Endpoint {
   /** Where it can be reached too. */
   otherAddresses: readonly string[] = NONE;
   weight = 1;
+  /** Its level among those of its cluster; 0 serves first. */
+  priority = 0;
   /** Share in slow start, 0 to 1. */
   warmth = 1;
   /** When it last came into use, coarse epoch milliseconds; long ago: it is warm. */
@@ -77,10 +79,11 @@ export class Endpoint {
 
   /** Takes what a configuration says of it. */
   configure(found: EndpointAddress): void {
-    const { isHealthy, weight, otherAddresses, checkPort, checkHost, isCheckDisabled } = found;
+    const { isHealthy, weight, priority, otherAddresses, checkPort, checkHost, isCheckDisabled } = found;
     this.otherAddresses = otherAddresses ?? NONE;
     this.isConfiguredHealthy = isHealthy;
     this.weight = weight ?? 1;
+    this.priority = priority ?? 0;
     this.checkPort = checkPort ?? null;
     this.checkHost = checkHost ?? "";
     this.isCheckDisabled = isCheckDisabled ?? false;

@@ -5,9 +5,14 @@ import type { Core } from "../core.ts";
 import { UpstreamConnection } from "../http1/upstream.ts";
 import { TALLIES } from "../observe/tallies.ts";
 import { type Balancer, createBalancer, NO_HASH, warmthOf } from "./balancer.ts";
-import type { ClusterOptions, EndpointAddress } from "./clusteroptions.ts";
+import {
+  type ClusterOptions,
+  DEFAULT_OVERPROVISIONING_PERCENT,
+  type EndpointAddress,
+} from "./clusteroptions.ts";
 import { Endpoint } from "./endpoint.ts";
 import { HealthChecks } from "./health.ts";
+import { type LevelShare, Levels } from "./levels.ts";
 import { OutlierDetector } from "./outlier.ts";
 
 /** Choices made for a further try before the endpoints are gone through one by one. */
@@ -38,6 +43,9 @@ export class Cluster {
   #warmedAtMs = 0;
   #applied: readonly EndpointAddress[] = [];
   #balancer: Balancer;
+  /** The balancer, where endpoints are on several levels. */
+  #levels: Levels | null = null;
+  #overprovisioningPercent = DEFAULT_OVERPROVISIONING_PERCENT;
   #detector: OutlierDetector | null = null;
   #checks: HealthChecks | null = null;
   readonly #core: Core;
@@ -46,7 +54,7 @@ export class Cluster {
     this.#core = core;
     this.name = name;
     this.#options = options;
-    this.#balancer = createBalancer(options.balancer, core.dice);
+    this.#balancer = this.#createBalancer();
     this.#configureDetector();
     this.#configureChecks();
   }
@@ -68,7 +76,12 @@ export class Cluster {
     return this.#endpoints;
   }
 
-  /** True while so few endpoints are usable that all get requests. */
+  /** What each level of priority gets; empty where there is one level. */
+  get levels(): readonly LevelShare[] {
+    return this.#levels?.shares ?? [];
+  }
+
+  /** True while so few endpoints are usable that all get requests, if only on one level. */
   get isPanicking(): boolean {
     return this.#isPanicking;
   }
@@ -78,8 +91,11 @@ export class Cluster {
     const before = this.#options;
     if (options === before) return;
     this.#options = options;
-    if (JSON.stringify(options.balancer) !== JSON.stringify(before.balancer))
-      this.#balancer = createBalancer(options.balancer, this.#core.dice);
+    if (JSON.stringify(options.balancer) !== JSON.stringify(before.balancer)) {
+      this.#balancer = this.#createBalancer();
+      this.#levels = null;
+      this.#arrange();
+    }
     this.#configureDetector();
     this.#configureChecks();
     this.refresh();
@@ -94,10 +110,14 @@ export class Cluster {
     this.update([]);
   }
 
-  /** Takes the endpoints that are in force from now on. */
-  update(addresses: readonly EndpointAddress[]): void {
+  /** Takes the endpoints that are in force from now on; the factor is about their levels of priority. */
+  update(
+    addresses: readonly EndpointAddress[],
+    overprovisioningPercent: number = DEFAULT_OVERPROVISIONING_PERCENT,
+  ): void {
     if (addresses === this.#applied) return;
     this.#applied = addresses;
+    this.#overprovisioningPercent = overprovisioningPercent;
     const known = new Map(
       this.#endpoints.map((endpoint) => [`${endpoint.address} ${endpoint.port}`, endpoint]),
     );
@@ -109,6 +129,7 @@ export class Cluster {
       return endpoint;
     });
     this.#checks?.watch(this.#endpoints);
+    this.#arrange();
     this.refresh();
     for (const gone of known.values()) gone.remove(this.#core);
   }
@@ -129,9 +150,15 @@ export class Cluster {
   refresh(): void {
     const { panicPercent, slowStart } = this.#options;
     const all = this.#endpoints;
-    const usable = all.filter((endpoint) => endpoint.isUsable);
-    this.#isPanicking = usable.length < all.length && usable.length * 100 < panicPercent * all.length;
-    this.#choosable = this.#isPanicking ? all : usable;
+    if (this.#levels === null) {
+      const usable = all.filter((endpoint) => endpoint.isUsable);
+      this.#isPanicking = usable.length < all.length && usable.length * 100 < panicPercent * all.length;
+      this.#choosable = this.#isPanicking ? all : usable;
+    } else {
+      const overprovisioningPercent = this.#overprovisioningPercent;
+      this.#choosable = this.#levels.judge(all, { panicPercent, overprovisioningPercent });
+      this.#isPanicking = this.#levels.shares.some((level) => level.isPanicking && level.loadPercent > 0);
+    }
     this.#isWarming = slowStart !== null;
     this.#warmedAtMs = Number.NEGATIVE_INFINITY;
     if (slowStart !== null) return;
@@ -195,6 +222,23 @@ export class Cluster {
     endpoint.freshAtMs = this.#core.deadlines.nowMs;
     this.#detector?.watch(endpoint);
     return endpoint;
+  }
+
+  #createBalancer(): Balancer {
+    return createBalancer(this.#options.balancer, this.#core.dice);
+  }
+
+  /** Endpoints on one level are chosen by the balancer itself. It keeps its position when levels come and go. */
+  #arrange(): void {
+    const isLevelled = this.#endpoints.some(({ priority }) => priority > 0);
+    if (isLevelled === (this.#levels !== null)) return;
+    if (this.#levels !== null) {
+      this.#balancer = this.#levels.first;
+      this.#levels = null;
+      return;
+    }
+    this.#levels = new Levels(this.#core.dice, this.#balancer, () => this.#createBalancer());
+    this.#balancer = this.#levels;
   }
 
   #configureChecks(): void {

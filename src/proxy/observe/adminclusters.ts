@@ -58,6 +58,9 @@ function stateOf(cluster: Cluster): Readonly<Record<string, number | boolean | s
   return {
     lb_policy: cluster.options.balancer.kind,
     panic: cluster.isPanicking,
+    ...Object.fromEntries(
+      cluster.levels.map(({ loadPercent }, level) => [`priority_${level}_load_percent`, loadPercent]),
+    ),
     cx_active: cluster.connections,
     rq_active: cluster.active,
     rq_pending: cluster.pending,
@@ -89,6 +92,7 @@ function valuesOf(endpoint: Endpoint): Readonly<Record<string, number | string>>
     times_ejected: endpoint.record?.timesEjected ?? 0,
     health_flags: flagsOf(endpoint),
     weight: endpoint.weight,
+    priority: endpoint.priority,
     warmth: Number(endpoint.warmth.toFixed(3)),
   };
 }

@@ -71,9 +71,10 @@ function dumpCluster(cluster: Cluster): unknown {
     ...cluster.options,
     connections: cluster.connections,
     active: cluster.active,
-    endpoints: cluster.endpoints.map(({ address, port, isUsable, active, idleCount }) => ({
+    endpoints: cluster.endpoints.map(({ address, port, priority, isUsable, active, idleCount }) => ({
       address,
       port,
+      priority,
       isHealthy: isUsable,
       active,
       idleCount,
