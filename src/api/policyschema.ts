@@ -19,6 +19,8 @@ const timeouts = open({
   request: durationText.optional(),
   /** Longest silence on an exchange; `0s`: none. */
   idle: durationText.optional(),
+  /** From the head of a request to the end of its answer, however busy, instead of the Gateway's `limits.streamDuration`; `0s`: any time. */
+  stream: durationText.optional(),
   /** For one try, from the end of the request to the head of its answer. The route's own `timeouts.backendRequest` goes before. */
   perTry: durationText.optional(),
 });

@@ -34,10 +34,11 @@ export interface RuleContext {
   readonly report: Report;
 }
 
-/** What is sent for a route: `requestMs` 0 means none; without `idleMs` the listener's holds. */
+/** What is sent for a route: 0 means none; without `idleMs` or `streamMs` the listener's hold. */
 interface RouteTimeouts {
   readonly requestMs: number;
   readonly idleMs?: number;
+  readonly streamMs?: number;
 }
 
 /** What a rule does; undefined when it cannot be carried out, which is reported. */
@@ -112,12 +113,13 @@ function policyIn(retries: Retries): Pick<RouteActionInit, "retryPolicy"> {
 /** The timeout is always explicit: its absence would mean 15 s (0 = none; idle timeouts guard). */
 function routeOf(
   action: RouteActionInit,
-  { requestMs, idleMs }: RouteTimeouts,
+  { requestMs, idleMs, streamMs }: RouteTimeouts,
   salt: string | undefined,
 ): RouteInit {
   const timeouts = {
     timeout: durationOf(requestMs),
     ...(idleMs !== undefined && { idleTimeout: durationOf(idleMs) }),
+    ...(streamMs !== undefined && { maxStreamDuration: { maxStreamDuration: durationOf(streamMs) } }),
   };
   return {
     action: { case: "route", value: { ...action, ...timeouts } },
@@ -134,9 +136,14 @@ function timeoutsOf(
 ): RouteTimeouts | undefined {
   const own = rule?.timeouts?.request;
   const idleMs = durationFor(applied, "timeouts", "idle", report);
+  const streamMs = durationFor(applied, "timeouts", "stream", report);
   const requestMs =
     own === undefined ? (durationFor(applied, "timeouts", "request", report) ?? 0) : parseDuration(own);
   if (requestMs === undefined || requestMs < 0)
     return void refuse(".timeouts.request", `${JSON.stringify(own)} is not a duration such as 10s`);
-  return { requestMs, ...(idleMs !== undefined && { idleMs }) };
+  return {
+    requestMs,
+    ...(idleMs !== undefined && { idleMs }),
+    ...(streamMs !== undefined && { streamMs }),
+  };
 }

@@ -175,10 +175,14 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
   "envoy.type.v3.Int64Range": { supported: "start end" },
   [`${ROUTE}RouteAction`]: {
     supported:
-      "cluster weighted_clusters hash_policy timeout idle_timeout retry_policy cluster_not_found_response_code request_mirror_policies prefix_rewrite host_rewrite_literal append_x_forwarded_host",
+      "cluster weighted_clusters hash_policy timeout idle_timeout retry_policy cluster_not_found_response_code request_mirror_policies prefix_rewrite host_rewrite_literal append_x_forwarded_host max_stream_duration",
     refused:
-      "upgrade_configs cluster_header metadata_match auto_host_rewrite host_rewrite_header host_rewrite_path_regex priority hedge_policy regex_rewrite max_stream_duration",
+      "upgrade_configs cluster_header metadata_match auto_host_rewrite host_rewrite_header host_rewrite_path_regex priority hedge_policy regex_rewrite",
     only: { cluster_not_found_response_code: [0] },
+  },
+  [`${ROUTE}RouteAction.MaxStreamDuration`]: {
+    supported: "max_stream_duration",
+    refused: "grpc_timeout_header_max grpc_timeout_header_offset",
   },
   [`${ROUTE}RouteAction.RequestMirrorPolicy`]: {
     supported: "cluster runtime_fraction disable_shadow_host_suffix_append",

@@ -92,6 +92,10 @@ const PATHS: readonly Request[] = [
 ].map((line) => ({ line }));
 
 const LIMITS = `${LISTENER.replace(
+  "- name: main",
+  `- name: main
+      metadata: { filter_metadata: { weir.dev: { half_close: true } } }`,
+).replace(
   "- filters:",
   `- filters:
             - name: envoy.filters.network.connection_limit
@@ -212,6 +216,7 @@ const FAILURES = `${LISTENER}
                       domains: ["*"]
                       routes:
                         - { match: { prefix: /slow }, route: { cluster: slow, timeout: 0.3s } }
+                        - { match: { prefix: /stream }, route: { cluster: slow, timeout: 0s, max_stream_duration: { max_stream_duration: 0.3s } } }
                         - { match: { prefix: /dead }, route: { cluster: dead } }
                         - { match: { prefix: /reset }, route: { cluster: reset } }
                         - { match: { prefix: /garbage }, route: { cluster: garbage } }
@@ -485,6 +490,7 @@ export const CASES: readonly Case[] = [
     bootstrap: FAILURES,
     requests: [
       { line: "/slow" },
+      { line: "/stream" },
       { line: "/dead" },
       { line: "/reset", differs: { name: "Reset by the upstream", weir: 502, envoy: 503 } },
       { line: "/garbage" },

@@ -62,10 +62,20 @@ export const LIMIT_CASES: readonly Case[] = [
   {
     feature: "length of an exchange",
     hasListener: true,
-    policies: limits("streamDuration: 300ms"),
+    rules: `
+    - name: long
+      matches: [{ path: { value: /long } }]
+      backendRefs: [{ name: one, port: 80 }]
+    - backendRefs: [{ name: one, port: 80 }]`,
+    policies: [
+      ...limits("streamDuration: 300ms"),
+      "  targetRefs: [{ kind: HTTPRoute, name: ROUTE, sectionName: long }]\n  timeouts: { stream: 2s }",
+    ],
     async check({ ask, equal }) {
       equal((await ask("/")).status, 200);
       equal((await ask("/?delay=3000")).status, 504);
+      equal((await ask("/long?delay=600")).status, 200, "beyond the Gateway's, within the rule's own");
+      equal((await ask("/long?delay=5000")).status, 504);
     },
   },
 ];

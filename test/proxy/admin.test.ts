@@ -88,7 +88,7 @@ test("admin: metrics, stats and configuration in force by HTTP", async (t) => {
     },
   );
   const dump = JSON.parse(await get("/config_dump"));
-  t.match(dump.listeners, [{ name: "main", port, routes: "static" }]);
+  t.match(dump.listeners, [{ name: "main", port, routes: "static", streamMs: 0, isHalfCloseAllowed: false }]);
   t.match(dump.clusters[0], {
     name: "v1",
     endpoints: [{ address: "127.0.0.1", port: origin.port, idleCount: 1 }],
@@ -96,6 +96,7 @@ test("admin: metrics, stats and configuration in force by HTTP", async (t) => {
   t.match(dump.routes[0].hosts[0].routes[0], {
     name: "down",
     path: "/dead",
+    streamMs: null,
     clusters: [{ cluster: "dead", weight: 1 }],
   });
   t.match(await get("/nothing"), /^paths: \/ready/);

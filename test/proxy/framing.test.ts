@@ -230,6 +230,7 @@ async function startTlsProxy(t: Test, originPort: number): Promise<number> {
     retry: null,
     timeoutMs: 0,
     idleTimeoutMs: 0,
+    streamMs: 0,
     mirrors: [],
   };
   listener.hosts = { ...listener.hosts, any: { name: "v", routes: [route], index: null, hasShares: false } };

@@ -52,6 +52,7 @@ async function startCore(
     retry: null,
     timeoutMs: 0,
     idleTimeoutMs: 0,
+    streamMs: 0,
     mirrors: [],
   };
   listener.hosts = { ...listener.hosts, any: { name: "v", routes: [route], index: null, hasShares: false } };

@@ -152,6 +152,91 @@ test("limits: an exchange ends at its longest duration, however busy it is", asy
   }
 });
 
+test("limits: a route's own longest duration replaces the listener's, from the head on, tries and answer included", async (t) => {
+  const clock = createManualClock();
+  const silent = await rawOrigin(t, (socket) => socket.resume());
+  const dripping = await rawOrigin(
+    t,
+    scripted(["HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n"]),
+  );
+  const route = (
+    prefix: string,
+    cluster: string,
+    most: Readonly<Record<string, Json>>,
+    more: Readonly<Record<string, Json>> = {},
+  ): Json => ({
+    match: { prefix },
+    route: { cluster, timeout: "0s", max_stream_duration: { ...most }, ...more },
+  });
+  const within = (text: string) => ({ max_stream_duration: text });
+  const running = await startProxy(t, {
+    clusters: { silent: [silent.port], dripping: [dripping.port] },
+    clock,
+    hcm: common({ max_stream_duration: "4s" }),
+    routes: [
+      route("/short", "silent", within("2s")),
+      route("/drip", "dripping", within("2s")),
+      route("/tries", "silent", within("3s"), {
+        retry_policy: { retry_on: "reset", num_retries: 9, per_try_timeout: "2s" },
+      }),
+      route("/long", "silent", within("8s")),
+      route("/any", "silent", within("0s")),
+      route("/unset", "silent", {}),
+    ],
+  });
+  const ends: [path: string, endMs: number, want: RegExp][] = [
+    ["/short", 2_000, /^HTTP\/1\.1 504 /],
+    ["/short/body", 2_000, /^HTTP\/1\.1 408 /],
+    ["/drip", 2_000, /^HTTP\/1\.1 200 OK[\s\S]*\r\nab\r\n$/],
+    ["/tries", 3_000, /^HTTP\/1\.1 504 /],
+    ["/unset", 4_000, /^HTTP\/1\.1 504 /],
+    ["/long", 8_000, /^HTTP\/1\.1 504 /],
+  ];
+  const clients = [...ends, ["/any", Number.POSITIVE_INFINITY, /^$/] as const].map(([path, endMs, want]) => {
+    const one = client(running.port);
+    let isReset = false;
+    one.socket.on("error", () => {
+      isReset = true;
+    });
+    t.teardown(() => one.socket.destroy());
+    const body = path === "/short/body" ? "Content-Length: 9\r\n\r\nabc" : "\r\n";
+    one.socket.write(`${body === "\r\n" ? "GET" : "POST"} ${path} HTTP/1.1\r\nHost: a\r\n${body}`);
+    return { path, endMs, want, one, isOver: () => (path === "/drip" ? isReset : one.text !== "") };
+  });
+  await eventually(() => silent.connections() + dripping.connections() >= 7, "all reached their origins");
+  await eventually(() => clients.some(({ one }) => one.text.includes("ab")), "the begin of an answer came");
+  let nowMs = 0;
+  for (const atMs of [1_800, 2_600, 3_600, 4_600, 7_800, 8_600, 60_000]) {
+    await clock.advance(atMs - nowMs);
+    nowMs = atMs;
+    for (const { path, endMs, want, one, isOver } of clients) {
+      if (endMs > atMs) t.equal(isOver(), false, `${path} at ${atMs}`);
+      else {
+        await eventually(isOver, `${path} ended by ${atMs}`);
+        t.match(one.text, want, path);
+      }
+    }
+  }
+  const retries = running.proxy.stats().map(({ values }) => values.get("retries") ?? 0);
+  t.equal(Math.max(...retries), 1, "one try more");
+});
+
+test("limits: of a route's longest duration the part about gRPC, and one below 0, is refused with its path", async (t) => {
+  const at = "virtual_hosts\\[0\\]\\.routes\\[0\\]\\.route\\.max_stream_duration";
+  for (const [fields, words] of [
+    [{ grpc_timeout_header_max: "1s" }, `${at}\\.grpc_timeout_header_max is not supported`],
+    [{ grpc_timeout_header_offset: "1s" }, `${at}\\.grpc_timeout_header_offset is not supported`],
+    [{ max_stream_duration: "-1s" }, `${at}\\.max_stream_duration is below 0`],
+  ] as const)
+    await t.rejects(
+      startProxy(t, {
+        clusters: { a: [1] },
+        routes: [{ match: { prefix: "/" }, route: { cluster: "a", max_stream_duration: fields } }],
+      }),
+      { message: new RegExp(words) },
+    );
+});
+
 test("limits: connections above a listener's own bound are closed at once, and counted", async (t) => {
   const origin = await recordingOrigin(t, () => undefined);
   const { port, proxy } = await startProxy(t, { clusters: { a: [origin.port] }, connectionLimit: 2 });

@@ -85,9 +85,9 @@ test("policies: timeouts and connection reach routes and clusters; a bad duratio
         httpRoute({ hostnames: ["own.test"], rules: rules({ request: "9s" }) }, "own"),
       ],
       policies: [
-        policy("times", "Gateway", "edge", { timeouts: { request: "3s", idle: "0s" } }),
+        policy("times", "Gateway", "edge", { timeouts: { request: "3s", idle: "0s", stream: "1m" } }),
         policy("conn", "Service", "web", { connection: { timeout: "250ms" } }),
-        policy("bad", "HTTPRoute", "own", { timeouts: { idle: "soon" } }),
+        policy("bad", "HTTPRoute", "own", { timeouts: { idle: "soon", stream: "0s" } }),
       ],
     }),
   );
@@ -100,6 +100,9 @@ test("policies: timeouts and connection reach routes and clusters; a bad duratio
   ];
   t.strictSame([durationMs(action(any)?.timeout), durationMs(action(any)?.idleTimeout)], [3_000, 0]);
   t.strictSame([durationMs(action(own)?.timeout), durationMs(action(own)?.idleTimeout)], [9_000, undefined]);
+  const stream = (route: Route | undefined) =>
+    durationMs(action(route)?.maxStreamDuration?.maxStreamDuration);
+  t.strictSame([stream(any), stream(own)], [60_000, 0]);
   t.strictSame(
     snapshot.clusters.map(({ connectTimeout }) => durationMs(connectTimeout)),
     [250],

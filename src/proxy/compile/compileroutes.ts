@@ -7,7 +7,7 @@ import type {
 import { durationMs } from "../../xds/types.ts";
 import type { RetryPolicy } from "../forward/retry.ts";
 import { RouteIndex } from "../route/routeindex.ts";
-import { type HostTable, LISTENER_IDLE, type Route, type VirtualHost, WHOLE } from "../route/table.ts";
+import { FROM_LISTENER, type HostTable, type Route, type VirtualHost, WHOLE } from "../route/table.ts";
 import { ByteMap } from "../wire/bytemap.ts";
 import { lowerBytes } from "../wire/bytes.ts";
 import { compileOwnAnswer, type Scope, scopeOf } from "./compileanswer.ts";
@@ -120,7 +120,8 @@ function compileRoute(
         ? hostRetry
         : compileRetry(action.retryPolicy, `${at}.route.retry_policy`, problems),
     timeoutMs: durationMs(action?.timeout) ?? DEFAULT_TIMEOUT_MS,
-    idleTimeoutMs: durationMs(action?.idleTimeout) ?? LISTENER_IDLE,
+    idleTimeoutMs: durationMs(action?.idleTimeout) ?? FROM_LISTENER,
+    streamMs: durationMs(action?.maxStreamDuration?.maxStreamDuration) ?? FROM_LISTENER,
     mirrors: compileMirrors(
       action === undefined ? outerMirrors : innermost(mirrorsOf(action, `${at}.route.`), outerMirrors),
       name,

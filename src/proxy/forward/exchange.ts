@@ -22,8 +22,8 @@ import { locationOf } from "../route/redirect.ts";
 import { composeRewritten } from "../route/rewrite.ts";
 import { pickTarget } from "../route/split.ts";
 import {
+  FROM_LISTENER,
   type HostTable,
-  LISTENER_IDLE,
   type OwnAnswer,
   type Route,
   type Split,
@@ -141,7 +141,7 @@ export class Exchange implements AttemptUser, DeadlineOwner {
   /** Longest silence that the route allows; 0: any. */
   get idleTimeoutMs(): number {
     const idleMs = this.#route?.idleTimeoutMs ?? 0;
-    return idleMs === LISTENER_IDLE ? this.#streamIdleMs : idleMs;
+    return idleMs === FROM_LISTENER ? this.#streamIdleMs : idleMs;
   }
 
   /** Begins with a request head; `body` is the BODY that follows it. `bounds` are those of its listener. */
@@ -168,7 +168,7 @@ export class Exchange implements AttemptUser, DeadlineOwner {
     this.#hasSent = false;
     this.#hasAnswer = false;
     this.#status = 0;
-    this.#timeouts.begin(bounds.clientLimits.streamMs);
+    this.#timeouts.begin(route.streamMs === FROM_LISTENER ? bounds.clientLimits.streamMs : route.streamMs);
     this.#retry.begin(route.retry, head);
     this.#record = client.record;
     if (this.#record !== null) this.#record.begin(route.name, target.cluster, this.#startMs);

@@ -5,6 +5,7 @@ import type { Core } from "../core.ts";
 import type { Cluster } from "../forward/pool.ts";
 import type { Listener } from "../http1/listener.ts";
 import {
+  FROM_LISTENER,
   type HeaderRule,
   type HostTable,
   PATH,
@@ -58,6 +59,8 @@ function dumpListener(listener: Listener): unknown {
     routes: listener.hosts.name,
     connections: listener.connectionCount,
     accessLog: listener.accessLog?.file.path ?? null,
+    streamMs: listener.clientLimits.streamMs,
+    isHalfCloseAllowed: listener.isHalfCloseAllowed,
     client: {
       ...listener.clientRules,
       removed: listener.clientRules.removed.map((name) => Buffer.from(name).toString("latin1")),
@@ -119,6 +122,7 @@ function dumpRoute(route: Route): unknown {
     query: match.query.map(dumpRule),
     cookies: match.cookies.map(dumpRule),
     timeoutMs: route.timeoutMs,
+    streamMs: route.streamMs === FROM_LISTENER ? null : route.streamMs,
     clusters: route.split.targets.map(({ cluster, weight }) => ({ cluster, weight })),
   };
 }

@@ -60,8 +60,8 @@ export interface Match {
   readonly cookies: readonly PairRule[];
 }
 
-/** Value of `idleTimeoutMs` where a route leaves it to the listener. */
-export const LISTENER_IDLE = -1;
+/** Value of a route's `idleTimeoutMs` and `streamMs` where it leaves them to the listener. */
+export const FROM_LISTENER = -1;
 
 export interface Route {
   /** Label of statistics. */
@@ -76,8 +76,10 @@ export interface Route {
   readonly retry: RetryPolicy | null;
   /** From the end of the request to the end of the answer; 0: none. */
   readonly timeoutMs: number;
-  /** Longest silence on the exchange; 0: none; LISTENER_IDLE: the listener's. */
+  /** Longest silence on the exchange; 0: any; FROM_LISTENER: the listener's. */
   readonly idleTimeoutMs: number;
+  /** From the head of a request to the end of its answer, however busy; 0: any; FROM_LISTENER: the listener's. */
+  readonly streamMs: number;
   /** Where copies go. */
   readonly mirrors: readonly MirrorRule[];
 }
