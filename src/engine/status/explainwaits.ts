@@ -1,9 +1,11 @@
 // What belongs to a wait but no planner says: since when, and what would move it on. Told from the status and the snapshot, by the wait's kind,
 // so that planners only name what they wait for.
+import { CONDITION_TYPES, progressDeadlineSecondsOf, REASONS } from "../../api/api.ts";
 import { assertNever } from "../../lib/assert.ts";
 import { parseTime } from "../../lib/time.ts";
 import { type Context, isPromoted } from "../context.ts";
 import type { Wait } from "../plan.ts";
+import { conditionOf } from "./conditions.ts";
 
 /** The waits, each once, with since when where that is known. */
 export function withBegin(context: Context, waits: readonly Wait[]): readonly Wait[] {
@@ -62,8 +64,7 @@ function beginOf(context: Context, { code }: Wait): number | undefined {
     case "valid":
       return parseTime(condition("InvalidSpec")?.lastTransitionTime);
     case "replicas":
-      // Since the last progress: that is what the deadline counts from.
-      return parseTime(condition("Progressing")?.lastUpdateTime);
+      return lastProgress(context);
     case "retry":
       return parseTime(abortedAt);
     case "experiment":
@@ -74,6 +75,14 @@ function beginOf(context: Context, { code }: Wait): number | undefined {
     default:
       return assertNever(code);
   }
+}
+
+/** When pods last got ahead: what the deadline counts from. Once it is over the condition tells when that was, and no longer what was before. */
+function lastProgress({ rollout, status }: Context): number | undefined {
+  const known = conditionOf(status.conditions, CONDITION_TYPES.progressing);
+  if (known?.reason !== REASONS.progressDeadlineExceeded) return parseTime(known?.lastUpdateTime);
+  const overMs = parseTime(known.lastTransitionTime);
+  return overMs === undefined ? undefined : overMs - progressDeadlineSecondsOf(rollout) * 1000;
 }
 
 /** Undefined where only time or others help, as the wait itself says. */
