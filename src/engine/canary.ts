@@ -6,6 +6,7 @@ import {
   MESSAGES,
   PROMOTION_REASONS,
   REASONS,
+  type ReplicaSet,
   stepText,
   type TrafficWeights,
 } from "../api/api.ts";
@@ -74,6 +75,7 @@ export function decideCanary(context: Context, reset: Stage | undefined): Decisi
     waits: [
       ...progress.waits,
       ...weighed.waits,
+      ...abortWaits(context, mode, weighed.waits),
       ...routed.waits,
       ...promotion.waits,
       ...services.waits,
@@ -145,11 +147,13 @@ function promotionOf(
     mode === "promoteFull" ||
     mode === "rollback" ||
     (mode === "steps" && stage.index === lastIndex(context));
-  if (mode === "promoted") return { waits: [...unacknowledged(context, inForce), ...stableWaits(context)] };
+  if (mode === "promoted")
+    return { waits: [...unacknowledged(context, inForce), ...stableWaits(context, context.roles.current)] };
   if (!isDue || isHalted(context, stage)) return { waits: [] };
   const waits = promotionWaits(context, mode, inForce);
   if (waits.length > 0) return { waits };
-  if (mode === "firstDeploy") return { reason: PROMOTION_REASONS.initialDeploy, waits: stableWaits(context) };
+  if (mode === "firstDeploy")
+    return { reason: PROMOTION_REASONS.initialDeploy, waits: stableWaits(context, context.roles.current) };
   if (mode === "promoteFull") return { reason: PROMOTION_REASONS.fullPromotion, waits };
   if (mode === "rollback") return { reason: PROMOTION_REASONS.rollbackInWindow, waits };
   return { reason: PROMOTION_REASONS.allSteps(context.steps.length), waits };
@@ -181,9 +185,16 @@ function promotionWaits(context: Context, mode: Mode, inForce: InForce): readonl
   return waits;
 }
 
-/** What holds up Healthy when the wanted version is the stable one. */
-function stableWaits({ replicas, roles }: Context): readonly Wait[] {
-  const { available } = countsOf(roles.current);
+/** Until when an aborted update is not over for those who are served: until stable is whole. What keeps traffic for want of its pods says so. */
+function abortWaits(context: Context, mode: Mode, returning: readonly Wait[]): readonly Wait[] {
+  const { stable } = context.roles;
+  if (mode !== "aborted" || stable === undefined) return [];
+  return returning.some(({ code }) => code === "replicas") ? [] : stableWaits(context, stable);
+}
+
+/** Pods that the version with all the traffic is short of: they hold up Healthy, and the end of an abort. */
+function stableWaits({ replicas }: Context, replicaSet: ReplicaSet | undefined): readonly Wait[] {
+  const { available } = countsOf(replicaSet);
   if (available >= replicas) return [];
   return [{ code: "replicas", text: `the stable version has ${available} of ${replicas} pods available` }];
 }
