@@ -13,7 +13,7 @@ import { WeirError } from "../lib/errors.ts";
 import { CLI_ERRORS, type Cli } from "./cli.ts";
 import { type ClusterFlags, type Connected, kindNamed, withCluster, withClusterFlags } from "./cluster.ts";
 import { experimentCells } from "./experimentview.ts";
-import { renderTable } from "./narrow.ts";
+import { fitTable } from "./narrow.ts";
 import { type OutputFlags, printList, withOutputFlag } from "./output.ts";
 import { viewRollout } from "./rolloutview.ts";
 
@@ -30,6 +30,10 @@ const COLUMNS = [
 ];
 
 const EXPERIMENT_COLUMNS = ["NAME", "STATUS", "DURATION", "REMAINING", "AGE"];
+
+/** What a narrow terminal does without, the first of them first. */
+const DISPENSABLE =
+  "AVAILABLE UP-TO-DATE DESIRED STRATEGY SET-WEIGHT STEP AGE DURATION REMAINING READY".split(" ");
 
 export interface ListFlags extends ClusterFlags, OutputFlags {
   readonly allNamespaces?: boolean;
@@ -80,7 +84,17 @@ export async function listObjects(
           ...rows.map((row, index) => [items[index]?.metadata.namespace ?? "", ...row]),
         ]
       : [columns, ...rows];
-  for (const line of renderTable(table)) cli.out(line);
+  for (const line of listLines(table, cli.terminal?.columns)) cli.out(line);
+}
+
+/** The lines of a table whose first row names the columns, in as many cells as there are. */
+export function listLines(
+  table: readonly (readonly string[])[],
+  columns = Number.POSITIVE_INFINITY,
+): readonly string[] {
+  const [names = []] = table;
+  const places = DISPENSABLE.map((name) => names.indexOf(name)).filter((place) => place >= 0);
+  return fitTable(table, places, columns);
 }
 
 async function rolloutRows(

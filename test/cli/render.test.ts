@@ -1,6 +1,7 @@
 // The picture of a Rollout: header, tree, icons, columns.
 import { test } from "tap";
 import { type KubeObject, readAnalysisRun, readPod, readReplicaSet, readRollout } from "../../src/api/api.ts";
+import { listLines } from "../../src/cli/list.ts";
 import { fitTable, renderTable } from "../../src/cli/narrow.ts";
 import { renderRollout } from "../../src/cli/render.ts";
 import { phaseSeen, viewRollout } from "../../src/cli/rolloutview.ts";
@@ -276,4 +277,19 @@ test("render: names too long for the terminal stand whole, their states below th
     [lines[0], lines[1], lines[4], lines[5]],
     ["NAME", "    STATUS", "    ॥ Paused", "└──# revision:1"],
   );
+});
+
+test("list: in 40 columns names and states stand, and what matters least is left out", (t) => {
+  const table = [
+    ["NAME", "STRATEGY", "STATUS", "STEP", "SET-WEIGHT", "READY", "DESIRED", "UP-TO-DATE", "AVAILABLE"],
+    ["shop", "Canary", "Paused", "1/2", "50", "3/2", "2", "1", "3"],
+  ];
+  t.strictSame(listLines(table, 40), [
+    "NAME  STATUS  STEP  SET-WEIGHT  READY",
+    "shop  Paused  1/2   50          3/2",
+  ]);
+  t.strictSame(listLines(table, 20), ["NAME  STATUS  READY", "shop  Paused  3/2"]);
+  t.strictSame(listLines(table), listLines(table, 200));
+  t.match(listLines(table)[0], /^NAME {2}STRATEGY {2}STATUS {2}STEP {2}SET-WEIGHT {2}READY {2}DESIRED /);
+  t.end();
 });
