@@ -63,10 +63,18 @@ function commandParts(command: Command, cluster: readonly Option[]): string[] {
   const takesCluster = cluster.every((flag) => command.options.some(({ flags }) => flags === flag.flags));
   return [
     `## weir ${command.name()}`,
-    `\`weir ${command.name()} ${command.usage()}\`: ${command.description()}.`,
+    `\`weir ${command.name()} ${usageOf(command)}\`: ${command.description()}.`,
     ...(own.length === 0 ? [] : [flagTable(own)]),
     ...(takesCluster ? ["And the [flags that lead to a cluster](#flags-that-lead-to-a-cluster)."] : []),
   ];
+}
+
+/** An argument that takes a few words only is shown as these. */
+function usageOf(command: Command): string {
+  return command.registeredArguments.reduce(
+    (usage, argument) => usage.replace(`<${argument.name()}>`, argument.argChoices?.join("|") ?? "$&"),
+    command.usage(),
+  );
 }
 
 function flagTable(options: readonly Option[]): string {
@@ -108,7 +116,7 @@ async function namesPage(root: string): Promise<string> {
   return [
     HEADER,
     "# Names of weir's own",
-    "Where the standards leave room weir's names begin with `weir.dev/`. All other labels, annotations, reasons and phases are Argo's or Kubernetes'.",
+    "Where the standards leave room weir's names begin with `weir.dev/`. On objects they are annotations where it does not say label. All other labels, annotations, reasons and phases are Argo's or Kubernetes'.",
     `${table(["Name", "Where and what"], rows)}\n`,
   ].join("\n\n");
 }

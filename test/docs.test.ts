@@ -1,10 +1,12 @@
-// The documents agree with the code and with each other: generated pages are fresh, the README names every field that is refused, every
-// npm script that a document names exists, and every link leads somewhere.
+// The documents agree with the code and with each other: generated pages are fresh, the README names every field that is refused, tables leave
+// nothing out, every npm script that the README names exists, and every link leads somewhere.
 import { existsSync } from "node:fs";
-import { glob, readFile } from "node:fs/promises";
+import { glob, readdir, readFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { test } from "tap";
+import { parseAllDocuments } from "yaml";
 import { referencePages } from "../scripts/docs.ts";
+import { isObject } from "../src/lib/json.ts";
 
 async function documents(): Promise<string[]> {
   const files = await Array.fromAsync(glob(["*.md", "{docs,deploy,src,proto,bench}/**/*.md"]));
@@ -50,6 +52,37 @@ test("docs: npm scripts that the README names exist", async (t) => {
     [],
   );
 });
+
+test("docs: what there is of each kind stands in the table about it", async (t) => {
+  const page = (file: string): Promise<string> => readFile(file, "utf8");
+  const rooms = (await readdir("src", { withFileTypes: true })).filter((entry) => entry.isDirectory());
+  const rights = parseAllDocuments(await page("deploy/kubernetes/rbac.yaml")).flatMap((document) => {
+    const { kind, rules }: { kind?: unknown; rules?: unknown } = document.toJS();
+    return kind === "ClusterRole" && Array.isArray(rules) ? rules.flatMap(resourcesOf) : [];
+  });
+  const benches = await Array.fromAsync(glob("bench/micro/*.ts"));
+  const pages = (await Array.fromAsync(glob("docs/{guides,reference}/*.md"))).map((file) => file.slice(5));
+  const tables: Readonly<Record<string, readonly string[]>> = {
+    "README.md": rooms.map(({ name }) => `| \`${name}\` |`),
+    "docs/README.md": pages.map((file) => `| [${file}](${file}) |`),
+    "docs/guides/kubernetes.md": rights.map((resource) => `\`${resource}\``),
+    "bench/README.md": benches.map((file) => `| \`node ${file}\` |`),
+  };
+  for (const [file, entries] of Object.entries(tables)) {
+    const text = await page(file);
+    t.ok(entries.length > 3, `${file}: ${entries.length} entries`);
+    t.strictSame(
+      entries.filter((entry) => !text.includes(entry)),
+      [],
+      file,
+    );
+  }
+});
+
+/** The resources of one rule of a role. */
+function resourcesOf(rule: unknown): readonly string[] {
+  return isObject(rule) && Array.isArray(rule.resources) ? rule.resources.map(String) : [];
+}
 
 test("docs: every link to a file or heading leads somewhere", async (t) => {
   const broken: string[] = [];

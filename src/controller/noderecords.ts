@@ -10,7 +10,7 @@ import type { Logger } from "../lib/log.ts";
 import { createConfigMapWriter } from "./configmaps.ts";
 import type { Member } from "./nodes.ts";
 
-/** On the ConfigMaps that say which proxies are connected. */
+/** Label of the ConfigMaps that say which proxies are connected. */
 const LABEL = "weir.dev/nodes";
 const NAME_PREFIX = "weir-nodes-";
 const RETRY_MS = 1_000;

@@ -26,7 +26,7 @@ import {
 import type { Caches } from "./caches.ts";
 import { type ConfigMapWriter, createConfigMapWriter } from "./configmaps.ts";
 
-/** On the ConfigMaps that say where counting stood. */
+/** Label of the ConfigMaps that say where counting stood. */
 const LABEL = "weir.dev/traffic-counts";
 const NAME_PREFIX = "weir-traffic-";
 const RETRY_MS = 1_000;
