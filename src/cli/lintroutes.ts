@@ -1,5 +1,6 @@
 // What translation to the proxies would say of the HTTPRoutes and TrafficPolicies of manifests: fields that are not carried out, and
-// references that lead nowhere. Runs the translation itself, once for every Gateway that the files hold or name.
+// references that lead nowhere. Runs the translation itself, once for every Gateway that the files hold or name, and once for every policy,
+// whose targets the files may not hold.
 import {
   type Gateway,
   type HttpRoute,
@@ -10,6 +11,7 @@ import {
   readHttpRoute,
   readService,
   readTrafficPolicy,
+  type TrafficPolicy,
 } from "../api/api.ts";
 import { namespaceOf } from "../simulate/simulate.ts";
 import { type Problem, translateGateway } from "../translate/translate.ts";
@@ -31,23 +33,54 @@ export function routeProblems(objects: readonly KubeObject[]): readonly RoutePro
     ]),
   );
   const own = of("Gateway").map((object) => readGateway(object).value);
-  const found = new Map<string, RouteProblem>();
-  for (const gateway of [...own, ...namedGateways(httpRoutes, own)]) {
-    const { problems } = translateGateway({
+  const problems = [...own, ...namedGateways(httpRoutes, own)].flatMap((gateway) =>
+    translated({
       gateway,
-      bindAddress: "127.0.0.1",
       httpRoutes,
       policies,
-      intents: [],
       service: (namespace, name) => services.get(`${namespace}/${name}`),
-      slices: () => [],
-      podHash: () => undefined,
-    });
-    for (const problem of problems)
-      found.set(JSON.stringify(problem), { ...problem, path: pathOf(problem.field) });
-  }
-  return [...found.values()];
+    }),
+  );
+  const all = [...problems, ...policies.flatMap(policyProblems)];
+  return [...new Map(all.map((one) => [JSON.stringify(one), { ...one, path: pathOf(one.field) }])).values()];
 }
+
+type Scene = Parameters<typeof translateGateway>[0];
+
+function translated(
+  scene: Pick<Scene, "gateway" | "httpRoutes" | "policies" | "service">,
+): readonly Problem[] {
+  return translateGateway({
+    bindAddress: "127.0.0.1",
+    intents: [],
+    slices: () => [],
+    podHash: () => undefined,
+    ...scene,
+  }).problems;
+}
+
+/** What of a policy would be carried out nowhere, whatever its targets are: one of each kind stands for them. */
+function policyProblems(policy: TrafficPolicy): readonly Problem[] {
+  const { namespace = "", name } = policy.metadata;
+  const metadata = { namespace, name: "target" };
+  const at = { parentRefs: [{ name: "target" }], rules: [{ backendRefs: [{ name: "target", port: 80 }] }] };
+  const listeners = [{ name: "http", port: 80, protocol: "HTTP" }];
+  const targetRefs = policy.spec.targetRefs.map(({ group, kind }) => ({
+    kind,
+    name: "target",
+    ...(group !== undefined && { group }),
+  }));
+  const problems = translated({
+    gateway: readGateway({ ...GATEWAY, metadata, spec: { gatewayClassName: "weir", listeners } }).value,
+    httpRoutes: [readHttpRoute({ ...GATEWAY, kind: "HTTPRoute", metadata, spec: at }).value],
+    policies: [{ ...policy, spec: { ...policy.spec, targetRefs } }],
+    service: () =>
+      readService({ apiVersion: "v1", kind: "Service", metadata, spec: { ports: [{ port: 80 }] } }).value,
+  });
+  return problems.filter(({ about }) => about === `TrafficPolicy ${namespace}/${name}`);
+}
+
+const GATEWAY = { apiVersion: "gateway.networking.k8s.io/v1", kind: "Gateway" };
 
 /** The Services that an Experiment makes for its templates, named and with ports as it makes them. */
 function servicesOfExperiment(object: KubeObject): readonly KubeObject[] {

@@ -104,6 +104,32 @@ test("lint: what a Rollout names is looked up among the files, in its namespace;
   ]);
 });
 
+test("lint: a TrafficPolicy is checked though the files hold none of its targets, and each fault is told once", async (t) => {
+  const policy = (spec: object): string =>
+    stringify({
+      apiVersion: "weir.dev/v1alpha1",
+      kind: "TrafficPolicy",
+      metadata: { name: "p", namespace: "shop" },
+      spec: { targetRefs: [{ kind: "HTTPRoute", name: "web", sectionName: "rule" }], ...spec },
+    });
+  t.strictSame(lines(policy({ timeouts: { request: "3s" } })), []);
+  t.match(lines(policy({ timeouts: { request: "soon" }, limits: { connections: 5 } })), [
+    /error: spec\.timeouts\.request: "soon" is not a duration such as 10s/,
+    /error: spec\.limits: limits has no meaning on a HTTPRoute; it goes on Gateway/,
+  ]);
+  const onService = { targetRefs: [{ kind: "Service", name: "web" }], loadBalancer: { policy: "Random" } };
+  t.match(lines(policy(onService)), [/error: spec\.loadBalancer\.policy: "Random" is not RoundRobin, /]);
+  const onGateway = { targetRefs: [{ kind: "Gateway", name: "edge" }], tracing: { requestId: "always" } };
+  t.match(lines(policy(onGateway)), [/error: spec\.tracing\.requestId: "always" is not make, keep or off/]);
+  const gateway = stringify({
+    apiVersion: "gateway.networking.k8s.io/v1",
+    kind: "Gateway",
+    metadata: { name: "edge", namespace: "shop" },
+    spec: { gatewayClassName: "weir", listeners: [{ name: "http", port: 80, protocol: "HTTP" }] },
+  });
+  t.equal(lines(policy(onGateway), gateway).length, 1);
+});
+
 test("lint: Ingresses that routers name are looked up among the files, and their settings held against the rules", async (t) => {
   const services = ["web-stable", "web-canary"].map((name) => SERVICE(name, "web"));
   const ingress = (service: string): string =>
