@@ -24,8 +24,10 @@ export const abortOperations: readonly Operation[] = [
 export const retryOperations: readonly Operation[] = [
   { subresource: "status", body: { status: { abort: false } } },
 ];
-/** Experiments have no status subresource. */
-export const retryExperimentOperations: readonly Operation[] = [{ body: { status: null } }];
+/** Experiments have no status subresource. One that was terminated would end again at once. */
+export const retryExperimentOperations: readonly Operation[] = [
+  { body: { spec: { terminate: null }, status: null } },
+];
 export const pauseOperations: readonly Operation[] = [{ body: { spec: { paused: true } } }];
 
 /** Pods that are older than this instant are to be replaced. */

@@ -1,6 +1,6 @@
 // `weir retry [rollout] NAME`: start an aborted update again. `weir retry experiment NAME`: run an Experiment anew, as it is written now.
 import type { Command } from "commander";
-import { RESOURCES } from "../api/api.ts";
+import { RESOURCES, readRollout } from "../api/api.ts";
 import type { Cli } from "./cli.ts";
 import {
   type ClusterFlags,
@@ -25,8 +25,10 @@ export function addRetry(program: Command, cli: Cli): void {
       const type = isExperiment ? RESOURCES.experiment : RESOURCES.rollout;
       const name = named ?? first;
       const { client, namespace } = connection;
-      await getOrFail(connection, type, name, cli.signal);
+      const object = await getOrFail(connection, type, name, cli.signal);
       sayServer(cli, connection);
+      if (!isExperiment && readRollout(object).value.status.abort !== true)
+        return cli.out(`nothing to retry: rollout '${name}' is not aborted`);
       for (const { subresource, body } of isExperiment ? retryExperimentOperations : retryOperations) {
         const target = { ...(subresource !== undefined && { subresource }), signal: cli.signal };
         await client.patch(type, { namespace, name }, { type: "merge", body }, target);

@@ -78,6 +78,26 @@ test("terminate: ends an AnalysisRun or an Experiment, and says what is not ther
   t.match(await weir("terminate", "rollout", "web"), { code: 2, err: /analysisrun, experiment/ });
 });
 
+test("retry: runs a terminated Experiment again, and says of a Rollout that is not aborted that there is nothing to do", async (t) => {
+  const { api, weir } = await cliOnServer(t);
+  const experiments = `${GROUP}/experiments`;
+  await api.post(experiments, {
+    ...KIND,
+    kind: "Experiment",
+    metadata: { name: "duel" },
+    spec: { templates: [] },
+  });
+  await weir("terminate", "experiment", "duel");
+  t.match(await weir("retry", "experiment", "duel"), { code: 0, out: "experiment 'duel' retried" });
+  t.notOk((await api.get(`${experiments}/duel`)).body.spec.terminate, "or it would end again at once");
+  await api.post(ROLLOUTS, rollout("web"));
+  const idle = await weir("retry", "web");
+  t.match(idle, { code: 0, out: "nothing to retry: rollout 'web' is not aborted" });
+  await api.patch(`${ROLLOUTS}/web/status`, { status: { abort: true } });
+  t.match(await weir("retry", "web"), { code: 0, out: "rollout 'web' retried" });
+  t.equal((await api.get(`${ROLLOUTS}/web`)).body.status.abort, false);
+});
+
 test("set image and undo: what is not there is told with what is", async (t) => {
   const { api, weir } = await cliOnServer(t);
   await api.post(ROLLOUTS, rollout("web"));
