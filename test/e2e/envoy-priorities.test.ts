@@ -7,7 +7,7 @@ import { backends, filled, served, statusOf } from "./bothproxies.ts";
 import { LISTENER } from "./envoy.cases.ts";
 
 interface Situation {
-  /** Backends by level; those behind `!` are said to be unhealthy. */
+  /** Backends by level; those behind `!` are said to be unhealthy, behind `~` degraded. */
   readonly levels: readonly (readonly string[])[];
   readonly factor?: number;
   readonly panicPercent?: number;
@@ -36,6 +36,17 @@ const SITUATIONS: readonly Situation[] = [
   },
   { levels: [["!a"], ["!b", "!c"]], shares: { a: 34, b: 33, c: 33 } },
   { levels: [["!a"], ["!b"]], panicPercent: 0, shares: { 503: 100 } },
+  { levels: [["a", "~b"]], shares: { a: 70, b: 30 } },
+  { levels: [["!a", "~b"], ["c"]], shares: { c: 100 } },
+  {
+    levels: [
+      ["!a", "~b"],
+      ["c", "!d"],
+    ],
+    shares: { b: 30, c: 70 },
+  },
+  { levels: [["!a", "~b"], ["!c"]], panicPercent: 0, shares: { b: 100 } },
+  { levels: [["~a", "!b", "!c"], ["!d"]], shares: { a: 25, b: 25, c: 25, d: 25 } },
 ];
 const REQUESTS = 400;
 
@@ -82,8 +93,8 @@ function clusterOf({ levels, factor, panicPercent }: Situation, i: number): stri
 }
 
 function endpointOf(name: string): string {
-  const health = name.startsWith("!") ? "health_status: UNHEALTHY, " : "";
-  return `{ ${health}endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: {${name.replace("!", "")}} } } } }`;
+  const status = name.startsWith("!") ? "UNHEALTHY" : name.startsWith("~") ? "DEGRADED" : "HEALTHY";
+  return `{ health_status: ${status}, endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: {${name.replace(/\W/, "")}} } } } }`;
 }
 
 async function countsOf(port: number, path: string): Promise<Record<string, number>> {

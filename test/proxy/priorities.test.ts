@@ -35,7 +35,7 @@ const VERSIONS = { listeners: "1", routes: "1", clusters: "1", endpoints: "1" };
 
 /** Levels of 100 endpoints, of which so many are usable. */
 const hundreds = (...usable: readonly number[]): LevelHealth[] =>
-  usable.map((count) => ({ count: 100, usable: count }));
+  usable.map((healthy) => ({ count: 100, healthy, degraded: 0 }));
 const loadsOf = (levels: readonly LevelHealth[], rules = RULES): readonly number[] =>
   sharesOf(levels, rules).map(({ loadPercent }) => loadPercent);
 const panicsOf = (levels: readonly LevelHealth[], rules = RULES): readonly boolean[] =>
@@ -89,7 +89,7 @@ test("priorities: a level serves alone while 1/1.4 of it is usable, and spills w
   t.strictSame(loadsOf(hundreds(90, 100), { ...RULES, overprovisioningPercent: 100 }), [90, 10]);
   t.strictSame(loadsOf(hundreds(50, 100), { ...RULES, overprovisioningPercent: 200 }), [100, 0]);
   t.strictSame(
-    loadsOf([{ count: 0, usable: 0 }, ...hundreds(100)]),
+    loadsOf([{ count: 0, healthy: 0, degraded: 0 }, ...hundreds(100)]),
     [0, 100],
     "an empty level carries nothing",
   );
@@ -103,8 +103,8 @@ test("priorities: a level panics only when all levels together are not whole", (
   t.strictSame(panicsOf(hundreds(0, 0), { ...RULES, panicPercent: 0 }), [false, false]);
   // All panic: by the number of endpoints, well or not.
   const uneven = [
-    { count: 2, usable: 0 },
-    { count: 1, usable: 0 },
+    { count: 2, healthy: 0, degraded: 0 },
+    { count: 1, healthy: 0, degraded: 0 },
   ];
   t.strictSame(loadsOf(uneven), [67, 33]);
   t.strictSame(loadsOf(uneven, { ...RULES, panicPercent: 0 }), [100, 0]);
@@ -113,7 +113,12 @@ test("priorities: a level panics only when all levels together are not whole", (
 
 const anyLevels = fc
   .array(
-    fc.tuple(fc.nat(12), fc.nat(12)).map(([count, usable]) => ({ count, usable: Math.min(count, usable) })),
+    fc
+      .record({ healthy: fc.nat(8), degraded: fc.nat(3), others: fc.nat(8) })
+      .map(({ others, ...usable }) => ({
+        ...usable,
+        count: usable.healthy + usable.degraded + others,
+      })),
     { minLength: 1, maxLength: 6 },
   )
   .filter((levels) => levels.some(({ count }) => count > 0));
@@ -126,16 +131,21 @@ test("priorities: whatever is well, the loads are those of a naive reading of th
   fc.assert(
     fc.property(anyLevels, anyRules, (levels, rules) => {
       const shares = sharesOf(levels, rules);
-      const loads = shares.map(({ loadPercent }) => loadPercent);
+      const loads = [
+        ...shares.map(({ loadPercent, degradedPercent }) => loadPercent - degradedPercent),
+        ...shares.map(({ degradedPercent }) => degradedPercent),
+      ];
       deepEqual(loads, naiveLoads(levels, rules));
       equal(
         loads.reduce((sum, load) => sum + load, 0),
         100,
       );
-      const isAnyUsable = levels.some(({ usable }) => usable > 0);
-      for (const [i, { loadPercent, isPanicking }] of shares.entries()) {
-        const choosable = isPanicking ? levels[i]?.count : levels[i]?.usable;
-        if (loadPercent > 0 && (isAnyUsable || isPanicking)) ok(choosable, "who has load has endpoints");
+      const isAnyUsable = levels.some(({ healthy, degraded }) => healthy + degraded > 0);
+      for (const [i, { loadPercent, degradedPercent, isPanicking }] of shares.entries()) {
+        const { count = 0, healthy = 0, degraded = 0 } = levels[i] ?? {};
+        if (!isAnyUsable && !isPanicking) continue;
+        if (loadPercent > degradedPercent) ok(isPanicking ? count : healthy, "who has load has endpoints");
+        if (degradedPercent > 0) ok(isPanicking ? count : degraded, "degraded ones too");
       }
     }),
     { numRuns: 2_000 },
@@ -143,30 +153,41 @@ test("priorities: whatever is well, the loads are those of a naive reading of th
   t.end();
 });
 
-/** One percent after the other goes to the first level that may still take one; what no level may take goes to the first that is there. */
+/**
+ * One percent after the other goes to the first that may still take one, healthy ones of all levels before degraded ones; what nobody may take
+ * goes to the first that is there.
+ */
 function naiveLoads(levels: readonly LevelHealth[], rules: LevelRules): readonly number[] {
-  const health = ({ count, usable }: LevelHealth): number => {
+  const takers = [
+    ...levels.map(({ count, healthy }) => ({ count, usable: healthy, isDegraded: false })),
+    ...levels.map(({ count, degraded }) => ({ count, usable: degraded, isDegraded: true })),
+  ];
+  type Taker = (typeof takers)[number];
+  const health = ({ count, usable }: Taker): number => {
     if (count === 0) return 0;
     return Math.min(100, Math.trunc((usable * rules.overprovisioningPercent) / count));
   };
   let whole = 0;
-  for (const level of levels) whole = Math.min(100, whole + health(level));
+  for (const taker of takers) whole = Math.min(100, whole + health(taker));
   const areAllPanicking =
     whole < 100 &&
-    levels.every(({ count, usable }) => count === 0 || usable * 100 < rules.panicPercent * count);
+    levels.every(
+      ({ count, healthy, degraded }) =>
+        count === 0 || (healthy + degraded) * 100 < rules.panicPercent * count,
+    );
   const all = levels.reduce((sum, { count }) => sum + count, 0);
-  const room = levels.map((level) => {
-    if (areAllPanicking) return Math.trunc((level.count * 100) / all);
-    return whole === 0 ? 0 : Math.trunc((health(level) * 100) / whole);
+  const room = takers.map((taker) => {
+    if (areAllPanicking) return taker.isDegraded ? 0 : Math.trunc((taker.count * 100) / all);
+    return whole === 0 ? 0 : Math.trunc((health(taker) * 100) / whole);
   });
-  const isThere = (level: LevelHealth): boolean => {
-    if (areAllPanicking) return level.count > 0;
-    return whole === 0 ? level.usable > 0 : health(level) > 0;
+  const isThere = (taker: Taker): boolean => {
+    if (areAllPanicking) return taker.count > 0;
+    return whole === 0 ? taker.usable > 0 : health(taker) > 0;
   };
-  const loads = levels.map(() => 0);
+  const loads = takers.map(() => 0);
   for (let percent = 0; percent < 100; percent++) {
     const free = loads.findIndex((load, i) => load < (room[i] ?? 0));
-    const at = free === -1 ? Math.max(0, levels.findIndex(isThere)) : free;
+    const at = free === -1 ? Math.max(0, takers.findIndex(isThere)) : free;
     loads[at] = (loads[at] ?? 0) + 1;
   }
   return loads;
@@ -339,6 +360,34 @@ test("priorities: a level of which half is usable keeps 70 %, more or less by th
     await assign({ ...half, policy: { overprovisioning_factor: 200 } });
     t.equal(only(await ask(20)), "a");
   }
+});
+
+test("priorities: degraded endpoints get what the healthy ones of all levels cannot carry", async (t) => {
+  const [a, b, c] = await origins(t, "a", "b", "c");
+  if (a === undefined || b === undefined || c === undefined) throw new Error("there are three");
+  const of = (priority: number, ...known: readonly (readonly [NamedOrigin, string])[]): Json => ({
+    priority,
+    lb_endpoints: known.map(([{ port }, health_status]) => ({ endpoint: endpoint(port), health_status })),
+  });
+  const { ask, assign, cluster } = await plane(
+    t,
+    {},
+    { endpoints: [of(0, [a, "HEALTHY"], [b, "DEGRADED"])] },
+  );
+  const names = await ask(500);
+  t.equal(only(names), "a b");
+  t.ok(
+    binomialP(names.filter((name) => name === "a").length, 500, 0.7) > 1e-6,
+    "half of a level carries 70 %",
+  );
+  t.strictSame(cluster.levels, [{ loadPercent: 100, degradedPercent: 30, isPanicking: false }]);
+  await assign({ endpoints: [of(0, [a, "UNHEALTHY"], [b, "DEGRADED"]), of(1, [c, "HEALTHY"])] });
+  t.equal(only(await ask(20)), "c", "a lower level that is healthy goes before");
+  await assign({ endpoints: [of(0, [a, "UNHEALTHY"], [b, "DEGRADED"]), of(1, [c, "UNHEALTHY"])] });
+  t.equal(only(await ask(20)), "b");
+  await assign({ endpoints: [of(0, [a, "HEALTHY"], [b, "HEALTHY"])] });
+  t.equal(cluster.levels.length, 0);
+  t.equal(only(await ask(4)), "a b");
 });
 
 test("priorities: by hash, who is served by a level stays there while it carries less or more", async (t) => {

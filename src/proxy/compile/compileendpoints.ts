@@ -92,6 +92,7 @@ function endpointOf(
   return {
     ...socket,
     isHealthy,
+    ...(healthStatus === HealthStatus.DEGRADED && { isDegraded: true }),
     weight,
     ...(priority > 0 && { priority }),
     ...(otherAddresses.length > 0 && { otherAddresses }),

@@ -84,6 +84,8 @@ export interface EndpointAddress {
   readonly port: number;
   /** What the configuration says of its health. */
   readonly isHealthy: boolean;
+  /** It serves, but others should do so first. */
+  readonly isDegraded?: boolean;
   /** Its share against others; default 1. */
   readonly weight?: number;
   /** Its level: 0, the default, serves first. */

@@ -41,6 +41,8 @@ export class Endpoint {
   isRemoved = false;
   /** What its configuration says. */
   isConfiguredHealthy = true;
+  /** It says that others should serve first. */
+  isDegraded = false;
   /** An active health check fails, or has not answered yet. */
   isCheckFailed = false;
   /** Of active health checks. */
@@ -79,9 +81,11 @@ export class Endpoint {
 
   /** Takes what a configuration says of it. */
   configure(found: EndpointAddress): void {
-    const { isHealthy, weight, priority, otherAddresses, checkPort, checkHost, isCheckDisabled } = found;
+    const { isHealthy, isDegraded, weight, priority, otherAddresses, checkPort, checkHost, isCheckDisabled } =
+      found;
     this.otherAddresses = otherAddresses ?? NONE;
     this.isConfiguredHealthy = isHealthy;
+    this.isDegraded = isDegraded ?? false;
     this.weight = weight ?? 1;
     this.priority = priority ?? 0;
     this.checkPort = checkPort ?? null;

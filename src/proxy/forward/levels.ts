@@ -1,14 +1,16 @@
 // [hot] Priorities: a cluster's endpoints in levels. The first level serves alone as long as enough of it is usable; what it cannot carry goes to
-// the next ones. Rules and roundings are Envoy's. A cluster whose endpoints are all on one level has none of this (pool.ts).
+// the next ones, and in the end to endpoints that are degraded. Rules and roundings are Envoy's. A cluster whose endpoints are all on one level, and
+// none of them degraded, has none of this (pool.ts).
 
 import type { Dice } from "../route/split.ts";
 import type { Balancer } from "./balancer.ts";
 import type { Endpoint } from "./endpoint.ts";
 
-/** How many endpoints a level has, and how many of them are usable. */
+/** How many endpoints a level has, and how many of them are usable: in good health, or degraded. */
 export interface LevelHealth {
   readonly count: number;
-  readonly usable: number;
+  readonly healthy: number;
+  readonly degraded: number;
 }
 
 export interface LevelRules {
@@ -21,22 +23,27 @@ export interface LevelRules {
 /** What a level gets of the requests, in whole percent, and whether all of its endpoints get it. */
 export interface LevelShare {
   readonly loadPercent: number;
+  /** What of it is for degraded endpoints. */
+  readonly degradedPercent: number;
   readonly isPanicking: boolean;
 }
 
-interface Level extends LevelShare {
+/** The healthy endpoints of a level, or its degraded ones. */
+interface Part {
+  readonly percent: number;
+  readonly endpoints: readonly Endpoint[];
   readonly balancer: Balancer;
 }
-
-const NONE: readonly Level[] = [];
 
 /** Chooses a level, then an endpoint by that level's own balancer. */
 export class Levels implements Balancer {
   readonly #dice: Dice;
   readonly #create: () => Balancer;
-  /** By level; those of levels that went are kept. */
+  /** Two for each level: of its healthy and of its degraded endpoints; those of levels that went are kept. */
   readonly #balancers: Balancer[];
-  #levels: readonly Level[] = NONE;
+  #shares: readonly LevelShare[] = [];
+  /** Those that get anything: at least one, where there is an endpoint to choose. */
+  #parts: readonly Part[] = [];
 
   /** `first` is the balancer of the first level, `create` makes the others. */
   constructor(dice: Dice, first: Balancer, create: () => Balancer) {
@@ -50,55 +57,73 @@ export class Levels implements Balancer {
   }
 
   get shares(): readonly LevelShare[] {
-    return this.#levels;
+    return this.#shares;
   }
 
-  /** Finds out anew what each level gets. Returns the endpoints that may be chosen, level by level; `set` takes them, or some of them. */
+  /** Finds out anew what each level gets. Returns the endpoints that may be chosen, in order of their levels. */
   judge(endpoints: readonly Endpoint[], rules: LevelRules): readonly Endpoint[] {
     const levels = byLevel(endpoints);
-    const usable = levels.map((all) => all.filter(({ isUsable }) => isUsable));
-    const healths = levels.map((all, i) => ({ count: all.length, usable: usable[i]!.length }));
-    while (this.#balancers.length < levels.length) this.#balancers.push(this.#create());
-    this.#levels = sharesOf(healths, rules).map((share, i) => ({ ...share, balancer: this.#balancers[i]! }));
-    return this.#levels.flatMap(({ loadPercent, isPanicking }, i) => {
-      if (loadPercent === 0) return [];
-      return isPanicking ? levels[i]! : usable[i]!;
-    });
+    const healthy = levels.map((all) => all.filter(({ isUsable, isDegraded }) => isUsable && !isDegraded));
+    const degraded = levels.map((all) => all.filter(({ isUsable, isDegraded }) => isUsable && isDegraded));
+    while (this.#balancers.length < 2 * levels.length) this.#balancers.push(this.#create());
+    this.#shares = sharesOf(
+      levels.map(({ length }, i) => ({
+        count: length,
+        healthy: healthy[i]!.length,
+        degraded: degraded[i]!.length,
+      })),
+      rules,
+    );
+    const partsOf = (usable: typeof levels, percentOf: (share: LevelShare) => number, kind: 0 | 1): Part[] =>
+      this.#shares.map((share, i) => ({
+        percent: percentOf(share),
+        endpoints: share.isPanicking ? levels[i]! : usable[i]!,
+        balancer: this.#balancers[2 * i + kind]!,
+      }));
+    this.#parts = [
+      ...partsOf(healthy, ({ loadPercent, degradedPercent }) => loadPercent - degradedPercent, 0),
+      ...partsOf(degraded, ({ degradedPercent }) => degradedPercent, 1),
+    ].filter(({ percent, endpoints: { length } }) => percent > 0 && length > 0);
+    return this.#parts.flatMap((part) => part.endpoints);
   }
 
-  set(endpoints: readonly Endpoint[], isUneven: boolean): void {
-    for (const [i, { balancer }] of this.#levels.entries())
-      balancer.set(
-        endpoints.filter(({ priority }) => priority === i),
-        isUneven,
-      );
+  /** What `judge` found is taken, whoever else is named. */
+  set(_endpoints: readonly Endpoint[], isUneven: boolean): void {
+    for (const { balancer, endpoints } of this.#parts) balancer.set(endpoints, isUneven);
   }
 
   /** The level goes by the lower end of the hash, so that each request keeps its own; a ring goes by the upper one. */
   pick(hash: number, attempt: number): Endpoint {
-    const levels = this.#levels;
-    const last = levels.length - 1;
+    const parts = this.#parts;
+    const last = parts.length - 1;
     let left = hash < 0 ? this.#dice.below(100) : hash % 100;
     let at = 0;
-    while (at < last && left >= levels[at]!.loadPercent) {
-      left -= levels[at]!.loadPercent;
+    while (at < last && left >= parts[at]!.percent) {
+      left -= parts[at]!.percent;
       at += 1;
     }
-    return levels[at]!.balancer.pick(hash, attempt);
+    return parts[at]!.balancer.pick(hash, attempt);
   }
 }
 
-/** Of at least one endpoint on any level: what each level gets; together 100. Source: Envoy: priority.rst, panic_threshold.rst. */
+/** Of at least one endpoint on any level: what each level gets; together 100. Source: Envoy: priority.rst, degraded.rst, panic_threshold.rst. */
 export function sharesOf(levels: readonly LevelHealth[], rules: LevelRules): readonly LevelShare[] {
   const { overprovisioningPercent, panicPercent } = rules;
-  const healths = levels.map(({ count, usable }) =>
-    count === 0 ? 0 : Math.min(100, Math.floor((overprovisioningPercent * usable) / count)),
-  );
+  const healthOf = (usable: number, count: number): number =>
+    count === 0 ? 0 : Math.min(100, Math.floor((overprovisioningPercent * usable) / count));
+  // Degraded endpoints get what the healthy ones of all levels cannot carry.
+  const usable = [...levels.map(({ healthy }) => healthy), ...levels.map(({ degraded }) => degraded)];
+  const healths = usable.map((number, i) => healthOf(number, levels[i % levels.length]!.count));
   const total = Math.min(100, sumOf(healths));
-  const panics = levels.map(({ count, usable }) => total < 100 && usable * 100 < panicPercent * count);
+  const panics = levels.map(
+    ({ count, healthy, degraded }) => total < 100 && (healthy + degraded) * 100 < panicPercent * count,
+  );
   const isPanicEverywhere = levels.every(({ count }, i) => count === 0 || panics[i]);
-  const loads = isPanicEverywhere ? loadsByCount(levels) : loadsByHealth(levels, healths, total);
-  return levels.map((_level, i) => ({ loadPercent: loads[i]!, isPanicking: panics[i]! }));
+  const loads = isPanicEverywhere ? loadsByCount(levels) : loadsByHealth(usable, healths, total);
+  return levels.map((_level, i) => {
+    const degradedPercent = loads[levels.length + i] ?? 0;
+    return { loadPercent: loads[i]! + degradedPercent, degradedPercent, isPanicking: panics[i]! };
+  });
 }
 
 /** Nobody is well: each level gets as much as it has endpoints, well or not. */
@@ -111,33 +136,24 @@ function loadsByCount(levels: readonly LevelHealth[]): readonly number[] {
   );
 }
 
-/** Each level gets what it can carry of what those before it leave. */
+/** Each gets what it can carry of what those before it leave. */
 function loadsByHealth(
-  levels: readonly LevelHealth[],
+  usable: readonly number[],
   healths: readonly number[],
   total: number,
 ): readonly number[] {
   // So few are well that it rounds to nothing, and panic is off: they get it all the same.
-  if (total === 0) {
-    const nothing = levels.map(() => 0);
-    return filledUp(
-      nothing,
-      Math.max(
-        0,
-        levels.findIndex(({ usable }) => usable > 0),
-      ),
-    );
-  }
+  const first = Math.max(
+    0,
+    (total === 0 ? usable : healths).findIndex((number) => number > 0),
+  );
   let left = 100;
   const loads = healths.map((health) => {
-    const load = Math.min(left, Math.floor((health * 100) / total));
+    const load = total === 0 ? 0 : Math.min(left, Math.floor((health * 100) / total));
     left -= load;
     return load;
   });
-  return filledUp(
-    loads,
-    healths.findIndex((health) => health > 0),
-  );
+  return filledUp(loads, first);
 }
 
 /** Adds what is missing from 100 by rounding to the load at `at`. */

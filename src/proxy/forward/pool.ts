@@ -43,7 +43,7 @@ export class Cluster {
   #warmedAtMs = 0;
   #applied: readonly EndpointAddress[] = [];
   #balancer: Balancer;
-  /** The balancer, where endpoints are on several levels. */
+  /** The balancer, where endpoints are on several levels, or some are degraded. */
   #levels: Levels | null = null;
   #overprovisioningPercent = DEFAULT_OVERPROVISIONING_PERCENT;
   #detector: OutlierDetector | null = null;
@@ -76,7 +76,7 @@ export class Cluster {
     return this.#endpoints;
   }
 
-  /** What each level of priority gets; empty where there is one level. */
+  /** What each level of priority gets; empty where there is one level and nobody degraded. */
   get levels(): readonly LevelShare[] {
     return this.#levels?.shares ?? [];
   }
@@ -230,7 +230,7 @@ export class Cluster {
 
   /** Endpoints on one level are chosen by the balancer itself. It keeps its position when levels come and go. */
   #arrange(): void {
-    const isLevelled = this.#endpoints.some(({ priority }) => priority > 0);
+    const isLevelled = this.#endpoints.some(({ priority, isDegraded }) => priority > 0 || isDegraded);
     if (isLevelled === (this.#levels !== null)) return;
     if (this.#levels !== null) {
       this.#balancer = this.#levels.first;

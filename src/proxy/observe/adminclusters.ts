@@ -59,7 +59,10 @@ function stateOf(cluster: Cluster): Readonly<Record<string, number | boolean | s
     lb_policy: cluster.options.balancer.kind,
     panic: cluster.isPanicking,
     ...Object.fromEntries(
-      cluster.levels.map(({ loadPercent }, level) => [`priority_${level}_load_percent`, loadPercent]),
+      cluster.levels.flatMap(({ loadPercent, degradedPercent }, level) => [
+        [`priority_${level}_load_percent`, loadPercent],
+        [`priority_${level}_degraded_percent`, degradedPercent],
+      ]),
     ),
     cx_active: cluster.connections,
     rq_active: cluster.active,
@@ -103,6 +106,7 @@ function flagsOf(endpoint: Endpoint): string {
     endpoint.isCheckFailed && "/failed_active_hc",
     endpoint.isEjected && "/failed_outlier_check",
     !endpoint.isConfiguredHealthy && "/failed_eds_health",
+    endpoint.isDegraded && "/degraded_eds_health",
   ].filter((flag) => flag !== false);
   return flags.length === 0 ? "healthy" : flags.join("");
 }
