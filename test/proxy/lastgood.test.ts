@@ -6,7 +6,7 @@ import { systemClock } from "../../src/lib/clock.ts";
 import { createLogger, silentLogger } from "../../src/lib/log.ts";
 import { LastGood } from "../../src/proxy/lastgood.ts";
 import { createXdsServer, type XdsServer } from "../../src/xds/server.ts";
-import { encodeSnapshot, type XdsSnapshot } from "../../src/xds/types.ts";
+import { create, encodeSnapshot, ListenerSchema, type XdsSnapshot } from "../../src/xds/types.ts";
 import { type ProxyProcess, startProxyProcess, temporaryFolder, until } from "../support/proxyprocess.ts";
 import { requireTool } from "../support/require.ts";
 import { adsBootstrap, aSnapshot } from "../support/xds.ts";
@@ -105,6 +105,29 @@ test("last good: a proxy starts without its control plane, and the control plane
   await until(() => isReady(third), "ready");
   t.equal(await answer(), "new", "what was in force at the end was written before it");
   await until(async () => (await readdir(folder)).join() === "last-good", "nothing unfinished is left");
+});
+
+test("last good: what a listener says in weir's own words is kept", async (t) => {
+  const { folder, control, proxy, snapshot } = await bed(t);
+  const halfClose = async (of: ProxyProcess): Promise<unknown> =>
+    JSON.parse(await of.page("/config_dump")).listeners[0]?.isHalfCloseAllowed;
+  const server = await control();
+  const first = await proxy();
+  const made = snapshot({ [OLD]: 100 });
+  const { metadata } = create(ListenerSchema, {
+    metadata: { filterMetadata: { "weir.dev": { half_close: true } } },
+  });
+  const listeners = made.listeners.map((one) => ({ ...one, ...(metadata && { metadata }) }));
+  const seq = server.setSnapshot(GROUP, { ...made, listeners });
+  await until(() => isAcknowledged(server, seq), "acknowledged");
+  t.equal(await halfClose(first), true);
+  await until(() => exists(join(folder, "last-good")), "written");
+  first.child.kill("SIGKILL");
+  await first.ended;
+  await server.close();
+  const second = await proxy();
+  await until(() => isReady(second), "ready without a control plane");
+  t.equal(await halfClose(second), true);
 });
 
 test("last good: with its control plane a proxy serves nothing from disk", async (t) => {

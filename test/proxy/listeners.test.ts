@@ -180,3 +180,21 @@ test("listeners: a port that stays with another one is not taken", async (t) => 
   t.match(why, { code: "WEIR_ERR_PROXY_LISTEN" });
   t.equal(await ask(port), "one");
 });
+
+test("listeners: half_close comes and goes on a port that stays open", async (t) => {
+  const { apply, ask, configuration } = plane(t);
+  const port = await closedPort();
+  const lets = (fields: Json): Json => ({
+    ...Object(listener("one", port, "here")),
+    metadata: { filter_metadata: { "weir.dev": fields } },
+  });
+  const found: unknown[] = [];
+  for (const fields of [{}, { half_close: true }, { half_close: false }] satisfies Json[]) {
+    await apply([lets(fields)], ["here"]);
+    found.push(configuration.listeners[0]?.isHalfCloseAllowed);
+    t.equal(await ask(port), "here");
+  }
+  t.strictSame(found, [false, true, false]);
+  await t.rejects(apply([lets({ half_close: 1 })], ["here"]), /half_close is neither true nor false/);
+  t.equal(configuration.listeners[0]?.isHalfCloseAllowed, false, "the last good one goes on");
+});
