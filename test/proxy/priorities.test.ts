@@ -480,6 +480,34 @@ test("priorities: connections, ejections, slow start and turns live on when endp
     t.equal(new Set(seen.map(({ peerPort }) => peerPort)).size, 1, "one connection");
 });
 
+test("priorities: the first level goes on with its turns when others come and go, and with another policy", async (t) => {
+  const at = (...ports: readonly number[]) => ports.map((port) => ({ name: `${port}`, port }));
+  const { assign, cluster } = await plane(t, {}, levels([at(1, 2, 3)]));
+  const turns = (count: number) => Array.from({ length: count }, () => cluster.pick()?.port);
+  t.strictSame(turns(2), [1, 2]);
+  await assign(levels([at(1, 2, 3), at(4)]));
+  t.strictSame(turns(2), [3, 1]);
+  await assign(levels([at(1, 2, 3)]));
+  t.strictSame(turns(2), [2, 3]);
+  await assign(levels([at(1, 2), at(3)], "2"));
+  const { options } = cluster;
+  cluster.configure({ ...options, balancer: { kind: "ringHash", minimumSize: 64, maximumSize: 64 } });
+  t.strictSame(
+    Array.from({ length: 100 }, (_, hash) => cluster.pick(hash)?.port),
+    Array.from({ length: 100 }, (_, hash) => (hash < 70 ? 1 : 3)),
+    "each hash in a hundred has its level",
+  );
+  await assign(levels([at(1), at(2, 3)], "1 2"));
+  t.strictSame(
+    cluster.levels.map(({ loadPercent, isPanicking }) => [loadPercent, isPanicking]),
+    [
+      [0, true],
+      [100, false],
+    ],
+  );
+  t.equal(cluster.isPanicking, false, "nothing goes to those that panic");
+});
+
 test("priorities: gaps and what cannot be are refused by their paths, and what was in force stays", async (t) => {
   const [a, b] = await origins(t, "a", "b");
   if (a === undefined || b === undefined) throw new Error("there are two");
