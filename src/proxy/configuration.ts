@@ -1,6 +1,7 @@
 // What is in force: listeners, routes, clusters and endpoints, static ones and those that the control plane sends. A change is taken whole or
-// refused with nothing changed: everything is compiled first, then new listening sockets are opened, then all of it is swapped in one
-// synchronous step. What goes away finishes what it has. Readiness: the first complete configuration is in force.
+// refused with nothing changed: everything is compiled first, then new names are looked up and new listening sockets opened, then all of it is
+// swapped in one synchronous step. What goes away finishes what it has. Readiness: the first complete configuration is in force.
+import { assertNever } from "../lib/assert.ts";
 import type { XdsUpdate } from "../xds/client.ts";
 import type {
   Cluster as ClusterMessage,
@@ -21,6 +22,7 @@ import type { EndpointSet } from "./forward/clusteroptions.ts";
 import { Cluster } from "./forward/pool.ts";
 import type { Listener } from "./http1/listener.ts";
 import { Listeners, type WantedListener, type WantedListeners } from "./listeners.ts";
+import { type NamedEndpoints, Names } from "./names.ts";
 import type { HostTable } from "./route/table.ts";
 import { clusterOf } from "./seat.ts";
 
@@ -55,6 +57,7 @@ export class Configuration {
   readonly #static: Compiled;
   #dynamic: Compiled = NOTHING;
   readonly #listeners: Listeners;
+  readonly #names: Names;
   /** Configurations that are about to be in force. */
   readonly #coming = new Set<Compiled>();
   /** Compiled forms by message, but for tables: messages that did not change are the same objects. */
@@ -67,6 +70,7 @@ export class Configuration {
   constructor(core: Core, resources: StaticResources, isDynamic: boolean) {
     this.#core = core;
     this.#listeners = new Listeners(core, () => this.#keepCells());
+    this.#names = new Names(core);
     this.#awaited = isDynamic ? "nothing received from the control plane yet" : "";
     const listeners = resources.listeners.map(compileListener);
     const clusters = resources.clusters.map((message) => this.#cluster(message));
@@ -97,7 +101,7 @@ export class Configuration {
     if (this.#awaited !== "") return this.#awaited;
     const awaited = this.#listeners.awaitedOf(this.#wantedListeners(this.#dynamic));
     if (awaited !== undefined) return `listener ${awaited} waits for its routes`;
-    for (const { name, endpoints } of this.#wantedClusters().values())
+    for (const { name, endpoints } of this.#wantedClusters(this.#dynamic).values())
       if (endpoints.kind === "eds" && !this.#dynamic.endpoints.has(endpoints.name))
         return `cluster ${name} waits for its endpoints`;
     return "";
@@ -132,21 +136,30 @@ export class Configuration {
   /** Ends all connections. */
   close(): void {
     this.#listeners.close();
+    this.#names.close();
     for (const cluster of this.#core.clusters.values()) cluster.close();
   }
 
   /** Everything that may fail, then the one step in which all of it changes: no request sees half of it. False: it is too late for that. */
   async #bring(dynamic: Compiled, areWaitedFor: boolean): Promise<boolean> {
     const wanted = this.#wantedListeners(dynamic);
+    const named = namedOf(this.#wantedClusters(dynamic));
     this.#coming.add(dynamic);
+    const begun = await this.#names.begin(named);
     const opened = await this.#listeners
       .open(wanted, areWaitedFor)
+      .catch((error: unknown) => {
+        this.#names.discard(begun);
+        throw error;
+      })
       .finally(() => this.#coming.delete(dynamic));
     if (this.#listeners.isClosed) {
+      this.#names.discard(begun);
       this.#listeners.discard(opened);
       return false;
     }
     this.#dynamic = dynamic;
+    this.#names.swap(begun, named);
     this.#swapClusters();
     this.#listeners.swap(opened, wanted);
     return true;
@@ -222,13 +235,12 @@ export class Configuration {
 
   #swapClusters(): void {
     const { clusters } = this.#core;
-    const wanted = this.#wantedClusters();
+    const wanted = this.#wantedClusters(this.#dynamic);
     for (const [name, { options, endpoints }] of wanted) {
       const cluster = clusters.get(name) ?? new Cluster(this.#core, name, options);
       clusters.set(name, cluster);
       cluster.configure(options);
-      const found =
-        endpoints.kind === "static" ? endpoints.found : this.#dynamic.endpoints.get(endpoints.name);
+      const found = this.#foundOf(name, endpoints);
       // Endpoints that are not known (yet) leave those that were.
       if (found !== undefined) cluster.update(found.addresses, found.overprovisioningPercent);
     }
@@ -236,6 +248,19 @@ export class Configuration {
       if (wanted.has(name)) continue;
       clusters.delete(name);
       cluster.close();
+    }
+  }
+
+  #foundOf(name: string, endpoints: CompiledCluster["endpoints"]): EndpointSet | undefined {
+    switch (endpoints.kind) {
+      case "static":
+        return endpoints.found;
+      case "named":
+        return this.#names.foundOf(name);
+      case "eds":
+        return this.#dynamic.endpoints.get(endpoints.name);
+      default:
+        return assertNever(endpoints);
     }
   }
 
@@ -248,8 +273,8 @@ export class Configuration {
     return new Map([...dynamic.listeners, ...this.#static.listeners].map(wanted));
   }
 
-  #wantedClusters(): ReadonlyMap<string, CompiledCluster> {
-    const all = [...this.#dynamic.clusters, ...this.#static.clusters];
+  #wantedClusters(dynamic: Compiled): ReadonlyMap<string, CompiledCluster> {
+    const all = [...dynamic.clusters, ...this.#static.clusters];
     return new Map(all.map((cluster) => [cluster.name, cluster]));
   }
 
@@ -263,6 +288,14 @@ export class Configuration {
       clock.nowMs(),
     );
   }
+}
+
+/** The endpoints of those that are given by host names. */
+function namedOf(clusters: ReadonlyMap<string, CompiledCluster>): ReadonlyMap<string, NamedEndpoints> {
+  const named = new Map<string, NamedEndpoints>();
+  for (const [name, { endpoints }] of clusters)
+    if (endpoints.kind === "named") named.set(name, endpoints.named);
+  return named;
 }
 
 function namesOf(clusters: readonly CompiledCluster[]): ReadonlySet<string> {

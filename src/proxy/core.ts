@@ -12,6 +12,7 @@ import { DateLine } from "./http1/dateline.ts";
 import type { MinRate } from "./http1/minrate.ts";
 import { HeadParser } from "./http1/parse.ts";
 import { REPLY, type Reply } from "./http1/reply.ts";
+import { type LookUp, machineLookUp } from "./lookup.ts";
 import { LogFiles } from "./observe/logfile.ts";
 import { Stats } from "./observe/stats.ts";
 import { Tallies } from "./observe/tallies.ts";
@@ -84,6 +85,8 @@ export interface CoreDeps {
   readonly limits?: Partial<Limits>;
   /** How connections to endpoints are opened. Default: over TCP. */
   readonly connect?: Core["connect"];
+  /** How host names of endpoints are looked up. Default: as the machine does it. */
+  readonly lookUp?: LookUp;
   /** Default: that of this process. */
   readonly memory?: () => MemoryUse;
   /** Default: alone. */
@@ -123,6 +126,7 @@ export class Core {
   readonly limits: Limits;
   readonly monotonicMs: () => number;
   readonly connect: typeof connectWire;
+  readonly lookUp: LookUp;
   readonly outbox: Outbox = new Outbox();
   readonly buffers: ReadBuffers = new ReadBuffers();
   /** Memory for heads on their way (`ByteStore.takeFrom`). */
@@ -161,6 +165,7 @@ export class Core {
     this.limits = limitsOf({ ...DEFAULT_LIMITS, ...deps.limits }, this.seat.share);
     this.budget = new ByteBudget(this.limits.copyBytes);
     this.connect = deps.connect ?? connectWire;
+    this.lookUp = deps.lookUp ?? machineLookUp;
     this.monotonicMs = deps.monotonicMs ?? (() => performance.now());
     this.overload = new Overload({
       log: deps.log,

@@ -21,6 +21,8 @@ export interface Seat {
   onChecked(cluster: string, endpoint: string, isFailed: boolean): void;
   onEjected(cluster: string, endpoint: string, untilMs: number): void;
   onTakenBack(cluster: string, endpoint: string): void;
+  /** Names led to other endpoints. */
+  onRenewed(): void;
 }
 
 export const ALONE: Seat = {
@@ -30,6 +32,7 @@ export const ALONE: Seat = {
   onChecked: () => undefined,
   onEjected: () => undefined,
   onTakenBack: () => undefined,
+  onRenewed: () => undefined,
 };
 
 /** The part of `total` that a share has: all parts add up to it, but for none being 0 where there is something to share. */

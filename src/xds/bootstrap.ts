@@ -6,7 +6,7 @@ import { create, fromJson } from "@bufbuild/protobuf";
 import { isObject } from "../lib/json.ts";
 import { locate, type Problem } from "./bootstrapproblems.ts";
 import { type Bootstrap, BootstrapSchema } from "./gen/envoy/config/bootstrap/v3/bootstrap_pb.ts";
-import { type Cluster, Cluster_DiscoveryType } from "./gen/envoy/config/cluster/v3/cluster_pb.ts";
+import type { Cluster } from "./gen/envoy/config/cluster/v3/cluster_pb.ts";
 import { type ApiConfigSource, NodeSchema } from "./gen/envoy/config/core/v3/core_pb.ts";
 import { registry } from "./messages.ts";
 import { unknownClusters } from "./staticroutes.ts";
@@ -120,7 +120,7 @@ function addressesOf(cluster: Cluster): readonly string[] {
     });
 }
 
-/** Unsupported fields, except what a control plane's cluster must say for Envoy: that it speaks HTTP/2, and names to resolve. */
+/** Unsupported fields, except what a control plane's cluster must say for Envoy: that it speaks HTTP/2. */
 function unsupportedFieldsOf(bootstrap: Bootstrap): readonly Problem[] {
   const names = new Set(clusterNames(bootstrap.dynamicResources?.adsConfig));
   const allowed = (bootstrap.staticResources?.clusters ?? []).flatMap((cluster, index) => {
@@ -131,8 +131,7 @@ function unsupportedFieldsOf(bootstrap: Bootstrap): readonly Problem[] {
       "http2_protocol_options",
       "upstream_connection_options",
     ];
-    const isNamed = cluster.clusterDiscoveryType.value === Cluster_DiscoveryType.STRICT_DNS;
-    return [...fields, ...(isNamed ? ["type"] : [])].map((field) => at + field);
+    return fields.map((field) => at + field);
   });
   // The field itself, or something inside.
   const isAllowed = (path: string): boolean =>

@@ -15,6 +15,7 @@ export type {
 export {
   CircuitBreakersSchema,
   Cluster_DiscoveryType,
+  Cluster_DnsLookupFamily,
   Cluster_LbPolicy,
   ClusterSchema,
   OutlierDetectionSchema,

@@ -36,6 +36,7 @@ const NO_SOCKETS = {
   onChecked: () => undefined,
   onEjected: () => undefined,
   onTakenBack: () => undefined,
+  onRenewed: () => undefined,
 };
 
 /** What is not asked costs no time. */

@@ -18,6 +18,7 @@ import {
 } from "../../xds/types.ts";
 import type { ClusterOptions, EndpointSet } from "../forward/clusteroptions.ts";
 import type { ListenerOptions } from "../http1/listener.ts";
+import type { NamedEndpoints } from "../names.ts";
 import type { HostTable } from "../route/table.ts";
 import { compileClientRules } from "./compileclient.ts";
 import { compileOptions } from "./compilecluster.ts";
@@ -25,6 +26,7 @@ import { addressOf, endpointsOf } from "./compileendpoints.ts";
 import { compileLimits } from "./compilelimits.ts";
 import { compileAccessLog } from "./compilelog.ts";
 import { compileHalfClose } from "./compilemetadata.ts";
+import { compileNames } from "./compilenames.ts";
 import { compileHosts } from "./compileroutes.ts";
 import { compileSpelling } from "./compilespelling.ts";
 import type { CellOf } from "./compilesplit.ts";
@@ -45,6 +47,7 @@ export interface CompiledCluster {
   readonly options: ClusterOptions;
   readonly endpoints:
     | { readonly kind: "static"; readonly found: EndpointSet }
+    | { readonly kind: "named"; readonly named: NamedEndpoints }
     | { readonly kind: "eds"; readonly name: string };
 }
 
@@ -120,17 +123,16 @@ export function compileCluster(cluster: Cluster): CompiledCluster {
     cluster.clusterDiscoveryType.case === "type"
       ? cluster.clusterDiscoveryType.value
       : Cluster_DiscoveryType.STATIC;
-  const isEds = type === Cluster_DiscoveryType.EDS;
-  const found = endpointsOf(cluster.loadAssignment, "load_assignment.", problems);
+  const isNamed = type === Cluster_DiscoveryType.STRICT_DNS;
+  const found = endpointsOf(cluster.loadAssignment, "load_assignment.", problems, isNamed);
   const options = compileOptions(cluster, problems);
+  let endpoints: CompiledCluster["endpoints"] = { kind: "static", found };
+  if (type === Cluster_DiscoveryType.EDS)
+    endpoints = { kind: "eds", name: cluster.edsClusterConfig?.serviceName || cluster.name };
+  else if (isNamed)
+    endpoints = { kind: "named", named: { hosts: found, ...compileNames(cluster, problems) } };
   problems.throwIfAny();
-  return {
-    name: cluster.name,
-    options,
-    endpoints: isEds
-      ? { kind: "eds", name: cluster.edsClusterConfig?.serviceName || cluster.name }
-      : { kind: "static", found },
-  };
+  return { name: cluster.name, options, endpoints };
 }
 
 /** Reads the endpoints of a cluster. Throws CONFIG_REJECTED. */

@@ -7,6 +7,7 @@ import {
   type EndpointAddress,
   type EndpointSet,
 } from "../forward/clusteroptions.ts";
+import { isHostName } from "./compilenames.ts";
 import type { Problems } from "./problems.ts";
 
 /** Each costs a new client up to 250 ms when those before it are silent. */
@@ -19,11 +20,12 @@ export interface Socket {
   readonly port: number;
 }
 
-/** Reads the endpoints of a cluster; `at` is where their message stands in its resource. */
+/** Reads the endpoints of a cluster; `at` is where their message stands in its resource. Some clusters have host names for addresses. */
 export function endpointsOf(
   assignment: ClusterLoadAssignment | undefined,
   at: string,
   problems: Problems,
+  mayBeNames = false,
 ): EndpointSet {
   const localities = assignment?.endpoints ?? [];
   checkPriorities(localities, at, problems);
@@ -35,7 +37,7 @@ export function endpointsOf(
   localities.forEach(({ lbEndpoints, priority }, l) => {
     lbEndpoints.forEach((lbEndpoint, e) => {
       const path = `${at}endpoints[${l}].lb_endpoints[${e}]`;
-      const found = endpointOf(lbEndpoint, priority, path, problems);
+      const found = endpointOf(lbEndpoint, priority, path, problems, mayBeNames);
       if (found === null) return;
       // What is known of an endpoint is known by its address.
       const key = `${found.address} ${found.port}`;
@@ -68,13 +70,14 @@ function endpointOf(
   priority: number,
   path: string,
   problems: Problems,
+  mayBeName: boolean,
 ): EndpointAddress | null {
   const address = host.case === "endpoint" ? host.value.address?.address : undefined;
   if (address?.case !== "socketAddress") {
     problems.add(`${path}.endpoint`, "has no socket address");
     return null;
   }
-  const socket = addressOf(address.value, `${path}.endpoint.address.socket_address`, problems);
+  const socket = addressOf(address.value, `${path}.endpoint.address.socket_address`, problems, mayBeName);
   if (socket === null) return null;
   const isHealthy =
     healthStatus === HealthStatus.UNKNOWN ||
@@ -86,6 +89,8 @@ function endpointOf(
   const otherAddresses = others.flatMap(({ address: other }, o) =>
     otherAddress(other, socket, `${path}.endpoint.additional_addresses[${o}]`, problems),
   );
+  if (mayBeName && others.length > 0)
+    problems.add(`${path}.endpoint.additional_addresses`, "are for endpoints that are no host names");
   if (others.length > MAX_OTHER_ADDRESSES)
     problems.add(`${path}.endpoint.additional_addresses`, `are more than ${MAX_OTHER_ADDRESSES}`);
   const check = host.case === "endpoint" ? host.value.healthCheckConfig : undefined;
@@ -125,12 +130,21 @@ function otherAddress(
   return socket === null ? [] : [socket.address];
 }
 
-/** An IP address and a port, or null and a problem. */
-export function addressOf(socket: SocketAddress, path: string, problems: Problems): Socket | null {
+/** An IP address, or a host name where that `mayBe`, and a port; or null and a problem. */
+export function addressOf(
+  socket: SocketAddress,
+  path: string,
+  problems: Problems,
+  mayBeName = false,
+): Socket | null {
   const port = socket.portSpecifier.case === "portValue" ? socket.portSpecifier.value : -1;
+  const isName = mayBeName && isHostName(socket.address);
   // A host that is none would be looked up, at the first connection and by whatever resolver there is.
-  if (!isIpAddress(socket.address))
-    problems.add(`${path}.address`, `is no IP address: ${JSON.stringify(socket.address)}`);
+  if (!isIpAddress(socket.address) && !isName)
+    problems.add(
+      `${path}.address`,
+      `is no IP address${mayBeName ? " or host name" : ""}: ${JSON.stringify(socket.address)}`,
+    );
   else if (port < 0 || port > 65_535) problems.add(`${path}.port_value`, "is no port");
   else return { address: socket.address, port };
   return null;

@@ -29,6 +29,7 @@ export interface LinkOptions {
   readonly index: number;
   readonly numbering: Numbering;
   onEjected(link: WorkerLink, news: Extract<News, { kind: "ejected" }>): void;
+  onRenewed(link: WorkerLink): void;
   onReport(link: WorkerLink): void;
 }
 
@@ -184,6 +185,9 @@ export class WorkerLink {
         break;
       case "ejected":
         this.#options.onEjected(this, news);
+        break;
+      case "renewed":
+        this.#options.onRenewed(this);
         break;
       case "report":
         this.ledger.take(news);

@@ -102,4 +102,6 @@ export type News =
   | { readonly kind: "started"; readonly refusal: Refusal | null }
   | { readonly kind: "verdict"; readonly seq: number; readonly refusal: Refusal | null }
   | ({ readonly kind: "ejected"; readonly untilMs: number } & EndpointName)
+  /** Names led it to other endpoints, which it knows nothing of. Answered by what checks and others have found out. */
+  | { readonly kind: "renewed" }
   | Report;

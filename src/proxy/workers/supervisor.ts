@@ -52,6 +52,7 @@ export class Supervisor implements Tree {
         this.#tellAll({ kind: "checked", results: [{ cluster: name, endpoint, isFailed }] }),
       onEjected: () => undefined,
       onTakenBack: (name, endpoint) => this.#tellAll({ kind: "back", cluster: name, endpoint }),
+      onRenewed: () => undefined,
     };
   }
 
@@ -156,6 +157,7 @@ export class Supervisor implements Tree {
       numbering: this.#numbering,
       onEjected: (from, { cluster: name, endpoint, untilMs }) =>
         this.#onEjected(from, name, endpoint, untilMs),
+      onRenewed: (from) => this.#tellHealth(from),
       onReport: () => this.#sumListeners(),
     });
     this.#links[index] = link;

@@ -124,6 +124,7 @@ class WorkerSide {
           onEjected: (cluster, endpoint, untilMs) =>
             this.#send({ kind: "ejected", cluster, endpoint, untilMs }),
           onTakenBack: () => undefined,
+          onRenewed: () => this.#send({ kind: "renewed" }),
         },
       });
       const { listeners = [], clusters = [] } = fromBinary(BootstrapSchema, bootstrap).staticResources ?? {};
