@@ -1,104 +1,8 @@
 // From TrafficPolicies and HTTPRoutes to what pods get, where pods come, go, fail and keep silent: what a translation says is brought in force as
 // a control plane's snapshot is.
-import { type Test, test } from "tap";
-import type { HttpRoute, TrafficPolicy } from "../../src/api/api.ts";
-import { createLogger } from "../../src/lib/log.ts";
-import { Configuration } from "../../src/proxy/configuration.ts";
-import { Core } from "../../src/proxy/core.ts";
-import { connectWire } from "../../src/proxy/wire/netwire.ts";
-import { NO_WIRE } from "../../src/proxy/wire/wire.ts";
-import { translateGateway } from "../../src/translate/translate.ts";
-import { createManualClock } from "../support/clock.ts";
-import { httpRoute, input, slice } from "../translate/support.ts";
-import { closedPort, eventually, type Origin, recordingOrigin, type Seen, talk } from "./support.ts";
-
-type Rule = NonNullable<NonNullable<HttpRoute["spec"]>["rules"]>[number];
-type Sections = Omit<TrafficPolicy["spec"], "targetRefs">;
-
-interface Asked {
-  readonly rule?: Rule;
-  readonly service?: Sections;
-  readonly route?: Sections;
-  /** Connections to this port are neither made nor refused. */
-  readonly silentPort?: number;
-}
-
-/** A proxy for the Gateway `edge` and the Service `web`. */
-async function before(t: Test, { rule, service = {}, route = {}, silentPort }: Asked) {
-  const clock = createManualClock();
-  const bugs: string[] = [];
-  const core = new Core({
-    clock,
-    log: createLogger({ level: "error", write: (line) => bugs.push(line) }),
-    seed: 7,
-    connect: (context, host, others, port, owner) =>
-      port === silentPort ? { ...NO_WIRE, owner } : connectWire(context, host, others, port, owner),
-  });
-  const configuration = new Configuration(core, { listeners: [], clusters: [] }, true);
-  core.deadlines.start();
-  t.teardown(() => {
-    configuration.close();
-    core.deadlines.stop();
-    if (core.counts.internalErrors > 0) throw new Error(`internal errors: ${bugs.join("\n")}`);
-  });
-  const policy = (kind: string, sections: Sections): TrafficPolicy => ({
-    apiVersion: "weir.dev/v1alpha1",
-    kind: "TrafficPolicy",
-    metadata: { name: kind.toLowerCase(), namespace: "shop" },
-    spec: { targetRefs: [{ kind, name: "web" }], ...sections },
-  });
-  /** The pods that there are from now on, by the ports on which they listen. */
-  const pods = async (...ports: readonly number[]): Promise<void> => {
-    const { snapshot, problems } = translateGateway(
-      input({
-        httpRoutes: [httpRoute({ rules: [{ backendRefs: [{ name: "web", port: 80 }], ...rule }] })],
-        slices: (_namespace, name) => {
-          const own = name === "web" ? ports : [];
-          return own.map((port) => ({
-            ...slice(port, ["p"]),
-            endpoints: [{ addresses: ["127.0.0.1"], conditions: { ready: true } }],
-          }));
-        },
-        policies: [policy("Service", service), policy("HTTPRoute", route)],
-      }),
-    );
-    if (problems.length > 0) throw new Error(JSON.stringify(problems));
-    for (const { address } of snapshot.listeners)
-      if (address?.address.case === "socketAddress")
-        address.address.value.portSpecifier = { case: "portValue", value: 0 };
-    const versions = { listeners: "1", routes: "1", clusters: "1", endpoints: "1" };
-    await configuration.apply({ ...snapshot, changed: "endpoints", versions });
-  };
-  const ask = async (...lines: readonly string[]): Promise<string> => {
-    const request = ["GET / HTTP/1.1", "Host: a", ...lines, "Connection: close", "", ""].join("\r\n");
-    return (await talk(configuration.listeners[0]?.port ?? 0, request)).text;
-  };
-  return { clock, pods, ask };
-}
-
-const origins = (
-  t: Test,
-  count: number,
-  answer: (pod: number, seen: Seen) => number = () => 200,
-): Promise<Origin[]> =>
-  Promise.all(
-    Array.from({ length: count }, (_, pod) =>
-      recordingOrigin(t, (seen, response) => response.writeHead(answer(pod, seen)).end(`<${pod}>`)),
-    ),
-  );
-
-const portsOf = (pods: readonly Origin[]): number[] => pods.map(({ port }) => port);
-
-/** How many of so many requests each pod got. */
-async function sharesOf(
-  pods: readonly Origin[],
-  ask: () => Promise<string>,
-  requests: number,
-): Promise<number[]> {
-  for (const { seen } of pods) seen.length = 0;
-  for (let turn = 0; turn < requests; turn++) await ask();
-  return pods.map(({ seen }) => seen.filter(({ url }) => url === "/").length);
-}
+import { test } from "tap";
+import { before, origins, portsOf, type Rule, sharesOf } from "./podsupport.ts";
+import { closedPort, eventually } from "./support.ts";
 
 test("from pods: loadBalancer.slowStart lets a pod that comes later in bit by bit", async (t) => {
   const all = await origins(t, 2);
@@ -120,7 +24,10 @@ test("from pods: loadBalancer.slowStart lets a pod that comes later in bit by bi
 test("from pods: connection.timeout ends a connection that is not made, and another pod is asked", async (t) => {
   const [pod] = await origins(t, 1);
   const silentPort = await closedPort();
-  const { clock, pods, ask } = await before(t, { service: { connection: { timeout: "2s" } }, silentPort });
+  const { clock, pods, ask } = await before(t, {
+    service: { connection: { timeout: "2s" } },
+    portOf: (port) => (port === silentPort ? undefined : port),
+  });
   await pods(silentPort);
   let answer = "";
   void ask().then((text) => {
