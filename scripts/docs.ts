@@ -47,7 +47,7 @@ async function commandsPage(): Promise<string> {
   const parts = [
     HEADER,
     "# Commands",
-    "In the checkout a command is `npm run -s weir -- COMMAND`; installed, `weir COMMAND`. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 ended by Ctrl-C.",
+    "In the checkout a command is `npm run -s weir -- COMMAND`; installed, `weir COMMAND`. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 broken off by Ctrl-C; what runs until then (`up`, `controller`, `agent`, `proxy`, `get --watch`) ends with 0.",
     "## Flags that lead to a cluster",
     "Without them: `$KUBECONFIG`, then `~/.kube/config`. `--state` and `--kubeconfig` exclude each other.",
     flagTable(cluster),

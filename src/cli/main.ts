@@ -1,5 +1,5 @@
 // The door of cli/: parses the command line, runs one command, turns what went wrong into words and an exit code.
-// Exit codes: 0 done, 1 failed, 2 wrong usage, 130 ended by Ctrl-C.
+// Exit codes: 0 done, 1 failed, 2 wrong usage, 130 broken off by Ctrl-C.
 import { Command, CommanderError } from "commander";
 import { isWeirError, messageOf } from "../lib/errors.ts";
 import { CLI_ERRORS, type Cli, type CliIo } from "./cli.ts";
