@@ -1,8 +1,6 @@
 // How a host name becomes addresses: the machine's DNS servers are asked for it as it stands; a name that they do not know is looked up as other
 // programs do, by hosts file and search list. Not so at once: where there is a search list, glibc says of a name whose server fails that there
 // is no such name.
-import { Resolver } from "node:dns";
-import { lookup } from "node:dns/promises";
 import { messageOf } from "../lib/errors.ts";
 
 /** Which addresses of a name count. */
@@ -18,8 +16,8 @@ export type Answer =
     }
   | { readonly kind: "failed"; readonly why: string };
 
-/** Looks a name up. Never rejects. */
-export type LookUp = (host: string, family: LookupFamily) => Promise<Answer>;
+/** Looks a name up. A failure ends it at once where addresses are known from before. Never rejects. */
+export type LookUp = (host: string, family: LookupFamily, isKnown: boolean) => Promise<Answer>;
 
 /** IP version. */
 export type Version = 4 | 6;
@@ -41,9 +39,9 @@ const TRIES = 2;
 
 /** Looks names up by the first of `asks` that knows addresses. It fails when none does, and one of them could not be asked. */
 export function lookUpBy(asks: readonly Ask[]): LookUp {
-  return async (host, family) => {
+  return async (host, family, isKnown) => {
     let failure: Answer | undefined;
-    for (const ask of asks)
+    for (const ask of asks) {
       for (const versions of TURNS[family]) {
         const answers = await Promise.all(versions.map((version) => ask(host, version)));
         const found = answers.flatMap((one) => (one.kind === "known" && one.addresses.length > 0 ? one : []));
@@ -52,30 +50,32 @@ export function lookUpBy(asks: readonly Ask[]): LookUp {
           return { kind: "known", addresses, ttlMs: Math.min(...found.map(({ ttlMs }) => ttlMs)) };
         failure ??= answers.find(({ kind }) => kind === "failed");
       }
+      // While DNS is out, threads of the process would wait for it, too.
+      if (failure !== undefined && isKnown) return failure;
+    }
     return failure ?? { kind: "known", addresses: [], ttlMs: 0 };
   };
 }
 
-/** Asks DNS servers, those of the machine unless they are given, for the name as it stands. */
-export function dnsAsk(servers?: readonly string[]): Ask {
-  return (host, version) =>
-    new Promise((resolve) => {
-      // A new one each time: it reads which servers there are.
-      const resolver = new Resolver({ timeout: TRY_MS, tries: TRIES });
-      if (servers !== undefined) resolver.setServers(servers);
-      const ask = version === 4 ? resolver.resolve4.bind(resolver) : resolver.resolve6.bind(resolver);
-      ask(host, { ttl: true }, (error, found) => {
-        if (error !== null) return resolve(answerOf(error));
-        const addresses = found.map(({ address }) => address);
-        resolve({ kind: "known", addresses, ttlMs: 1_000 * Math.min(...found.map(({ ttl }) => ttl)) });
-      });
-    });
-}
+/** Asks the machine's DNS servers for the name as it stands. */
+const dnsAsk: Ask = async (host, version) => {
+  const { Resolver } = (await dns()).promises;
+  // A new one each time: it reads which servers there are.
+  const resolver = new Resolver({ timeout: TRY_MS, tries: TRIES });
+  try {
+    const options = { ttl: true } as const;
+    const found = await (version === 4 ? resolver.resolve4(host, options) : resolver.resolve6(host, options));
+    const addresses = found.map(({ address }) => address);
+    return { kind: "known", addresses, ttlMs: 1_000 * Math.min(...found.map(({ ttl }) => ttl)) };
+  } catch (error) {
+    return answerOf(error);
+  }
+};
 
 /** Asks as other programs of the machine do. */
-export const systemAsk: Ask = async (host, version) => {
+const systemAsk: Ask = async (host, version) => {
   try {
-    const found = await lookup(host, { all: true, family: version });
+    const found = await (await dns()).promises.lookup(host, { all: true, family: version });
     return { kind: "known", addresses: found.map(({ address }) => address), ttlMs: 0 };
   } catch (error) {
     return answerOf(error);
@@ -83,7 +83,12 @@ export const systemAsk: Ask = async (host, version) => {
 };
 
 /** As the head of this file says. */
-export const machineLookUp: LookUp = lookUpBy([dnsAsk(), systemAsk]);
+export const machineLookUp: LookUp = lookUpBy([dnsAsk, systemAsk]);
+
+/** Loaded by those that need it: it takes almost a MiB. */
+function dns(): Promise<typeof import("node:dns")> {
+  return import("node:dns");
+}
 
 function answerOf(error: unknown): Answer {
   const code = error instanceof Error && "code" in error ? error.code : undefined;

@@ -184,7 +184,7 @@ class Lookups {
     // The next one begins when this one is over, even if it is late: a system that does not answer is not asked again meanwhile.
     const { host, endpoints } = this.#options;
     this.#core
-      .lookUp(host, endpoints.family)
+      .lookUp(host, endpoints.family, this.addresses.length > 0)
       .then((answer) => {
         if (this.#isClosed) return;
         this.#timer?.cancel();

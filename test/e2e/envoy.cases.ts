@@ -330,6 +330,8 @@ const ELSEWHERE = `retry_host_predicate: [{ name: envoy.retry_host_predicates.pr
 const retried = (cluster: string, policy: string): string =>
   `{ cluster: ${cluster}, retry_policy: { ${policy}, ${ELSEWHERE} } }`;
 
+const NAMED = "\n      type: STRICT_DNS\n      dns_lookup_family: V4_ONLY";
+
 const UPSTREAMS = `${LISTENER}
                 route_config:
                   name: local
@@ -353,6 +355,8 @@ const UPSTREAMS = `${LISTENER}
                         - { match: { prefix: /no-connections }, route: { cluster: no-connections } }
                         - { match: { prefix: /few-usable }, route: { cluster: few-usable } }
                         - { match: { prefix: /none-usable }, route: { cluster: none-usable } }
+                        - { match: { prefix: /named }, route: { cluster: named } }
+                        - { match: { prefix: /nameless }, route: { cluster: nameless } }
   clusters:${[
     cluster(
       "ring",
@@ -395,6 +399,8 @@ const UPSTREAMS = `${LISTENER}
       [endpoint("a", ", health_status: UNHEALTHY")],
       "\n      common_lb_config: { healthy_panic_threshold: { value: 0 } }",
     ),
+    cluster("named", [endpoint("a").replace("127.0.0.1", "localhost")], NAMED),
+    cluster("nameless", [endpoint("a").replace("127.0.0.1", "no-such-name.invalid")], NAMED),
   ].join("")}
 `;
 const USERS = Array.from({ length: 24 }, (_, user) => `x-user: user-${user}`);
@@ -443,6 +449,8 @@ export const CASES: readonly Case[] = [
       { line: "/no-connections" },
       ...Array.from({ length: 4 }, () => ({ line: "/few-usable" })),
       { line: "/none-usable" },
+      { line: "/named" },
+      { line: "/nameless" },
     ],
   },
   {

@@ -45,6 +45,15 @@ const MATCHING = `${LISTENER}${routes([
     "c",
     "prefix: /c, cookies: [{ name: out, string_match: { exact: '1' }, invert_match: true }, { name: in, string_match: { prefix: 'ye' } }]",
   ],
+  // All fractions of a request are held against one number: what the first of /half leaves, the second does not take.
+  ["d", "prefix: /none, runtime_fraction: { default_value: { numerator: 0 } }"],
+  [
+    "b",
+    "prefix: /none, runtime_fraction: { default_value: { numerator: 10000, denominator: TEN_THOUSAND } }",
+  ],
+  ["a", "prefix: /half, runtime_fraction: { default_value: { numerator: 50 } }"],
+  ["d", "prefix: /half, runtime_fraction: { default_value: { numerator: 50 } }"],
+  ["a", "prefix: /half"],
   // What a managed mirror route becomes.
   [
     "d",
@@ -80,6 +89,7 @@ const MATCHED: readonly Request[] = [
     "/q?e=1",
   ],
   ...["/mp/one", "/mp/two?x=1", "/mp/one?", "/mp/three", "/mp/one/x", "/mp?x=/mp/one", "POST /mp/one"],
+  ...["/none", "/none/x", ...Array.from({ length: 20 }, () => "/half")],
   ...["/q?x&e", "/q?f=the-end", "/q?f=the-end2", "/q?=&&e&", "/q?q==two", "/q"],
 ].map((line): Request => ({ line }));
 const HEADER_SETS: readonly (readonly string[])[] = [

@@ -177,6 +177,23 @@ test("names: dns_lookup_family says what is asked for, in turn until there are a
   t.strictSame(all.endpoints(), ["192.0.2.1 80"], "of ALL one is enough");
 });
 
+test("names: while DNS fails, what is known is not asked for elsewhere", async (t) => {
+  const asked: string[] = [];
+  const answering = (who: string, answer: Answer) => (): Promise<Answer> => {
+    asked.push(who);
+    return Promise.resolve(answer);
+  };
+  const lookUp = lookUpBy([answering("dns", FAILED), answering("system", known("192.0.2.1"))]);
+  t.strictSame(await lookUp("a.test", "auto", false), known("192.0.2.1"));
+  t.strictSame(asked.splice(0), ["dns", "dns", "system"]);
+  t.strictSame(await lookUp("a.test", "auto", true), FAILED);
+  t.strictSame(asked.splice(0), ["dns", "dns"]);
+  const gone = lookUpBy([answering("dns", known()), answering("system", FAILED)]);
+  t.strictSame(await gone("a.test", "v4", true), FAILED, "nobody knows, and one could not be asked");
+  const none = lookUpBy([answering("dns", known()), answering("system", known())]);
+  t.strictSame(await none("a.test", "v4", true), known());
+});
+
 test("names: respect_dns_ttl lets answers say when they are asked for again", async (t) => {
   for (const [ttlMs, isRespected, wantMs] of [
     [30_000, true, 30_000],

@@ -5,7 +5,7 @@ import { machineLookUp } from "../../src/proxy/lookup.ts";
 import { BootstrapSchema, fromJson, registry } from "../../src/xds/types.ts";
 import { type DnsServer, startDns } from "../support/dns.ts";
 import { startProxyProcess, until } from "../support/proxyprocess.ts";
-import { bootstrapOf, closedPort, eventually, type Json, startBootstrap, talk } from "./support.ts";
+import { bootstrapOf, closedPort, type Json, startBootstrap, talk } from "./support.ts";
 
 const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
@@ -69,7 +69,7 @@ test("names by DNS: requests follow what the server says, and survive its failur
   ]);
 
   dns.names.set("web.shop.test", ["127.0.0.3", "127.0.0.4"]);
-  await eventually(async () => (await met(port)) === "127.0.0.3 127.0.0.4", "one address came, one went");
+  await until(async () => (await met(port)) === "127.0.0.3 127.0.0.4", "one address came, one went");
 
   for (const trouble of ["servfail", "silent"] as const) {
     for (const name of ["web.shop.test", "web"]) dns.names.set(name, trouble);
@@ -108,18 +108,22 @@ test("names by DNS: that there is no such name is known, that a server fails is 
   dns.names.set("silent.test", "silent");
   dns.names.set("short.shop.test", ["127.0.0.3"]);
   const none = { kind: "known", addresses: [], ttlMs: 0 };
-  t.strictSame(await machineLookUp("v4.test", "v4"), {
+  t.strictSame(await machineLookUp("v4.test", "v4", false), {
     kind: "known",
     addresses: ["127.0.0.2"],
     ttlMs: 7_000,
   });
-  t.strictSame(await machineLookUp("v4.test", "v6"), none);
-  t.strictSame(await machineLookUp("none.test", "auto"), none);
-  t.match(await machineLookUp("short", "v4"), { addresses: ["127.0.0.3"], ttlMs: 0 }, "by the search list");
-  t.match(await machineLookUp("localhost", "v4"), { addresses: ["127.0.0.1"] }, "by the hosts file");
+  t.strictSame(await machineLookUp("v4.test", "v6", false), none);
+  t.strictSame(await machineLookUp("none.test", "auto", false), none);
+  t.match(
+    await machineLookUp("short", "v4", false),
+    { addresses: ["127.0.0.3"], ttlMs: 0 },
+    "by the search list",
+  );
+  t.match(await machineLookUp("localhost", "v4", false), { addresses: ["127.0.0.1"] }, "by the hosts file");
   // Where the search list leads to no such name.
-  t.match(await machineLookUp("broken.test", "v4"), { kind: "failed", why: /ESERVFAIL/ });
-  t.match(await machineLookUp("silent.test", "v4"), { kind: "failed", why: /ETIMEOUT/ });
+  t.match(await machineLookUp("broken.test", "v4", false), { kind: "failed", why: /ESERVFAIL/ });
+  t.match(await machineLookUp("silent.test", "v4", false), { kind: "failed", why: /ETIMEOUT/ });
 });
 
 test("names by DNS: worker processes learn what checks said of an address that a name got", async (t) => {
