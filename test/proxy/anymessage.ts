@@ -12,7 +12,7 @@ const MAX_DEPTH = 14;
 const TEXTS = ["", "x", "a b", "*", "*.x", "/", "/a", "é", "x\r\ny: z", "%", "%REQ(x)%", "x".repeat(300)];
 /** What a field by that name may say, besides nonsense. */
 const HINTS: Readonly<Record<string, readonly string[]>> = {
-  address: ["127.0.0.1", "::1", "10.0.0.1"],
+  address: ["127.0.0.1", "::1", "10.0.0.1", "pods.test"],
   cluster: ["one", "two", "main"],
   cluster_name: ["one", "two"],
   domains: ["a.test", "*.a.test", "a.*", "*"],
