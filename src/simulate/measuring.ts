@@ -18,8 +18,10 @@ export interface Measurable {
   readonly nowMs: number;
   readonly views: Pick<Views, "run">;
   readonly runs: ReadonlyMap<string, KubeObject>;
-  /** What providers answer, by the metric's name. Empty: nothing is measured, scripts say how runs end. */
+  /** What providers answer, by the metric's name. */
   readonly answers: ReadonlyMap<string, unknown>;
+  /** A script that made its Rollout up and has given no answer says itself how runs end. */
+  readonly isOfFiles: boolean;
 }
 
 /** The statuses that runs come to now, by name; only those that change. */
@@ -48,7 +50,7 @@ export function unanswered(world: Measurable): readonly string[] {
 }
 
 function openRuns(world: Measurable): readonly (readonly [AnalysisRun, string])[] {
-  return world.answers.size === 0 ? [] : runsNotCompleted(world);
+  return world.answers.size === 0 && !world.isOfFiles ? [] : runsNotCompleted(world);
 }
 
 function runsNotCompleted({ runs, views }: Measurable): readonly (readonly [AnalysisRun, string])[] {

@@ -52,6 +52,16 @@ test("simulate: a background analysis of a user's files aborts when its metric t
   t.match(text.split("\n").at(-1), /^# 91s +Degraded +step 0\/2 .*RolloutAborted/);
 });
 
+test("simulate: runs begin and end as in a cluster though the script answers no metric", async (t) => {
+  const at = await files(t, { "mute.txt": "image watched:2\ntick 1m\nabort\n" });
+  const { code, text } = await weir("simulate", "-f", EXAMPLE, "--script", at("mute.txt"));
+  t.equal(code, 0);
+  const [, update = "", abort = ""] = /> image ([\s\S]*)> abort([\s\S]*)# timeline/.exec(text) ?? [];
+  t.match(update, /! AnalysisRunRunning: Background .* Status New: 'Running'/);
+  t.match(update, /waits: metric error-rate has no answer: /);
+  t.match(abort, /- terminateAnalysisRun [\s\S]*! AnalysisRunSuccessful: .* Previous: 'Running'/);
+});
+
 test("simulate: tabs, line ends and a byte order mark of other editors lose no command", async (t) => {
   const at = await files(t, { "odd.txt": "\uFEFFimage watched:2\r\n>\ttick\t1m\r\nscale\t 3\r\n" });
   const { code, text } = await weir("simulate", "-f", EXAMPLE, "--script", at("odd.txt"));
