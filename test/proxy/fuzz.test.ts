@@ -4,7 +4,7 @@ import { connect, type Socket } from "node:net";
 import { type Test, test } from "tap";
 import { Dice } from "../../src/proxy/route/split.ts";
 import { ACCEPTED, BAD_ANSWERS, REFUSED, RELAYED } from "./framing.cases.ts";
-import { closedPort, eventually, rawOrigin, startProxy } from "./support.ts";
+import { closedPort, eventually, type Json, type ProxyOptions, rawOrigin, startProxy } from "./support.ts";
 
 const RUNS = Number(process.env.WEIR_FUZZ_RUNS ?? 1500);
 const PARALLEL = 20;
@@ -36,12 +36,41 @@ interface Dump {
   readonly clusters: readonly { readonly connections: number; readonly active: number }[];
 }
 
-for (const seed of [20_261, Math.floor(Math.random() * 2 ** 31)]) {
-  test(`fuzz: no mutation of requests and answers is a bug or leaves anything behind (seed ${seed})`, (t) =>
-    run(t, new Dice(seed)));
-}
+/** What differs from one run to another; `route` is more of its action. */
+type Options = Pick<ProxyOptions, "listenerFields" | "clusterFields"> & {
+  readonly route: Readonly<Record<string, Json>>;
+};
 
-async function run(t: Test, dice: Dice): Promise<void> {
+const PLAIN: Options = { route: {} };
+/** Requests are held for retries and copies, endpoints come and go, and a client's FIN need not be the end. */
+const EVERYTHING: Options = {
+  route: {
+    retry_policy: {
+      retry_on: "5xx,reset,connect-failure",
+      num_retries: 2,
+      retry_back_off: { base_interval: "0.001s" },
+    },
+    request_mirror_policies: [{ cluster: "a" }],
+    hash_policy: [{ cookie: { name: "seat", ttl: "0s" } }],
+  },
+  listenerFields: { metadata: { filter_metadata: { "weir.dev": { half_close: true } } } },
+  clusterFields: {
+    outlier_detection: {
+      consecutive_5xx: 5,
+      interval: "0.05s",
+      base_ejection_time: "0.05s",
+      max_ejection_percent: 100,
+    },
+    circuit_breakers: { thresholds: [{ max_connections: 30, max_requests: 40, max_pending_requests: 10 }] },
+  },
+};
+
+for (const seed of [20_261, Math.floor(Math.random() * 2 ** 31)])
+  for (const [name, options] of Object.entries({ plain: PLAIN, "everything on": EVERYTHING }))
+    test(`fuzz: no mutation of requests and answers is a bug or leaves anything behind (${name}, seed ${seed})`, (t) =>
+      run(t, new Dice(seed), options));
+
+async function run(t: Test, dice: Dice, { route, ...options }: Options): Promise<void> {
   const origin = await rawOrigin(t, (socket) => {
     socket.on("data", () => sendMutated(socket, mutated(pickOf(ANSWERS, dice), dice), dice));
     socket.on("end", () => socket.end());
@@ -49,10 +78,13 @@ async function run(t: Test, dice: Dice): Promise<void> {
   const { port, proxy } = await startProxy(t, {
     clusters: { a: [origin.port, await closedPort()] },
     limits: { lingerMs: 30, poolIdleMs: 200 },
-    routes: [{ match: { prefix: "/" }, route: { cluster: "a", timeout: "0.3s", idle_timeout: "0.3s" } }],
+    routes: [
+      { match: { prefix: "/" }, route: { cluster: "a", timeout: "0.3s", idle_timeout: "0.3s", ...route } },
+    ],
+    ...options,
     hasAdmin: true,
   });
-  let left = RUNS;
+  let left = RUNS / 2;
   const worker = async (): Promise<void> => {
     while (left-- > 0) await converse(port, mutated(pickOf(REQUESTS, dice), dice), dice);
   };
