@@ -22,7 +22,7 @@ import type { EndpointSet } from "./forward/clusteroptions.ts";
 import { Cluster } from "./forward/pool.ts";
 import type { Listener } from "./http1/listener.ts";
 import { Listeners, type WantedListener, type WantedListeners } from "./listeners.ts";
-import { type NamedEndpoints, Names } from "./names.ts";
+import { type NamedEndpoints, type NameState, Names } from "./names.ts";
 import type { HostTable } from "./route/table.ts";
 import { clusterOf } from "./seat.ts";
 
@@ -88,6 +88,11 @@ export class Configuration {
 
   get routes(): readonly HostTable[] {
     return [...this.#static.tables.values(), ...this.#dynamic.tables.values()];
+  }
+
+  /** The host names of a cluster; undefined: it has none. */
+  namesIn(cluster: string): readonly NameState[] | undefined {
+    return this.#names.statesIn(cluster);
   }
 
   /** True from the moment the first complete configuration is in force. */

@@ -21,6 +21,14 @@ export interface NamedEndpoints {
   readonly isTtlRespected: boolean;
 }
 
+/** What is known of a name. */
+export interface NameState {
+  readonly host: string;
+  readonly addresses: readonly string[];
+  /** Why it cannot be looked up; empty: it can. */
+  readonly trouble: string;
+}
+
 /** Names that are about to be in force, by cluster. */
 export type BegunNames = ReadonlyMap<string, ClusterNames>;
 
@@ -66,6 +74,10 @@ export class Names {
     return this.#inForce.get(cluster)?.found;
   }
 
+  statesIn(cluster: string): readonly NameState[] | undefined {
+    return this.#inForce.get(cluster)?.states;
+  }
+
   close(): void {
     this.discard(this.#inForce);
     this.#inForce.clear();
@@ -107,6 +119,10 @@ class ClusterNames {
     );
     this.found = this.#merged();
     this.first = Promise.all([...this.#lookups.values()].map(({ first }) => first)).then(() => undefined);
+  }
+
+  get states(): readonly NameState[] {
+    return Array.from(this.#lookups, ([host, { addresses, trouble }]) => ({ host, addresses, trouble }));
   }
 
   close(): void {
@@ -154,8 +170,8 @@ class Lookups {
   #isClosed = false;
   /** Whether the last answer had no address. */
   #isNone = false;
-  /** What was last said to be wrong; empty: nothing. */
-  #trouble = "";
+  /** What is wrong, as it was last said; empty: nothing. */
+  trouble = "";
 
   constructor(core: Core, options: LookupsOptions) {
     this.#core = core;
@@ -220,8 +236,8 @@ class Lookups {
   #tell(answer: Answer): void {
     const nothing = this.#isNone ? "it has no address" : "";
     const why = answer.kind === "failed" ? answer.why : nothing;
-    if (why === this.#trouble) return;
-    this.#trouble = why;
+    if (why === this.trouble) return;
+    this.trouble = why;
     const { cluster, host } = this.#options;
     if (why === "") this.#core.log.info("name of an upstream is known again", { cluster, host });
     else this.#core.log.warn("name of an upstream cannot be looked up", { cluster, host, why });

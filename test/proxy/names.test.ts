@@ -114,13 +114,15 @@ test("names: a new answer adds and removes endpoints, and what stays stays the s
 });
 
 test("names: a lookup that fails changes nothing, two answers without addresses take them away", async (t) => {
-  const { apply, answers, clock, endpoints, said } = world(t);
+  const { apply, answers, clock, endpoints, said, configuration } = world(t);
   answers["a.test"] = known("192.0.2.1");
   await apply([named([host("a.test")], { dns_lookup_family: "V4_ONLY", dns_refresh_rate: "1s" })]);
   answers["a.test"] = FAILED;
   await clock.advance(10_000);
   t.strictSame(endpoints(), ["192.0.2.1 80"]);
   t.strictSame(said, ["name of an upstream cannot be looked up"], "it is said once");
+  const trouble = { host: "a.test", addresses: ["192.0.2.1"], trouble: "the server is broken" };
+  t.strictSame(configuration.namesIn("c"), [trouble]);
   answers["a.test"] = known("192.0.2.1");
   await clock.advance(1_000);
   t.strictSame(said.slice(1), ["name of an upstream is known again"]);

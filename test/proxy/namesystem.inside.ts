@@ -145,5 +145,7 @@ test("names by DNS: worker processes learn what checks said of an address that a
   await until(async () => (await met(port)) === "127.0.0.2", "the first address serves");
   dns.names.set("web.shop.test", ["127.0.0.3"]);
   await until(async () => (await met(port)) === "127.0.0.3", "the next one serves in every worker");
+  const dump = JSON.parse(await proxy.page("/config_dump"));
+  t.match(dump.clusters, [{ name: "web", names: [{ host: "web", addresses: ["127.0.0.3"], trouble: "" }] }]);
   for (let round = 0; round < 5; round++) t.equal(await met(port), "127.0.0.3");
 });

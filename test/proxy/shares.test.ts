@@ -37,8 +37,9 @@ function counted(table: HostTable, count: number): Readonly<Record<string, numbe
 
 test("shares: through sockets each route serves its fraction, and 0 serves nothing", async (t) => {
   const [half, rest, none] = [await recordingOrigin(t), await recordingOrigin(t), await recordingOrigin(t)];
-  const { port } = await startProxy(t, {
+  const { port, proxy } = await startProxy(t, {
     clusters: { half: [half.port], rest: [rest.port], none: [none.port] },
+    hasAdmin: true,
     routes: [
       { match: { prefix: "/", runtime_fraction: fraction(0) }, route: { cluster: "none" } },
       {
@@ -59,6 +60,8 @@ test("shares: through sockets each route serves its fraction, and 0 serves nothi
   // Four standard deviations of 800 tries at a quarter.
   t.ok(Math.abs(half.seen.length - 200) < 49, `${half.seen.length} of about 200`);
   t.equal(half.seen.length + rest.seen.length, count);
+  const dump = await (await fetch(`http://127.0.0.1:${proxy.adminPort}/config_dump`)).text();
+  t.match(JSON.parse(dump).routes[0].hosts[0].routes, [{ fraction: 0 }, { fraction: 0.25 }, { fraction: 1 }]);
 });
 
 test("shares: one number decides for all routes of a request, as in Envoy", (t) => {

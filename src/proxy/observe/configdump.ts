@@ -12,6 +12,7 @@ import {
   type PairRule,
   type Route,
   type VirtualHost,
+  WHOLE,
 } from "../route/table.ts";
 import { VALUE, type ValueTest } from "../route/valuetest.ts";
 
@@ -35,7 +36,9 @@ export function* configDump({ core, configuration, controlPlaneStatus }: ConfigS
   yield '],\n"routes":[';
   yield* list(configuration.routes, dumpTable);
   yield '],\n"clusters":[';
-  yield* list([...core.clusters.values()], (cluster) => [JSON.stringify(dumpCluster(cluster))]);
+  yield* list([...core.clusters.values()], (cluster) => [
+    JSON.stringify({ ...dumpCluster(cluster), names: configuration.namesIn(cluster.name) }),
+  ]);
   yield "]}\n";
 }
 
@@ -68,7 +71,7 @@ function dumpListener(listener: Listener): unknown {
   };
 }
 
-function dumpCluster(cluster: Cluster): unknown {
+function dumpCluster(cluster: Cluster): Readonly<Record<string, unknown>> {
   return {
     name: cluster.name,
     ...cluster.options,
@@ -118,6 +121,7 @@ function dumpRoute(route: Route): unknown {
     ...(match.pathKind === PATH.VALUE
       ? dumpTest(match.pathTest)
       : { path: Buffer.from(match.path).toString() }),
+    fraction: match.share / WHOLE,
     headers: match.headers.map(dumpRule),
     query: match.query.map(dumpRule),
     cookies: match.cookies.map(dumpRule),
