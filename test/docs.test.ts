@@ -62,8 +62,10 @@ test("docs: what there is of each kind stands in the table about it", async (t) 
   });
   const benches = await Array.fromAsync(glob("bench/micro/*.ts"));
   const pages = (await Array.fromAsync(glob("docs/{guides,reference}/*.md"))).map((file) => file.slice(5));
+  const decisions = await Array.fromAsync(glob("docs/adr/0*.md"));
   const tables: Readonly<Record<string, readonly string[]>> = {
     "README.md": rooms.map(({ name }) => `| \`${name}\` |`),
+    "docs/adr/README.md": decisions.map((file) => `](${basename(file)}) |`),
     "docs/README.md": pages.map((file) => `| [${file}](${file}) |`),
     "docs/guides/kubernetes.md": rights.map((resource) => `\`${resource}\``),
     "bench/README.md": benches.map((file) => `| \`node ${file}\` |`),
