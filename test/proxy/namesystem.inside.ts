@@ -139,13 +139,17 @@ test("names by DNS: worker processes learn what checks said of an address that a
     health_checks: [{ ...check, healthy_threshold: 1, http_health_check: { path: "/health" } }],
   });
   const text = JSON.stringify(Object.assign({}, json, { admin }));
-  const proxy = await startProxyProcess(t, text, adminPort, ["--workers", "2", "--drain-delay", "0s"]);
+  const proxy = await startProxyProcess(t, text, adminPort, ["--workers", "3", "--drain-delay", "0s"]);
   await until(async () => (await proxy.ready()) === "ready\n", "ready");
   const port = await proxy.listenerPort("main");
   await until(async () => (await met(port)) === "127.0.0.2", "the first address serves");
   dns.names.set("web.shop.test", ["127.0.0.3"]);
-  await until(async () => (await met(port)) === "127.0.0.3", "the next one serves in every worker");
+  // Nobody says which worker takes a connection: of so many, each takes some.
+  const isServing = async (): Promise<boolean> => {
+    for (let round = 0; round < 8; round++) if ((await met(port)) !== "127.0.0.3") return false;
+    return true;
+  };
+  await until(isServing, "the next one serves in every worker");
   const dump = JSON.parse(await proxy.page("/config_dump"));
   t.match(dump.clusters, [{ name: "web", names: [{ host: "web", addresses: ["127.0.0.3"], trouble: "" }] }]);
-  for (let round = 0; round < 5; round++) t.equal(await met(port), "127.0.0.3");
 });
