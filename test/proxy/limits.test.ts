@@ -270,3 +270,40 @@ test("limits: requests above the proxy's own bound get 503 with retry-after and 
   answers[1]?.();
   await eventually(() => second.text.endsWith("ok"), "it is answered on the same connection");
 });
+
+test("limits: the longest duration is no fault of the endpoint, a route's and a try's timeout are", async (t) => {
+  const clock = createManualClock();
+  const silent = await rawOrigin(t, (socket) => socket.resume());
+  const ports = [silent.port];
+  const longest = { max_stream_duration: { max_stream_duration: "2s" } };
+  const perTry = { retry_on: "reset", num_retries: 0, per_try_timeout: "2s" };
+  const { port, proxy } = await startProxy(t, {
+    clusters: { stream: ports, answer: ports, try: ports },
+    clusterFields: { outlier_detection: { consecutive_5xx: 1, max_ejection_percent: 100 } },
+    clock,
+    hasAdmin: true,
+    routes: [
+      { match: { prefix: "/stream" }, route: { cluster: "stream", timeout: "5s", ...longest } },
+      { match: { prefix: "/answer" }, route: { cluster: "answer", timeout: "2s" } },
+      { match: { prefix: "/try" }, route: { cluster: "try", timeout: "0s", retry_policy: perTry } },
+    ],
+  });
+  const clients = ["stream", "answer", "try"].map((path) => {
+    const one = client(port);
+    t.teardown(() => one.socket.destroy());
+    one.socket.write(`GET /${path} HTTP/1.1\r\nHost: a\r\n\r\n`);
+    return one;
+  });
+  await eventually(() => silent.connections() === 3, "all reached the origin");
+  await clock.advance(2_400);
+  await eventually(() => clients.every(({ text }) => text !== ""), "all are answered");
+  for (const { text } of clients) t.match(text, /^HTTP\/1\.1 504 /);
+  const page = await (await fetch(`http://127.0.0.1:${proxy.adminPort}/clusters`)).text();
+  t.strictSame(page.match(/^.*::(?:rq_timeout|times_ejected)::\d+$/gm), [
+    ...["rq_timeout::0", "times_ejected::0"].map((line) => `stream::127.0.0.1:${silent.port}::${line}`),
+    ...["rq_timeout::1", "times_ejected::1"].map((line) => `answer::127.0.0.1:${silent.port}::${line}`),
+    ...["rq_timeout::1", "times_ejected::1"].map((line) => `try::127.0.0.1:${silent.port}::${line}`),
+  ]);
+  const timedOut = proxy.stats().map(({ cluster, values }) => [cluster, values.get("timeout")]);
+  t.strictSame(Object.fromEntries(timedOut), { stream: 1, answer: 1, try: 1 });
+});

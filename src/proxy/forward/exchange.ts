@@ -261,8 +261,9 @@ export class Exchange implements AttemptUser, DeadlineOwner {
   onDeadline(): void {
     if (this.#state === STATE.IDLE) return;
     const isTry = this.#timeouts.isTryAlone;
-    // An upstream that waits for the client, or whose answer is under way, is not late.
-    if (this.#isRequestDone && !this.#hasAnswer) this.#attempt.endpoint?.onTimedOut();
+    // An upstream that waits for the client, or whose answer is under way, is not late; nor is one that the client left too little time.
+    if (this.#isRequestDone && !this.#hasAnswer && this.#timeouts.isUpstreamLate)
+      this.#attempt.endpoint?.onTimedOut();
     if (isTry && this.#retry.isWantedAfterReset && this.#mayTryAgain()) {
       this.#attempt.up?.abandon();
       this.#tryLater(COUNTER.TIMEOUT);

@@ -1,5 +1,5 @@
-// [hot] The two times of an exchange, in its one deadline: until when the whole answer must be there, all tries included, and until when the head of
-// this try's answer must.
+// [hot] The times of an exchange, in its one deadline: until when all of it must be over (a bound that a slow client can use up), until when the
+// whole answer must be there, counted from the end of the request, all tries included, and until when the head of this try's answer must.
 import { type Deadlines, SWEEP_MS } from "../deadlines.ts";
 
 const NEVER = Number.POSITIVE_INFINITY;
@@ -9,6 +9,7 @@ export class Timeouts {
   readonly #deadlines: Deadlines;
   readonly #slot: number;
   /** In the time of deadlines. */
+  #streamAtMs = NEVER;
   #wholeAtMs = NEVER;
   #tryAtMs = NEVER;
 
@@ -19,7 +20,8 @@ export class Timeouts {
 
   /** An exchange begins that may take so long in all; 0: any time. */
   begin(streamMs: number): void {
-    this.#wholeAtMs = streamMs === 0 ? NEVER : this.#in(streamMs);
+    this.#streamAtMs = streamMs === 0 ? NEVER : this.#in(streamMs);
+    this.#wholeAtMs = NEVER;
     this.#tryAtMs = NEVER;
     if (streamMs > 0) this.#arm();
   }
@@ -27,7 +29,7 @@ export class Timeouts {
   /** From now on the whole answer has so long; 0: any time. */
   startWhole(timeoutMs: number): void {
     if (timeoutMs === 0) return;
-    this.#wholeAtMs = Math.min(this.#wholeAtMs, this.#in(timeoutMs));
+    this.#wholeAtMs = this.#in(timeoutMs);
     this.#arm();
   }
 
@@ -52,7 +54,14 @@ export class Timeouts {
 
   /** Of the deadline that fired: whether there is still time for another try. */
   get isTryAlone(): boolean {
-    return this.#deadlines.nowMs < this.#wholeAtMs;
+    const { nowMs } = this.#deadlines;
+    return nowMs < this.#wholeAtMs && nowMs < this.#streamAtMs;
+  }
+
+  /** Of the deadline that fired: whether the upstream had its full time, rather than what a client left of the exchange's. */
+  get isUpstreamLate(): boolean {
+    const { nowMs } = this.#deadlines;
+    return nowMs >= this.#wholeAtMs || nowMs >= this.#tryAtMs;
   }
 
   #in(ms: number): number {
@@ -60,6 +69,6 @@ export class Timeouts {
   }
 
   #arm(): void {
-    this.#deadlines.setAt(this.#slot, Math.min(this.#wholeAtMs, this.#tryAtMs));
+    this.#deadlines.setAt(this.#slot, Math.min(this.#streamAtMs, this.#wholeAtMs, this.#tryAtMs));
   }
 }
