@@ -2,6 +2,7 @@
 // theirs, and nothing after it.
 import { connect, type Socket } from "node:net";
 import { type Test, test } from "tap";
+import { createManualClock } from "../support/clock.ts";
 import {
   eventually,
   type Json,
@@ -13,6 +14,7 @@ import {
   talk,
 } from "./support.ts";
 
+const HOUR_MS = 3_600_000;
 const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const OK = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const CHUNKED =
@@ -251,6 +253,48 @@ test("half close: a client that goes away behind its FIN is noticed when its ans
   }, "the upstream is aborted");
   t.equal(counted(running, "a", "aborted"), 1);
 });
+
+for (const [name, hcm, limitMs] of [
+  ["5 min", {}, 300_000],
+  ["what its listener says", { stream_idle_timeout: "20s" }, 20_000],
+  ["5 min where its listener bears any silence", { stream_idle_timeout: "0s" }, 300_000],
+] as const)
+  test(`half close: on a route that bears any silence, it may last ${name}`, async (t) => {
+    const clock = createManualClock();
+    let [reached, lost] = [0, 0];
+    const origin = await rawOrigin(t, (socket) => {
+      socket.once("data", () => {
+        reached += 1;
+      });
+      socket.on("error", () => {
+        lost += 1;
+      });
+    });
+    const probe = await recordingOrigin(t, (_seen, response) => response.end("there"));
+    const running = await letting(t, origin.port, {
+      clusters: { probe: [probe.port], a: [origin.port] },
+      routes: [
+        { match: { prefix: "/probe" }, route: { cluster: "probe" } },
+        { match: { prefix: "/" }, route: { cluster: "a", timeout: "0s", idle_timeout: "0s" } },
+      ],
+      clock,
+      hcm,
+    });
+    const [gone, there, open] = [1, 2, 3].map(() => client(t, running.port, GET));
+    await eventually(() => reached === 3, "all arrived");
+    await finish(gone!.socket, running.port);
+    gone!.socket.destroy();
+    await finish(there!.socket, running.port);
+    await clock.advance(limitMs - 300);
+    t.strictSame([lost, there?.text], [0, ""], "not before its time");
+    await clock.advance(700);
+    await eventually(() => there?.end === "fin" && lost === 2, "both ended, and their upstream connections");
+    t.match(there?.text, /^HTTP\/1\.1 504 [\s\S]*connection: close/, "who is there is told");
+    await clock.advance(HOUR_MS);
+    t.strictSame([lost, open?.text], [2, ""], "who has not ended may wait as long as before");
+    open?.socket.resetAndDestroy();
+    await eventually(() => lost === 3, "all upstream connections ended");
+  });
 
 test("half close: only true and false are taken, and no option that is not known", async (t) => {
   const own = (fields: Json) => ({

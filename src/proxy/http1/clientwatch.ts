@@ -10,6 +10,8 @@ import { Patience } from "./minrate.ts";
 export interface WatchBounds {
   /** Longest silence between requests; 0: any. */
   readonly idleTimeoutMs: number;
+  /** Longest silence within an exchange, where its route sets none; 0: any. */
+  readonly streamIdleMs: number;
   readonly clientLimits: ClientLimits;
 }
 
@@ -35,6 +37,8 @@ export class ClientWatch {
   readonly #reader = new Patience();
   /** Bytes of the answer that were written last: not known to be taken yet. */
   #written = 0;
+  /** Longest silence where the exchange bears any; 0: any. */
+  #endedIdleMs = 0;
 
   constructor(core: Core, slot: number, bounds: WatchBounds, exchange: WatchedExchange) {
     this.#core = core;
@@ -67,9 +71,21 @@ export class ClientWatch {
     this.touch();
   }
 
+  /**
+   * The client sent FIN, and still gets its answer. No more is read of it, so that its reset would not be seen before something is written:
+   * silence has an end from now on, whatever its route bears.
+   */
+  end(): void {
+    this.#endedIdleMs = this.#bounds.streamIdleMs || this.#core.limits.streamIdleMs;
+    this.touch();
+  }
+
   /** Something happened: silence begins anew. */
   touch(): void {
-    this.#set(this.#exchange.idleTimeoutMs, Math.min(this.#sender.endMs, this.#reader.endMs));
+    this.#set(
+      this.#exchange.idleTimeoutMs || this.#endedIdleMs,
+      Math.min(this.#sender.endMs, this.#reader.endMs),
+    );
   }
 
   /** The client is to send more of its body, or somebody else is in its way. */

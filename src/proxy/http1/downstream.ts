@@ -137,6 +137,7 @@ export class Downstream implements WireOwner, BodySink, ClientSide, DeadlineOwne
         if (this.#listener.isHalfCloseAllowed && this.#mayBeWhole) {
           this.#hasEnded = true;
           this.#answer.isLast = true;
+          this.#watch.end();
         } else this.#giveUp();
         return;
       case STATE.HEAD:
