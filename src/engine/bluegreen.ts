@@ -11,6 +11,7 @@ import { blueGreenInForce, blueGreenIntent } from "./bluegreen/traffic.ts";
 import { type Context, isPromoted, replicaSetName } from "./context.ts";
 import type { Decision } from "./decision.ts";
 import type { PlannedEvent, Wait } from "./plan.ts";
+import { stableWaits } from "./pods/shortage.ts";
 import { afterUser, isHalted, type Mode, modeOf, promotedStage, type Stage } from "./stage.ts";
 import { hasOpenRun, judgeRuns, planRuns } from "./steps/analysisruns.ts";
 import type { RunKind } from "./steps/newrun.ts";
@@ -146,10 +147,11 @@ function promotionOf(
   inForce: InForce,
 ): { readonly reason?: string; readonly waits: readonly Wait[] } {
   const { initialDeploy, fullPromotion, rollbackInWindow, rollbackInDelay, blueGreen } = PROMOTION_REASONS;
-  if (stage.isAborted) return { waits: [] };
+  if (stage.isAborted) return { waits: stableWaits(context, context.roles.stable) };
   if (isPromoted(context)) {
     const words = silentProxies(context, inForce);
-    return { waits: words === undefined ? [] : [{ code: "acknowledgement", text: words }] };
+    const silent: readonly Wait[] = words === undefined ? [] : [{ code: "acknowledgement", text: words }];
+    return { waits: [...silent, ...stableWaits(context, context.roles.current)] };
   }
   const isOther = activeHash !== context.podHash;
   const isFirst = (context.status.stableRS ?? "") === "" && !isOther;

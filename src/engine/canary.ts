@@ -6,7 +6,6 @@ import {
   MESSAGES,
   PROMOTION_REASONS,
   REASONS,
-  type ReplicaSet,
   stepText,
   type TrafficWeights,
 } from "../api/api.ts";
@@ -19,6 +18,7 @@ import { crashLoopWaits } from "./pods/crashloop.ts";
 import { podsNeeded } from "./pods/progressthreshold.ts";
 import { countsOf } from "./pods/replicaset.ts";
 import { planScaling } from "./pods/scaling.ts";
+import { stableWaits } from "./pods/shortage.ts";
 import {
   afterUser,
   isHalted,
@@ -190,13 +190,6 @@ function abortWaits(context: Context, mode: Mode, returning: readonly Wait[]): r
   const { stable } = context.roles;
   if (mode !== "aborted" || stable === undefined) return [];
   return returning.some(({ code }) => code === "replicas") ? [] : stableWaits(context, stable);
-}
-
-/** Pods that the version with all the traffic is short of: they hold up Healthy, and the end of an abort. */
-function stableWaits({ replicas }: Context, replicaSet: ReplicaSet | undefined): readonly Wait[] {
-  const { available } = countsOf(replicaSet);
-  if (available >= replicas) return [];
-  return [{ code: "replicas", text: `the stable version has ${available} of ${replicas} pods available` }];
 }
 
 /** What the pass leaves behind: the weights and routes follow from it, and the status tells it. */

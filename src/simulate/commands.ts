@@ -219,6 +219,7 @@ function editImage(world: World, text: string): void {
 /** As the published kubectl plugin does it. */
 function promote(world: World, isFull: boolean): void {
   const { canary, currentStepIndex = 0, currentPodHash, stableRS, ...status } = world.status();
+  if (Object(world.rollout.spec).paused === true) world.editSpec({ paused: false });
   const isPaused = (status.pauseConditions ?? []).length > 0;
   const isInconclusive = canary?.currentStepAnalysisRunStatus?.status === "Inconclusive";
   if (isFull) {

@@ -1,10 +1,10 @@
 // status.duration: when the update began and ended, how, and how long it stood still for somebody to decide.
 // Source: Argo: rollout/sync.go calculateStatusDuration, v1.10.
-import type { CompletionStatus, RolloutDuration } from "../../api/api.ts";
+import type { CompletionStatus, PauseCondition, RolloutDuration } from "../../api/api.ts";
 import { formatTime, parseTime } from "../../lib/time.ts";
 import type { Context } from "../context.ts";
 import { availableOf, createdMs } from "../pods/replicaset.ts";
-import { hasPause, type Stage } from "../stage.ts";
+import type { Stage } from "../stage.ts";
 
 export interface TimingFacts {
   readonly stage: Stage;
@@ -88,21 +88,26 @@ function completion(
 }
 
 /** Whether the update stands still until somebody acts. */
-function isManuallyPaused(context: Context, stage: Stage): boolean {
-  const step = stage.index === undefined ? undefined : context.steps[stage.index];
-  const waitsForUser = step?.kind === "pause" && step.durationMs === "indefinite";
-  const { strategy } = context;
+function isManuallyPaused(context: Context, { pauses, index }: Stage): boolean {
+  return context.rollout.spec.paused === true || isHeldForSomebody(context, pauses, index);
+}
+
+/** The same without spec.paused: at step `index`, under these pauses. */
+export function isHeldForSomebody(
+  { steps, strategy }: Context,
+  pauses: readonly PauseCondition[],
+  index: number | undefined,
+): boolean {
+  const step = index === undefined ? undefined : steps[index];
   const isTimed =
     strategy.kind === "blueGreen" &&
     strategy.blueGreen.autoPromotionEnabled !== false &&
     (strategy.blueGreen.autoPromotionSeconds ?? 0) > 0;
-  return (
-    context.rollout.spec.paused === true ||
-    hasPause(stage, "InconclusiveAnalysisRun") ||
-    hasPause(stage, "InconclusiveExperiment") ||
-    (hasPause(stage, "BlueGreenPause") && !isTimed) ||
-    (hasPause(stage, "CanaryPauseStep") && waitsForUser)
-  );
+  return pauses.some(({ reason }) => {
+    if (reason === "BlueGreenPause") return !isTimed;
+    if (reason === "CanaryPauseStep") return step?.kind === "pause" && step.durationMs === "indefinite";
+    return true;
+  });
 }
 
 function countPause(record: RolloutDuration, nowMs: number, isPaused: boolean): RolloutDuration {

@@ -6,6 +6,7 @@ import { parseTime } from "../../lib/time.ts";
 import { type Context, isPromoted } from "../context.ts";
 import type { Wait } from "../plan.ts";
 import { conditionOf } from "./conditions.ts";
+import { isHeldForSomebody } from "./duration.ts";
 
 /** The waits, each once, with since when where that is known. */
 export function withBegin(context: Context, waits: readonly Wait[]): readonly Wait[] {
@@ -41,14 +42,19 @@ function nameOf({ name, namespace }: Context): string {
 }
 
 function beginOf(context: Context, { code }: Wait): number | undefined {
-  const { pauseConditions = [], conditions = [], duration, abortedAt, canary, blueGreen } = context.status;
+  const { pauseConditions = [], conditions = [], currentStepIndex, ...status } = context.status;
+  const { duration, abortedAt, canary, blueGreen } = status;
   const condition = (type: string) => conditions.find((item) => item.type === type);
   switch (code) {
     case "pause":
+      return parseTime(pauseConditions.find(({ reason }) => reason !== "InconclusiveAnalysisRun")?.startTime);
     case "inconclusive":
-      return parseTime(pauseConditions[0]?.startTime);
+      return parseTime(pauseConditions.find(({ reason }) => reason === "InconclusiveAnalysisRun")?.startTime);
     case "user":
-      return parseTime(duration?.manualPauseStartedAt);
+      // Beside a pause that waits for somebody as well the record may be that one's.
+      return isHeldForSomebody(context, pauseConditions, currentStepIndex)
+        ? undefined
+        : parseTime(duration?.manualPauseStartedAt);
     case "acknowledgement": {
       const { acknowledgement } = context.snapshot.traffic;
       return acknowledgement.kind === "no" ? acknowledgement.sinceMs : undefined;
@@ -77,12 +83,20 @@ function beginOf(context: Context, { code }: Wait): number | undefined {
   }
 }
 
-/** When pods last got ahead: what the deadline counts from. Once it is over the condition tells when that was, and no longer what was before. */
+/**
+ * When pods last got ahead: what the deadline counts from. Once it is over the condition tells when that was, and no longer what was before. While
+ * the update is aborted or paused nobody notes what pods do.
+ */
 function lastProgress({ rollout, status }: Context): number | undefined {
+  const { abort, pauseConditions = [], duration } = status;
+  if (abort === true || pauseConditions.length > 0 || rollout.spec.paused === true) return undefined;
   const known = conditionOf(status.conditions, CONDITION_TYPES.progressing);
   if (known?.reason !== REASONS.progressDeadlineExceeded) return parseTime(known?.lastUpdateTime);
   const overMs = parseTime(known.lastTransitionTime);
-  return overMs === undefined ? undefined : overMs - progressDeadlineSecondsOf(rollout) * 1000;
+  if (overMs === undefined) return undefined;
+  // The deadline may have been another one by then: no earlier than the update.
+  const beganMs = duration?.finishedAt === undefined ? parseTime(duration?.rolloutStartedAt) : undefined;
+  return Math.max(overMs - progressDeadlineSecondsOf(rollout) * 1000, beganMs ?? 0);
 }
 
 /** Undefined where only time or others help, as the wait itself says. */

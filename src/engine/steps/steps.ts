@@ -8,7 +8,7 @@ import { isExperimentSuccessful } from "../experiment/step.ts";
 import type { PlannedEvent, Wait } from "../plan.ts";
 import { isReached } from "../pods/progressthreshold.ts";
 import { countsOf } from "../pods/replicaset.ts";
-import { isDynamic } from "../pods/routedsizes.ts";
+import { isDynamic, shareAt } from "../pods/routedsizes.ts";
 import { targetSizes } from "../pods/scaling.ts";
 import { hasPause, modeOf, type Stage, withoutPause, withPause } from "../stage.ts";
 import type { InForce } from "../traffic/inforce.ts";
@@ -90,7 +90,10 @@ function stepState(context: Context, stage: Stage, current: Current): StepState 
     case "pause":
       return unlessUnsure(pauseState(context, stage, step.durationMs, isResumed), current);
     case "setCanaryScale":
-      return unlessUnsure(completeWithout(sizeWaits(context, stage)), current);
+      return unlessUnsure(
+        completeWithout([...sizeWaits(context, stage), ...owedWaits(context, stage)]),
+        current,
+      );
     // What run, Experiment and plugin are doing is told where they are planned.
     case "analysis":
       return unlessUnsure(completeIf(isStepRunSuccessful(stage)), current);
@@ -194,15 +197,25 @@ function isCreated(replicaSet: ReplicaSet, wanted: number): boolean {
 }
 
 function weightWaits(context: Context, stage: Stage, weight: number, inForce: InForce): readonly Wait[] {
+  const waits = unsetWaits(context, stage, weight);
+  if (waits.length > 0 || inForce.kind !== "no") return waits;
+  return [{ code: "acknowledgement", text: inForce.words }];
+}
+
+/** The pods that a setCanaryScale brings get the share that a step before it asked for: what comes next goes by it. */
+function owedWaits(context: Context, stage: Stage): readonly Wait[] {
+  const share = shareAt(context, stage.index);
+  return share === 0 ? [] : unsetWaits(context, stage, share);
+}
+
+/** A share that is not the canary's yet, unless a setCanaryScale of none leaves nobody to send to: then it comes with pods, as in Argo. */
+function unsetWaits(context: Context, stage: Stage, weight: number): readonly Wait[] {
   if (!context.hasRouter) return [];
   const set = context.status.canary?.weights?.canary;
   const isSet = set?.weight === weight && set.podTemplateHash === context.podHash;
-  // A setCanaryScale of none leaves nobody to send to: the share comes with the pods of a later step, as in Argo.
   const isToHaveNone = context.replicas > 0 && targetSizes(context, "steps", stage).canary === 0;
-  if (!isSet && !isToHaveNone)
-    return [{ code: "acknowledgement", text: `the weight is not set to ${weight} yet` }];
-  if (inForce.kind === "no") return [{ code: "acknowledgement", text: inForce.words }];
-  return [];
+  if (isSet || isToHaveNone) return [];
+  return [{ code: "acknowledgement", text: `the weight is not set to ${weight} yet` }];
 }
 
 function haltedWaits(context: Context, stage: Stage): readonly Wait[] {

@@ -64,7 +64,10 @@ export function planService(
   if (service === undefined || (seen === wish && isAdopted)) return keep;
   const obstacle =
     seen === wish ? undefined : obstacleOf(context, wishes, { from: seen, to: wish, elsewhere });
-  if (obstacle !== undefined) return { ...keep, waits: [obstacle] };
+  // Nobody waits for pods that the step at hand does not ask for.
+  const isUnasked =
+    wishes.mode === "steps" && wish === context.podHash && countsOf(context.roles.current).spec === 0;
+  if (obstacle !== undefined) return { ...keep, waits: isUnasked ? [] : [obstacle] };
   return { ...selectVersion(context, service, wish), waits: [], isSettled: true, selected: new Set([wish]) };
 }
 
