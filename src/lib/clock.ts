@@ -6,8 +6,10 @@ export interface Timer {
 }
 
 export interface Clock {
-  /** Epoch milliseconds. */
+  /** Epoch milliseconds. They jump when somebody sets the machine's clock. */
   nowMs(): number;
+  /** Milliseconds that pass evenly whatever is done to the machine's clock; in the beginning those of `nowMs`. For waits, within one process. */
+  steadyMs(): number;
   /** Calls `fire` once after `delayMs` (0 or more). The timer does not keep the process alive. */
   after(delayMs: number, fire: () => void): Timer;
 }
@@ -15,6 +17,7 @@ export interface Clock {
 /** The machine's clock. */
 export const systemClock: Clock = {
   nowMs: () => Date.now(),
+  steadyMs: () => performance.timeOrigin + performance.now(),
   after(delayMs, fire) {
     const timer = setTimeout(fire, delayMs).unref();
     return { cancel: () => clearTimeout(timer) };

@@ -290,7 +290,7 @@ export class Configuration {
     const tables = new Set([...this.routes, ...this.#listeners.hosts, ...coming]);
     stats.retain(
       [...tables].map(({ cells }) => cells),
-      clock.nowMs(),
+      clock.steadyMs(),
     );
   }
 }

@@ -180,6 +180,7 @@ export class Core {
     this.deadlines = new Deadlines(deps.clock, afterEach, () => {
       this.overload.look();
       this.stats.look(this.deadlines.nowMs);
+      this.dateLine.offsetMs = this.clock.nowMs() - this.deadlines.nowMs;
     });
     this.logs = new LogFiles(this);
     this.dice = new Dice(deps.seed ?? Math.floor(Math.random() * 0xffffffff));

@@ -11,7 +11,7 @@ export interface DeadlineOwner {
 
 /** The timer of one event loop. */
 export class Deadlines {
-  /** Time of the last sweep, epoch milliseconds: coarse on purpose, and free to read. */
+  /** Time of the last sweep, steady milliseconds: coarse on purpose, and free to read. No deadline moves when the machine's clock is set. */
   nowMs: number;
   readonly #clock: Clock;
   readonly #afterEach: () => void;
@@ -26,7 +26,7 @@ export class Deadlines {
     this.#clock = clock;
     this.#afterEach = afterEach;
     this.#afterSweep = afterSweep;
-    this.nowMs = clock.nowMs();
+    this.nowMs = clock.steadyMs();
   }
 
   start(): void {
@@ -78,7 +78,7 @@ export class Deadlines {
 
   /** Fires what is due. */
   sweep(): void {
-    const nowMs = this.#clock.nowMs();
+    const nowMs = this.#clock.steadyMs();
     this.nowMs = nowMs;
     for (let slot = 0; slot < this.#owners.length; slot++) if (this.#at[slot]! <= nowMs) this.#fire(slot);
     this.#afterSweep();

@@ -34,6 +34,7 @@ export function createWarpClock(): WarpClock {
     ).unref();
   return {
     nowMs,
+    steadyMs: nowMs,
     after(delayMs, fire) {
       const one: Waiting = {
         atMs: nowMs() + Math.max(0, delayMs),

@@ -134,6 +134,7 @@ export function manualClock(
   const timers = new Set<{ readonly atMs: number; readonly fire: () => void }>();
   return {
     nowMs: () => nowMs,
+    steadyMs: () => nowMs,
     after: (delayMs, fire) => {
       const timer = { atMs: nowMs + delayMs, fire };
       timers.add(timer);

@@ -26,6 +26,7 @@ const ROUTE = "default/web:8000";
 class Time implements Clock {
   ms = T0;
   nowMs = (): number => this.ms;
+  steadyMs = this.nowMs;
   after = (): { cancel(): void } => ({ cancel: () => undefined });
 }
 

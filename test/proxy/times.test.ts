@@ -110,6 +110,22 @@ test("times: a head has 10 s in all, or what its listener says", async (t) => {
   }
 });
 
+test("times: nothing ends early or late when somebody sets the machine's clock, and Date follows it", async (t) => {
+  const manual = createManualClock();
+  let setMs = 0;
+  const clock = { ...manual, nowMs: () => manual.nowMs() + setMs };
+  const { running, asking } = await silent(t, { clock });
+  const [asked, idle] = [await asking(), client(t, running)];
+  await eventually(() => running.proxy.counts.connections === 2, "both are there");
+  setMs = 30 * 24 * HOUR_MS;
+  await manual.advance(5_000);
+  t.strictSame([asked.text, idle.isEnded], ["", false], "a month later nobody is late");
+  setMs = -24 * HOUR_MS;
+  await manual.advance(10_000 + STEP_MS);
+  await eventually(() => asked.text.includes("\r\n\r\n"), "answered in its time");
+  t.match(asked.text, /^HTTP\/1\.1 504 [\s\S]*\r\ndate: Wed, 31 Dec 2025 00:00:15 GMT\r\n/);
+});
+
 test("times: a connection without requests ends cleanly after an hour, or when its listener says, or never", async (t) => {
   const origin = await recordingOrigin(t, (_seen, response) => response.end("ok"));
   for (const [options, ms] of [

@@ -26,6 +26,7 @@ export function createManualClock(startMs = Date.UTC(2026, 0, 1)): ManualClock {
   };
   return {
     nowMs: () => nowMs,
+    steadyMs: () => nowMs,
     after(delayMs, fire) {
       const id = nextId++;
       timers.set(id, { atMs: nowMs + Math.max(0, delayMs), fire });
