@@ -171,7 +171,7 @@ function textOf({ path, query, fields, cookies }: Asked): string {
 
 function serves(rule: Rule, request: Asked): boolean {
   return (
-    new Dice(request.seed).below(100) < (rule.share ?? 100) &&
+    new Dice(request.seed).below(1_000_000) % 10_000 < (rule.share ?? 100) * 100 &&
     isPath(rule, request.path) &&
     rule.headers.every((header) => isHeader(header, request)) &&
     rule.query.every(({ name, string_match, present_match }) => {

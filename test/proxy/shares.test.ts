@@ -68,7 +68,7 @@ test("shares: one number decides for all routes of a request, as in Envoy", (t) 
   const found = counted(
     tableOf({
       first: { prefix: "/", runtime_fraction: fraction(5) },
-      second: { prefix: "/", runtime_fraction: fraction(50_000, "MILLION") },
+      second: { prefix: "/", runtime_fraction: fraction(5) },
       third: { prefix: "/", runtime_fraction: fraction(25) },
       rest: { prefix: "/" },
     }),
@@ -79,6 +79,27 @@ test("shares: one number decides for all routes of a request, as in Envoy", (t) 
   t.ok(Math.abs((found.first ?? 0) - 1_000) < 124, `first: ${found.first}`);
   t.ok(Math.abs((found.third ?? 0) - 4_000) < 227, `third: ${found.third}`);
   t.ok(Math.abs((found.rest ?? 0) - 15_000) < 246, `rest: ${found.rest}`);
+  t.end();
+});
+
+test("shares: of one number each denominator sees another part, as in Envoy", (t) => {
+  const found = counted(
+    tableOf({
+      first: { prefix: "/", runtime_fraction: fraction(50) },
+      second: { prefix: "/", runtime_fraction: fraction(500_000, "MILLION") },
+      third: { prefix: "/", runtime_fraction: fraction(2_500, "TEN_THOUSAND") },
+      rest: { prefix: "/" },
+    }),
+    20_000,
+  );
+  // Of 10^6 numbers, n % 100 < 50 is a half; n < 500 000 of the rest a half; n % 10 000 < 2 500 of what is left a quarter.
+  for (const [name, want] of [
+    ["first", 10_000],
+    ["second", 5_000],
+    ["third", 1_250],
+    ["rest", 3_750],
+  ] as const)
+    t.ok(Math.abs((found[name] ?? 0) - want) < 4 * Math.sqrt(want), `${name}: ${found[name]}`);
   t.end();
 });
 

@@ -10,7 +10,7 @@ import type {
   RouteMatch,
   StringMatcher,
 } from "../../xds/types.ts";
-import { ANY_REQUEST, type HeaderRule, type Match, PATH, type PairRule, WHOLE } from "../route/table.ts";
+import { ANY_REQUEST, type HeaderRule, type Match, PATH, type PairRule } from "../route/table.ts";
 import { ANY_VALUE, VALUE, type ValueTest } from "../route/valuetest.ts";
 import { hashOf } from "../wire/bytemap.ts";
 import { lowerBytes } from "../wire/bytes.ts";
@@ -26,9 +26,9 @@ export function compileMatch(message: RouteMatch | undefined, at: string, proble
     queryRule(one, `${at}.query_parameters[${q}]`, problems),
   );
   const cookies = (message?.cookies ?? []).map((one, c) => cookieRule(one, `${at}.cookies[${c}]`, problems));
-  const share = compileShare(message?.runtimeFraction, `${at}.runtime_fraction`, problems);
-  const hasRules = headers.length + query.length + cookies.length > 0 || share < WHOLE;
-  return { ...pathMatch(message, at, problems), hasRules, share, headers, query, cookies };
+  const { share, shareOf } = compileShare(message?.runtimeFraction, `${at}.runtime_fraction`, problems);
+  const hasRules = headers.length + query.length + cookies.length > 0 || share < shareOf;
+  return { ...pathMatch(message, at, problems), hasRules, share, shareOf, headers, query, cookies };
 }
 
 function pathMatch(message: RouteMatch | undefined, at: string, problems: Problems): PathMatch {

@@ -1,7 +1,7 @@
 // RequestMirrorPolicy messages → mirror rules of a route. The innermost list that is not empty counts (route, virtual host, route
 // configuration), as in Envoy. Pure.
 import type { RequestMirrorPolicy } from "../../xds/types.ts";
-import type { MirrorRule } from "../route/table.ts";
+import { type MirrorRule, WHOLE } from "../route/table.ts";
 import { compileShare } from "./compileshare.ts";
 import type { Problems } from "./problems.ts";
 
@@ -26,9 +26,10 @@ export function compileMirrors(
   return policies.map((policy, index) => {
     const path = `${at}[${index}]`;
     if (policy.cluster === "") problems.add(`${path}.cluster`, "is empty");
+    const { share, shareOf } = compileShare(policy.runtimeFraction, `${path}.runtime_fraction`, problems);
     return {
       cluster: policy.cluster,
-      share: compileShare(policy.runtimeFraction, `${path}.runtime_fraction`, problems),
+      share: (share * WHOLE) / shareOf,
       hasHostSuffix: !policy.disableShadowHostSuffixAppend,
       cell: cellOf(route, policy.cluster),
     };

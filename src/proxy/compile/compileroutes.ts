@@ -7,7 +7,7 @@ import type {
 import { durationMs } from "../../xds/types.ts";
 import type { RetryPolicy } from "../forward/retry.ts";
 import { RouteIndex } from "../route/routeindex.ts";
-import { FROM_LISTENER, type HostTable, type Route, type VirtualHost, WHOLE } from "../route/table.ts";
+import { FROM_LISTENER, type HostTable, type Route, type VirtualHost } from "../route/table.ts";
 import { ByteMap } from "../wire/bytemap.ts";
 import { lowerBytes } from "../wire/bytes.ts";
 import { compileOwnAnswer, type Scope, scopeOf } from "./compileanswer.ts";
@@ -56,7 +56,7 @@ export function compileHosts(
       name: message.name,
       routes,
       index: routes.length > MAX_UNINDEXED ? new RouteIndex(routes) : null,
-      hasShares: routes.some(({ match }) => match.share < WHOLE),
+      hasShares: routes.some(({ match }) => match.share < match.shareOf),
     };
     message.domains.forEach((spelt, d) => {
       const domain = spelt.toLowerCase();

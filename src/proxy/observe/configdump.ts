@@ -12,7 +12,6 @@ import {
   type PairRule,
   type Route,
   type VirtualHost,
-  WHOLE,
 } from "../route/table.ts";
 import { VALUE, type ValueTest } from "../route/valuetest.ts";
 
@@ -121,7 +120,7 @@ function dumpRoute(route: Route): unknown {
     ...(match.pathKind === PATH.VALUE
       ? dumpTest(match.pathTest)
       : { path: Buffer.from(match.path).toString() }),
-    fraction: match.share / WHOLE,
+    fraction: match.share / match.shareOf,
     headers: match.headers.map(dumpRule),
     query: match.query.map(dumpRule),
     cookies: match.cookies.map(dumpRule),

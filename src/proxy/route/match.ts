@@ -12,8 +12,9 @@ import { type HostTable, type Route, type VirtualHost, WHOLE } from "./table.ts"
 const facts = new Facts();
 
 /**
- * The route that serves the request, or null. All its routes' shares are held against one number: what a route of 5 % leaves, another one of
- * 5 % does not take either. Source: Envoy: source/common/router/config_impl.cc, evaluateRuntimeMatch.
+ * The route that serves the request, or null. All its routes' shares are held against one number, each against what is left of it when divided by the
+ * denominator: what a route of 5 % leaves, another one of 5 % does not take either, but one of 500 in 10 000 takes its part of it.
+ * Source: Envoy: source/common/router/config_impl.cc, evaluateRuntimeMatch; source/common/protobuf/utility.cc, evaluateFractionalPercent.
  */
 export function findRoute(table: HostTable, head: Head, dice: Dice): Route | null {
   const { bytes, base } = head;

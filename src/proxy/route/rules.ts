@@ -28,8 +28,8 @@ function isPathMatch(match: Match, buf: Buffer, start: number, end: number): boo
 }
 
 function areRulesMatch(match: Match, facts: Facts): boolean {
-  const { headers, query, cookies } = match;
-  if (facts.chance >= match.share) return false;
+  const { headers, query, cookies, share, shareOf } = match;
+  if (share < shareOf && facts.chance % shareOf >= share) return false;
   for (let i = 0; i < headers.length; i++) if (!isHeaderMatch(headers[i]!, facts.head)) return false;
   for (let i = 0; i < query.length; i++) if (!isQueryMatch(query[i]!, facts.query)) return false;
   for (let i = 0; i < cookies.length; i++) if (!isCookieMatch(cookies[i]!, facts.cookies)) return false;

@@ -53,8 +53,9 @@ export interface Match {
   readonly pathTest: ValueTest;
   /** Whether there are rules beside the path. */
   readonly hasRules: boolean;
-  /** Of WHOLE requests, how many it may serve; below WHOLE a rule. */
+  /** Of `shareOf` requests, how many it may serve; below that a rule. `shareOf` divides WHOLE. */
   readonly share: number;
+  readonly shareOf: number;
   readonly headers: readonly HeaderRule[];
   readonly query: readonly PairRule[];
   readonly cookies: readonly PairRule[];
@@ -224,6 +225,7 @@ export const ANY_REQUEST: Match = {
   pathTest: ANY_VALUE,
   hasRules: false,
   share: WHOLE,
+  shareOf: WHOLE,
   headers: [],
   query: [],
   cookies: [],
