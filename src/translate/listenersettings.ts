@@ -41,9 +41,9 @@ const SECTIONS = [
 const MAX_TRUSTED_HOPS = 32;
 const DEFAULT_LOG = "/dev/stdout";
 /** Where a client could claim another address, besides X-Forwarded-Proto, which is never believed. */
-const CLAIMS = ["x-forwarded-for", "x-forwarded-host", "forwarded"];
+const CLAIMS = [...spellings("x-forwarded-for"), ...spellings("x-forwarded-host"), "forwarded"];
 /** Of these the claims of strangers go, where nothing else is said: upstreams build links of it, and nobody appends to it. */
-const STRANGERS_CLAIMS = ["x-forwarded-host"];
+const STRANGERS_CLAIMS = spellings("x-forwarded-host");
 
 /** The settings of a port whose listeners are `sharing`: the first one's hold for all. */
 export function listenerSettings(
@@ -179,6 +179,15 @@ function tracing({ sections, sources }: Applied, report: Report): ManagerSetting
     ...(requestIdInAnswer ? { alwaysSetRequestIdInResponse: true } : {}),
     ...(traceContext === "make" ? { tracing: { randomSampling: { value: isShare ? percent : 100 } } } : {}),
   };
+}
+
+/** What becomes one variable in CGI and its likes: each hyphen may be an underscore. */
+function spellings(name: string): readonly string[] {
+  const [first = "", ...rest] = name.split("-");
+  return rest.reduce<readonly string[]>(
+    (heads, part) => heads.flatMap((head) => [`${head}-${part}`, `${head}_${part}`]),
+    [first],
+  );
 }
 
 function removal(names: readonly string[]) {

@@ -95,6 +95,16 @@ test("client: X-Forwarded-For can be kept as it came, or overwritten", async (t)
   t.equal(removed.got?.forwarded, undefined);
 });
 
+test("client: fields that are to be removed go whatever the length of their names, others of that length stay", async (t) => {
+  const names = [1, 16, 30, 31, 32, 63, 64].map((length) => "a".repeat(length));
+  const ask = await asking(t, { early_header_mutation_extensions: [removing(...names)] });
+  const { got } = await ask(...names.flatMap((name) => [`${name}: 1`, `${name.replace(/.$/, "b")}: 1`]));
+  t.strictSame(
+    Object.keys(got ?? {}).filter((name) => /^a*[ab]$/.test(name)),
+    names.map((name) => name.replace(/.$/, "b")),
+  );
+});
+
 test("client: x-weir fields and request ids from outside are dropped, before routes are matched", async (t) => {
   const origin = await recordingOrigin(t);
   const { port } = await startProxy(t, {

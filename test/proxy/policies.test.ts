@@ -84,6 +84,21 @@ test("policy: clientAddress.forwardedFor overwrites what clients claim", async (
   t.strictSame([headers?.["x-forwarded-host"], headers?.forwarded], [undefined, undefined]);
 });
 
+test("policy: claims of strangers are dropped in the spellings that CGI takes for them, too", async (t) => {
+  const names = async (clientAddress?: Asked["clientAddress"]): Promise<string[]> => {
+    const { origin, ask } = await behind(t, clientAddress === undefined ? {} : { clientAddress });
+    await ask(
+      "X_Forwarded_Host: a",
+      "x_forwarded-host: b",
+      "X-Forwarded_HOST: c",
+      "X_Forwarded_For: 1.2.3.4",
+    );
+    return Object.keys(origin.seen[0]?.headers ?? {}).filter((name) => /^x.forwarded.(host|for)$/.test(name));
+  };
+  t.strictSame(await names(), ["x_forwarded_for", "x-forwarded-for"]);
+  t.strictSame(await names({ forwardedFor: "overwrite" }), ["x-forwarded-for"]);
+});
+
 test("policy: clientAddress.forwardedFor leaves X-Forwarded-For as it came", async (t) => {
   const { origin, ask } = await behind(t, { clientAddress: { forwardedFor: "keep" } });
   await ask("X-Forwarded-For: 1.2.3.4");

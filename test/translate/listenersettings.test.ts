@@ -33,6 +33,8 @@ function managerOf(policies: readonly TrafficPolicy[], of = gateway) {
   return { listener, manager, problems, unsupported: unsupportedFields("listeners", listener) };
 }
 
+const FORWARDED_HOST = ["x-forwarded-host", "x-forwarded_host", "x_forwarded-host", "x_forwarded_host"];
+
 /** Fields that are dropped before anything looks at them. */
 function removedBy(manager: HttpConnectionManager): unknown[] {
   return manager.earlyHeaderMutationExtensions.flatMap(
@@ -44,7 +46,7 @@ function removedBy(manager: HttpConnectionManager): unknown[] {
 test("listeners: without a policy clients are strangers", (t) => {
   const { manager, unsupported } = managerOf([]);
   t.match(manager, { useRemoteAddress: true, xffNumTrustedHops: 0, skipXffAppend: false });
-  t.strictSame(removedBy(manager), ["x-forwarded-host"]);
+  t.strictSame(removedBy(manager), FORWARDED_HOST);
   t.strictSame(unsupported, []);
   t.end();
 });
@@ -63,8 +65,8 @@ test("listeners: clientAddress reaches the connection manager, in words that the
     of({ underscores }).commonHttpProtocolOptions?.headersWithUnderscoresAction;
   t.strictSame([action("reject"), action("drop"), action("allow")], [REJECT_REQUEST, DROP_HEADER, undefined]);
   t.strictSame(removedBy(of({ trustedHops: 1, forwardedFor: "overwrite" })), [
-    "x-forwarded-for",
-    "x-forwarded-host",
+    ...["x-forwarded-for", "x-forwarded_for", "x_forwarded-for", "x_forwarded_for"],
+    ...FORWARDED_HOST,
     "forwarded",
   ]);
   t.end();

@@ -26,6 +26,8 @@ export interface ClientRules {
   readonly underscores: number;
   /** Names (lower case) of fields that are dropped before anything else looks at them. */
   readonly removed: readonly Uint8Array[];
+  /** Of those names: bit n for one of n bytes, 31 for longer ones. */
+  readonly removedLengths: number;
   /** Whether a request without id gets one. */
   readonly isIdMade: boolean;
   /** Whether the id of a peer that is not trusted is kept. */
@@ -42,6 +44,7 @@ export const DEFAULT_CLIENT_RULES: ClientRules = {
   isAppending: true,
   underscores: UNDERSCORES.ALLOW,
   removed: [],
+  removedLengths: 0,
   isIdMade: true,
   isIdKept: false,
   isIdInAnswer: false,
@@ -60,7 +63,14 @@ const PROTO_HTTPS = text("x-forwarded-proto: https\r\n");
 const REQUEST_ID = text("x-request-id: ");
 const HTTPS = text("https");
 const UNDERSCORE_BYTE = 0x5f;
+/** Names of so many bytes and more have one bit in `removedLengths`. */
+const LONG_NAME = 31;
 const NO_BYTES = Buffer.alloc(0);
+
+/** The `removedLengths` of names. */
+export function lengthsOf(names: readonly Uint8Array[]): number {
+  return names.reduce((bits, { length }) => bits | (1 << Math.min(length, LONG_NAME)), 0);
+}
 
 /** What is known of one connection's client, and of the request at hand. */
 export class ClientFacts {
@@ -99,7 +109,7 @@ export class ClientFacts {
     this.#isProtoKept = false;
     if (rules.underscores !== UNDERSCORES.ALLOW && !isWithoutUnderscores(head, rules.underscores))
       return UNDERSCORE;
-    if (rules.removed.length > 0) removeFields(head, rules.removed);
+    if (rules.removed.length > 0) removeFields(head, rules);
     const isTrusted = rules.trustedHops > 0 || !rules.isEdge;
     let id = -1;
     if (head.hasSpecial) {
@@ -249,13 +259,16 @@ function isWithoutUnderscores(head: Head, action: number): boolean {
   return true;
 }
 
-function removeFields(head: Head, names: readonly Uint8Array[]): void {
+function removeFields(head: Head, { removed, removedLengths }: ClientRules): void {
   const { bytes, base, fields } = head;
   for (let i = 0; i < head.fieldCount; i++) {
+    const start = fields[i * 4]!;
+    const end = fields[i * 4 + 1]!;
+    if (((removedLengths >>> Math.min(end - start, LONG_NAME)) & 1) === 0) continue;
     const kind = head.kinds[i]!;
     if (kind >= FIELD.HOST && kind <= FIELD.CONNECTION) continue;
-    for (let n = 0; n < names.length; n++)
-      if (isSameName(bytes, base + fields[i * 4]!, base + fields[i * 4 + 1]!, names[n]!)) drop(head, i);
+    for (let n = 0; n < removed.length; n++)
+      if (isSameName(bytes, base + start, base + end, removed[n]!)) drop(head, i);
   }
 }
 

@@ -5,7 +5,7 @@ import {
   HttpProtocolOptions_HeadersWithUnderscoresAction,
   unpack,
 } from "../../xds/types.ts";
-import { type ClientRules, UNDERSCORES } from "../admit/forwarded.ts";
+import { type ClientRules, lengthsOf, UNDERSCORES } from "../admit/forwarded.ts";
 import { lowerBytes } from "../wire/bytes.ts";
 import type { Problems } from "./problems.ts";
 
@@ -20,13 +20,15 @@ const KEPT = /^(:.*|host|content-length|transfer-encoding|connection)$/;
 export function compileClientRules(hcm: HttpConnectionManager, at: string, problems: Problems): ClientRules {
   if (hcm.xffNumTrustedHops > MAX_TRUSTED_HOPS)
     problems.add(`${at}.xff_num_trusted_hops`, `is above ${MAX_TRUSTED_HOPS}`);
+  const removed = removedOf(hcm, at, problems);
   return {
     trustedHops: hcm.xffNumTrustedHops,
     // Not as in Envoy: a listener that says nothing faces clients.
     isEdge: hcm.useRemoteAddress ?? true,
     isAppending: !hcm.skipXffAppend,
     underscores: underscoresOf(hcm),
-    removed: removedOf(hcm, at, problems),
+    removed,
+    removedLengths: lengthsOf(removed),
     isIdMade: hcm.generateRequestId ?? true,
     isIdKept: hcm.preserveExternalRequestId,
     isIdInAnswer: hcm.alwaysSetRequestIdInResponse,

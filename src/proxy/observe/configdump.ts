@@ -54,6 +54,7 @@ function* list<T>(items: readonly T[], pieces: (item: T) => Iterable<string>): G
 }
 
 function dumpListener(listener: Listener): unknown {
+  const { removed, removedLengths: _, ...client } = listener.clientRules;
   return {
     name: listener.name,
     address: listener.options.address,
@@ -63,10 +64,7 @@ function dumpListener(listener: Listener): unknown {
     accessLog: listener.accessLog?.file.path ?? null,
     streamMs: listener.clientLimits.streamMs,
     isHalfCloseAllowed: listener.isHalfCloseAllowed,
-    client: {
-      ...listener.clientRules,
-      removed: listener.clientRules.removed.map((name) => Buffer.from(name).toString("latin1")),
-    },
+    client: { ...client, removed: removed.map((name) => Buffer.from(name).toString("latin1")) },
   };
 }
 
