@@ -22,7 +22,7 @@ import type { EndpointSet } from "./forward/clusteroptions.ts";
 import { Cluster } from "./forward/pool.ts";
 import type { Listener } from "./http1/listener.ts";
 import { Listeners, type WantedListener, type WantedListeners } from "./listeners.ts";
-import { type NamedEndpoints, type NameState, Names } from "./names.ts";
+import { type FoundNames, type NamedEndpoints, type NameState, Names } from "./names.ts";
 import type { HostTable } from "./route/table.ts";
 import { clusterOf } from "./seat.ts";
 
@@ -95,6 +95,16 @@ export class Configuration {
     return this.#names.statesIn(cluster);
   }
 
+  /** Those of all clusters. */
+  get names(): readonly FoundNames[] {
+    return this.#names.all;
+  }
+
+  /** Takes what another process found out of a cluster's names; for clusters to come, too. */
+  learnNames(found: FoundNames): void {
+    this.#names.learn(found);
+  }
+
   /** True from the moment the first complete configuration is in force. */
   get isReady(): boolean {
     if (!this.#hasBeenComplete) this.#hasBeenComplete = this.missing === "";
@@ -117,11 +127,14 @@ export class Configuration {
     await this.#bring(this.#dynamic, false);
   }
 
-  /** Brings a configuration of the control plane in force. Rejects with CONFIG_REJECTED or LISTEN_FAILED; then nothing has changed. */
-  async apply(update: XdsUpdate): Promise<void> {
+  /**
+   * Brings a configuration of the control plane in force, in other processes before this one. Rejects with CONFIG_REJECTED or LISTEN_FAILED, or
+   * as `elsewhere` does; then nothing has changed.
+   */
+  async apply(update: XdsUpdate, elsewhere?: () => Promise<void>): Promise<void> {
     const { versions } = update;
     try {
-      const isInForce = await this.#bring(this.#compile(update), true);
+      const isInForce = await this.#bring(this.#compile(update), true, elsewhere);
       if (isInForce && versions.listeners !== "" && versions.clusters !== "") this.#awaited = "";
     } finally {
       this.#keepCells();
@@ -146,13 +159,17 @@ export class Configuration {
   }
 
   /** Everything that may fail, then the one step in which all of it changes: no request sees half of it. False: it is too late for that. */
-  async #bring(dynamic: Compiled, areWaitedFor: boolean): Promise<boolean> {
+  async #bring(
+    dynamic: Compiled,
+    areWaitedFor: boolean,
+    elsewhere = (): Promise<void> => Promise.resolve(),
+  ): Promise<boolean> {
     const wanted = this.#wantedListeners(dynamic);
     const named = namedOf(this.#wantedClusters(dynamic));
     this.#coming.add(dynamic);
     const begun = await this.#names.begin(named);
-    const opened = await this.#listeners
-      .open(wanted, areWaitedFor)
+    const opened = await elsewhere()
+      .then(() => this.#listeners.open(wanted, areWaitedFor))
       .catch((error: unknown) => {
         this.#names.discard(begun);
         throw error;

@@ -1,12 +1,13 @@
 // Clusters whose endpoints are host names (STRICT_DNS): each address that a name has is an endpoint. Names are looked up again and again, and what
-// they lead to goes to the cluster as endpoints of the control plane do. A lookup that fails changes nothing: only answers take addresses away.
-import type { Timer } from "../lib/clock.ts";
+// they lead to goes to the cluster as endpoints of the control plane do. A lookup that fails changes nothing: only other addresses take addresses
+// away. Of several processes one looks up, and tells the others.
+import { sleep } from "../lib/clock.ts";
 import type { Core } from "./core.ts";
 import type { EndpointAddress, EndpointSet } from "./forward/clusteroptions.ts";
-import type { Answer, LookupFamily } from "./lookup.ts";
+import { type LookupFamily, LookupQueue, Name } from "./name.ts";
 
-/** A lookup that takes longer has failed, though its answer is still taken when it comes. */
-const LOOKUP_MS = 5_000;
+/** How long a configuration waits for the first answers of new names, all together. */
+const FIRST_MS = 500;
 /** Longest wait between lookups: timers take no longer ones. */
 export const MAX_REFRESH_MS = 24 * 3_600_000;
 
@@ -17,8 +18,6 @@ export interface NamedEndpoints {
   readonly family: LookupFamily;
   /** From the end of one lookup to the next. */
   readonly refreshMs: number;
-  /** Whether an answer that says how long it holds is believed. */
-  readonly isTtlRespected: boolean;
 }
 
 /** What is known of a name. */
@@ -29,6 +28,12 @@ export interface NameState {
   readonly trouble: string;
 }
 
+/** What is known of the names of a cluster. */
+export interface FoundNames {
+  readonly cluster: string;
+  readonly names: readonly NameState[];
+}
+
 /** Names that are about to be in force, by cluster. */
 export type BegunNames = ReadonlyMap<string, ClusterNames>;
 
@@ -36,21 +41,33 @@ export type BegunNames = ReadonlyMap<string, ClusterNames>;
 export class Names {
   readonly #core: Core;
   readonly #inForce = new Map<string, ClusterNames>();
+  readonly #queue = new LookupQueue();
+  /** What another process found, by cluster: of those in force, and of those to come. */
+  readonly #told = new Map<string, readonly NameState[]>();
 
   constructor(core: Core) {
     this.#core = core;
   }
 
-  /** Begins to look up what `wanted` has that is not in force; resolves when each name was looked up once, well or not. */
+  /** Begins to look up what `wanted` has that is not in force; resolves when new names were looked up once, well or not, or FIRST_MS are over. */
   async begin(wanted: ReadonlyMap<string, NamedEndpoints>): Promise<BegunNames> {
+    const { clock, seat } = this.#core;
     const begun = new Map<string, ClusterNames>();
     for (const [name, endpoints] of wanted) {
       const before = this.#inForce.get(name);
       if (JSON.stringify(before?.endpoints) === JSON.stringify(endpoints)) continue;
-      const onChange = (names: ClusterNames): void => this.#renew(name, names);
-      begun.set(name, new ClusterNames(this.#core, name, endpoints, before, onChange));
+      const queue = seat.isChecking ? this.#queue : null;
+      const names = new ClusterNames(this.#core, queue, { cluster: name, endpoints, before });
+      names.onChange = () => this.#renew(name, names);
+      names.learn(this.#told.get(name) ?? []);
+      begun.set(name, names);
     }
-    await Promise.all([...begun.values()].map(({ first }) => first));
+    if (begun.size === 0) return begun;
+    const enough = new AbortController();
+    const first = Promise.all([...begun.values()].map((names) => names.first));
+    await Promise.race([first, sleep(clock, FIRST_MS, enough.signal)]);
+    enough.abort();
+    for (const [name, { states }] of begun) seat.onRenewed(name, states);
     return begun;
   }
 
@@ -66,7 +83,18 @@ export class Names {
       names.close();
       this.#inForce.delete(name);
     }
-    for (const [name, names] of begun) this.#inForce.set(name, names);
+    for (const name of this.#told.keys()) if (!wanted.has(name)) this.#told.delete(name);
+    for (const [name, names] of begun) {
+      this.#inForce.set(name, names);
+      // Answers that came since `begin`.
+      this.#core.seat.onRenewed(name, names.states);
+    }
+  }
+
+  /** Takes what another process found. */
+  learn({ cluster, names }: FoundNames): void {
+    this.#told.set(cluster, names);
+    this.#inForce.get(cluster)?.learn(names);
   }
 
   /** What the names of a cluster lead to. */
@@ -78,6 +106,11 @@ export class Names {
     return this.#inForce.get(cluster)?.states;
   }
 
+  /** Of all clusters in force. */
+  get all(): readonly FoundNames[] {
+    return Array.from(this.#inForce, ([cluster, { states }]) => ({ cluster, names: states }));
+  }
+
   close(): void {
     this.discard(this.#inForce);
     this.#inForce.clear();
@@ -87,53 +120,70 @@ export class Names {
     if (this.#inForce.get(cluster) !== names) return;
     const { addresses, overprovisioningPercent } = names.found;
     this.#core.clusters.get(cluster)?.update(addresses, overprovisioningPercent);
-    this.#core.seat.onRenewed();
+    this.#core.seat.onRenewed(cluster, names.states);
   }
+}
+
+interface ClusterNamesOptions {
+  readonly cluster: string;
+  readonly endpoints: NamedEndpoints;
+  readonly before: ClusterNames | undefined;
 }
 
 /** Those of one cluster. */
 class ClusterNames {
   readonly endpoints: NamedEndpoints;
-  /** Resolves when each name was looked up once, well or not. */
-  readonly first: Promise<void>;
   found: EndpointSet;
-  readonly #lookups: ReadonlyMap<string, Lookups>;
-  readonly #onChange: (names: ClusterNames) => void;
+  onChange: () => void = () => undefined;
+  readonly #names: ReadonlyMap<string, Name>;
 
-  constructor(
-    core: Core,
-    cluster: string,
-    endpoints: NamedEndpoints,
-    before: ClusterNames | undefined,
-    onChange: (names: ClusterNames) => void,
-  ) {
+  /** Without a queue another process looks up. */
+  constructor(core: Core, queue: LookupQueue | null, { cluster, endpoints, before }: ClusterNamesOptions) {
     this.endpoints = endpoints;
-    this.#onChange = onChange;
-    const isSameFamily = before?.endpoints.family === endpoints.family;
+    const { family, refreshMs } = endpoints;
     const hosts = [...new Set(endpoints.hosts.addresses.map(({ address }) => address))];
-    this.#lookups = new Map(
+    this.#names = new Map(
       hosts.map((host) => {
-        const last = isSameFamily ? before.#lookups.get(host)?.addresses : undefined;
-        return [host, new Lookups(core, { cluster, host, endpoints, last, onAnswer: () => this.#take() })];
+        const last = before?.of(host);
+        const onAnswer = (): void => this.#take();
+        return [host, new Name(core, queue, { cluster, host, family, refreshMs, last, onAnswer })];
       }),
     );
     this.found = this.#merged();
-    this.first = Promise.all([...this.#lookups.values()].map(({ first }) => first)).then(() => undefined);
+  }
+
+  /** Resolves when each new name was looked up once, well or not. */
+  get first(): Promise<unknown> {
+    return Promise.all(Array.from(this.#names.values(), ({ first }) => first));
+  }
+
+  of(host: string): Name | undefined {
+    return this.#names.get(host);
   }
 
   get states(): readonly NameState[] {
-    return Array.from(this.#lookups, ([host, { addresses, trouble }]) => ({ host, addresses, trouble }));
+    return Array.from(this.#names, ([host, { addresses, trouble }]) => ({ host, addresses, trouble }));
+  }
+
+  learn(states: readonly NameState[]): void {
+    for (const { host, addresses, trouble } of states) {
+      const name = this.#names.get(host);
+      if (name === undefined) continue;
+      name.addresses = addresses;
+      name.trouble = trouble;
+    }
+    this.#take();
   }
 
   close(): void {
-    for (const lookups of this.#lookups.values()) lookups.close();
+    for (const name of this.#names.values()) name.close();
   }
 
   #take(): void {
     const found = this.#merged();
     if (JSON.stringify(found) === JSON.stringify(this.found)) return;
     this.found = found;
-    this.#onChange(this);
+    this.onChange();
   }
 
   /** Where several names lead to one address and port, the first has a say. */
@@ -141,105 +191,10 @@ class ClusterNames {
     const { hosts } = this.endpoints;
     const found = new Map<string, EndpointAddress>();
     for (const host of hosts.addresses)
-      for (const address of this.#lookups.get(host.address)?.addresses ?? []) {
+      for (const address of this.#names.get(host.address)?.addresses ?? []) {
         const key = `${address} ${host.port}`;
         if (!found.has(key)) found.set(key, { ...host, address });
       }
     return { ...hosts, addresses: [...found.values()] };
-  }
-}
-
-interface LookupsOptions {
-  readonly cluster: string;
-  readonly host: string;
-  readonly endpoints: NamedEndpoints;
-  /** What another one found before. */
-  readonly last: readonly string[] | undefined;
-  readonly onAnswer: () => void;
-}
-
-/** The lookups of one name, one after another. */
-class Lookups {
-  /** Those of the last answer, in an order of their own: servers shuffle them. */
-  addresses: readonly string[];
-  readonly first: Promise<void>;
-  readonly #core: Core;
-  readonly #options: LookupsOptions;
-  #onFirst: () => void = () => undefined;
-  #timer: Timer | null = null;
-  #isClosed = false;
-  /** Whether the last answer had no address. */
-  #isNone = false;
-  /** What is wrong, as it was last said; empty: nothing. */
-  trouble = "";
-
-  constructor(core: Core, options: LookupsOptions) {
-    this.#core = core;
-    this.#options = options;
-    this.addresses = options.last ?? [];
-    this.first = new Promise((resolve) => {
-      this.#onFirst = resolve;
-    });
-    this.#look();
-  }
-
-  close(): void {
-    this.#isClosed = true;
-    this.#timer?.cancel();
-    this.#onFirst();
-  }
-
-  onInternalError(error: unknown): void {
-    this.#core.internalError("lookup", error);
-  }
-
-  #look(): void {
-    this.#timer = this.#core.after(LOOKUP_MS, this, () =>
-      this.#take({ kind: "failed", why: `no answer within ${LOOKUP_MS / 1_000} s` }),
-    );
-    // The next one begins when this one is over, even if it is late: a system that does not answer is not asked again meanwhile.
-    const { host, endpoints } = this.#options;
-    this.#core
-      .lookUp(host, endpoints.family, this.addresses.length > 0)
-      .then((answer) => {
-        if (this.#isClosed) return;
-        this.#timer?.cancel();
-        this.#timer = this.#core.after(this.#waitMs(answer), this, () => this.#look());
-        this.#take(answer);
-      })
-      .catch((error: unknown) => this.onInternalError(error));
-  }
-
-  /** Until the next lookup. */
-  #waitMs(answer: Answer): number {
-    const { refreshMs, isTtlRespected } = this.#options.endpoints;
-    const isTold = isTtlRespected && answer.kind === "known" && answer.ttlMs > 0;
-    return isTold ? Math.min(answer.ttlMs, MAX_REFRESH_MS) : refreshMs;
-  }
-
-  #take(answer: Answer): void {
-    if (answer.kind === "known") this.#learn(answer.addresses);
-    this.#tell(answer);
-    this.#onFirst();
-  }
-
-  /** That there is no address must be said twice: glibc says so, too, where it got no answer for one name of its search list. */
-  #learn(addresses: readonly string[]): void {
-    const wasNone = this.#isNone;
-    this.#isNone = addresses.length === 0;
-    if (this.#isNone && !wasNone) return;
-    this.addresses = [...new Set(addresses)].sort();
-    this.#options.onAnswer();
-  }
-
-  /** Says what is wrong, or right again, once. */
-  #tell(answer: Answer): void {
-    const nothing = this.#isNone ? "it has no address" : "";
-    const why = answer.kind === "failed" ? answer.why : nothing;
-    if (why === this.trouble) return;
-    this.trouble = why;
-    const { cluster, host } = this.#options;
-    if (why === "") this.#core.log.info("name of an upstream is known again", { cluster, host });
-    else this.#core.log.warn("name of an upstream cannot be looked up", { cluster, host, why });
   }
 }

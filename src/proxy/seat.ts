@@ -3,6 +3,7 @@
 
 import type { Limits } from "./core.ts";
 import type { ClusterOptions } from "./forward/clusteroptions.ts";
+import type { NameState } from "./names.ts";
 
 /** One of `count` equal parts. */
 export interface Share {
@@ -14,15 +15,15 @@ export interface Share {
 export interface Seat {
   /** False: others accept the connections. */
   readonly isServing: boolean;
-  /** False: another one checks the endpoints, and tells the results. */
+  /** False: another one checks the endpoints and looks up host names, and tells the results. */
   readonly isChecking: boolean;
   /** What a configuration allows is divided. */
   readonly share: Share;
   onChecked(cluster: string, endpoint: string, isFailed: boolean): void;
   onEjected(cluster: string, endpoint: string, untilMs: number): void;
   onTakenBack(cluster: string, endpoint: string): void;
-  /** Names led to other endpoints. */
-  onRenewed(): void;
+  /** Names lead to other endpoints, now or with the next configuration. */
+  onRenewed(cluster: string, names: readonly NameState[]): void;
 }
 
 export const ALONE: Seat = {

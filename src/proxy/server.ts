@@ -230,8 +230,7 @@ function createClient(
     log: core.log,
     async onUpdate(update) {
       // In force in all before it is acknowledged; here it is only kept, for what looks at the whole.
-      await tree?.configure(update);
-      await configuration.apply(update);
+      await configuration.apply(update, tree && (() => tree.configure(update)));
       if (configuration.missing === "") lastGood?.keep(update);
       if (!isStartOver && configuration.isReady) {
         isStartOver = true;

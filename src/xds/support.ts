@@ -236,9 +236,9 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
   "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate": { supported: "" },
   [`${CLUSTER}Cluster`]: {
     supported:
-      "name type eds_cluster_config connect_timeout lb_policy load_assignment lrs_server per_connection_buffer_limit_bytes circuit_breakers common_lb_config dns_refresh_rate dns_lookup_family respect_dns_ttl ring_hash_lb_config least_request_lb_config round_robin_lb_config outlier_detection health_checks typed_extension_protocol_options",
+      "name type eds_cluster_config connect_timeout lb_policy load_assignment lrs_server per_connection_buffer_limit_bytes circuit_breakers common_lb_config dns_refresh_rate dns_lookup_family ring_hash_lb_config least_request_lb_config round_robin_lb_config outlier_detection health_checks typed_extension_protocol_options",
     harmless:
-      "metadata alt_stat_name wait_for_warm_on_init cleanup_interval close_connections_on_host_health_failure ignore_health_on_host_removal",
+      "metadata alt_stat_name wait_for_warm_on_init cleanup_interval respect_dns_ttl close_connections_on_host_health_failure ignore_health_on_host_removal",
     refused:
       "max_requests_per_connection http_protocol_options http2_protocol_options maglev_lb_config transport_socket common_http_protocol_options upstream_connection_options",
     only: { type: [0, 1, 3], lb_policy: [0, 1, 2], dns_lookup_family: [0, 1, 2, 3, 4] },

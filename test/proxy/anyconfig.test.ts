@@ -245,11 +245,7 @@ async function serving(t: Test) {
     seed: 1,
     connect: (context, _host, _others, _port, owner) =>
       connectWire(context, "127.0.0.1", [], origin.port, owner),
-    lookUp: async (host) => ({
-      kind: "known",
-      addresses: host === "pods.test" ? ["10.0.0.3"] : [],
-      ttlMs: 0,
-    }),
+    lookUp: async (host) => (host === "pods.test" ? ["10.0.0.3"] : []),
   });
   core.deadlines.start();
   const json: Json = bootstrapOf({ clusters: { main: [origin.port] } });

@@ -2,7 +2,7 @@
 // of its own, in which namesystem.inside.ts has the tests.
 import { spawnSync } from "node:child_process";
 
-const RESOLV = "nameserver 127.0.0.1\nsearch shop.test\noptions timeout:1 attempts:1\n";
+const RESOLV = "nameserver 127.0.0.1\nsearch shop.test\noptions timeout:1 attempts:1 ndots:2\n";
 const SETUP = [
   "set -e",
   "ip link set lo up",

@@ -1,6 +1,6 @@
 // Cluster of type STRICT_DNS → how its host names are looked up. Pure; problems are collected. Defaults are Envoy's.
 import { type Cluster, Cluster_DnsLookupFamily, durationMs } from "../../xds/types.ts";
-import type { LookupFamily } from "../lookup.ts";
+import type { LookupFamily } from "../name.ts";
 import { MAX_REFRESH_MS, type NamedEndpoints } from "../names.ts";
 import type { Problems } from "./problems.ts";
 
@@ -13,15 +13,13 @@ export function compileNames(cluster: Cluster, problems: Problems): Omit<NamedEn
   return {
     family: FAMILY[cluster.dnsLookupFamily] ?? "auto",
     refreshMs: Math.min(refreshMs, MAX_REFRESH_MS),
-    isTtlRespected: cluster.respectDnsTtl,
   };
 }
 
-/** Whether a text may be looked up. One whose last part is a number is a mistyped address. */
+/** Whether a text may be looked up. One whose last part is a number, in any spelling, is a mistyped address. */
 export function isHostName(text: string): boolean {
-  return (
-    text.length <= 253 && /^(?:[\w](?:[\w-]{0,61}\w)?\.)*(?=[\w-]*[a-z_])\w(?:[\w-]{0,61}\w)?\.?$/i.test(text)
-  );
+  const isSpeltAsName = /^(?:\w(?:[\w-]{0,61}\w)?\.)*(?=[\w-]*[a-z_])\w(?:[\w-]{0,61}\w)?\.?$/i.test(text);
+  return text.length <= 253 && isSpeltAsName && !/(?:^|\.)(?:0x[\da-f]*|\d+e\d+)\.?$/i.test(text);
 }
 
 const FAMILY: Readonly<Partial<Record<Cluster_DnsLookupFamily, LookupFamily>>> = {

@@ -34,6 +34,11 @@ export const TALLIES = {
     help: "Lines of access logs, written or dropped.",
     labels: ["result"],
   },
+  namesFailed: {
+    name: "weir_proxy_names_failed_total",
+    help: "Host names of endpoints that could no longer be looked up, or not at all; once until they can again.",
+    labels: ["cluster"],
+  },
   workersEnded: {
     name: "weir_proxy_workers_ended_total",
     help: "Workers that ended although they should not have, by themselves or because they were silent.",

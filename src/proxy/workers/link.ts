@@ -29,7 +29,6 @@ export interface LinkOptions {
   readonly index: number;
   readonly numbering: Numbering;
   onEjected(link: WorkerLink, news: Extract<News, { kind: "ejected" }>): void;
-  onRenewed(link: WorkerLink): void;
   onReport(link: WorkerLink): void;
 }
 
@@ -185,9 +184,6 @@ export class WorkerLink {
         break;
       case "ejected":
         this.#options.onEjected(this, news);
-        break;
-      case "renewed":
-        this.#options.onRenewed(this);
         break;
       case "report":
         this.ledger.take(news);

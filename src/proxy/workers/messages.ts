@@ -2,6 +2,7 @@
 // there is one version of it; what is not one of these is a bug of ours, and ends the worker. Bounds keep one message from holding others up.
 import type { ResourceKind } from "../../xds/types.ts";
 import type { Limits } from "../core.ts";
+import type { FoundNames } from "../names.ts";
 
 /** Bytes of resources in one message, unless a single one is larger. */
 export const MAX_RESOURCE_BYTES = 1024 * 1024;
@@ -30,6 +31,7 @@ export type Order =
       readonly isDynamic: boolean;
       readonly index: number;
       readonly count: number;
+      readonly names: readonly FoundNames[];
     }
   | { readonly kind: "resources"; readonly resources: readonly NumberedResource[] }
   /** A whole configuration, of resources that were sent; others may be forgotten. Answered by a verdict. */
@@ -40,6 +42,8 @@ export type Order =
       readonly versions: Readonly<Record<ResourceKind, string>>;
       readonly ids: Readonly<Record<ResourceKind, Float64Array>>;
     }
+  /** What the names of a cluster lead to; the cluster may come only with the next configuration. */
+  | ({ readonly kind: "found" } & FoundNames)
   | { readonly kind: "checked"; readonly results: readonly (EndpointName & { readonly isFailed: boolean })[] }
   | ({ readonly kind: "ejected"; readonly untilMs: number } & EndpointName)
   | ({ readonly kind: "back" } & EndpointName)
@@ -102,6 +106,4 @@ export type News =
   | { readonly kind: "started"; readonly refusal: Refusal | null }
   | { readonly kind: "verdict"; readonly seq: number; readonly refusal: Refusal | null }
   | ({ readonly kind: "ejected"; readonly untilMs: number } & EndpointName)
-  /** Names led it to other endpoints, which it knows nothing of. Answered by what checks and others have found out. */
-  | { readonly kind: "renewed" }
   | Report;

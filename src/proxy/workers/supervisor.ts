@@ -1,6 +1,6 @@
 // The supervisor of `weir proxy --workers N`: it holds the listening sockets (node:cluster opens them here and shares them, so that a worker that
-// dies loses only what it had accepted), follows the control plane, checks endpoints, sums up counts, and replaces workers that die or are
-// silent. It accepts no connection itself.
+// dies loses only what it had accepted), follows the control plane, checks endpoints and looks up their names, sums up counts, and replaces
+// workers that die or are silent. It accepts no connection itself.
 import cluster from "node:cluster";
 import { backoffMs } from "../../lib/backoff.ts";
 import { sleep } from "../../lib/clock.ts";
@@ -52,7 +52,7 @@ export class Supervisor implements Tree {
         this.#tellAll({ kind: "checked", results: [{ cluster: name, endpoint, isFailed }] }),
       onEjected: () => undefined,
       onTakenBack: (name, endpoint) => this.#tellAll({ kind: "back", cluster: name, endpoint }),
-      onRenewed: () => undefined,
+      onRenewed: (name, names) => this.#tellAll({ kind: "found", cluster: name, names }),
     };
   }
 
@@ -60,7 +60,7 @@ export class Supervisor implements Tree {
     this.#trunk = trunk;
     const { staticResources, limits, isDynamic } = trunk;
     const bootstrap = toBinary(BootstrapSchema, staticResources);
-    this.#start = { kind: "start", bootstrap, limits, isDynamic, index: 0, count: this.#count };
+    this.#start = { kind: "start", bootstrap, limits, isDynamic, index: 0, count: this.#count, names: [] };
     cluster.schedulingPolicy = cluster.SCHED_NONE;
     cluster.setupPrimary({ serialization: "advanced" });
     this.#lookLater();
@@ -86,6 +86,7 @@ export class Supervisor implements Tree {
       const first = refusal.find((one) => one !== null);
       if (first != null) {
         // What not all have taken, none shall have.
+        for (const { link } of outcomes) this.#tellNames(link);
         await Promise.all(taken.map((link) => this.#bringBack(link)));
         throw errorOf(first);
       }
@@ -157,16 +158,17 @@ export class Supervisor implements Tree {
       numbering: this.#numbering,
       onEjected: (from, { cluster: name, endpoint, untilMs }) =>
         this.#onEjected(from, name, endpoint, untilMs),
-      onRenewed: (from) => this.#tellHealth(from),
       onReport: () => this.#sumListeners(),
     });
     this.#links[index] = link;
     void link.ended.then(() => this.#replace(link));
-    const outcome = await link.start({ ...this.#startOrder(), index });
+    const { names } = this.#trunkOf().configuration;
+    const outcome = await link.start({ ...this.#startOrder(), index, names });
     return outcome.kind === "ok" ? this.#inTurn(() => this.#bringUp(link)) : outcome;
   }
 
   async #bringUp(link: WorkerLink): Promise<Outcome> {
+    this.#tellNames(link);
     if (this.#inForce !== undefined) {
       const outcome = await link.configure(this.#inForce);
       if (outcome.kind !== "ok") {
@@ -183,6 +185,11 @@ export class Supervisor implements Tree {
   async #bringBack(link: WorkerLink): Promise<void> {
     const outcome = this.#inForce && (await link.configure(this.#inForce));
     if (outcome?.kind !== "ok") link.kill("it cannot go back to what is in force");
+  }
+
+  /** What the names lead to that are in force. */
+  #tellNames(link: WorkerLink): void {
+    for (const found of this.#trunkOf().configuration.names) link.tell({ kind: "found", ...found });
   }
 
   /** What checks and other workers have found out so far. */

@@ -90,6 +90,7 @@ class WorkerSide {
       case "reopen":
         this.#plane?.core.logs.reopen();
         return;
+      case "found":
       case "checked":
       case "ejected":
       case "back":
@@ -110,6 +111,7 @@ class WorkerSide {
     isDynamic,
     index,
     count,
+    names,
   }: Extract<Order, { kind: "start" }>): Promise<void> {
     const refusal = await refusalOf(async () => {
       const core = new Core({
@@ -124,11 +126,12 @@ class WorkerSide {
           onEjected: (cluster, endpoint, untilMs) =>
             this.#send({ kind: "ejected", cluster, endpoint, untilMs }),
           onTakenBack: () => undefined,
-          onRenewed: () => this.#send({ kind: "renewed" }),
+          onRenewed: () => undefined,
         },
       });
       const { listeners = [], clusters = [] } = fromBinary(BootstrapSchema, bootstrap).staticResources ?? {};
       const configuration = new Configuration(core, { listeners, clusters }, isDynamic);
+      for (const found of names) configuration.learnNames(found);
       core.deadlines.start();
       await configuration.openStatic();
       const drain = new Drain(core, configuration);
@@ -156,8 +159,11 @@ class WorkerSide {
   }
 
   /** Takes what others found out about endpoints. */
-  #learn(order: Extract<Order, { kind: "checked" | "ejected" | "back" }>): void {
+  #learn(order: Extract<Order, { kind: "found" | "checked" | "ejected" | "back" }>): void {
     switch (order.kind) {
+      case "found":
+        this.#plane?.configuration.learnNames(order);
+        return;
       case "checked":
         for (const { cluster, endpoint, isFailed } of order.results)
           this.#of(cluster, endpoint, (found, one) => found.setHealth(one, { isCheckFailed: isFailed }));
