@@ -12,17 +12,20 @@ interface Others {
   hurry(): void;
 }
 
+/** What is drained. */
+type Drained = Pick<Configuration, "sayLast" | "drain">;
+
 /** The one drain of a proxy. */
 export class Drain {
   readonly #core: Core;
-  readonly #configuration: Configuration;
+  readonly #configuration: Drained;
   readonly #others: Others | undefined;
   readonly #hurry = new AbortController();
   #emptied: Promise<void> | undefined;
   #isEnding = false;
 
   /** `others` drain at the same time. */
-  constructor(core: Core, configuration: Configuration, others?: Others) {
+  constructor(core: Core, configuration: Drained, others?: Others) {
     this.#others = others;
     this.#core = core;
     this.#configuration = configuration;
@@ -33,9 +36,9 @@ export class Drain {
     return this.#emptied !== undefined;
   }
 
-  /** Begins; resolves when all client connections are gone, however long that takes. Idempotent. */
-  begin(): Promise<void> {
-    this.#emptied ??= this.#empty();
+  /** Begins; resolves when all client connections are gone, however long that takes. New ones are taken for `delayMs`. Idempotent. */
+  begin(delayMs: number = this.#core.limits.drainDelayMs): Promise<void> {
+    this.#emptied ??= this.#empty(delayMs);
     return this.#emptied;
   }
 
@@ -55,11 +58,11 @@ export class Drain {
     this.#hurry.abort();
   }
 
-  async #empty(): Promise<void> {
-    const { clock, limits } = this.#core;
+  async #empty(delayMs: number): Promise<void> {
+    const { clock } = this.#core;
     this.#configuration.sayLast();
     if (!this.#isEnding) void this.#others?.drain(false);
-    if (limits.drainDelayMs > 0) await sleep(clock, limits.drainDelayMs, this.#hurry.signal);
+    if (delayMs > 0) await sleep(clock, delayMs, this.#hurry.signal);
     this.#core.isDraining = true;
     await this.#configuration.drain();
   }

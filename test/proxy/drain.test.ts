@@ -3,6 +3,8 @@ import { connect } from "node:net";
 import { test } from "tap";
 import { systemClock } from "../../src/lib/clock.ts";
 import { createLogger, silentLogger } from "../../src/lib/log.ts";
+import { Core } from "../../src/proxy/core.ts";
+import { Drain } from "../../src/proxy/drain.ts";
 import { runProxy } from "../../src/proxy/server.ts";
 import { BootstrapSchema, fromJson, registry } from "../../src/xds/types.ts";
 import { createManualClock } from "../support/clock.ts";
@@ -18,6 +20,29 @@ import {
 
 const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const ANSWERED = { until: /\r\n\r\n[\s\S]+$/ };
+
+test("drain: who joins one that is under way closes its ports with the others", async (t) => {
+  const clock = createManualClock();
+  const core = new Core({ clock, log: silentLogger, limits: { drainDelayMs: 5_000 } });
+  const steps: string[] = [];
+  const drain = new Drain(core, {
+    sayLast: () => steps.push("last"),
+    drain: async () => void steps.push("closed"),
+  });
+  void drain.begin(2_000);
+  void drain.begin();
+  await clock.advance(1_900);
+  t.strictSame([steps, core.isDraining], [["last"], false]);
+  await clock.advance(200);
+  t.strictSame([steps, core.isDraining], [["last", "closed"], true]);
+  const late: string[] = [];
+  void new Drain(core, {
+    sayLast: () => late.push("last"),
+    drain: async () => void late.push("closed"),
+  }).begin(0);
+  await clock.advance(0);
+  t.strictSame(late, ["last", "closed"], "at once, when they have closed them");
+});
 
 test("drain: what is in flight finishes, answers say close, nothing new is accepted, /ready fails", async (t) => {
   let answer: (() => void) | undefined;

@@ -50,8 +50,8 @@ export type Order =
   /** Answered by a report. */
   | { readonly kind: "count" }
   | { readonly kind: "reopen" }
-  /** `isEnd`: and then end. */
-  | { readonly kind: "drain"; readonly isEnd: boolean }
+  /** `closeInMs`: until the ports close. `isEnd`: and then end. */
+  | { readonly kind: "drain"; readonly closeInMs: number; readonly isEnd: boolean }
   | { readonly kind: "hurry" };
 
 /**

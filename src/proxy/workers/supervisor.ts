@@ -37,8 +37,8 @@ export class Supervisor implements Tree {
   #start: Extract<Order, { kind: "start" }> | undefined;
   #inForce: XdsUpdate | undefined;
   #isEnding = false;
-  /** What begins from now on begins to drain at once. */
-  #isDraining = false;
+  /** When the ports close, in steady time; a worker that begins from now on drains at once, and until then. Undefined: there is no drain. */
+  #closeAtMs: number | undefined;
   /** What is done one after another: changes of what is in force. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -90,7 +90,7 @@ export class Supervisor implements Tree {
         await Promise.all(taken.map((link) => this.#bringBack(link)));
         throw errorOf(first);
       }
-      if (taken.length === 0)
+      if (taken.length === 0 && !this.#isClosed)
         throw new WeirError({
           code: NO_WORKER,
           retry: "yes",
@@ -114,11 +114,12 @@ export class Supervisor implements Tree {
   }
 
   async drain(isEnd: boolean): Promise<void> {
-    this.#isDraining = true;
-    this.#tellAll({ kind: "drain", isEnd });
-    if (!isEnd || this.#trunk === undefined) return;
-    this.#isEnding = true;
+    if (this.#trunk === undefined) return;
     const { clock, limits } = this.#trunk.core;
+    this.#closeAtMs ??= clock.steadyMs() + limits.drainDelayMs;
+    this.#tellAll({ kind: "drain", closeInMs: this.#closeInMs, isEnd });
+    if (!isEnd) return;
+    this.#isEnding = true;
     const ended = Promise.all(this.#links.flatMap((link) => link?.ended ?? []));
     const enough = new AbortController();
     const late = sleep(clock, limits.drainDelayMs + limits.drainMs + END_MS, enough.signal);
@@ -133,6 +134,15 @@ export class Supervisor implements Tree {
   close(): void {
     this.#isEnding = true;
     for (const link of this.#links) link?.end();
+  }
+
+  /** Whether nothing listens any more: there is no work left for a new worker, which would open the ports again. */
+  get #isClosed(): boolean {
+    return this.#trunk?.core.isDraining === true;
+  }
+
+  get #closeInMs(): number {
+    return Math.max(0, (this.#closeAtMs ?? 0) - this.#trunkOf().core.clock.steadyMs());
   }
 
   #serving(): readonly WorkerLink[] {
@@ -169,6 +179,8 @@ export class Supervisor implements Tree {
 
   async #bringUp(link: WorkerLink): Promise<Outcome> {
     this.#tellNames(link);
+    // First: what it has accepted it serves, but it opens no port that the others have closed.
+    if (this.#closeAtMs !== undefined) link.tell({ kind: "drain", closeInMs: this.#closeInMs, isEnd: false });
     if (this.#inForce !== undefined) {
       const outcome = await link.configure(this.#inForce);
       if (outcome.kind !== "ok") {
@@ -177,7 +189,6 @@ export class Supervisor implements Tree {
       }
     }
     this.#tellHealth(link);
-    if (this.#isDraining) link.tell({ kind: "drain", isEnd: false });
     link.isServing = !link.isGone;
     return { kind: "ok" };
   }
@@ -228,13 +239,18 @@ export class Supervisor implements Tree {
     const { clock, log, tallies } = this.#trunkOf().core;
     const { index } = link;
     tallies.add(tallies.place(TALLIES.workersEnded, link.isGivenUp ? "given up" : "died"), 1);
+    if (this.#isClosed) {
+      log.warn("worker ended, and no other one takes its place: the ports are closed", { worker: index });
+      return;
+    }
     const lifeMs = clock.nowMs() - link.startedAtMs;
     const deaths = lifeMs >= STEADY_MS ? 0 : (this.#deaths[index] ?? 0) + 1;
     this.#deaths[index] = deaths;
     const delayMs = deaths === 0 ? 0 : backoffMs(deaths - 1, { ...RESPAWN, random: Math.random });
     log.warn("worker ended, another one takes its place", { worker: index, pid: link.pid, inMs: delayMs });
     clock.after(delayMs, () => {
-      if (!this.#isEnding) void this.#spawn(index).then((outcome) => this.#judge(index, outcome));
+      if (!this.#isEnding && !this.#isClosed)
+        void this.#spawn(index).then((outcome) => this.#judge(index, outcome));
     });
   }
 

@@ -82,7 +82,7 @@ class WorkerSide {
         if (this.#plane !== undefined) this.#send(this.#plane.reporter.report());
         return;
       case "drain":
-        this.#drain(order.isEnd);
+        this.#drain(order);
         return;
       case "hurry":
         this.#plane?.drain.hurry();
@@ -183,14 +183,14 @@ class WorkerSide {
     if (cluster !== undefined && endpoint !== undefined) act(cluster, endpoint);
   }
 
-  #drain(isEnd: boolean): void {
+  #drain({ closeInMs, isEnd }: Extract<Order, { kind: "drain" }>): void {
     const plane = this.#plane;
     if (plane === undefined) {
       if (isEnd) this.onEnd();
       return;
     }
     if (!isEnd) {
-      void plane.drain.begin();
+      void plane.drain.begin(closeInMs);
       return;
     }
     void plane.drain.end().then(async () => {
