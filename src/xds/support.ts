@@ -234,6 +234,7 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
   [`${ROUTE}RetryPolicy.RetryHostPredicate`]: { supported: "typed_config", harmless: "name" },
   [`${ROUTE}RetryPolicy.RetryBackOff`]: { supported: "base_interval max_interval" },
   "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate": { supported: "" },
+  // ignore_health_on_host_removal is harmless for it says what is done anyway: docs/reference/bootstrap.md, where weir differs.
   [`${CLUSTER}Cluster`]: {
     supported:
       "name type eds_cluster_config connect_timeout lb_policy load_assignment lrs_server per_connection_buffer_limit_bytes circuit_breakers common_lb_config dns_refresh_rate dns_lookup_family ring_hash_lb_config least_request_lb_config round_robin_lb_config outlier_detection health_checks typed_extension_protocol_options",
