@@ -114,7 +114,11 @@ export class Supervisor implements Tree {
   }
 
   async drain(isEnd: boolean): Promise<void> {
-    if (this.#trunk === undefined) return;
+    if (this.#trunk === undefined) {
+      // Before there are workers: those to come close at once.
+      this.#closeAtMs = 0;
+      return;
+    }
     const { clock, limits } = this.#trunk.core;
     this.#closeAtMs ??= clock.steadyMs() + limits.drainDelayMs;
     this.#tellAll({ kind: "drain", closeInMs: this.#closeInMs, isEnd });
