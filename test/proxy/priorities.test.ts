@@ -538,7 +538,13 @@ test("priorities: gaps and what cannot be are refused by their paths, and what w
 test("priorities: static endpoints have them too, and the admin port shows them", async (t) => {
   const [a, b] = await origins(t, "a", "b");
   if (a === undefined || b === undefined) throw new Error("there are two");
-  const load_assignment = { cluster_name: "v1", ...levels([[a], [b]], "a") };
+  const policy = { overprovisioning_factor: 120 };
+  const last = {
+    priority: 2,
+    lb_endpoints: [{ endpoint: endpoint(await closedPort()), health_status: "DEGRADED" }],
+  };
+  const { endpoints } = levels([[a], [b]], "a");
+  const load_assignment = { cluster_name: "v1", policy, endpoints: [...endpoints, last] };
   const { proxy, port } = await startProxy(t, {
     clusters: { v1: [] },
     clusterFields: { load_assignment },
@@ -556,5 +562,16 @@ test("priorities: static endpoints have them too, and the admin port shows them"
   ])
     t.ok(lines.includes(`${line}\n`), line);
   const dump: unknown = await (await fetch(`${admin}/config_dump`)).json();
-  t.match(dump, { clusters: [{ endpoints: [{ priority: 0 }, { port: b.port, priority: 1 }] }] });
+  t.match(dump, {
+    clusters: [
+      {
+        overprovisioningPercent: 120,
+        endpoints: [
+          { priority: 0, isDegraded: false },
+          { port: b.port, priority: 1, isDegraded: false },
+          { priority: 2, isDegraded: true },
+        ],
+      },
+    ],
+  });
 });

@@ -72,6 +72,11 @@ export class Cluster {
     return this.#detector;
   }
 
+  /** How much more than its part a usable endpoint can carry, for the loads of levels: 140 is 40 % more. */
+  get overprovisioningPercent(): number {
+    return this.#overprovisioningPercent;
+  }
+
   get endpoints(): readonly Endpoint[] {
     return this.#endpoints;
   }

@@ -74,14 +74,18 @@ function dumpCluster(cluster: Cluster): Readonly<Record<string, unknown>> {
     ...cluster.options,
     connections: cluster.connections,
     active: cluster.active,
-    endpoints: cluster.endpoints.map(({ address, port, priority, isUsable, active, idleCount }) => ({
-      address,
-      port,
-      priority,
-      isHealthy: isUsable,
-      active,
-      idleCount,
-    })),
+    overprovisioningPercent: cluster.overprovisioningPercent,
+    endpoints: cluster.endpoints.map(
+      ({ address, port, priority, isUsable, isDegraded, active, idleCount }) => ({
+        address,
+        port,
+        priority,
+        isHealthy: isUsable,
+        isDegraded,
+        active,
+        idleCount,
+      }),
+    ),
   };
 }
 
