@@ -8,7 +8,7 @@ import { LastGood } from "../../src/proxy/lastgood.ts";
 import { createXdsServer, type XdsServer } from "../../src/xds/server.ts";
 import { create, encodeSnapshot, ListenerSchema, type XdsSnapshot } from "../../src/xds/types.ts";
 import { type ProxyProcess, startProxyProcess, temporaryFolder, until } from "../support/proxyprocess.ts";
-import { requireTool } from "../support/require.ts";
+import { requireOwnNamespaces } from "../support/require.ts";
 import { adsBootstrap, aSnapshot } from "../support/xds.ts";
 import { closedPort, recordingOrigin, talk } from "./support.ts";
 
@@ -228,13 +228,12 @@ test("last good: a corrupt file costs a warning, and the control plane is waited
 });
 
 test("last good: a full disk costs a warning, and the next change is written when there is room", async (t) => {
-  const unshare = await requireTool(t, "unshare");
-  if (unshare === undefined) return;
+  if ((await requireOwnNamespaces(t)) === undefined) return;
   const { folder, control, proxy, snapshot, answer } = await bed(t);
   const script = `mount -t tmpfs -o size=4k tmpfs ${folder} && head -c 4096 /dev/zero >${folder}/filler && exec "$@"`;
   const server = await control();
   let seq = server.setSnapshot(GROUP, snapshot({ [OLD]: 100 }));
-  const one = await proxy({ command: [unshare, "--mount", "--map-root-user", "sh", "-c", script, "sh"] });
+  const one = await proxy({ command: ["unshare", "--mount", "--map-root-user", "sh", "-c", script, "sh"] });
   await until(() => isAcknowledged(server, seq), "acknowledged although the disk is full");
   t.equal(await answer(), "old");
   await until(() => one.log().includes("cannot be written"), "warned");

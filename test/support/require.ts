@@ -1,4 +1,6 @@
 // What a machine may lack: a test that needs it is skipped with the reason, and fails when WEIR_TEST_REQUIRE_ALL=1 (as CI sets it).
+
+import { spawnSync } from "node:child_process";
 import { access, constants } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import type { Test } from "tap";
@@ -19,6 +21,17 @@ export async function requireNetworkNamespaces(t: Test): Promise<boolean> {
   if (process.platform === "linux" && process.getuid?.() === 0) return true;
   lacking(t, "network namespaces need root");
   return false;
+}
+
+/** What makes mount and network namespaces of one's own, as a command; otherwise the test is skipped (or failed). Some systems forbid plain users to. */
+export async function requireOwnNamespaces(t: Test): Promise<readonly string[] | undefined> {
+  const unshare = await requireTool(t, "unshare");
+  if (unshare === undefined) return undefined;
+  const command = [unshare, "--net", "--mount", "--map-root-user"];
+  const { status, stderr } = spawnSync(unshare, [...command.slice(1), "true"], { encoding: "utf8" });
+  if (status === 0) return command;
+  lacking(t, `namespaces cannot be made here: ${stderr.trim()}`);
+  return undefined;
 }
 
 /** Tells the test that something is missing: a skip with the reason, or a failure under WEIR_TEST_REQUIRE_ALL=1. */
