@@ -151,6 +151,22 @@ const KNOWN: readonly { readonly name: string; readonly history: History; readon
     },
     writes: 0,
   },
+  {
+    name: "pods that a setCanaryScale takes away are ready for a moment, or never",
+    history: {
+      ...PLAIN,
+      shape: { isRouted: true, steps: [{ setCanaryScale: { replicas: 0 } }] },
+      events: [
+        { kind: "readiness", isAuto: false },
+        { kind: "steps", index: 0 },
+        { kind: "tick", seconds: 1 },
+        { kind: "image", index: 2 },
+        { kind: "tick", seconds: 0 },
+        { kind: "steps", index: 9 },
+      ],
+    },
+    writes: 0,
+  },
 ];
 
 for (const { name, history, writes } of KNOWN) {
