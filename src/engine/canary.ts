@@ -34,7 +34,7 @@ import { canaryRuns, judgeRuns, planRuns } from "./steps/analysisruns.ts";
 import { planPlugins, recordPlugins } from "./steps/stepplugins.ts";
 import { planSteps } from "./steps/steps.ts";
 import { sharesOf } from "./traffic/additional.ts";
-import { type InForce, overdueAt } from "./traffic/inforce.ts";
+import { type InForce, isShareSet, overdueAt } from "./traffic/inforce.ts";
 import { intentOf } from "./traffic/intent.ts";
 import { inForceNow, planRoutes } from "./traffic/managedroutes.ts";
 import { routerWaits } from "./traffic/otherrouters.ts";
@@ -178,8 +178,7 @@ function promotionWaits(context: Context, mode: Mode, inForce: InForce): readonl
       text: `the new version has ${counts.available} of ${replicas} pods available`,
     });
   if (!hasRouter || isFirst) return waits;
-  const set = context.status.canary?.weights?.canary;
-  if (set?.weight !== maxWeight || set.podTemplateHash !== context.podHash)
+  if (!isShareSet(context, maxWeight))
     waits.push({ code: "acknowledgement", text: "the new version does not have all the traffic yet" });
   else if (inForce.kind === "no") waits.push({ code: "acknowledgement", text: inForce.words });
   return waits;

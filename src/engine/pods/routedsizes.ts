@@ -49,14 +49,14 @@ export function canarySize(context: Context, mode: Mode, stage: Stage): number {
   const share = shareInForce(context, mode, stage);
   if (scale === undefined || scale.kind === "matchTrafficWeight") return canaryPods(context, share);
   const asked = scale.kind === "replicas" ? Math.max(0, scale.replicas) : canaryPods(context, scale.weight);
-  return Math.max(asked, podsInUse(context, share));
+  // It takes away no pod that this traffic needs, and adds none for it.
+  return Math.max(asked, Math.min(countsOf(context.roles.current).spec, podsHeld(context, share)));
 }
 
-/** Pods of the wanted version that the traffic takes which it has and keeps at a share: no setCanaryScale takes them away. */
-function podsInUse(context: Context, share: number): number {
-  const { status, podHash, roles } = context;
-  const has = weightOf(status.canary?.weights, podHash);
-  return Math.min(countsOf(roles.current).spec, podsFor(context, Math.min(has, share)));
+/** What the share takes that the wanted version has been given already, as far as it keeps that at `share`. */
+export function podsHeld(context: Context, share: number): number {
+  const has = weightOf(context.status.canary?.weights, context.podHash);
+  return podsFor(context, Math.min(has, share));
 }
 
 /** The version that the traffic of the status' canary belongs to; undefined when it has none. */

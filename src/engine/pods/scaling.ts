@@ -15,7 +15,7 @@ import type { Context } from "../context.ts";
 import type { Action, AnnotationChanges, PlannedEvent, Wait } from "../plan.ts";
 import { hasPause, isHalted, type Mode, type Stage } from "../stage.ts";
 import { loweredMark } from "../traffic/gradualabort.ts";
-import { podsToKeep, weightOf } from "../traffic/inforce.ts";
+import { podsToKeep } from "../traffic/inforce.ts";
 import { planOld } from "./oldreplicas.ts";
 import { nearestSplit, nextSizes } from "./replicas.ts";
 import {
@@ -27,7 +27,7 @@ import {
   revisionOf,
   versionOf,
 } from "./replicaset.ts";
-import { isDynamic, podsFor, routedSizes, shareInForce } from "./routedsizes.ts";
+import { isDynamic, podsHeld, routedSizes, shareInForce } from "./routedsizes.ts";
 import { delayWait, emptied, heldBack, type ScalingWishes, type Sizing } from "./scaledown.ts";
 
 export interface ScalingPlan {
@@ -80,19 +80,14 @@ function planInUse(context: Context, wishes: ScalingWishes): readonly Sizing[] {
   const { mode } = wishes;
   const stage = stageDone(wishes.stage);
   const sizes = context.hasRouter ? targetSizes(context, mode, stage) : splitSizes(context, mode, stage);
-  const canary = stage === wishes.stage ? sizes.canary : Math.max(sizes.canary, podsHeld(context));
+  const held = stage === wishes.stage || !context.hasRouter ? 0 : podsHeld(context, context.maxWeight);
+  const canary = Math.max(sizes.canary, held);
   const parts: Sizing[] = [];
   const isCanary = stable !== undefined && stable !== current;
   if (isCanary) parts.push(kept(context, wishes, stable, sizes.stable));
   if (current === undefined) return parts;
   const sizing = isCanary && mode === "aborted" && context.hasRouter ? abortedCanary : kept;
   return [...parts, sizing(context, wishes, current, canary)];
-}
-
-/** What the share takes that the new version has been given already, whatever step it was for. */
-function podsHeld(context: Context): number {
-  const { weights } = context.status.canary ?? {};
-  return context.hasRouter ? podsFor(context, weightOf(weights, context.podHash)) : 0;
 }
 
 /** What sizes go by: while an inconclusive analysis waits for somebody, the steps that are done; the current one is not begun before. */

@@ -11,7 +11,7 @@ import { countsOf } from "../pods/replicaset.ts";
 import { isDynamic, shareAt } from "../pods/routedsizes.ts";
 import { targetSizes } from "../pods/scaling.ts";
 import { hasPause, modeOf, type Stage, withoutPause, withPause } from "../stage.ts";
-import type { InForce } from "../traffic/inforce.ts";
+import { type InForce, isShareSet } from "../traffic/inforce.ts";
 import { isRouteDue } from "../traffic/managedroutes.ts";
 import { isStepRunSuccessful } from "./analysisruns.ts";
 import { isPluginDone } from "./stepplugins.ts";
@@ -211,10 +211,8 @@ function owedWaits(context: Context, stage: Stage): readonly Wait[] {
 /** A share that is not the canary's yet, unless a setCanaryScale of none leaves nobody to send to: then it comes with pods, as in Argo. */
 function unsetWaits(context: Context, stage: Stage, weight: number): readonly Wait[] {
   if (!context.hasRouter) return [];
-  const set = context.status.canary?.weights?.canary;
-  const isSet = set?.weight === weight && set.podTemplateHash === context.podHash;
   const isToHaveNone = context.replicas > 0 && targetSizes(context, "steps", stage).canary === 0;
-  if (isSet || isToHaveNone) return [];
+  if (isShareSet(context, weight) || isToHaveNone) return [];
   return [{ code: "acknowledgement", text: `the weight is not set to ${weight} yet` }];
 }
 

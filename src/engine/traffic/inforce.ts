@@ -77,6 +77,12 @@ export function overdueAt(inForce: InForce): number | undefined {
   return inForce.kind === "no" && !inForce.isOverdue ? inForce.overdueAtMs : undefined;
 }
 
+/** Whether the canary's share that was decided last is the wanted version's, and this one. */
+export function isShareSet({ status, podHash }: Context, share: number): boolean {
+  const set = status.canary?.weights?.canary;
+  return set?.weight === share && set.podTemplateHash === podHash;
+}
+
 /** The share of one version in these weights, 0 to maxWeight. */
 export function weightOf(weights: TrafficWeights | undefined, podHash: string): number {
   if (weights === undefined) return 0;
