@@ -1,14 +1,17 @@
 // Proxies of Gateways on a local cluster: replaced one after another, and a port that somebody else has.
+import assert from "node:assert/strict";
 import { readdir } from "node:fs/promises";
 import { request } from "node:http";
-import { createServer } from "node:net";
+import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { test } from "tap";
 import { type KubeObject, RESOURCES } from "../../src/api/api.ts";
 import { connectCluster } from "../../src/cluster/client.ts";
+import { isPodReady, readPod } from "../../src/embedded/agent/podspec.ts";
 import { createTurns, TURN_MS } from "../../src/embedded/gateway/turns.ts";
 import { baseManifests, until, untilServing } from "../crash/bed.ts";
 import { startLoad } from "../crash/load.ts";
+import { commandPid, containerProcesses } from "../crash/processes.ts";
 import { freePorts } from "../support/ports.ts";
 import { type RunningUp, startUp, stateFolder } from "../support/up.ts";
 
@@ -132,27 +135,65 @@ test("gateways: a port that another process has is told and tried again until it
   await up.kill("SIGTERM");
 });
 
+test("gateways: a proxy whose admin port another process took gets another one, and serves", {
+  timeout: TIMEOUT_MS,
+}, async (t) => {
+  const ports = await freePorts();
+  const [xdsPort] = await freePorts();
+  const stateDir = await stateFolder(t);
+  const up = await startUp(stateDir, flags(xdsPort));
+  t.match(await up.weir(["apply", "-f", "-"], await baseManifests(ports)), { code: 0 });
+  await untilServing(ports);
+  const before = await proxy(up, "edge-b");
+  const running = (await containerProcesses(stateDir)).find(({ podUid }) => podUid === before.uid);
+  assert(running);
+  process.kill(await commandPid(running), "SIGKILL");
+  // Before the proxy runs again: it needs longer to start.
+  const thief = await until("its admin port is taken", 5_000, () => take(before.adminPort));
+  t.teardown(() => thief.close());
+  const after = await until("another proxy is ready", 60_000, async () => {
+    const now = await proxy(up, "edge-b");
+    return now.uid !== before.uid && now.isReady ? now : undefined;
+  });
+  t.not(after.adminPort, before.adminPort);
+  t.equal(await get(ports[1]), 200);
+  await up.kill("SIGTERM");
+});
+
 function flags(xdsPort: number): readonly string[] {
   return ["--api-port", "0", "--xds-port", String(xdsPort), "--metrics-port", "0", "--log-level", "warn"];
 }
 
-async function proxies(up: RunningUp): Promise<readonly { uid: string; isReady: boolean }[]> {
+interface ProxyPod {
+  readonly uid: string;
+  readonly isReady: boolean;
+  readonly adminPort: number;
+}
+
+function proxies(up: RunningUp): Promise<readonly ProxyPod[]> {
+  return Promise.all(GATEWAYS.map((name) => proxy(up, name)));
+}
+
+async function proxy(up: RunningUp, name: string): Promise<ProxyPod> {
   const { client, close } = await connectCluster({ kubeconfig: up.kubeconfig, env: {} });
   try {
-    return await Promise.all(
-      GATEWAYS.map(async (name) => {
-        const object = await client.get(RESOURCES.pod, { namespace: "default", name: `gateway-${name}` });
-        const { conditions = [] } = (object?.status ?? {}) as {
-          conditions?: readonly { readonly type: string; readonly status: string }[];
-        };
-        const isReady = conditions.some(({ type, status }) => type === "Ready" && status === "True");
-        const isLeaving = object?.metadata.deletionTimestamp !== undefined;
-        return { uid: object?.metadata.uid ?? "", isReady: isReady && !isLeaving };
-      }),
-    );
+    const object = await client.get(RESOURCES.pod, { namespace: "default", name: `gateway-${name}` });
+    if (object === undefined) return { uid: "", isReady: false, adminPort: 0 };
+    const { uid = "", annotations, deletionTimestamp } = object.metadata;
+    const isReady = deletionTimestamp === undefined && isPodReady(readPod(object));
+    return { uid, isReady, adminPort: Number(annotations?.["weir.dev/admin-port"]) };
   } finally {
     await close();
   }
+}
+
+/** A server on the port, or undefined while another process has it. */
+function take(port: number): Promise<Server | undefined> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", () => resolve(undefined));
+    server.listen(port, "127.0.0.1", () => resolve(server));
+  });
 }
 
 /** Status of an answer of the demo through a gateway. */

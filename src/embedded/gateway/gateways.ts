@@ -1,6 +1,6 @@
 // Gives every Gateway of class weir a proxy: one pod beside the Gateway, run by the node agent like any other, so that it is restarted, adopted
 // after a crash and logged as pods are. Its bootstrap file lies in the state folder; pods whose bootstrap or program changed are replaced,
-// one after another (turns.ts). A Gateway annotated `weir.dev/proxy: none` gets none: another xDS client serves it.
+// one after another (turns.ts), and one whose admin port another process took gets another port. A Gateway annotated `weir.dev/proxy: none` gets none: another xDS client serves it.
 
 import { createHash } from "node:crypto";
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
@@ -38,6 +38,8 @@ const DRAIN_SECONDS = 5;
 const GRACE_SECONDS = 30;
 /** Nobody routes around the one proxy of a Gateway, so that there is nobody to wait for. */
 const DRAIN_FLAGS = ["--drain-delay", "0s", "--drain-timeout", `${DRAIN_SECONDS}s`];
+/** Why a container waits whose process ended with an error. */
+const CRASHED = "CrashLoopBackOff";
 /** Ports tried for one admin server. */
 const PORT_TRIES = 1000;
 /** Code of an admin server that finds no free port. */
@@ -76,7 +78,6 @@ export function createGatewayController(deps: GatewayControllerDeps): GatewayCon
   const reconcile = async (key: string, signal: AbortSignal): Promise<WorkResult> => {
     const gateway = gateways.store.get(key);
     const [namespace = "", name = ""] = key.split("/");
-    const podName = `gateway-${name}`;
     if (
       gateway === undefined ||
       gateway.metadata.deletionTimestamp !== undefined ||
@@ -87,7 +88,7 @@ export function createGatewayController(deps: GatewayControllerDeps): GatewayCon
       release(key);
       return removeFiles(deps.stateDir, namespace, name);
     }
-    const present = pods.store.get(`${namespace}/${podName}`);
+    const present = pods.store.get(`${namespace}/${podNameOf(name)}`);
     if (present?.metadata.deletionTimestamp !== undefined) return;
     if (gateway.metadata.annotations?.[PROXY_ANNOTATION] === "none") {
       release(key);
@@ -98,7 +99,10 @@ export function createGatewayController(deps: GatewayControllerDeps): GatewayCon
     if (present !== undefined) {
       if (isCurrent(deps, present)) {
         if (isPodReady(readPod(present))) release(key);
-        return;
+        if (!(await hasLostAdminPort(present))) return;
+        reserved.delete(key);
+        log.info("gateway proxy is replaced: another process has its admin port", { gateway: key });
+        return removePod(client, present, signal);
       }
       if (!turns.take(key, present, pods.store.list(), clock.nowMs()))
         return { requeueAfterMs: TURN_LOOK_MS };
@@ -109,20 +113,7 @@ export function createGatewayController(deps: GatewayControllerDeps): GatewayCon
     }
     const adminPort = reserved.get(key) ?? (await freePort(deps, pods.store.list(), reserved));
     reserved.set(key, adminPort);
-    const { bootstrap, hash } = wantedOf(deps, namespace, name, adminPort);
-    const file = await writeBootstrap(deps.stateDir, namespace, name, bootstrap);
-    try {
-      await client.create(
-        RESOURCES.pod,
-        podOf(gateway, podName, [...programOf(deps, namespace, name), "--config", file], adminPort, hash),
-        signal,
-      );
-    } catch (error) {
-      // The cache has not shown the last pass's pod yet; its event wakes the key again.
-      if (isWeirError(error, CLUSTER_ERRORS.alreadyExists)) return;
-      throw error;
-    }
-    log.info("gateway proxy is started", { gateway: key, adminPort });
+    return startProxy(deps, gateway, adminPort, signal);
   };
 
   const queue = createWorkQueue({ clock, log, process: reconcile, baseDelayMs: 50 });
@@ -144,6 +135,26 @@ export function createGatewayController(deps: GatewayControllerDeps): GatewayCon
   };
 }
 
+async function startProxy(
+  deps: GatewayControllerDeps,
+  gateway: KubeObject,
+  adminPort: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const { name, namespace = "" } = gateway.metadata;
+  const { bootstrap, hash } = wantedOf(deps, namespace, name, adminPort);
+  const file = await writeBootstrap(deps.stateDir, namespace, name, bootstrap);
+  const command = [...programOf(deps, namespace, name), "--config", file];
+  try {
+    await deps.client.create(RESOURCES.pod, podOf(gateway, command, adminPort, hash), signal);
+  } catch (error) {
+    // The cache has not shown the last pass's pod yet; its event wakes the key again.
+    if (isWeirError(error, CLUSTER_ERRORS.alreadyExists)) return;
+    throw error;
+  }
+  deps.log.info("gateway proxy is started", { gateway: `${namespace}/${name}`, adminPort });
+}
+
 function removePod(client: ClusterClient, { metadata }: KubeObject, signal: AbortSignal): Promise<void> {
   const { namespace, name, uid } = metadata;
   const ref = { name, ...(namespace !== undefined && { namespace }) };
@@ -158,7 +169,7 @@ function wantedOf(
   adminPort: number,
 ): { readonly bootstrap: string; readonly hash: string } {
   const options = {
-    nodeId: `${namespace}/gateway-${name}`,
+    nodeId: `${namespace}/${podNameOf(name)}`,
     group: `gateway/${namespace}/${name}`,
     adminPort,
     xdsAddress: deps.xdsAddress,
@@ -185,6 +196,11 @@ function isCurrent(deps: GatewayControllerDeps, pod: KubeObject): boolean {
   return annotations?.[BOOTSTRAP_ANNOTATION] === hash;
 }
 
+/** The gateway's pod beside the Gateway of that name. */
+function podNameOf(gateway: string): string {
+  return `gateway-${gateway}`;
+}
+
 function classOf(gateway: KubeObject): string | undefined {
   return readGateway(gateway).value.spec.gatewayClassName;
 }
@@ -192,6 +208,14 @@ function classOf(gateway: KubeObject): string | undefined {
 function adminPortOf(pod: KubeObject | undefined): number | undefined {
   const port = Number(pod?.metadata.annotations?.[ADMIN_PORT_ANNOTATION]);
   return Number.isInteger(port) && port > 0 ? port : undefined;
+}
+
+/** Whether the proxy cannot begin because its admin port went to another process between the choice and the proxy's start, or while it was down. */
+async function hasLostAdminPort(pod: KubeObject): Promise<boolean> {
+  const { containerStatuses = [] } = readPod(pod).status;
+  const isDown = containerStatuses.some(({ state }) => state.waiting?.reason === CRASHED);
+  const adminPort = adminPortOf(pod);
+  return isDown && adminPort !== undefined && !(await isPortFree(adminPort));
 }
 
 function fileOf(stateDir: string, namespace: string, name: string): string {
@@ -237,22 +261,16 @@ async function freePort(
   });
 }
 
-function podOf(
-  gateway: KubeObject,
-  name: string,
-  command: readonly string[],
-  adminPort: number,
-  hash: string,
-): KubeObject {
-  const { name: gatewayName, namespace, uid = "" } = gateway.metadata;
-  const owner = { apiVersion: apiVersionOf(RESOURCES.gateway), kind: "Gateway", name: gatewayName, uid };
+function podOf(gateway: KubeObject, command: readonly string[], adminPort: number, hash: string): KubeObject {
+  const { name, namespace, uid = "" } = gateway.metadata;
+  const owner = { apiVersion: apiVersionOf(RESOURCES.gateway), kind: "Gateway", name, uid };
   return {
     apiVersion: "v1",
     kind: "Pod",
     metadata: {
-      name,
+      name: podNameOf(name),
       ...(namespace !== undefined && { namespace }),
-      labels: { [GATEWAY_LABEL]: gatewayName },
+      labels: { [GATEWAY_LABEL]: name },
       annotations: { [BOOTSTRAP_ANNOTATION]: hash, [ADMIN_PORT_ANNOTATION]: String(adminPort) },
       ownerReferences: [{ ...owner, controller: true, blockOwnerDeletion: true }],
     },
