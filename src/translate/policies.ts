@@ -37,6 +37,8 @@ interface Target {
   readonly section: string | undefined;
 }
 
+const TARGETS = "Gateway, HTTPRoute or Service";
+
 /** No policy holds. */
 export const NO_POLICY: Applied = { sections: {}, sources: {} };
 
@@ -44,10 +46,18 @@ export const NO_POLICY: Applied = { sections: {}, sources: {} };
 export function createPolicyBook(policies: readonly TrafficPolicy[], report: Report): PolicyBook {
   const byTarget = new Map<string, TrafficPolicy[]>();
   for (const policy of [...policies].sort(olderFirst)) {
-    for (const [index, ref] of policy.spec.targetRefs.entries()) {
+    const { targetRefs } = policy.spec;
+    if (targetRefs.length === 0)
+      report(
+        aboutPolicy(policy),
+        "spec.targetRefs",
+        `names no target, expected ${TARGETS}: the policy holds nowhere`,
+      );
+    for (const [index, ref] of targetRefs.entries()) {
       const target = targetOf(policy, ref);
       if (target === undefined) {
-        const words = `${ref.kind} of the group ${JSON.stringify(ref.group ?? "")} is no target, expected Gateway, HTTPRoute or Service`;
+        const given = ref.kind === "" ? "what has no kind" : ref.kind;
+        const words = `${given} of the group ${JSON.stringify(ref.group ?? "")} is no target, expected ${TARGETS}`;
         report(aboutPolicy(policy), `spec.targetRefs[${index}]`, words);
         continue;
       }

@@ -59,16 +59,21 @@ test("policies: of two on one target the older wins, then the first by name", (t
 
 test("policies: what cannot be attached is reported, and the rest of the policy holds", (t) => {
   const told: string[] = [];
+  const nowhere = policy("d", "Service", "web", request("1s"));
   const book = createPolicyBook(
     [
       policy("a", "Service", "web-stable", { ...request("1s"), connection: { timeout: "2s" } }),
       policy("b", "Deployment", "web", request("1s"), { group: "apps" }),
+      policy("c", "", "web", request("1s")),
+      { ...nowhere, spec: { ...nowhere.spec, targetRefs: [] } },
     ],
     (about, field, message) => told.push(`${about} ${field}: ${message}`),
   );
   t.strictSame(told, [
     "TrafficPolicy shop/a spec.timeouts: timeouts has no meaning on a Service; it goes on Gateway or HTTPRoute",
     'TrafficPolicy shop/b spec.targetRefs[0]: Deployment of the group "apps" is no target, expected Gateway, HTTPRoute or Service',
+    'TrafficPolicy shop/c spec.targetRefs[0]: what has no kind of the group "" is no target, expected Gateway, HTTPRoute or Service',
+    "TrafficPolicy shop/d spec.targetRefs: names no target, expected Gateway, HTTPRoute or Service: the policy holds nowhere",
   ]);
   t.strictSame(book.service("shop", "web-stable", undefined).sections, { connection: { timeout: "2s" } });
   t.end();
