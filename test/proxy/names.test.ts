@@ -113,6 +113,35 @@ test("names: every address that a name has is an endpoint, with what its entry s
   t.equal(configuration.missing, "");
 });
 
+test("names: each has the priority of its group, also when an address goes over to another name", async (t) => {
+  const { apply, answers, clock, core } = world(t);
+  const cluster = () => core.clusters.get("c");
+  const levels = () => cluster()?.endpoints.map(({ address, priority }) => `${address} ${priority}`);
+  const loads = () => cluster()?.levels.map(({ loadPercent }) => loadPercent);
+  const picked = () => new Set(Array.from({ length: 20 }, () => cluster()?.pick()?.address));
+  answers["a.test"] = ["192.0.2.1"];
+  answers["b.test"] = ["192.0.2.2", "192.0.2.1"];
+  const endpoints = [
+    { priority: 0, lb_endpoints: [host("a.test")] },
+    { priority: 1, lb_endpoints: [host("b.test")] },
+  ];
+  await apply([named([], { load_assignment: { cluster_name: "c", endpoints } })]);
+  t.strictSame(levels(), ["192.0.2.1 0", "192.0.2.2 1"], "what two groups lead to belongs to the first");
+  t.strictSame(loads(), [100, 0]);
+  t.strictSame(picked(), new Set(["192.0.2.1"]));
+  const before = new Set(cluster()?.endpoints);
+  answers["a.test"] = ["192.0.2.2"];
+  await clock.advance(5_000);
+  t.strictSame(levels(), ["192.0.2.2 0", "192.0.2.1 1"]);
+  t.strictSame(new Set(cluster()?.endpoints), before, "they change their level, and live on");
+  t.strictSame(picked(), new Set(["192.0.2.2"]));
+  answers["a.test"] = ["192.0.2.3"];
+  answers["b.test"] = ["192.0.2.4"];
+  await clock.advance(5_000);
+  t.strictSame(levels(), ["192.0.2.3 0", "192.0.2.4 1"]);
+  t.strictSame(picked(), new Set(["192.0.2.3"]));
+});
+
 test("names: a new answer adds and removes endpoints, and what stays stays the same", async (t) => {
   const { apply, answers, clock, core, endpoints, asked } = world(t);
   answers["a.test"] = ["192.0.2.1", "192.0.2.2"];
