@@ -69,7 +69,7 @@ export class LastGood {
   /** Takes what is in force now; it is written soon, unless something newer comes. Never throws. */
   keep(snapshot: XdsSnapshot): void {
     this.#wanted = snapshot;
-    this.#writeIn(this.#writtenAtMs + WRITE_EVERY_MS - this.#options.clock.nowMs());
+    this.#writeIn(this.#writtenAtMs + WRITE_EVERY_MS - this.#options.clock.steadyMs());
   }
 
   /** Writes what is not written yet. */
@@ -95,7 +95,7 @@ export class LastGood {
     const snapshot = this.#wanted;
     if (snapshot === undefined) return;
     this.#wanted = undefined;
-    this.#writtenAtMs = this.#options.clock.nowMs();
+    this.#writtenAtMs = this.#options.clock.steadyMs();
     const file = this.#file;
     const { dir, log } = this.#options;
     const unfinished = `${file}.${process.pid}.new`;

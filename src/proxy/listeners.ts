@@ -182,7 +182,7 @@ export class Listeners {
     const { name, address, port } = wanted.options;
     const place = `${address}:${port}`;
     const patienceMs = isWaitedFor && !this.#taken.has(place) ? LISTEN_PATIENCE_MS : 0;
-    const giveUpMs = clock.nowMs() + patienceMs;
+    const giveUpMs = clock.steadyMs() + patienceMs;
     for (;;) {
       const listener = this.#made(wanted);
       try {
@@ -192,7 +192,7 @@ export class Listeners {
           log.info("listening", { listener: name, address, port: listener.port });
         return listener;
       } catch (error) {
-        if (this.#isClosed || clock.nowMs() >= giveUpMs || !isWeirError(error, LISTEN_FAILED)) {
+        if (this.#isClosed || clock.steadyMs() >= giveUpMs || !isWeirError(error, LISTEN_FAILED)) {
           this.#taken.add(place);
           throw error;
         }

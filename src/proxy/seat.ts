@@ -20,7 +20,7 @@ export interface Seat {
   /** What a configuration allows is divided. */
   readonly share: Share;
   onChecked(cluster: string, endpoint: string, isFailed: boolean): void;
-  onEjected(cluster: string, endpoint: string, untilMs: number): void;
+  onEjected(cluster: string, endpoint: string, forMs: number): void;
   onTakenBack(cluster: string, endpoint: string): void;
   /** Names lead to other endpoints, now or with the next configuration. */
   onRenewed(cluster: string, names: readonly NameState[]): void;

@@ -25,8 +25,7 @@ function optionsOf(message: Message) {
   return { ...DEFAULT_CLUSTER_OPTIONS, outlier };
 }
 
-function clusterOf(count: number, message: Message) {
-  const clock = createManualClock();
+function clusterOf(count: number, message: Message, clock = createManualClock()) {
   const core = new Core({ clock, log: createLogger({ level: "error", write: failed }), seed: 7 });
   const cluster = new Cluster(core, "a", optionsOf({ maxEjectionPercent: 50, ...message }));
   cluster.update(addresses(count));
@@ -124,6 +123,29 @@ test("outlier: an ejection lasts longer each time, up to its bound, and good int
   t.equal(await lasts(), 30, "four good intervals took the four ejections off");
   cluster.close();
   t.equal(clock.pending, 0, "nothing is left when the cluster goes");
+});
+
+test("outlier: nobody is back early, or out for longer, when somebody sets the machine's clock", async (t) => {
+  const manual = createManualClock();
+  let setMs = 0;
+  const moved = { ...manual, nowMs: () => manual.nowMs() + setMs };
+  const { cluster } = clusterOf(
+    4,
+    { consecutive5xx: 1, interval: seconds(10), baseEjectionTime: seconds(30) },
+    moved,
+  );
+  t.teardown(() => cluster.close());
+  const [first, adopted] = [at(cluster, 0), at(cluster, 1)];
+  answers(first, 500, 1);
+  cluster.detector?.adopt(adopted, 20_000);
+  setMs = 86_400_000;
+  await manual.advance(10_000);
+  t.strictSame([first.isEjected, adopted.isEjected], [true, true], "a day later it is too early still");
+  setMs = -86_400_000;
+  await manual.advance(10_000);
+  t.strictSame([first.isEjected, adopted.isEjected], [true, false]);
+  await manual.advance(10_000);
+  t.equal(first.isEjected, false);
 });
 
 test("outlier: only so many are ejected at once, one always where that is allowed", (t) => {

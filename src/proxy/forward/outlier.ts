@@ -168,12 +168,12 @@ export class OutlierDetector {
     record.forget();
     const jitterMs = options.jitterMs > 0 ? this.#core.dice.below(options.jitterMs) : 0;
     const forMs = Math.min(options.baseMs * record.timesEjected, options.maxMs) + jitterMs;
-    record.ejectedUntilMs = this.#core.clock.nowMs() + forMs;
+    record.ejectedUntilMs = this.#core.clock.steadyMs() + forMs;
     this.ejections.set(reason, (this.ejections.get(reason) ?? 0) + 1);
     const { tallies } = this.#core;
     tallies.add(tallies.place(TALLIES.ejections, this.#cluster.name, reason), 1);
     this.#cluster.setHealth(endpoint, { isEjected: true });
-    this.#core.seat.onEjected(this.#cluster.name, endpoint.key, record.ejectedUntilMs);
+    this.#core.seat.onEjected(this.#cluster.name, endpoint.key, forMs);
     this.#core.log.warn("endpoint ejected", {
       cluster: this.#cluster.name,
       endpoint: endpoint.key,
@@ -182,13 +182,13 @@ export class OutlierDetector {
     });
   }
 
-  /** Takes an endpoint out that another part of the proxy has taken out. */
-  adopt(endpoint: Endpoint, untilMs: number): void {
+  /** Takes an endpoint out that another part of the proxy has taken out, for so long from now on. */
+  adopt(endpoint: Endpoint, forMs: number): void {
     const { record } = endpoint;
     if (record === null || endpoint.isEjected || endpoint.isRemoved) return;
     record.timesEjected += 1;
     record.forget();
-    record.ejectedUntilMs = untilMs;
+    record.ejectedUntilMs = this.#core.clock.steadyMs() + forMs;
     this.#cluster.setHealth(endpoint, { isEjected: true });
   }
 
@@ -216,7 +216,7 @@ export class OutlierDetector {
   }
 
   #endInterval(): void {
-    const nowMs = this.#core.clock.nowMs();
+    const nowMs = this.#core.clock.steadyMs();
     const records = this.#cluster.endpoints.flatMap(({ record }) => (record === null ? [] : [record]));
     for (const record of records) {
       const { endpoint } = record;

@@ -65,7 +65,7 @@ export class WorkerLink {
     this.#log = core.log;
     this.ledger = new Ledger(core);
     this.#sender = new Sender(options.numbering);
-    this.startedAtMs = core.clock.nowMs();
+    this.startedAtMs = core.clock.steadyMs();
     // A worker must not replace itself by another process (see the launcher): its channel would be lost.
     this.#worker = cluster.fork({ [WORKER_VARIABLE]: String(index), WEIR_RESTARTED: "1" });
     this.#worker.on("message", (news: News) => this.#take(news));

@@ -45,7 +45,7 @@ export type Order =
   /** What the names of a cluster lead to; the cluster may come only with the next configuration. */
   | ({ readonly kind: "found" } & FoundNames)
   | { readonly kind: "checked"; readonly results: readonly (EndpointName & { readonly isFailed: boolean })[] }
-  | ({ readonly kind: "ejected"; readonly untilMs: number } & EndpointName)
+  | ({ readonly kind: "ejected"; readonly forMs: number } & EndpointName)
   | ({ readonly kind: "back" } & EndpointName)
   /** Answered by a report. */
   | { readonly kind: "count" }
@@ -105,5 +105,5 @@ export type News =
   | { readonly kind: "here" }
   | { readonly kind: "started"; readonly refusal: Refusal | null }
   | { readonly kind: "verdict"; readonly seq: number; readonly refusal: Refusal | null }
-  | ({ readonly kind: "ejected"; readonly untilMs: number } & EndpointName)
+  | ({ readonly kind: "ejected"; readonly forMs: number } & EndpointName)
   | Report;

@@ -170,8 +170,7 @@ export class Supervisor implements Tree {
       core,
       index,
       numbering: this.#numbering,
-      onEjected: (from, { cluster: name, endpoint, untilMs }) =>
-        this.#onEjected(from, name, endpoint, untilMs),
+      onEjected: (from, { cluster: name, endpoint, forMs }) => this.#onEjected(from, name, endpoint, forMs),
       onReport: () => this.#sumListeners(),
     });
     this.#links[index] = link;
@@ -210,21 +209,23 @@ export class Supervisor implements Tree {
   /** What checks and other workers have found out so far. */
   #tellHealth(link: WorkerLink): void {
     const results: { readonly cluster: string; readonly endpoint: string; readonly isFailed: boolean }[] = [];
-    for (const { name, endpoints } of this.#trunkOf().core.clusters.values())
+    const { clock, clusters } = this.#trunkOf().core;
+    const nowMs = clock.steadyMs();
+    for (const { name, endpoints } of clusters.values())
       for (const { key, isCheckFailed, isEjected, record } of endpoints) {
         if (!isCheckFailed) results.push({ cluster: name, endpoint: key, isFailed: false });
         if (isEjected && record !== null)
-          link.tell({ kind: "ejected", cluster: name, endpoint: key, untilMs: record.ejectedUntilMs });
+          link.tell({ kind: "ejected", cluster: name, endpoint: key, forMs: record.ejectedUntilMs - nowMs });
       }
     link.tell({ kind: "checked", results });
   }
 
-  #onEjected(from: WorkerLink, name: string, endpoint: string, untilMs: number): void {
+  #onEjected(from: WorkerLink, name: string, endpoint: string, forMs: number): void {
     const found = this.#trunkOf().core.clusters.get(name);
     const own = found?.endpoints.find(({ key }) => key === endpoint);
-    if (own !== undefined) found?.detector?.adopt(own, untilMs);
+    if (own !== undefined) found?.detector?.adopt(own, forMs);
     for (const link of this.#links)
-      if (link !== from) link?.tell({ kind: "ejected", cluster: name, endpoint, untilMs });
+      if (link !== from) link?.tell({ kind: "ejected", cluster: name, endpoint, forMs });
   }
 
   #sumListeners(): void {
@@ -247,7 +248,7 @@ export class Supervisor implements Tree {
       log.warn("worker ended, and no other one takes its place: the ports are closed", { worker: index });
       return;
     }
-    const lifeMs = clock.nowMs() - link.startedAtMs;
+    const lifeMs = clock.steadyMs() - link.startedAtMs;
     const deaths = lifeMs >= STEADY_MS ? 0 : (this.#deaths[index] ?? 0) + 1;
     this.#deaths[index] = deaths;
     const delayMs = deaths === 0 ? 0 : backoffMs(deaths - 1, { ...RESPAWN, random: Math.random });

@@ -123,8 +123,7 @@ class WorkerSide {
           isChecking: false,
           share: { index, count },
           onChecked: () => undefined,
-          onEjected: (cluster, endpoint, untilMs) =>
-            this.#send({ kind: "ejected", cluster, endpoint, untilMs }),
+          onEjected: (cluster, endpoint, forMs) => this.#send({ kind: "ejected", cluster, endpoint, forMs }),
           onTakenBack: () => undefined,
           onRenewed: () => undefined,
         },
@@ -169,7 +168,7 @@ class WorkerSide {
           this.#of(cluster, endpoint, (found, one) => found.setHealth(one, { isCheckFailed: isFailed }));
         return;
       case "ejected":
-        this.#of(order.cluster, order.endpoint, (found, one) => found.detector?.adopt(one, order.untilMs));
+        this.#of(order.cluster, order.endpoint, (found, one) => found.detector?.adopt(one, order.forMs));
         return;
       case "back":
         this.#of(order.cluster, order.endpoint, (found, one) => found.detector?.takeBack(one));
