@@ -117,7 +117,7 @@ function wayOf({ code, untilMs }: Wait, promote: string, orBack: string, answer:
     case "experiment":
       return "the Experiment's end";
     case "valid":
-      return "applying it mended, or what it names";
+      return "an apply of the corrected Rollout, or of what it names";
     case "plugin":
       return "the plugin's answer";
     case "scaleDownDelay":
