@@ -105,6 +105,17 @@ test("drain: 0 requests fail under load from clients that try again when refused
   t.equal(proxy.stats()[0]?.values.get("error"), undefined);
 });
 
+test("drain: who is connected already when the port closes is served, however many wait to be accepted", async (t) => {
+  const origin = await recordingOrigin(t, (_seen, response) => response.end("ok"));
+  const { port, proxy } = await startProxy(t, { clusters: { a: [origin.port] }, limits: { drainMs: 2_000 } });
+  // The system connects them before this process comes to accept any.
+  const asked = Array.from({ length: 40 }, () => talk(port, GET, ANSWERED));
+  const stopped = proxy.stop();
+  const served = (await Promise.all(asked)).filter(({ text }) => /^HTTP\/1\.1 200 [\s\S]*ok/.test(text));
+  t.equal(served.length, 40);
+  await stopped;
+});
+
 test("drain: for a while new connections are still taken, answers say close, and upstream connections are kept", async (t) => {
   const clock = createManualClock();
   const origin = await recordingOrigin(t, (_seen, response) => response.end("ok"));

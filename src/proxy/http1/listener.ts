@@ -17,6 +17,8 @@ import { Downstream, type ListenerView } from "./downstream.ts";
 /** Code of the error of a port that cannot be listened on. */
 export const LISTEN_FAILED = "WEIR_ERR_PROXY_LISTEN";
 const BACKLOG = 1024;
+/** A turn of the event loop with little to do. */
+const SHORT_TURN_MS = 0.05;
 const NOTHING_TOLD = { port: 0, connections: 0 };
 
 export interface ListenerOptions {
@@ -62,6 +64,8 @@ export class Listener implements ListenerView {
   readonly #core: Core;
   readonly #connections = new Set<Downstream>();
   #server: Server | null = null;
+  /** Connections that it was handed by the system. */
+  #accepted = 0;
   #onEmpty: (() => void) | null = null;
   /** What others say who accept in its place. */
   told: { readonly port: number; readonly connections: number } = NOTHING_TOLD;
@@ -147,9 +151,7 @@ export class Listener implements ListenerView {
   /** Stops accepting; resolves when the last connection is gone. Connections end with their next answer. */
   async drain(): Promise<void> {
     this.isDraining = true;
-    // Closing resets the connections that the system has made and nobody has accepted: a turn of the loop accepts them, and then it closes.
-    await turnOfLoop();
-    await turnOfLoop();
+    await this.#acceptLast();
     this.#server?.close();
     if (this.#connections.size === 0) return;
     await new Promise<void>((resolve) => {
@@ -169,9 +171,29 @@ export class Listener implements ListenerView {
     if (this.#connections.size === 0) this.#onEmpty?.();
   }
 
+  /**
+   * Closing resets the connections that the system has made and nobody has accepted. A turn of the event loop accepts one; those that come in
+   * the rest of a turn that finds none would be lost, so it is to be a short one: the longer it takes to find one, the less short.
+   */
+  async #acceptLast(): Promise<void> {
+    const { monotonicMs } = this.#core;
+    await turnOfLoop();
+    let shortMs = 0;
+    for (let turn = 0; turn < BACKLOG; turn++) {
+      const [before, beganMs] = [this.#accepted, monotonicMs()];
+      await turnOfLoop();
+      if (this.#accepted !== before) continue;
+      shortMs += SHORT_TURN_MS;
+      if (monotonicMs() - beganMs < shortMs) return;
+    }
+  }
+
   #listenOn(server: Server): void {
     this.#server = server;
-    server.on("connection", (socket) => this.#onConnection(socket));
+    server.on("connection", (socket) => {
+      this.#accepted += 1;
+      this.#onConnection(socket);
+    });
     server.on("error", (error) =>
       this.#core.log.warn("accepting failed", { listener: this.name, error: messageOf(error) }),
     );
