@@ -167,6 +167,21 @@ const KNOWN: readonly { readonly name: string; readonly history: History; readon
     },
     writes: 0,
   },
+  {
+    name: "pods that a setCanaryScale takes away are ready for a moment, or never, after an abort that came too early",
+    history: {
+      ...PLAIN,
+      shape: { ...PLAIN.shape, isRouted: true, canary: { dynamicStableScale: true } },
+      events: [
+        { kind: "settle" },
+        { kind: "image", index: 2 },
+        { kind: "stale", meanwhile: { kind: "abort" } },
+        { kind: "stale", meanwhile: { kind: "abort" } },
+        { kind: "steps", index: 9 },
+      ],
+    },
+    writes: 0,
+  },
 ];
 
 for (const { name, history, writes } of KNOWN) {
