@@ -1,6 +1,7 @@
 // Gives every Gateway of class weir a proxy: one pod beside the Gateway, run by the node agent like any other, so that it is restarted, adopted
 // after a crash and logged as pods are. Its bootstrap file lies in the state folder; pods whose bootstrap or program changed are replaced,
-// one after another (turns.ts), and one whose admin port another process took gets another port. A Gateway annotated `weir.dev/proxy: none` gets none: another xDS client serves it.
+// one after another (turns.ts), and one whose admin port another process took gets another port. A Gateway annotated `weir.dev/proxy: none` gets
+// none: another xDS client serves it.
 
 import { createHash } from "node:crypto";
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";

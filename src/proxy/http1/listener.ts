@@ -190,10 +190,7 @@ export class Listener implements ListenerView {
 
   #listenOn(server: Server): void {
     this.#server = server;
-    server.on("connection", (socket) => {
-      this.#accepted += 1;
-      this.#onConnection(socket);
-    });
+    server.on("connection", (socket) => this.#onConnection(socket));
     server.on("error", (error) =>
       this.#core.log.warn("accepting failed", { listener: this.name, error: messageOf(error) }),
     );
@@ -207,6 +204,7 @@ export class Listener implements ListenerView {
   }
 
   #onConnection(socket: Socket): void {
+    this.#accepted += 1;
     const core = this.#core;
     const isFull = this.#connections.size >= this.clientLimits.connections;
     if (isFull || core.openConnections >= core.limits.maxConnections || core.overload.refusesConnections) {
