@@ -1,6 +1,6 @@
 // Where a history ends: all that is left once nothing more happens, whether a crash on the way leads elsewhere, and whether an update gets there
 // at all when everybody helps.
-import { POD_HASH_LABEL, WORKLOAD_GENERATION_ANNOTATION } from "../../src/api/api.ts";
+import { WORKLOAD_GENERATION_ANNOTATION } from "../../src/api/api.ts";
 import type { World } from "../support/world.ts";
 import { type History, play, worldOf } from "./histories.ts";
 import { equal } from "./invariants.ts";
@@ -77,7 +77,7 @@ export function endOf(world: World): unknown {
     const isGone = Object(item.spec).replicas === 0;
     return { name, annotations: isGone ? others : { ...others, deadline }, ownerReferences, spec: item.spec };
   });
-  const services = [...world.services.values()].map((item) => selectingPods(world, item.spec));
+  const services = [...world.services.values()].map((item) => item.spec);
   // Which was created first is no part of it.
   const runs = Object.fromEntries([...world.runs].map(([name, item]) => [name, item.spec]));
   const { spec, metadata } = world.rollout;
@@ -110,14 +110,6 @@ export function endOf(world: World): unknown {
     workloads: [...world.workloads.values()].map((item) => item.spec),
     traffic: world.published,
   };
-}
-
-/** A Service that came to select a version before that lost its last pods selects as few as one that never did. */
-function selectingPods(world: World, spec: unknown): unknown {
-  const { selector, ...others } = Object(spec);
-  const { [POD_HASH_LABEL]: hash, ...plain } = Object(selector);
-  const replicaSet = world.replicaSets.get(`web-${hash}`);
-  return Object(replicaSet?.spec).replicas === 0 ? { ...others, selector: plain } : spec;
 }
 
 /** Who was waited for when the time was up: a leader that has just begun has published nothing yet and can name no proxy. */
