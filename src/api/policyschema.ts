@@ -34,6 +34,8 @@ const retry = open({
   attempts: int32.optional(),
   /** A random wait below `base` (default `25ms`), which doubles with each try up to `max` (default ten times the base). */
   backoff: open({ base: durationText.optional(), max: durationText.optional() }).optional(),
+  /** A try whose time (`perTry`) is over goes on beside the next one; the first good answer is the client's. Default false: it ends. */
+  hedgeOnPerTryTimeout: z.boolean().optional(),
 });
 
 const connection = open({

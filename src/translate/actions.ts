@@ -106,8 +106,10 @@ export function defaultActionOf(
   return routeOf(action, timeouts, salt);
 }
 
-function policyIn(retries: Retries): Pick<RouteActionInit, "retryPolicy"> {
-  return retries.kind === "none" ? {} : { retryPolicy: retries.policy };
+function policyIn(retries: Retries): Pick<RouteActionInit, "retryPolicy" | "hedgePolicy"> {
+  if (retries.kind === "none") return {};
+  const { policy, isHedged } = retries;
+  return { retryPolicy: policy, ...(isHedged && { hedgePolicy: { hedgeOnPerTryTimeout: true } }) };
 }
 
 /** The timeout is always explicit: its absence would mean 15 s (0 = none; idle timeouts guard). */

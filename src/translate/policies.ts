@@ -56,9 +56,10 @@ export function createPolicyBook(policies: readonly TrafficPolicy[], report: Rep
     for (const [index, ref] of targetRefs.entries()) {
       const target = targetOf(policy, ref);
       if (target === undefined) {
-        const given = ref.kind === "" ? "what has no kind" : ref.kind;
-        const words = `${given} of the group ${JSON.stringify(ref.group ?? "")} is no target, expected ${TARGETS}`;
-        report(aboutPolicy(policy), `spec.targetRefs[${index}]`, words);
+        const { kind, group = "" } = ref;
+        const given =
+          kind === "" ? "has no kind" : `${kind} of the group ${JSON.stringify(group)} is no target`;
+        report(aboutPolicy(policy), `spec.targetRefs[${index}]`, `${given}, expected ${TARGETS}`);
         continue;
       }
       for (const section of misplaced(policy, target.kind))

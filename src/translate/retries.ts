@@ -20,7 +20,14 @@ const MAX_BASES = 10;
 const SELECTIONS = 5;
 
 /** `kind: "none"`: nothing is asked for; undefined: the rule asks for what cannot be carried out, which is reported. */
-export type Retries = { readonly kind: "none" } | { readonly kind: "policy"; readonly policy: RetryInit };
+export type Retries =
+  | { readonly kind: "none" }
+  | {
+      readonly kind: "policy";
+      readonly policy: RetryInit;
+      /** A try whose time is over goes on beside the next one. */
+      readonly isHedged: boolean;
+    };
 
 /** The retries of a rule. */
 export function retriesOf(
@@ -36,12 +43,27 @@ export function retriesOf(
     return void refuse(".timeouts.backendRequest", `${JSON.stringify(own)} is not a duration such as 10s`);
   const asked = rule?.retry === undefined ? policyRetry(applied, report) : ruleRetry(rule.retry, refuse);
   if (asked === undefined) return undefined;
-  const perTry = perTryMs === undefined || perTryMs <= 0 ? {} : { perTryTimeout: durationOf(perTryMs) };
-  if (asked === "none")
-    return "perTryTimeout" in perTry
-      ? { kind: "policy", policy: { numRetries: 0, ...perTry } }
-      : { kind: "none" };
-  return { kind: "policy", policy: { ...asked, ...perTry } };
+  const hasPerTry = perTryMs !== undefined && perTryMs > 0;
+  const perTry = hasPerTry ? { perTryTimeout: durationOf(perTryMs) } : {};
+  const isHedged = hedgingOf(applied, hasPerTry, asked !== "none", report);
+  if (asked !== "none") return { kind: "policy", policy: { ...asked, ...perTry }, isHedged };
+  return hasPerTry ? { kind: "policy", policy: { numRetries: 0, ...perTry }, isHedged } : { kind: "none" };
+}
+
+/** Whether late tries go on beside the next one; what that would need and does not have is reported. */
+function hedgingOf(
+  { sections, sources }: Applied,
+  hasPerTry: boolean,
+  hasTries: boolean,
+  report: Report,
+): boolean {
+  if (sections.retry?.hedgeOnPerTryTimeout !== true) return false;
+  const missing = hasPerTry
+    ? "tries beyond the first (attempts)"
+    : "a time for one try (timeouts.perTry, or the rule's timeouts.backendRequest)";
+  if (!hasPerTry || !hasTries)
+    report(sources.retry ?? "", "spec.retry.hedgeOnPerTryTimeout", `needs ${missing}; nothing is hedged`);
+  return hasPerTry && hasTries;
 }
 
 function ruleRetry(

@@ -137,11 +137,11 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
   },
   [`${ROUTE}VirtualHost`]: {
     supported:
-      "name domains routes request_mirror_policies retry_policy request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove",
+      "name domains routes request_mirror_policies retry_policy hedge_policy request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove",
     harmless: "metadata",
     // The bound on what is kept for a second try is the cluster's.
     refused:
-      "require_tls include_request_attempt_count typed_per_filter_config hedge_policy include_attempt_count_in_response per_request_buffer_limit_bytes",
+      "require_tls include_request_attempt_count typed_per_filter_config include_attempt_count_in_response per_request_buffer_limit_bytes",
   },
   [`${ROUTE}Route`]: {
     supported:
@@ -175,10 +175,15 @@ export const SUPPORT: Readonly<Record<string, MessageSupport>> = {
   "envoy.type.v3.Int64Range": { supported: "start end" },
   [`${ROUTE}RouteAction`]: {
     supported:
-      "cluster weighted_clusters hash_policy timeout idle_timeout retry_policy cluster_not_found_response_code request_mirror_policies prefix_rewrite host_rewrite_literal append_x_forwarded_host max_stream_duration",
+      "cluster weighted_clusters hash_policy timeout idle_timeout retry_policy hedge_policy cluster_not_found_response_code request_mirror_policies prefix_rewrite host_rewrite_literal append_x_forwarded_host max_stream_duration",
     refused:
-      "upgrade_configs cluster_header metadata_match auto_host_rewrite host_rewrite_header host_rewrite_path_regex priority hedge_policy regex_rewrite",
+      "upgrade_configs cluster_header metadata_match auto_host_rewrite host_rewrite_header host_rewrite_path_regex priority regex_rewrite",
     only: { cluster_not_found_response_code: [0] },
+  },
+  [`${ROUTE}HedgePolicy`]: {
+    supported: "hedge_on_per_try_timeout initial_requests",
+    refused: "additional_request_chance",
+    only: { initial_requests: [1] },
   },
   [`${ROUTE}RouteAction.MaxStreamDuration`]: {
     supported: "max_stream_duration",

@@ -19,8 +19,8 @@ test("bootstrap: what weir does not carry out is refused with file, line, column
   const refusals: readonly (readonly [from: string, to: string, words: RegExp])[] = [
     [
       "timeout: 0.3s",
-      "timeout: 0.3s, hedge_policy: {}",
-      /bootstrap\.yaml:\d+:\d+: static_resources\.listeners\[0\].*\.routes\[0\]\.route\.hedge_policy is not supported/,
+      "timeout: 0.3s, hedge_policy: { additional_request_chance: { numerator: 50 } }",
+      /bootstrap\.yaml:\d+:\d+: static_resources\.listeners\[0\].*\.routes\[0\]\.route\.hedge_policy\.additional_request_chance is not supported/,
     ],
     [
       "use_remote_address: true",

@@ -228,6 +228,7 @@ async function startTlsProxy(t: Test, originPort: number): Promise<number> {
     hash: null,
     answer: null,
     retry: null,
+    isHedged: false,
     timeoutMs: 0,
     idleTimeoutMs: 0,
     streamMs: 0,

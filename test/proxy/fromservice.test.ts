@@ -111,6 +111,31 @@ test("from a service: backendRequest bounds a try, and the next pod gets the nex
 test("from a service: a policy's perTry bounds a try as well", (t) =>
   boundsATry(t, { route: { retry: { attempts: 1 }, timeouts: { perTry: "1s" } } }));
 
+test("from a service: with a policy's hedgeOnPerTryTimeout the late pod may still answer", async (t) => {
+  const clock = createManualClock();
+  const held: ServerResponse[] = [];
+  const origins = await Promise.all(
+    [0, 1].map((pod) =>
+      recordingOrigin(t, (_seen, response) => {
+        response.setHeader("x-pod", pod);
+        held.push(response);
+      }),
+    ),
+  );
+  const ask = await before(t, origins, {
+    route: { retry: { hedgeOnPerTryTimeout: true }, timeouts: { perTry: "1s" } },
+    clock,
+  });
+  const answer = ask();
+  await eventually(() => held.length === 1, "a pod was asked");
+  await clock.advance(1_400);
+  await eventually(() => held.length === 2, "the other one too");
+  t.strictSame(seenBy(origins), [1, 1]);
+  const late = held[0]?.getHeader("x-pod");
+  held[0]?.end("late");
+  t.match(await answer, new RegExp(`^HTTP/1\\.1 200 [^]*x-pod: ${late}\r\n`));
+});
+
 test("from a service: a policy's retry has codes of its own", async (t) => {
   const origins = await pods(t, 1, () => 429);
   const ask = await before(t, origins, {

@@ -50,6 +50,7 @@ async function startCore(
     hash: null,
     answer: null,
     retry: null,
+    isHedged: false,
     timeoutMs: 0,
     idleTimeoutMs: 0,
     streamMs: 0,

@@ -194,6 +194,8 @@ const SHOWN_BY: Readonly<Record<string, string>> = {
   "shares of several backends": "from a match: weights of backends are their shares, and 0 gets nothing",
   "time for one try": "from a service: backendRequest bounds a try, and the next pod gets the next one",
   "retries ([more](#retries))": "from a service: a policy's retry on its route, and none without",
+  "late tries go on beside the next one ([more](#retries))":
+    "from a service: with a policy's hedgeOnPerTryTimeout the late pod may still answer",
   "time to connect to an endpoint":
     "from pods: connection.timeout ends a connection that is not made, and another pod is asked",
   "connections kept": "from a service: connection.maxRequests and idle end connections",

@@ -72,7 +72,7 @@ test("policies: what cannot be attached is reported, and the rest of the policy 
   t.strictSame(told, [
     "TrafficPolicy shop/a spec.timeouts: timeouts has no meaning on a Service; it goes on Gateway or HTTPRoute",
     'TrafficPolicy shop/b spec.targetRefs[0]: Deployment of the group "apps" is no target, expected Gateway, HTTPRoute or Service',
-    'TrafficPolicy shop/c spec.targetRefs[0]: what has no kind of the group "" is no target, expected Gateway, HTTPRoute or Service',
+    "TrafficPolicy shop/c spec.targetRefs[0]: has no kind, expected Gateway, HTTPRoute or Service",
     "TrafficPolicy shop/d spec.targetRefs: names no target, expected Gateway, HTTPRoute or Service: the policy holds nowhere",
   ]);
   t.strictSame(book.service("shop", "web-stable", undefined).sections, { connection: { timeout: "2s" } });

@@ -36,6 +36,7 @@ function translated(sections: Sections, kind: "Service" | "HTTPRoute" = "Service
   return {
     cluster: cluster && toJson(ClusterSchema, cluster, { registry, useProtoFieldName: true }),
     retry: retry && toJson(RetryPolicySchema, retry, { registry, useProtoFieldName: true }),
+    isHedged: action?.case === "route" && action.value.hedgePolicy?.hedgeOnPerTryTimeout === true,
     routes: route?.virtualHosts.length ?? 0,
     problems: problems.map(({ about, field }) => `${about} ${field}`),
     unsupported,
@@ -301,6 +302,29 @@ test("routes: a TrafficPolicy's retry, which a rule's own goes before", (t) => {
     retry_on: "connect-failure,reset",
     num_retries: 5,
   });
+  t.end();
+});
+
+test("routes: late tries go on where a policy says so, with a time for one try and tries to begin beside it", (t) => {
+  const retry = { hedgeOnPerTryTimeout: true };
+  const timeouts = { perTry: "1s" };
+  const hedged = translated({ retry, timeouts }, "HTTPRoute");
+  t.strictSame([hedged.problems, hedged.unsupported, hedged.isHedged], [[], [], true]);
+  t.match(hedged.retry, { retry_on: "connect-failure,reset", num_retries: 1, per_try_timeout: "1s" });
+  const ofRule = { retry: { attempts: 2 }, timeouts: { backendRequest: "2s" } };
+  const own = translated({ retry }, "HTTPRoute", ofRule);
+  t.strictSame([own.problems, own.isHedged], [[], true]);
+  t.match(own.retry, { num_retries: 2, per_try_timeout: "2s" });
+  t.equal(translated({ retry: { hedgeOnPerTryTimeout: false }, timeouts }, "HTTPRoute").isHedged, false);
+  t.equal(translated({ retry: {}, timeouts }, "HTTPRoute").isHedged, false);
+  for (const made of [
+    translated({ retry }, "HTTPRoute"),
+    translated({ retry: { ...retry, attempts: 0 }, timeouts }, "HTTPRoute"),
+    translated({ retry, timeouts }, "HTTPRoute", { retry: { attempts: 0 } }),
+  ]) {
+    t.strictSame(made.problems, ["TrafficPolicy shop/asked spec.retry.hedgeOnPerTryTimeout"]);
+    t.equal(made.isHedged, false);
+  }
   t.end();
 });
 

@@ -23,6 +23,13 @@ const DEFAULT_TIMEOUT_MS = 15_000;
 /** So few routes are asked one by one. */
 const MAX_UNINDEXED = 16;
 
+/** What a virtual host says for its routes that do not. */
+interface Outer {
+  readonly mirrors: MirrorPolicies;
+  readonly retry: RetryPolicy | null;
+  readonly isHedged: boolean;
+}
+
 type Domain = readonly [domain: Uint8Array, host: VirtualHost];
 
 /** Reads the virtual hosts. */
@@ -46,11 +53,14 @@ export function compileHosts(
   config.virtualHosts.forEach((message, index) => {
     const at = `virtual_hosts[${index}]`;
     const label = message.name === "" ? at : message.name;
-    const mirrors = innermost(mirrorsOf(message, `${at}.`), mirrorsOf(config, ""));
-    const retry = compileRetry(message.retryPolicy, `${at}.retry_policy`, problems);
+    const outer: Outer = {
+      mirrors: innermost(mirrorsOf(message, `${at}.`), mirrorsOf(config, "")),
+      retry: compileRetry(message.retryPolicy, `${at}.retry_policy`, problems),
+      isHedged: isHedged(message) ?? false,
+    };
     const scope = scopeOf(config, message, at, problems);
     const routes = message.routes.map((route, r) =>
-      compileRoute(route, label, scope, mirrors, `${at}.routes[${r}]`, noted, retry, problems),
+      compileRoute(route, label, scope, outer, `${at}.routes[${r}]`, noted, problems),
     );
     const host: VirtualHost = {
       name: message.name,
@@ -93,14 +103,18 @@ function mirrorsOf(
   return { policies: message.requestMirrorPolicies, at: `${prefix}request_mirror_policies` };
 }
 
+/** Undefined: it does not say. */
+function isHedged({ hedgePolicy }: Pick<VirtualHostMessage, "hedgePolicy">): boolean | undefined {
+  return hedgePolicy?.hedgeOnPerTryTimeout;
+}
+
 function compileRoute(
   message: RouteMessage,
   host: string,
   scope: Scope,
-  outerMirrors: MirrorPolicies,
+  outer: Outer,
   at: string,
   cellOf: CellOf,
-  hostRetry: RetryPolicy | null,
   problems: Problems,
 ): Route {
   const name = message.name === "" ? host : message.name;
@@ -117,13 +131,14 @@ function compileRoute(
     // A route's own policy replaces the host's, whatever it says.
     retry:
       action?.retryPolicy === undefined
-        ? hostRetry
+        ? outer.retry
         : compileRetry(action.retryPolicy, `${at}.route.retry_policy`, problems),
+    isHedged: (action && isHedged(action)) ?? outer.isHedged,
     timeoutMs: durationMs(action?.timeout) ?? DEFAULT_TIMEOUT_MS,
     idleTimeoutMs: durationMs(action?.idleTimeout) ?? FROM_LISTENER,
     streamMs: durationMs(action?.maxStreamDuration?.maxStreamDuration) ?? FROM_LISTENER,
     mirrors: compileMirrors(
-      action === undefined ? outerMirrors : innermost(mirrorsOf(action, `${at}.route.`), outerMirrors),
+      action === undefined ? outer.mirrors : innermost(mirrorsOf(action, `${at}.route.`), outer.mirrors),
       name,
       cellOf,
       problems,

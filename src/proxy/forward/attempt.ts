@@ -1,5 +1,6 @@
 // [hot] One try of a request: an endpoint, and a connection to it that is pooled, new, or waited for while the cluster may have no more of them.
-// It counts what the cluster's bounds go by. One instance serves all tries of a client stream, one after another.
+// It counts what the cluster's bounds go by. One instance serves all tries of a client stream, one after another, but for those that go on
+// beside the next one (latetries.ts).
 
 import type { UpstreamConnection, UpstreamUser } from "../http1/upstream.ts";
 import type { Endpoint, Waiter } from "./endpoint.ts";
@@ -31,6 +32,9 @@ export class Attempt implements Waiter {
   readonly #user: AttemptUser;
   #isPending = false;
   #isWaiting = false;
+  #isLate = false;
+  /** Counts among its cluster's retries. */
+  #isRetry = false;
 
   constructor(user: AttemptUser) {
     this.#user = user;
@@ -65,9 +69,27 @@ export class Attempt implements Waiter {
     if (this.cluster !== null) this.cluster.pending -= 1;
   }
 
-  /** Over. The connection is pooled, or reset; null: it went already. */
+  /** Counts the next try among the cluster's retries, in place of the one before; false: its bounds forbid it. */
+  claimRetry(cluster: Cluster): boolean {
+    this.#dropRetry();
+    if (!cluster.mayRetry()) return false;
+    this.cluster = cluster;
+    cluster.retrying += 1;
+    this.#isRetry = true;
+    return true;
+  }
+
+  /** The time for its answer is over: its endpoint hears of that once. */
+  late(): void {
+    if (this.#isLate) return;
+    this.#isLate = true;
+    this.endpoint?.onTimedOut();
+  }
+
+  /** Over, and no try follows. The connection is pooled, or reset; null: it went already. */
   end(isReusable: boolean): void {
     const { up } = this;
+    this.#dropRetry();
     this.leave();
     if (up === null) return;
     if (isReusable) up.release();
@@ -78,6 +100,7 @@ export class Attempt implements Waiter {
   leave(): void {
     this.opened();
     this.#stopWaiting();
+    this.#isLate = false;
     if (this.endpoint !== null) this.endpoint.active -= 1;
     this.endpoint = null;
     this.up = null;
@@ -104,6 +127,11 @@ export class Attempt implements Waiter {
 
   onInternalError(error: unknown): void {
     this.#user.onInternalError(error);
+  }
+
+  #dropRetry(): void {
+    if (this.#isRetry && this.cluster !== null) this.cluster.retrying -= 1;
+    this.#isRetry = false;
   }
 
   #use(up: UpstreamConnection): void {

@@ -4,7 +4,7 @@
 //
 //   idle -> connecting -> open -> idle        connecting: a connection is being made, or waited for (attempt.ts)
 //               ^           |
-//               +- pausing -+                 a try failed that retry.ts wants repeated
+//               +- pausing -+                 a try failed that retry.ts wants repeated, or is late and hedged (latetries.ts)
 import type { Timer } from "../../lib/clock.ts";
 import type { ClientFacts } from "../admit/forwarded.ts";
 import type { ClientLimits } from "../admit/limits.ts";
@@ -33,6 +33,7 @@ import { ByteStore } from "../wire/bytestore.ts";
 import { Attempt, type AttemptUser, STARTED } from "./attempt.ts";
 import { NO_HASH } from "./balancer.ts";
 import { startMirrors } from "./copies.ts";
+import { LateTries, type LateTriesOwner } from "./latetries.ts";
 import type { Mirror } from "./mirror.ts";
 import type { Cluster } from "./pool.ts";
 import { Replay } from "./replay.ts";
@@ -73,7 +74,7 @@ const STATE = { IDLE: 0, CONNECTING: 1, OPEN: 2, PAUSING: 3 } as const;
 const NO_COUNTER = -1;
 
 /** See the head of this file. */
-export class Exchange implements AttemptUser, DeadlineOwner {
+export class Exchange implements AttemptUser, LateTriesOwner, DeadlineOwner {
   /** What consistent choices of an endpoint go by: 32 bits, unsigned, or NO_HASH. */
   hash: number = NO_HASH;
   readonly #core: Core;
@@ -81,7 +82,9 @@ export class Exchange implements AttemptUser, DeadlineOwner {
   readonly #slot: number;
   /** The composed request head, for every try. */
   readonly #head = new ByteStore();
-  readonly #attempt = new Attempt(this);
+  #attempt = new Attempt(this);
+  /** Beside it; null: there never were any. */
+  #late: LateTries | null = null;
   readonly #retry = new RetryState();
   /** The body so far, where a policy may want it again. */
   #replay: Replay | null = null;
@@ -101,8 +104,6 @@ export class Exchange implements AttemptUser, DeadlineOwner {
   #status = 0;
   readonly #timeouts: Timeouts;
   #pause: Timer | null = null;
-  /** Counts among its cluster's retries. */
-  #isRetry = false;
   /** Copies that still wait for parts of the request. */
   #mirrors: Mirror[] | null = null;
   /** What the route changes about the answer: its edits, the sticky cookie. */
@@ -224,7 +225,7 @@ export class Exchange implements AttemptUser, DeadlineOwner {
     if (this.#mirrors !== null) for (const mirror of this.#mirrors) mirror.endRequest();
     this.#mirrors = null;
     this.#startTimeout();
-    this.#startTry();
+    if (!this.#hasAnswer) this.#startTry();
   }
 
   /** The client is gone, or broke its framing: nothing may reach the upstream as a clean end. */
@@ -262,9 +263,9 @@ export class Exchange implements AttemptUser, DeadlineOwner {
     if (this.#state === STATE.IDLE) return;
     const isTry = this.#timeouts.isTryAlone;
     // An upstream that waits for the client, or whose answer is under way, is not late; nor is one that the client left too little time.
-    if (this.#isRequestDone && !this.#hasAnswer && this.#timeouts.isUpstreamLate)
-      this.#attempt.endpoint?.onTimedOut();
-    if (isTry && this.#retry.isWantedAfterReset && this.#mayTryAgain()) {
+    if (this.#isRequestDone && !this.#hasAnswer && this.#timeouts.isUpstreamLate) this.#attempt.late();
+    if (isTry && this.#route?.isHedged === true) this.#hedge();
+    else if (isTry && this.#retry.isWantedAfterReset && this.#mayTryAgain()) {
       this.#attempt.up?.abandon();
       this.#tryLater(COUNTER.TIMEOUT);
     } else this.onTimeout();
@@ -296,7 +297,7 @@ export class Exchange implements AttemptUser, DeadlineOwner {
       this.#countRetry(counter);
       this.#restart(true);
     } else if (this.#retry.isWantedAfterConnectFailure && this.#mayTryAgain()) this.#tryLater(counter);
-    else this.#fail(counter, counter === COUNTER.TIMEOUT ? REPLY.connectTimeout : REPLY.connectFailed);
+    else this.#failTry(counter, counter === COUNTER.TIMEOUT ? REPLY.connectTimeout : REPLY.connectFailed);
   }
 
   onLost(isUnanswered: boolean, isReused: boolean, isUnsent: boolean): void {
@@ -310,7 +311,7 @@ export class Exchange implements AttemptUser, DeadlineOwner {
     }
     this.#attempt.endpoint?.onReset();
     if (this.#retry.isWantedAfterReset && this.#mayTryAgain()) this.#tryLater(COUNTER.RESET);
-    else this.#fail(COUNTER.RESET, REPLY.upstreamReset);
+    else this.#failTry(COUNTER.RESET, REPLY.upstreamReset);
   }
 
   onMalformed(): void {
@@ -318,10 +319,11 @@ export class Exchange implements AttemptUser, DeadlineOwner {
     if (this.#retry.isWantedAfterReset && this.#mayTryAgain()) {
       this.#attempt.up?.abandon();
       this.#tryLater(COUNTER.PROTOCOL);
-    } else this.#fail(COUNTER.PROTOCOL, REPLY.upstreamProtocol);
+    } else this.#failTry(COUNTER.PROTOCOL, REPLY.upstreamProtocol);
   }
 
   onInterim(head: Head): void {
+    this.#late?.end();
     this.#hasSent = true;
     this.#client.sendInterim(head);
   }
@@ -334,6 +336,7 @@ export class Exchange implements AttemptUser, DeadlineOwner {
       this.#tryLater(NO_COUNTER);
       return;
     }
+    if (this.#late !== null && this.#isLeftToLate(head, length)) return;
     if (this.#record !== null) this.#record.isRetrySpent = this.#retry.isSpentAfter(status);
     this.#hasSent = true;
     this.#hasAnswer = true;
@@ -356,6 +359,18 @@ export class Exchange implements AttemptUser, DeadlineOwner {
     this.#release(isReusable && this.#isRequestDone);
     this.#client.sendEnd();
     this.#client.onExchangeEnd();
+  }
+
+  isUnwanted(answer: Head): boolean {
+    return this.#retry.isUnwanted(answer);
+  }
+
+  onLateAnswer(attempt: Attempt): void {
+    this.#resume(attempt);
+  }
+
+  onLateFailed(counter: number): void {
+    this.#core.stats.add(this.#cell, counter, 1);
   }
 
   onUpstreamPending(): void {
@@ -399,8 +414,8 @@ export class Exchange implements AttemptUser, DeadlineOwner {
     const { endpoint } = this.#attempt;
     if (endpoint !== null) this.#record?.attempt(endpoint);
     if (started === STARTED.OPEN) this.#open();
-    else if (started === STARTED.NO_ENDPOINT) this.#fail(COUNTER.UNHEALTHY, REPLY.noEndpoint);
-    else if (started === STARTED.OVERFLOW) this.#fail(COUNTER.OVERFLOW, REPLY.overflow);
+    else if (started === STARTED.NO_ENDPOINT) this.#failTry(COUNTER.UNHEALTHY, REPLY.noEndpoint);
+    else if (started === STARTED.OVERFLOW) this.#failTry(COUNTER.OVERFLOW, REPLY.overflow);
   }
 
   /** A further try. */
@@ -422,14 +437,11 @@ export class Exchange implements AttemptUser, DeadlineOwner {
     this.#startTry();
   }
 
-  /** Whether a further try is possible: nothing was sent to the client, the request can be sent again, the cluster's bounds allow it. */
-  #mayTryAgain(): boolean {
+  /** Whether a further try is possible, and counted: nothing was sent to the client, the request can be sent again, the bounds allow it. */
+  #mayTryAgain(attempt = this.#attempt): boolean {
     const cluster = this.#cluster;
     if (cluster === null || this.#hasSent || this.#replay?.isWhole === false) return false;
-    if (this.#isRetry) cluster.retrying -= 1;
-    this.#isRetry = cluster.mayRetry();
-    if (this.#isRetry) cluster.retrying += 1;
-    return this.#isRetry;
+    return attempt.claimRetry(cluster);
   }
 
   /** The try at hand failed as `counter` says; after a pause comes the next one. */
@@ -464,6 +476,53 @@ export class Exchange implements AttemptUser, DeadlineOwner {
 
   #startTry(): void {
     this.#timeouts.startTry(this.#retry.policy?.perTryMs ?? 0);
+  }
+
+  /** The try at hand is late. It goes on, and a further one begins beside it, where that is possible; else it may take the time there is. */
+  #hedge(): void {
+    const late = this.#attempt;
+    const next = new Attempt(this);
+    this.#timeouts.endTry();
+    if (!this.#retry.isLeft || !this.#mayTryAgain(next)) return;
+    if (late.endpoint !== null) this.#retry.tried.push(late.endpoint);
+    this.#late ??= new LateTries(this);
+    this.#late.add(late);
+    this.#attempt = next;
+    this.#tryLater(NO_COUNTER);
+  }
+
+  /** Whether the answer that just began is given up for what a late try may still bring. Else it is the one, and those are over. */
+  #isLeftToLate(head: Head, length: number): boolean {
+    const late = this.#retry.isUnwanted(head) ? this.#late?.take() : undefined;
+    if (late === undefined) this.#late?.end();
+    else {
+      this.#attempt.up?.discard(this.#isRequestDone, length);
+      this.#leaveTry();
+      this.#resume(late);
+    }
+    return late !== undefined;
+  }
+
+  /** The try at hand came to nothing, and none follows: a late one may still answer. */
+  #failTry(counter: number, reply: Reply): void {
+    const late = this.#late?.take();
+    if (late === undefined) {
+      this.#fail(counter, reply);
+      return;
+    }
+    this.#core.stats.add(this.#cell, counter, 1);
+    this.#resume(late);
+  }
+
+  /** A late try takes the place of the one at hand, which is over. */
+  #resume(late: Attempt): void {
+    this.#attempt.end(false);
+    this.#pause?.cancel();
+    this.#pause = null;
+    this.#attempt = late;
+    this.#state = STATE.OPEN;
+    late.up?.begin(this);
+    if (this.#record !== null) this.#record.endpoint = late.endpoint;
   }
 
   /** Ends the exchange without a whole answer from the upstream. */
@@ -507,11 +566,8 @@ export class Exchange implements AttemptUser, DeadlineOwner {
     this.#replay?.drop();
     this.#replay = null;
     this.#head.giveTo(this.#core.spareHeads);
-    if (cluster !== null) {
-      cluster.active -= 1;
-      if (this.#isRetry) cluster.retrying -= 1;
-    }
-    this.#isRetry = false;
+    if (cluster !== null) cluster.active -= 1;
+    this.#late?.end();
     this.#attempt.end(isReusable);
   }
 }

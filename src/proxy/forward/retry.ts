@@ -61,9 +61,18 @@ export class RetryState {
   }
 
   isWantedAfter(answer: Head): boolean {
+    return this.#left > 0 && this.isUnwanted(answer);
+  }
+
+  /** The policy would not have that answer, whether or not there are tries left. */
+  isUnwanted(answer: Head): boolean {
     const { policy } = this;
-    if (policy === null || this.#left === 0) return false;
+    if (policy === null) return false;
     return policy.statuses[answer.status] === 1 || hasAny(policy.headers, answer);
+  }
+
+  get isLeft(): boolean {
+    return this.#left > 0;
   }
 
   get isWantedAfterReset(): boolean {

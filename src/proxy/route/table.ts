@@ -75,6 +75,8 @@ export interface Route {
   readonly answer: OwnAnswer | null;
   /** Null: only what needs no policy is tried again (retry.ts). */
   readonly retry: RetryPolicy | null;
+  /** A try that takes longer than `retry` gives it goes on beside the next one, instead of ending (latetries.ts). */
+  readonly isHedged: boolean;
   /** From the end of the request to the end of the answer; 0: none. */
   readonly timeoutMs: number;
   /** Longest silence on the exchange; 0: any; FROM_LISTENER: the listener's. */
