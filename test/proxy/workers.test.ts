@@ -48,6 +48,13 @@ async function served(
   const flags = ["--workers", String(workers), "--drain-delay", "0s"];
   const proxy = await startProxyProcess(t, JSON.stringify(json), adminPort, flags);
   await until(async () => (await proxy.ready()) === "ready\n", "ready");
+  // All of them: a port of the system's choice is given back when the only process that listens on it dies, and the others get another one.
+  const listening = (): number =>
+    proxy
+      .log()
+      .split("\n")
+      .filter((line) => line.includes(" listening ")).length;
+  await until(() => listening() >= workers, "all of them listen");
   return { proxy, port: await proxy.listenerPort("main") };
 }
 
