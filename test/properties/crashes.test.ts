@@ -182,6 +182,28 @@ const KNOWN: readonly { readonly name: string; readonly history: History; readon
     },
     writes: 0,
   },
+  {
+    name: "pods that a setCanaryScale leaves to the traffic lose it when they fail, and come back",
+    history: {
+      ...PLAIN,
+      shape: {
+        isRouted: true,
+        steps: [
+          { setWeight: 100 },
+          { setCanaryScale: { weight: 0 } },
+          { pause: {} },
+          { setCanaryScale: { weight: 0 } },
+        ],
+      },
+      isWarm: true,
+      events: [
+        { kind: "ready", role: "canary", count: 0 },
+        { kind: "tick", seconds: 0 },
+        { kind: "ready", role: "canary", count: 0 },
+      ],
+    },
+    writes: 0,
+  },
 ];
 
 for (const { name, history, writes } of KNOWN) {

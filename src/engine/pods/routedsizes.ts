@@ -53,6 +53,12 @@ export function canarySize(context: Context, mode: Mode, stage: Stage): number {
   return Math.max(asked, Math.min(countsOf(context.roles.current).spec, podsHeld(context, share)));
 }
 
+/** Whether the step at hand leaves the new version no pods: neither Service nor traffic goes to those that it takes away, nobody waits for any. */
+export function isTakenAway(context: Context, mode: Mode, stage: Stage): boolean {
+  const isRouted = context.hasRouter && context.replicas > 0;
+  return isRouted && mode === "steps" && canarySize(context, mode, stage) === 0;
+}
+
 /** What the share takes that the wanted version has been given already, as far as it keeps that at `share`. */
 export function podsHeld(context: Context, share: number): number {
   const has = weightOf(context.status.canary?.weights, context.podHash);

@@ -4,7 +4,7 @@ import { MANAGED_BY_ANNOTATION, MESSAGES, POD_HASH_LABEL, REASONS, type Service 
 import { type Context, isStableGone } from "../context.ts";
 import type { Action, PlannedEvent, Wait } from "../plan.ts";
 import { countsOf, podHashOf } from "../pods/replicaset.ts";
-import { canarySize, isStableAbsent } from "../pods/routedsizes.ts";
+import { isStableAbsent, isTakenAway } from "../pods/routedsizes.ts";
 import type { Mode, Stage } from "../stage.ts";
 import { type InForce, podsToKeep, type TrafficWishes } from "./inforce.ts";
 
@@ -63,7 +63,8 @@ export function planService(
     selected: new Set([seen]),
   };
   if (service === undefined || (seen === wish && isAdopted)) return keep;
-  if (seen !== wish && isTakenAway(context, wishes, wish)) return keep;
+  if (seen !== wish && wish === context.podHash && isTakenAway(context, wishes.mode, wishes.stage))
+    return keep;
   const obstacle =
     seen === wish ? undefined : obstacleOf(context, wishes, { from: seen, to: wish, elsewhere });
   // Nobody waits for pods before they are made.
@@ -71,12 +72,6 @@ export function planService(
     wishes.mode === "steps" && wish === context.podHash && countsOf(context.roles.current).spec === 0;
   if (obstacle !== undefined) return { ...keep, waits: isUnbegun ? [] : [obstacle] };
   return { ...selectVersion(context, service, wish), waits: [], isSettled: true, selected: new Set([wish]) };
-}
-
-/** Whether the step at hand leaves the new version no pods: nobody goes to those that it takes away, nor waits for any. */
-function isTakenAway(context: Context, { mode, stage }: ServiceWishes, podHash: string): boolean {
-  const isNew = mode === "steps" && podHash === context.podHash;
-  return isNew && context.hasRouter && context.replicas > 0 && canarySize(context, mode, stage) === 0;
 }
 
 /** Points the Service at a version, and marks it as managed. Only a change of the version is told. */

@@ -15,6 +15,7 @@ import {
   holderOf,
   isDynamic,
   isStableAbsent,
+  isTakenAway,
   shareAt,
 } from "../pods/routedsizes.ts";
 import { hasPause, type Mode, type Stage } from "../stage.ts";
@@ -72,7 +73,7 @@ export function desiredWeights(context: Context, mode: Mode, stage: Stage, inFor
 function wantedShare(context: Context, mode: Mode, stage: Stage): number {
   const { replicas, maxWeight, roles } = context;
   const available = availableOf(roles.current);
-  if (available === 0 && replicas > 0) return 0;
+  if ((available === 0 && replicas > 0) || isTakenAway(context, mode, stage)) return 0;
   if (mode !== "promoteFull") return shareAt(context, stage.index);
   if (replicas === 0) return maxWeight;
   // A stable version that shrinks as its traffic does lets go of it pod by pod.
