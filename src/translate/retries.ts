@@ -45,25 +45,22 @@ export function retriesOf(
   if (asked === undefined) return undefined;
   const hasPerTry = perTryMs !== undefined && perTryMs > 0;
   const perTry = hasPerTry ? { perTryTimeout: durationOf(perTryMs) } : {};
-  const isHedged = hedgingOf(applied, hasPerTry, asked !== "none", report);
+  const isHedged = hasPerTry && asked !== "none" && applied.sections.retry?.hedgeOnPerTryTimeout === true;
+  if (!isHedged && rule?.retry === undefined && own === undefined) reportUnhedged(applied, perTryMs, report);
   if (asked !== "none") return { kind: "policy", policy: { ...asked, ...perTry }, isHedged };
   return hasPerTry ? { kind: "policy", policy: { numRetries: 0, ...perTry }, isHedged } : { kind: "none" };
 }
 
-/** Whether late tries go on beside the next one; what that would need and does not have is reported. */
-function hedgingOf(
-  { sections, sources }: Applied,
-  hasPerTry: boolean,
-  hasTries: boolean,
-  report: Report,
-): boolean {
-  if (sections.retry?.hedgeOnPerTryTimeout !== true) return false;
-  const missing = hasPerTry
+/** Says what hedging would need and the policy itself does not have. What is wrong with the rest of it is told there. */
+function reportUnhedged({ sections, sources }: Applied, perTryMs: number | undefined, report: Report): void {
+  const { retry, timeouts } = sections;
+  if (retry?.hedgeOnPerTryTimeout !== true) return;
+  const isTimed = timeouts?.perTry !== undefined && perTryMs !== 0;
+  const missing = isTimed
     ? "tries beyond the first (attempts)"
     : "a time for one try (timeouts.perTry, or the rule's timeouts.backendRequest)";
-  if (!hasPerTry || !hasTries)
+  if (!isTimed || retry.attempts === 0)
     report(sources.retry ?? "", "spec.retry.hedgeOnPerTryTimeout", `needs ${missing}; nothing is hedged`);
-  return hasPerTry && hasTries;
 }
 
 function ruleRetry(

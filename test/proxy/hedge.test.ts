@@ -1,5 +1,5 @@
 // Hedged requests: a try whose time is over goes on beside the next one, and the first good answer is the client's. As in Envoy
-// (hedge_on_per_try_timeout); test/e2e/envoy-routes.test.ts holds the two side by side.
+// (hedge_on_per_try_timeout); test/e2e/envoy-hedging.test.ts holds the two side by side.
 import { once } from "node:events";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { createServer, type ServerResponse } from "node:http";

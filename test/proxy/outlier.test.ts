@@ -86,7 +86,7 @@ test("outlier: what the proxy notices itself counts as 5xx, or apart when split"
   const { cluster } = clusterOf(4, { consecutive5xx: 3 });
   at(cluster, 0).onConnectFailed();
   at(cluster, 0).onReset();
-  at(cluster, 0).onTimedOut();
+  at(cluster, 0).onLate();
   t.strictSame([...(cluster.detector?.ejections ?? [])], [["5xx", 1]]);
   const split = clusterOf(4, {
     consecutive5xx: 3,
@@ -97,7 +97,7 @@ test("outlier: what the proxy notices itself counts as 5xx, or apart when split"
   answers(at(split, 0), 503, 1);
   for (let i = 0; i < 3; i++) at(split, 0).onConnectFailed();
   t.equal(at(split, 0).isEjected, false, "an answer of any kind begins anew");
-  at(split, 0).onTimedOut();
+  at(split, 0).onLate();
   t.strictSame([...(split.detector?.ejections ?? [])], [["local", 1]]);
   cluster.close();
   split.close();

@@ -319,10 +319,23 @@ test("routes: late tries go on where a policy says so, with a time for one try a
   t.equal(translated({ retry: {}, timeouts }, "HTTPRoute").isHedged, false);
   for (const made of [
     translated({ retry }, "HTTPRoute"),
+    translated({ retry, timeouts: { perTry: "0s" } }, "HTTPRoute"),
     translated({ retry: { ...retry, attempts: 0 }, timeouts }, "HTTPRoute"),
-    translated({ retry, timeouts }, "HTTPRoute", { retry: { attempts: 0 } }),
   ]) {
     t.strictSame(made.problems, ["TrafficPolicy shop/asked spec.retry.hedgeOnPerTryTimeout"]);
+    t.equal(made.isHedged, false);
+  }
+  // What is wrong is told once, and a rule that wants no hedging is no fault of the policy.
+  for (const [made, problems] of [
+    [translated({ retry: { ...retry, on: ["no"] }, timeouts }, "HTTPRoute"), ["retry.on[0]"]],
+    [translated({ retry, timeouts: { perTry: "soon" } }, "HTTPRoute"), ["timeouts.perTry"]],
+    [translated({ retry, timeouts }, "HTTPRoute", { retry: { attempts: 0 } }), []],
+    [translated({ retry, timeouts }, "HTTPRoute", { timeouts: { backendRequest: "0s" } }), []],
+  ] as const) {
+    t.strictSame(
+      made.problems,
+      problems.map((field) => `TrafficPolicy shop/asked spec.${field}`),
+    );
     t.equal(made.isHedged, false);
   }
   t.end();

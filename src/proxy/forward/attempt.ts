@@ -69,7 +69,7 @@ export class Attempt implements Waiter {
     if (this.cluster !== null) this.cluster.pending -= 1;
   }
 
-  /** Counts the next try among the cluster's retries, in place of the one before; false: its bounds forbid it. */
+  /** Counts its next try among the cluster's retries, instead of its last one; false: the bounds forbid it. */
   claimRetry(cluster: Cluster): boolean {
     this.#dropRetry();
     if (!cluster.mayRetry()) return false;
@@ -79,11 +79,11 @@ export class Attempt implements Waiter {
     return true;
   }
 
-  /** The time for its answer is over: its endpoint hears of that once. */
-  late(): void {
-    if (this.#isLate) return;
+  /** The time for its answer is over: its endpoint hears of that once. `isOver`: so is the try. */
+  late(isOver: boolean): void {
+    if (!this.#isLate) this.endpoint?.onLate();
     this.#isLate = true;
-    this.endpoint?.onTimedOut();
+    if (isOver) this.endpoint?.onUnanswered();
   }
 
   /** Over, and no try follows. The connection is pooled, or reset; null: it went already. */

@@ -161,10 +161,15 @@ export class Endpoint {
     this.record?.onLocalFailure(503);
   }
 
-  onTimedOut(): void {
+  /** A try has no answer in its time. It need not be over. */
+  onLate(): void {
     this.timeouts += 1;
-    this.errors += 1;
     this.record?.onLocalFailure(504);
+  }
+
+  /** A try that was late is over without an answer. */
+  onUnanswered(): void {
+    this.errors += 1;
   }
 
   onOpened(): void {

@@ -262,9 +262,13 @@ export class Exchange implements AttemptUser, LateTriesOwner, DeadlineOwner {
   onDeadline(): void {
     if (this.#state === STATE.IDLE) return;
     const isTry = this.#timeouts.isTryAlone;
+    const isHedged = isTry && this.#route?.isHedged === true;
     // An upstream that waits for the client, or whose answer is under way, is not late; nor is one that the client left too little time.
-    if (this.#isRequestDone && !this.#hasAnswer && this.#timeouts.isUpstreamLate) this.#attempt.late();
-    if (isTry && this.#route?.isHedged === true) this.#hedge();
+    if (this.#isRequestDone && !this.#hasAnswer && this.#timeouts.isUpstreamLate) {
+      this.#attempt.late(!isHedged);
+      if (!isTry) this.#late?.timedOut();
+    }
+    if (isHedged) this.#hedge();
     else if (isTry && this.#retry.isWantedAfterReset && this.#mayTryAgain()) {
       this.#attempt.up?.abandon();
       this.#tryLater(COUNTER.TIMEOUT);
@@ -418,8 +422,9 @@ export class Exchange implements AttemptUser, LateTriesOwner, DeadlineOwner {
     else if (started === STARTED.OVERFLOW) this.#failTry(COUNTER.OVERFLOW, REPLY.overflow);
   }
 
-  /** A further try. */
+  /** A further try, whose time begins when its request is out. */
   #restart(mayReuse: boolean): void {
+    this.#timeouts.endTry();
     if (this.#cluster !== null) this.#start(this.#cluster, mayReuse);
     if (this.canTakeBody) this.#client.takeBody();
   }
@@ -514,8 +519,9 @@ export class Exchange implements AttemptUser, LateTriesOwner, DeadlineOwner {
     this.#resume(late);
   }
 
-  /** A late try takes the place of the one at hand, which is over. */
+  /** A late try takes the place of the one at hand, which is over. It has all the time there is, and is a try as any other in what comes of it. */
   #resume(late: Attempt): void {
+    this.#timeouts.endTry();
     this.#attempt.end(false);
     this.#pause?.cancel();
     this.#pause = null;

@@ -36,6 +36,11 @@ export class LateTries {
     return this.#tries.pop()?.attempt;
   }
 
+  /** The time for all of the request is over. */
+  timedOut(): void {
+    for (const { attempt } of this.#tries) attempt.late(true);
+  }
+
   /** Nobody waits for any of them any more. */
   end(): void {
     for (const { attempt } of this.#tries) attempt.end(false);

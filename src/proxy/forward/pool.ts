@@ -30,7 +30,7 @@ export class Cluster {
   pending = 0;
   /** Those of them that wait. */
   waiting = 0;
-  /** Requests in a further try, or on the way to one. */
+  /** Further tries, or requests on the way to one. */
   retrying = 0;
   /** Retries that the bounds forbade. */
   retriesRefused = 0;
