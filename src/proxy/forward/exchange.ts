@@ -53,8 +53,8 @@ export interface ClientSide {
   sendReply(reply: Reply, changes: AnswerChanges | null): void;
   /** The same for a route's own answer; `location` is where a redirect leads. */
   sendAnswer(answer: OwnAnswer, location: string | null, changes: AnswerChanges): void;
-  /** The answer cannot be completed: the client must not take it for whole. */
-  cut(): void;
+  /** The answer cannot be completed, and the client must not take it for whole. `why`: what a protocol that can state reasons says of it. */
+  cut(why: Reply): void;
   /** The upstream takes body bytes from now on. */
   takeBody(): void;
   pauseRequest(): void;
@@ -239,7 +239,7 @@ export class Exchange implements AttemptUser, LateTriesOwner, DeadlineOwner {
   giveUp(reply: Reply): void {
     const hasAnswer = this.#hasAnswer;
     this.abort();
-    if (hasAnswer) this.#client.cut();
+    if (hasAnswer) this.#client.cut(reply);
     else this.#client.sendReply(reply, this.#changes.orNull());
     this.#client.onExchangeEnd();
   }
@@ -540,7 +540,7 @@ export class Exchange implements AttemptUser, LateTriesOwner, DeadlineOwner {
     if (this.#record !== null) this.#noteFailure(this.#record, counter, reply);
     this.#count(status, !hasAnswer);
     this.#release(false);
-    if (hasAnswer) this.#client.cut();
+    if (hasAnswer) this.#client.cut(reply);
     else this.#client.sendReply(reply, this.#changes.orNull());
     this.#client.onExchangeEnd();
   }
