@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 import { type Test, test } from "tap";
 import { requireEnvoy } from "../support/envoy.ts";
 import { ask, backends, filled, listen, type Ports, type Seen, served } from "./bothproxies.ts";
-import { LISTENER, type Request } from "./envoy.cases.ts";
+import { cluster, ELSEWHERE, endpoint, LISTENER, type Request } from "./envoy.cases.ts";
 
 /** Well beyond the time of a try. */
 const DELAY_MS = 1_400;
@@ -26,15 +26,15 @@ const SITUATIONS: readonly {
   { what: "the try beside is refused", backends: ["delayed", "dead"], answer: "200 delayed" },
   { what: "the try beside is reset", backends: ["delayed", "reset"], answer: "200 delayed" },
   { what: "the try beside answers badly", backends: ["delayed", "error"], answer: "200 delayed" },
-  { what: "all answer badly", backends: ["delayed-error"], answer: "500 delayed-error" },
+  { what: "all answer badly", backends: ["delayedError"], answer: "500 delayedError" },
   {
     what: "the late try answers badly, and the other one well",
-    backends: ["delayed-error", "slow-a"],
-    answer: "200 slow-a",
+    backends: ["delayedError", "slowA"],
+    answer: "200 slowA",
   },
   {
     what: "the late try answers badly, and the other one never",
-    backends: ["delayed-error", "slow"],
+    backends: ["delayedError", "slow"],
     route: "timeout: 2.5s",
     answer: "504",
   },
@@ -59,22 +59,15 @@ const SITUATIONS: readonly {
   { what: "a host without hedging", backends: ["delayed"], host: "plain.example", answer: "504" },
 ];
 
-const ELSEWHERE = `retry_host_predicate: [{ name: envoy.retry_host_predicates.previous_hosts, typed_config: { "@type": type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate } }], host_selection_retry_max_attempts: 20`;
-
 const routes = SITUATIONS.map(
   ({ policy = "num_retries: 1", route = "timeout: 6s" }, index) => `
                         - { match: { path_separated_prefix: /${index} }, route: { cluster: "${index}", ${route}, retry_policy: { retry_on: 5xx, per_try_timeout: 0.4s, ${policy}, ${ELSEWHERE} } } }`,
 ).join("");
-const clusters = SITUATIONS.map(
-  ({ backends: names }, index) => `
-    - name: "${index}"
-      connect_timeout: 1s
-      load_assignment: { cluster_name: "${index}", endpoints: [{ lb_endpoints: [${names
-        .map(
-          (name) =>
-            `{ endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: {${name}} } } } }`,
-        )
-        .join(", ")}] }] }`,
+const clusters = SITUATIONS.map(({ backends: names }, index) =>
+  cluster(
+    `"${index}"`,
+    names.map((name) => endpoint(name)),
+  ),
 ).join("");
 const BOOTSTRAP = `${LISTENER}
                 route_config:
@@ -105,13 +98,10 @@ test("bootstrap: weir and Envoy hedge alike", { timeout: 180_000 }, async (t) =>
   const ports: Ports = {
     ...(await backends(t)),
     delayed: await delayed(t, "delayed", 200, DELAY_MS),
-    "delayed-error": await delayed(t, "delayed-error", 500, DELAY_MS),
-    "slow-a": await delayed(t, "slow-a", 200, 2 * DELAY_MS),
+    delayedError: await delayed(t, "delayedError", 500, DELAY_MS),
+    slowA: await delayed(t, "slowA", 200, 2 * DELAY_MS),
   };
-  const text = filled(BOOTSTRAP, ports).replace(
-    /\{([a-z]+-[a-z]+)\}/g,
-    (_whole, name: string) => `${ports[name]}`,
-  );
+  const text = filled(BOOTSTRAP, ports);
   // Twice each, so that both of two backends are the first one once.
   const askAll = (): Promise<Seen[]> =>
     Promise.all(

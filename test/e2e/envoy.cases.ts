@@ -20,10 +20,10 @@ export interface Case {
   readonly requests: readonly Request[];
 }
 
-const endpoint = (port: string, more = ""): string =>
+export const endpoint = (port: string, more = ""): string =>
   `{ endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: {${port}} } } }${more} }`;
 
-const cluster = (name: string, endpoints: readonly string[], more = ""): string => `
+export const cluster = (name: string, endpoints: readonly string[], more = ""): string => `
     - name: ${name}
       connect_timeout: 1s${more}
       load_assignment: { cluster_name: ${name}, endpoints: [{ lb_endpoints: [${endpoints.join(", ")}] }] }`;
@@ -326,7 +326,7 @@ const FORWARDING = `${LISTENER}
   clusters:${PLAIN}
 `;
 
-const ELSEWHERE = `retry_host_predicate: [{ name: envoy.retry_host_predicates.previous_hosts, typed_config: { "@type": type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate } }], host_selection_retry_max_attempts: 20`;
+export const ELSEWHERE = `retry_host_predicate: [{ name: envoy.retry_host_predicates.previous_hosts, typed_config: { "@type": type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate } }], host_selection_retry_max_attempts: 20`;
 const retried = (cluster: string, policy: string): string =>
   `{ cluster: ${cluster}, retry_policy: { ${policy}, ${ELSEWHERE} } }`;
 

@@ -46,7 +46,8 @@ for (const isHedged of [true, false])
     t.strictSame(await proxy.leftBehind(), []);
   });
 
-test("hedge: a request that waits for a connection is not late, and goes out once", async (t) => {
+/** Two clients are asked for over a connection each; where only one may be by now, a's is lost, and its next try waits. */
+async function waiting(): Promise<{ proxy: HedgedProxy; a: MemoryWire; b: MemoryWire; kept: MemoryWire }> {
   const proxy = new HedgedProxy({ seed: 1, addresses: ONE });
   const [a, b] = [proxy.join(), proxy.join()];
   for (const [index, client] of [a, b].entries()) {
@@ -55,16 +56,18 @@ test("hedge: a request that waits for a connection is not late, and goes out onc
   }
   for (const wire of proxy.upstreams) proxy.deliver(wire, `${OK}warm`);
   for (const wire of [a, b, ...proxy.upstreams]) wire.text = "";
-  // From now on one connection is all there may be: who loses his waits for the other's.
   proxy.cluster.configure({ ...proxy.cluster.options, maxConnections: 1 });
   proxy.deliver(a, get("/a"));
   await proxy.advance(600);
   proxy.deliver(b, get("/b"));
-  const [lost, kept] = ["/a", "/b"].map(
-    (path) => proxy.upstreams.find(({ text }) => text.includes(path)) ?? proxy.upstream(2),
-  );
-  if (lost === undefined || kept === undefined) throw new Error("both are asked");
+  const [lost, kept] = ["/a", "/b"].map((path) => proxy.upstreams.find(({ text }) => text.includes(path)));
+  if (lost === undefined || kept === undefined) throw new Error("both are asked for");
   proxy.lose(lost);
+  return { proxy, a, b, kept };
+}
+
+test("hedge: a request that waits for a connection is not late, and goes out once", async (t) => {
+  const { proxy, a, b, kept } = await waiting();
   t.equal(proxy.cluster.waiting, 1);
   await proxy.advance(800);
   t.equal(proxy.upstreams.length, 2, "nothing began in its place");
@@ -77,20 +80,7 @@ test("hedge: a request that waits for a connection is not late, and goes out onc
 });
 
 test("hedge: when the endpoint goes that a try waits for, that try begins elsewhere, beside no other", async (t) => {
-  const proxy = new HedgedProxy({ seed: 1, addresses: ONE });
-  const [a, b] = [proxy.join(), proxy.join()];
-  for (const [index, client] of [a, b].entries()) {
-    proxy.deliver(client, get());
-    proxy.stand(proxy.upstream(index));
-  }
-  for (const wire of proxy.upstreams) proxy.deliver(wire, `${OK}warm`);
-  proxy.cluster.configure({ ...proxy.cluster.options, maxConnections: 1 });
-  for (const wire of proxy.upstreams) wire.text = "";
-  proxy.deliver(a, get());
-  await proxy.advance(600);
-  const lost = proxy.upstreams.find((wire) => requestsOn(wire) === 1) ?? proxy.upstream(0);
-  proxy.deliver(b, get());
-  proxy.lose(lost);
+  const { proxy } = await waiting();
   t.equal(proxy.cluster.waiting, 1);
   await proxy.advance(700);
   proxy.offer(["192.0.2.3"]);

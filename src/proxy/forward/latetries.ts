@@ -49,8 +49,8 @@ export class LateTries {
 
   // From the tries.
 
-  /** The owner, whose answer this is; null: nobody's. */
-  ownerOf(late: LateTry, answer: Head): UpstreamUser | null {
+  /** A try has an answer, and is none of them any more. Returns the owner, whose it is now; null: the answer is nobody's. */
+  claimed(late: LateTry, answer: Head): UpstreamUser | null {
     this.#tries.splice(this.#tries.indexOf(late), 1);
     if (answer.status >= 200 && this.#owner.isUnwanted(answer)) return null;
     this.#owner.onLateAnswer(late.attempt);
@@ -76,11 +76,11 @@ class LateTry implements UpstreamUser {
   }
 
   onInterim(head: Head): void {
-    this.#tries.ownerOf(this, head)?.onInterim(head);
+    this.#tries.claimed(this, head)?.onInterim(head);
   }
 
   onHead(head: Head, body: number, length: number): void {
-    const owner = this.#tries.ownerOf(this, head);
+    const owner = this.#tries.claimed(this, head);
     if (owner !== null) {
       owner.onHead(head, body, length);
       return;
@@ -88,6 +88,7 @@ class LateTry implements UpstreamUser {
     const { attempt } = this;
     attempt.endpoint?.onAnswer(head.status);
     attempt.up?.discard(true, length);
+    // The connection goes its own way, and may serve again.
     attempt.leave();
     attempt.end(false);
   }
