@@ -240,13 +240,13 @@ export function replicaFailure(
 /** The list while it is being built: order and times as Argo keeps them. */
 export class ConditionBoard {
   readonly #conditions: RolloutCondition[];
-  readonly #nowMs: number;
+  readonly #now: string;
 
   constructor(conditions: readonly RolloutCondition[], nowMs: number) {
     // One of each type: more can only come from others, and would never be brought up to date.
     const seen = new Set<string>();
     this.#conditions = conditions.filter(({ type }) => !seen.has(type) && seen.add(type));
-    this.#nowMs = nowMs;
+    this.#now = formatTime(nowMs);
   }
 
   get(type: ConditionType): RolloutCondition | undefined {
@@ -265,7 +265,7 @@ export class ConditionBoard {
   touch(type: ConditionType, status: Status, reason: string, message: string): void {
     const index = this.#conditions.findIndex((condition) => condition.type === type);
     const known = this.#conditions[index];
-    const now = formatTime(this.#nowMs);
+    const now = this.#now;
     const lastTransitionTime = known?.status === status ? (known.lastTransitionTime ?? now) : now;
     const next = { ...known, type, status, reason, message, lastUpdateTime: now, lastTransitionTime };
     if (index < 0) this.#conditions.push(next);

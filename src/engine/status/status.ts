@@ -189,6 +189,8 @@ function observed(context: Context): string {
 
 /** Leaves out what is undefined: the status is compared and written as JSON. */
 export function clean<T extends object>(value: { readonly [Key in keyof T]: T[Key] | undefined }): T {
+  const kept: Partial<T> = {};
+  for (const key in value) if (value[key] !== undefined) kept[key] = value[key];
   // Only keys without a value go, and those are optional in the status.
-  return Object.fromEntries(Object.entries(value).filter(([, inner]) => inner !== undefined)) as T;
+  return kept as T;
 }
