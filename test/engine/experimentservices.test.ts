@@ -1,0 +1,141 @@
+// How long the status of an Experiment names a template's Service and the hash that it leads to: shares of the traffic follow these two.
+import { test } from "tap";
+import type { TemplateStatus } from "../../src/api/api.ts";
+import {
+  changeSpec,
+  changeStatus,
+  changeTemplateStatus,
+  experimentStatus,
+  experimentWorld,
+  nextPass,
+  pass,
+  templateManifest,
+} from "../support/experimentworld.ts";
+import type { World } from "../support/world.ts";
+
+/** Up and running, with a Service named like its ReplicaSet unless the template gives another name. */
+function served(service: object = {}, spec: object = {}): World {
+  const world = experimentWorld([templateManifest("a", { service })], spec);
+  world.settle();
+  return world;
+}
+
+const doings = (world: World): readonly string[] =>
+  nextPass(world).actions.map(({ kind, name }) => `${kind} ${name}`);
+
+/** The Service and the hash that a status names. */
+const named = (statuses: readonly TemplateStatus[] = []) =>
+  statuses.map(({ serviceName, podTemplateHash }) => [serviceName, podTemplateHash]);
+
+const next = (world: World) => named(nextPass(world).status.templateStatuses)[0];
+
+const hashIn = (world: World) =>
+  world.replicaSets.get("duel-a")?.metadata.labels?.["rollouts-pod-template-hash"];
+
+test("experiment: Service and hash are told from the pass that makes the Service, and before there is none", (t) => {
+  const world = experimentWorld([templateManifest("a", { service: {} }), templateManifest("b")]);
+  t.strictSame(named(nextPass(world).status.templateStatuses), [
+    [undefined, undefined],
+    [undefined, undefined],
+  ]);
+  pass(world);
+  const expected = [
+    ["duel-a", hashIn(world)],
+    [undefined, undefined],
+  ];
+  t.strictSame(named(nextPass(world).status.templateStatuses), expected);
+  world.settle();
+  t.strictSame(named(experimentStatus(world).templateStatuses), expected);
+  t.end();
+});
+
+test("experiment: Service and hash stay in the status while the ended Experiment's pods stay, and go with the Service", (t) => {
+  for (const service of [{}, { name: "lab" }]) {
+    const world = served(service, { duration: "1m", scaleDownDelaySeconds: 30 });
+    const there = [world.services.keys().next().value, hashIn(world)];
+    const steps: string[] = [];
+    world.advance(60_000);
+    t.equal(experimentStatus(world).phase, "Successful");
+    t.strictSame(named(experimentStatus(world).templateStatuses), [there], "its pods stay for their delay");
+    world.nowMs += 30_000;
+    for (let count = 0; count < 4; count += 1) {
+      steps.push(`${doings(world).join(" ") || "nothing"}: ${next(world)?.[0] ?? "none"}`);
+      pass(world);
+      world.runReplicaSets();
+    }
+    t.strictSame(steps, [
+      `scaleReplicaSet duel-a: ${there[0]}`,
+      `deleteService ${there[0]}: none`,
+      "nothing: none",
+      "nothing: none",
+    ]);
+    t.strictSame(named(experimentStatus(world).templateStatuses), [[undefined, undefined]]);
+  }
+  t.end();
+});
+
+test("experiment: the pass that notes the delay of its pods still names their Service", (t) => {
+  const world = served();
+  const there = ["duel-a", hashIn(world)];
+  changeSpec(world, { terminate: true });
+  t.strictSame(doings(world), ["annotateReplicaSet duel-a"]);
+  t.strictSame(next(world), there);
+  t.end();
+});
+
+test("experiment: a Service that the template asks for no more is deleted, and gone from the status at once", (t) => {
+  const world = served({ name: "lab" });
+  changeSpec(world, { templates: [templateManifest("a")] });
+  t.strictSame(nextPass(world).actions, [
+    {
+      kind: "deleteService",
+      namespace: "default",
+      name: "lab",
+      uid: "uid-lab",
+      reason: "template a asks for no Service",
+    },
+  ]);
+  t.strictSame(next(world), [undefined, undefined]);
+  t.end();
+});
+
+test("experiment: a Service that is there is told under its own name, also where the spec gives another by now", (t) => {
+  const world = served({ name: "lab" });
+  changeSpec(world, { templates: [templateManifest("a", { service: { name: "other" } })] });
+  t.strictSame(doings(world), []);
+  t.strictSame(next(world), ["lab", hashIn(world)]);
+  t.end();
+});
+
+test("experiment: without a ReplicaSet there is no hash, though the Service is there", (t) => {
+  const world = served();
+  world.replicaSets.clear();
+  t.strictSame(doings(world), ["createReplicaSet duel-a"]);
+  t.strictSame(next(world), ["duel-a", undefined]);
+  t.end();
+});
+
+test("experiment: a template that lost a Service gets it back, a failed one does not", (t) => {
+  const world = served();
+  world.services.clear();
+  t.strictSame(doings(world), ["createService duel-a"]);
+  changeTemplateStatus(world, "a", { status: "Failed" });
+  t.strictSame(doings(world), ["annotateReplicaSet duel-a"]);
+  t.strictSame(next(world), [undefined, undefined]);
+  t.end();
+});
+
+test("experiment: a template that is no longer in the spec goes with its Service", (t) => {
+  const world = served();
+  const { resourceVersion } = world.replicaSets.get("duel-a")?.metadata ?? {};
+  changeSpec(world, { templates: [templateManifest("b")] });
+  const of = { namespace: "default", name: "duel-a", uid: "uid-duel-a" };
+  const reason = "its template is no longer in the spec";
+  t.strictSame(nextPass(world).actions.slice(1), [
+    { kind: "deleteReplicaSet", ...of, resourceVersion, reason },
+    { kind: "deleteService", ...of, reason },
+  ]);
+  changeStatus(world, { phase: "Failed" });
+  t.equal(nextPass(world).actions.length, 2, "also after the verdict");
+  t.end();
+});
