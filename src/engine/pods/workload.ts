@@ -1,9 +1,10 @@
 // A Rollout that takes its pods from a Deployment: what of the Deployment is told on the Rollout, and how the Deployment's own pods go
 // once the Rollout's serve. Source: Argo: rollout/templateref.go, sync.go promoteStable and replicaset.go reconcileNewReplicaSet, v1.9.
-import { replicasOf, WORKLOAD_GENERATION_ANNOTATION } from "../../api/api.ts";
+import { CONDITION_TYPES, replicasOf, WORKLOAD_GENERATION_ANNOTATION } from "../../api/api.ts";
 import { type Context, isPromoted } from "../context.ts";
 import type { Decision } from "../decision.ts";
 import type { Action, AnnotationChanges, Wait } from "../plan.ts";
+import { conditionOf } from "../status/conditions.ts";
 
 /** Why the workload cannot be used; undefined when it can, or when there is none. */
 export function workloadProblem({ snapshot }: Context): string | undefined {
@@ -50,8 +51,12 @@ export function planMigration(context: Context, decision: Decision, revision: nu
   return { actions: [{ kind: "scaleWorkload", namespace, name, uid, from, replicas: to, reason }], waits };
 }
 
-/** What the Rollout's ready pods leave to the Deployment; undefined while neither the Rollout nor its ReplicaSet has moved. */
+/**
+ * What the Rollout's ready pods leave to the Deployment; undefined while neither the Rollout nor its ReplicaSet has moved, and once the Rollout has
+ * been healthy: its pods are its own matter then.
+ */
 function share(context: Context, decision: Decision): number | undefined {
+  if (conditionOf(context.status.conditions, CONDITION_TYPES.healthy) !== undefined) return undefined;
   const isShrinking = decision.actions.some(
     (action) =>
       action.kind === "scaleReplicaSet" &&
