@@ -72,6 +72,8 @@ export const ABORT_INTERVAL_ANNOTATION = "weir.dev/abort-interval";
 export const CRASH_LOOP_ANNOTATION = "weir.dev/abort-after-crashes";
 /** On the ReplicaSet of an aborted version: when traffic was last taken from it, RFC 3339. */
 export const TRAFFIC_LOWERED_ANNOTATION = "weir.dev/traffic-lowered-at";
+/** On a ReplicaSet: its version was not promoted since it was last wanted. A blue-green Rollout that goes back to it tries it again. */
+export const ON_TRIAL_ANNOTATION = "weir.dev/on-trial";
 /** The name of weir's plugin in a canary's `steps[].plugin`: a webhook that does a step's work, or gates it. */
 export const WEIR_WEBHOOK_STEP = "weir.dev/webhook";
 /** The name of weir's metric in `provider.plugin`. */

@@ -6,7 +6,7 @@ import { type BlueGreenFacts, blueGreenFacts } from "./bluegreen/facts.ts";
 import { isPrePromotionDone, planPause, withPreviewPassed } from "./bluegreen/pause.ts";
 import { planBlueGreenSizes } from "./bluegreen/sizes.ts";
 import { blueGreenStatus, silentProxies, unsettledBlueGreen } from "./bluegreen/status.ts";
-import { planActive, planPreview } from "./bluegreen/switch.ts";
+import { planActive, planPreview, unansweredWaits } from "./bluegreen/switch.ts";
 import { blueGreenInForce, blueGreenIntent } from "./bluegreen/traffic.ts";
 import { type Context, isPromoted, replicaSetName } from "./context.ts";
 import type { Decision } from "./decision.ts";
@@ -24,7 +24,7 @@ export function decideBlueGreen(context: Context, reset: Stage | undefined): Dec
   if (context.status.currentPodHash !== context.podHash) return prepareBlueGreen(context, reset);
   const user = afterUser(context, reset);
   const judged = judgeRuns(context, user.stage, user.isResumed);
-  const facts = blueGreenFacts(context, judged.stage, isRetried(context, user.stage));
+  const facts = blueGreenFacts(context, judged.stage);
   const pause = planPause(context, judged.stage, facts, user.isResumed);
   const preview = planPreview(context, pause.stage);
   const active = planActive(context, pause.stage, facts, pause.isOver);
@@ -66,12 +66,19 @@ export function decideBlueGreen(context: Context, reset: Stage | undefined): Dec
           }
         : { scaling: [...sizes.events, ...judged.events], last: active.events }),
     },
-    waits: [...pause.waits, ...active.waits, ...runs.waits, ...promotion.waits, ...sizes.waits],
+    waits: [
+      ...unansweredWaits(context, active.selected),
+      ...pause.waits,
+      ...active.waits,
+      ...runs.waits,
+      ...promotion.waits,
+      ...sizes.waits,
+    ],
     warnings: sizes.warnings,
     requeueAtMs: [pause.requeueAtMs, sizes.requeueAtMs, overdueAt(inForce)].filter(
       (atMs) => atMs !== undefined,
     ),
-    next: nextWords(mode, facts, isPromoting),
+    next: nextWords(mode, facts, { isActive: active.selected === context.podHash, isPromoting }),
   };
 }
 
@@ -113,11 +120,6 @@ const PLANNER_NAMES: Readonly<Record<Mode, string>> = {
   aborted: "abort",
   steps: "blue-green",
 };
-
-/** Whether this is the first pass after an abort was taken back. */
-function isRetried({ status }: Context, stage: Stage): boolean {
-  return status.abortedAt !== undefined && !stage.isAborted;
-}
 
 /** The runs that are due: before the switch once the preview is there, after it once the proxies follow. */
 function wantedRuns(
@@ -171,9 +173,14 @@ function resumed(isResumed: boolean): readonly PlannedEvent[] {
   return isResumed ? [{ type: "Normal", reason: REASONS.rolloutResumed, message: MESSAGES.resumed }] : [];
 }
 
-function nextWords(mode: Mode, { activeHash, fastTrack }: BlueGreenFacts, isPromoting: boolean): string {
+function nextWords(
+  mode: Mode,
+  { activeHash, fastTrack }: BlueGreenFacts,
+  { isActive, isPromoting }: { readonly isActive: boolean; readonly isPromoting: boolean },
+): string {
   if (mode === "aborted") return "nothing until somebody retries, or applies another version";
   if (activeHash === "") return "point the active Service at this first version";
+  if (mode === "promoted" && !isActive) return "point the active Service back at the stable version";
   if (isPromoting || mode === "promoted") return "nothing: the version is the stable one";
   return fastTrack === "active"
     ? "make the new version the stable one"

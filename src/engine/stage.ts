@@ -102,8 +102,8 @@ export function afterUser(
     return { stage: { ...seen, isAborted: false, abortedAt: undefined }, isResumed: false };
   if (seen.isAborted) return { stage: aborted(context, seen), isResumed: false };
   if (seen.abortedAt !== undefined) {
-    // The user asked for a retry: from the first step, with new runs.
-    const stage = { ...seen, abortedAt: undefined, ...WITHOUT_RUNS, plugins: [] };
+    // The user asked for a retry: from the first step, with new runs. Argo leaves a preview that was scaled up beyond its pause.
+    const stage = { ...seen, abortedAt: undefined, ...WITHOUT_RUNS, isPreviewPassed: false, plugins: [] };
     return { stage, isResumed: false };
   }
   return { stage: seen, isResumed: seen.controllerPause && seen.pauses.length === 0 };

@@ -2,7 +2,7 @@
 // Facts and their names, nothing is decided here. Source: Argo: rollout/bluegreen.go isBlueGreenFastTracked, v1.9.
 import { DESIRED_REPLICAS_ANNOTATION, type ReplicaSet, replicasOf } from "../../api/api.ts";
 import { type Context, isPromoted } from "../context.ts";
-import { availableOf, deadlineMsOf, podHashOf } from "../pods/replicaset.ts";
+import { availableOf, deadlineMsOf, isOnTrial, podHashOf } from "../pods/replicaset.ts";
 import { isInRollbackWindow } from "../pods/rollbackwindow.ts";
 import type { Stage } from "../stage.ts";
 import { selectedBy } from "../traffic/services.ts";
@@ -28,15 +28,15 @@ export type FastTrack =
   | "window"
   /** The user asked for it. */
   | "full"
-  /** No version has the traffic yet. */
+  /** No version has the traffic: the Service selects none yet, or one whose ReplicaSet is deleted. */
   | "first"
   /** It has the traffic. */
   | "active";
 
-/** Those of this pass. `isRetried`: the user has just asked to try again after an abort. */
-export function blueGreenFacts(context: Context, stage: Stage, isRetried: boolean): BlueGreenFacts {
+/** Those of this pass. */
+export function blueGreenFacts(context: Context, stage: Stage): BlueGreenFacts {
   const activeHash = selectedBy(context.snapshot.services.active);
-  const fastTrack = fastTrackOf(context, stage, activeHash, isRetried);
+  const fastTrack = fastTrackOf(context, stage, activeHash);
   const size = fastTrack === undefined ? previewSize(context, stage) : context.replicas;
   return {
     activeHash,
@@ -52,21 +52,26 @@ export function ofVersion(context: Context, podHash: string): ReplicaSet | undef
   return podHash === "" ? undefined : context.roles.owned.find((item) => podHashOf(item) === podHash);
 }
 
-function fastTrackOf(
-  context: Context,
-  stage: Stage,
-  activeHash: string,
-  isRetried: boolean,
-): FastTrack | undefined {
+function fastTrackOf(context: Context, stage: Stage, activeHash: string): FastTrack | undefined {
   const { current } = context.roles;
   if (isPromoted(context)) return "stable";
-  // What an abort left up for a while is no version to go back to: weir tries it again from the start. Argo lets it pass unseen.
-  const isUp = current !== undefined && replicasOf(current) > 0 && deadlineMsOf(current) !== undefined;
-  if (isUp && !isRetried) return "delay";
+  if (current !== undefined && isStillUp(current)) return "delay";
   if (isInRollbackWindow(context)) return "window";
   if (stage.promoteFull) return "full";
-  if (activeHash === "") return "first";
+  if (!isServed(context, activeHash)) return "first";
   return activeHash === context.podHash ? "active" : undefined;
+}
+
+/** Up from its time as the stable version. What was aborted or given up has a time to go, too, and is tried again from the start; Argo lets it pass. */
+function isStillUp(current: ReplicaSet): boolean {
+  return replicasOf(current) > 0 && deadlineMsOf(current) !== undefined && !isOnTrial(current);
+}
+
+/** Whether a version before this one has the traffic, or can be given it. Of deleted ReplicaSets none comes back by itself. */
+function isServed(context: Context, activeHash: string): boolean {
+  if (activeHash === "") return false;
+  const { stable, orphans } = context.roles;
+  return [stable, ...orphans, ofVersion(context, activeHash)].some((replicaSet) => replicaSet !== undefined);
 }
 
 /** A preview has its own size until it has been looked at. A rollback has the whole at once; Argo lets it shrink to a preview first. */

@@ -3,6 +3,7 @@
 import {
   abortScaleDownDelayOf,
   DESIRED_REPLICAS_ANNOTATION,
+  ON_TRIAL_ANNOTATION,
   type ReplicaSet,
   replicasOf,
   SCALE_DOWN_DEADLINE_ANNOTATION,
@@ -10,7 +11,7 @@ import {
 import { formatTime } from "../../lib/time.ts";
 import type { Context } from "../context.ts";
 import type { AnnotationChanges } from "../plan.ts";
-import { availableOf, deadlineMsOf, podHashOf, revisionOf } from "../pods/replicaset.ts";
+import { availableOf, deadlineMsOf, isOnTrial, podHashOf, revisionOf } from "../pods/replicaset.ts";
 import { delayWait, heldBack, type Sizing } from "../pods/scaledown.ts";
 import { carryOutAll, type ScalingPlan } from "../pods/scaling.ts";
 import { isHalted, type Stage } from "../stage.ts";
@@ -39,22 +40,33 @@ export function planBlueGreenSizes(context: Context, wishes: BlueGreenWishes): S
   return carryOutAll(context, sizings, isHalted(context, wishes.stage) && !wishes.stage.isAborted);
 }
 
-/** A size, with the note of what it was made for. In use, a version has no time at which it goes. */
+/** A size, with the note of what it was made for. In use, a version has no time at which it goes; the stable one has stood its trial. */
 function sized(context: Context, replicaSet: ReplicaSet, replicas: number, isInUse: boolean): Sizing {
   const isNoted = replicaSet.metadata.annotations?.[DESIRED_REPLICAS_ANNOTATION] === String(context.replicas);
+  const isPassed = replicaSet === context.roles.stable && isOnTrial(replicaSet);
   const annotations: AnnotationChanges = {
     ...(isNoted ? {} : { [DESIRED_REPLICAS_ANNOTATION]: String(context.replicas) }),
     ...(isInUse && deadlineMsOf(replicaSet) !== undefined ? { [SCALE_DOWN_DEADLINE_ANNOTATION]: null } : {}),
+    ...(isPassed ? { [ON_TRIAL_ANNOTATION]: null } : {}),
   };
-  const reason = `${replicas} of ${context.replicas} pods for this version`;
+  const reason =
+    isPassed && replicas === replicasOf(replicaSet)
+      ? "this version has become the stable one"
+      : `${replicas} of ${context.replicas} pods for this version`;
   return { replicaSet, replicas, annotations, reason };
 }
 
 function currentSizing(context: Context, wishes: BlueGreenWishes, current: ReplicaSet): Sizing {
   const { facts, stage } = wishes;
-  if (stage.isAborted && current !== context.roles.stable) return abandoned(context, wishes, current);
+  const isStable = current === context.roles.stable;
+  const isAbandoned = stage.isAborted && !isStable;
   // The time of a rollback's version shows that it is one, until the status says that it is the stable one.
-  return sized(context, current, facts.size, facts.fastTrack !== "delay");
+  const sizing = isAbandoned
+    ? abandoned(context, wishes, current)
+    : sized(context, current, facts.size, facts.fastTrack !== "delay");
+  const isTried = isAbandoned || (!isStable && facts.fastTrack !== "delay" && facts.fastTrack !== "first");
+  if (!isTried || sizing.replicas === 0 || isOnTrial(current)) return sizing;
+  return { ...sizing, annotations: { ...sizing.annotations, [ON_TRIAL_ANNOTATION]: "true" } };
 }
 
 /** The aborted version stays for its delay, which begins once stable has the traffic and can take it. */

@@ -1,7 +1,7 @@
 // Which versions the preview and the active Service select. The preview follows the wanted version at once; the active one waits for pods,
 // pause and analysis, and goes back to stable on an abort. Source: Argo: rollout/service.go reconcileActiveService, v1.9.
 import { MANAGED_BY_ANNOTATION, type Service } from "../../api/api.ts";
-import type { Context } from "../context.ts";
+import { type Context, isPromoted } from "../context.ts";
 import type { Action, PlannedEvent, Wait } from "../plan.ts";
 import { availableOf } from "../pods/replicaset.ts";
 import { isHalted, type Stage } from "../stage.ts";
@@ -34,12 +34,14 @@ export function planActive(
   if (stage.isAborted) return switchedBack(context, active, facts.activeHash);
   if (facts.activeHash === context.podHash) return switched(context, active, context.podHash);
   if (isHalted(context, stage)) return kept(active);
+  // The user has given up the version that has the traffic. Argo leaves it there until all of stable's pods are available.
+  if (isPromoted(context) && facts.activeHash !== "") return switchedBack(context, active, facts.activeHash);
   if (!facts.isReady) return kept(active, [podsWait(context, facts)]);
   if (!facts.isSaturated) return kept(active);
   return mayPass ? switched(context, active, context.podHash) : kept(active);
 }
 
-/** An abort waits for nothing but a pod to go back to: weir, unlike Argo, does not ask how the aborted version is. */
+/** The way back waits for nothing but a pod: weir, unlike Argo, does not ask how the version that is left is. */
 function switchedBack(context: Context, active: Service | undefined, activeHash: string): SwitchPlan {
   const stableHash = context.status.stableRS ?? "";
   if (stableHash === "" || stableHash === activeHash) return kept(active);
@@ -48,6 +50,13 @@ function switchedBack(context: Context, active: Service | undefined, activeHash:
     return kept(active, [{ code: "replicas", text }]);
   }
   return switched(context, active, stableHash);
+}
+
+/** That nobody answers behind the active Service: somebody has deleted the version's ReplicaSet. */
+export function unansweredWaits(context: Context, activeHash: string): readonly Wait[] {
+  if (activeHash === "" || ofVersion(context, activeHash) !== undefined) return [];
+  const text = `the active Service selects version ${activeHash}, which has no ReplicaSet: nobody answers`;
+  return [{ code: "replicas", text }];
 }
 
 function switched(context: Context, service: Service | undefined, podHash: string): SwitchPlan {

@@ -1,6 +1,7 @@
 // What the engine reads off a ReplicaSet, in one place.
 import {
   type ObjectMeta,
+  ON_TRIAL_ANNOTATION,
   POD_HASH_LABEL,
   REVISION_ANNOTATION,
   type ReplicaSet,
@@ -34,6 +35,11 @@ export function availableOf(replicaSet: ReplicaSet | undefined): number {
 /** When it may go down to 0; undefined without that annotation, or when it cannot be read. */
 export function deadlineMsOf(replicaSet: ReplicaSet): number | undefined {
   return parseTime(replicaSet.metadata.annotations?.[SCALE_DOWN_DEADLINE_ANNOTATION]);
+}
+
+/** Whether it was not promoted since it was last wanted: going back to it is no rollback. */
+export function isOnTrial({ metadata }: ReplicaSet): boolean {
+  return metadata.annotations?.[ON_TRIAL_ANNOTATION] !== undefined;
 }
 
 /** Name, place and identity, as every action on an object carries them. */

@@ -12,6 +12,7 @@ import {
 } from "../../api/api.ts";
 import { type Context, replicaSetName } from "../context.ts";
 import type { Action, PlannedEvent, Wait } from "../plan.ts";
+import { selectedBy } from "../traffic/services.ts";
 import { inheritedAnnotations, newReplicaSet, ownerReference } from "./newreplicaset.ts";
 import { byAge, identityOf, podHashOf, revisionOf, versionOf } from "./replicaset.ts";
 import { workloadAnnotation } from "./workload.ts";
@@ -56,9 +57,11 @@ export function planRevision(context: Context): RevisionPlan {
   };
 }
 
-/** Deletes ReplicaSets without pods beyond the history limit, oldest first. */
+/** Deletes ReplicaSets without pods beyond the history limit, oldest first; not the one that is to answer for a blue-green Rollout. */
 export function planHistory(context: Context): readonly Action[] {
+  const activeHash = selectedBy(context.snapshot.services.active);
   const isEmpty = (replicaSet: ReplicaSet): boolean =>
+    podHashOf(replicaSet) !== activeHash &&
     replicasOf(replicaSet) === 0 &&
     replicaSet.status.replicas === 0 &&
     (replicaSet.status.observedGeneration ?? 0) >= (replicaSet.metadata.generation ?? 0);

@@ -5,6 +5,7 @@ import {
   abortScaleDownDelayOf,
   DESIRED_REPLICAS_ANNOTATION,
   MESSAGES,
+  ON_TRIAL_ANNOTATION,
   REASONS,
   type ReplicaSet,
   replicasOf,
@@ -16,6 +17,7 @@ import type { Action, AnnotationChanges, PlannedEvent, Wait } from "../plan.ts";
 import { hasPause, isHalted, type Mode, type Stage } from "../stage.ts";
 import { loweredMark } from "../traffic/gradualabort.ts";
 import { podsToKeep } from "../traffic/inforce.ts";
+import { selectedBy } from "../traffic/services.ts";
 import { planOld } from "./oldreplicas.ts";
 import { nearestSplit, nextSizes } from "./replicas.ts";
 import {
@@ -23,6 +25,7 @@ import {
   countsOf,
   deadlineMsOf,
   identityOf,
+  isOnTrial,
   podHashOf,
   revisionOf,
   versionOf,
@@ -70,8 +73,10 @@ export function targetSizes(context: Context, mode: Mode, stage: Stage): { canar
 function isScaledByUser(context: Context, replicaSet: ReplicaSet): boolean {
   const { current, stable } = context.roles;
   const scaledFor = replicaSet.metadata.annotations?.[DESIRED_REPLICAS_ANNOTATION];
+  const isActive = podHashOf(replicaSet) === selectedBy(context.snapshot.services.active);
   // A new version that has no pods yet begins when the halt is over; stable serves meanwhile, though it was scaled to nothing.
-  const isServing = replicaSet === stable || (replicaSet === current && replicasOf(replicaSet) > 0);
+  const isServing =
+    replicaSet === stable || isActive || (replicaSet === current && replicasOf(replicaSet) > 0);
   return isServing && scaledFor !== String(context.replicas);
 }
 
@@ -113,7 +118,10 @@ function splitSizes(context: Context, mode: Mode, stage: Stage): { canary: numbe
 /** A version in use, brought to `replicas`, but not below what proxies may still send to it. */
 function kept(context: Context, wishes: ScalingWishes, replicaSet: ReplicaSet, replicas: number): Sizing {
   const from = replicasOf(replicaSet);
-  const inUse = deadlineMsOf(replicaSet) === undefined ? {} : { [SCALE_DOWN_DEADLINE_ANNOTATION]: null };
+  const inUse: AnnotationChanges = {
+    ...(deadlineMsOf(replicaSet) === undefined ? {} : { [SCALE_DOWN_DEADLINE_ANNOTATION]: null }),
+    ...(isOnTrial(replicaSet) ? { [ON_TRIAL_ANNOTATION]: null } : {}),
+  };
   const annotations = { ...desiredAnnotation(context, replicaSet), ...inUse };
   const reason = `${replicas} of ${context.replicas} pods for this version`;
   if (replicas >= from || !context.hasRouter) return { replicaSet, replicas, annotations, reason };
@@ -159,9 +167,11 @@ function abortedCanary(
   if (deadlineMs === undefined) {
     if (!isStableWhole || (wishes.weights?.canary.weight ?? 0) > 0) return stay;
     const dueMs = nowMs + delay * 1000;
+    // Where the strategy becomes blue-green meanwhile, it is no version to go back to.
+    const abandoned = { [SCALE_DOWN_DEADLINE_ANNOTATION]: formatTime(dueMs), [ON_TRIAL_ANNOTATION]: "true" };
     return {
       ...stay,
-      annotations: { ...annotations, [SCALE_DOWN_DEADLINE_ANNOTATION]: formatTime(dueMs) },
+      annotations: { ...annotations, ...abandoned },
       reason: `the aborted version stays for ${delay} s`,
       requeueAtMs: dueMs,
       wait: delayWait(replicaSet, dueMs),

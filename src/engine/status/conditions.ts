@@ -12,6 +12,7 @@ import {
 import { formatTime, parseTime } from "../../lib/time.ts";
 import type { Context } from "../context.ts";
 import { crashLoopOf } from "../pods/crashloop.ts";
+import { podHashOf } from "../pods/replicaset.ts";
 import { isGate } from "../steps/gate.ts";
 
 /** What the conditions are made from; everything else is in the context and the draft. */
@@ -83,7 +84,7 @@ export function nextConditions(context: Context, draft: Draft, facts: ConditionF
   if (failure === undefined) board.remove(CONDITION_TYPES.replicaFailure);
   else board.set(CONDITION_TYPES.replicaFailure, "True", failure.reason, failure.message);
 
-  const isAvailable = (draft.availableReplicas ?? 0) >= context.replicas;
+  const isAvailable = isServed(context, draft) && (draft.availableReplicas ?? 0) >= context.replicas;
   board.set(
     CONDITION_TYPES.available,
     isAvailable ? "True" : "False",
@@ -91,6 +92,12 @@ export function nextConditions(context: Context, draft: Draft, facts: ConditionF
     isAvailable ? MESSAGES.available : MESSAGES.notAvailable,
   );
   return { list: board.list(), becameAborted, becameIncomplete, becameRefused };
+}
+
+/** Whether there are pods behind a blue-green Rollout's active Service. Source: Argo: rollout/sync.go calculateRolloutConditions, v1.9. */
+function isServed({ roles }: Context, { blueGreen }: Draft): boolean {
+  const { activeSelector = "" } = blueGreen ?? {};
+  return activeSelector === "" || roles.owned.some((replicaSet) => podHashOf(replicaSet) === activeSelector);
 }
 
 /** The conditions of a Rollout that cannot be carried out: the others stay as they were. */
