@@ -204,6 +204,28 @@ const KNOWN: readonly { readonly name: string; readonly history: History; readon
     },
     writes: 0,
   },
+  {
+    name: "pods that a setCanaryScale asked for are ready for a moment, or the next step takes them away before",
+    history: {
+      ...PLAIN,
+      shape: {
+        isRouted: true,
+        steps: [
+          { pause: { duration: 10 } },
+          { setCanaryScale: { weight: 100 } },
+          { setCanaryScale: { matchTrafficWeight: true } },
+          { pause: {} },
+        ],
+        canary: { dynamicStableScale: true },
+      },
+      isWarm: true,
+      events: [
+        { kind: "paused", isPaused: true },
+        { kind: "tick", seconds: 10 },
+      ],
+    },
+    writes: 1,
+  },
 ];
 
 for (const { name, history, writes } of KNOWN) {

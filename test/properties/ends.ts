@@ -1,6 +1,6 @@
 // Where a history ends: all that is left once nothing more happens, whether a crash on the way leads elsewhere, and whether an update gets there
 // at all when everybody helps.
-import { WORKLOAD_GENERATION_ANNOTATION } from "../../src/api/api.ts";
+import { type KubeObject, POD_HASH_LABEL, WORKLOAD_GENERATION_ANNOTATION } from "../../src/api/api.ts";
 import type { World } from "../support/world.ts";
 import { type History, play, worldOf } from "./histories.ts";
 import { equal } from "./invariants.ts";
@@ -77,7 +77,7 @@ export function endOf(world: World): unknown {
     const isGone = Object(item.spec).replicas === 0;
     return { name, annotations: isGone ? others : { ...others, deadline }, ownerReferences, spec: item.spec };
   });
-  const services = [...world.services.values()].map((item) => item.spec);
+  const services = [...world.services.values()].map((item) => ledTo(world, item));
   // Which was created first is no part of it.
   const runs = Object.fromEntries([...world.runs].map(([name, item]) => [name, item.spec]));
   const { spec, metadata } = world.rollout;
@@ -110,6 +110,20 @@ export function endOf(world: World): unknown {
     workloads: [...world.workloads.values()].map((item) => item.spec),
     traffic: world.published,
   };
+}
+
+/**
+ * What a Service selects. A canary's that had pods for a moment on the way, of which a later step left none, selects them still; had they not been
+ * ready in that moment, it would not. It leads nowhere either way, and no traffic goes there.
+ */
+function ledTo(world: World, { metadata, spec }: KubeObject): unknown {
+  const { canary } = world.status().canary?.weights ?? {};
+  if (canary === undefined || metadata.name !== canary.serviceName || canary.weight > 0) return spec;
+  const hasPods = [...world.replicaSets.values()].some(
+    (item) =>
+      item.metadata.labels?.[POD_HASH_LABEL] === canary.podTemplateHash && Object(item.spec).replicas > 0,
+  );
+  return hasPods ? spec : { ...Object(spec), selector: "nobody" };
 }
 
 /** Who was waited for when the time was up: a leader that has just begun has published nothing yet and can name no proxy. */
