@@ -2,6 +2,7 @@
 import { test } from "tap";
 import type { TemplateStatus } from "../../src/api/api.ts";
 import {
+  changeObject,
   changeSpec,
   changeStatus,
   changeTemplateStatus,
@@ -137,5 +138,35 @@ test("experiment: a template that is no longer in the spec goes with its Service
   ]);
   changeStatus(world, { phase: "Failed" });
   t.equal(nextPass(world).actions.length, 2, "also after the verdict");
+  t.end();
+});
+
+test("experiment: a Service on its way out is waited for under its name, and then made anew", (t) => {
+  const world = served();
+  const metadata = { deletionTimestamp: "2026-01-01T00:00:00Z", finalizers: ["example.com/hold"] };
+  changeObject(world, "services", "duel-a", { metadata });
+  const { status, actions, waits, requeueAtMs } = nextPass(world);
+  t.strictSame(actions, []);
+  t.match(status.templateStatuses, [{ status: "Running" }]);
+  t.strictSame(
+    named(status.templateStatuses),
+    [[undefined, undefined]],
+    "no share of the traffic is due to it",
+  );
+  t.match(waits, [{ text: "Service duel-a is being deleted" }]);
+  t.equal(requeueAtMs, world.nowMs + 1000);
+  pass(world);
+  world.services.clear();
+  t.strictSame(doings(world), ["createService duel-a"]);
+  t.end();
+});
+
+test("experiment: a foreign Service that is on its way out is waited for as well", (t) => {
+  const world = experimentWorld([templateManifest("a", { service: { name: "lab" } })]);
+  const metadata = { name: "lab", namespace: "default", deletionTimestamp: "2026-01-01T00:00:00Z" };
+  world.add("services", { apiVersion: "v1", kind: "Service", metadata, spec: {} });
+  world.settle();
+  t.match(nextPass(world).waits, [{ text: "Service lab is being deleted" }]);
+  t.equal(experimentStatus(world).phase, "Running");
   t.end();
 });

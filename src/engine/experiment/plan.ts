@@ -31,3 +31,16 @@ export function together(parts: readonly ExperimentPart[]): ExperimentPart {
     requeueAtMs: parts.flatMap((part) => part.requeueAtMs),
   };
 }
+
+/** How soon to look again while an object is on its way out. */
+const RECHECK_MS = 1000;
+
+/** What stands under the wanted name is on its way out: waited for, since it keeps the name until its finalizers are through. */
+export function beingDeleted(
+  { nowMs }: { readonly nowMs: number },
+  kind: "ReplicaSet" | "Service",
+  name: string,
+): ExperimentPart {
+  const wait = { code: "replicas", text: `${kind} ${name} is being deleted` } as const;
+  return { ...NO_PART, waits: [wait], requeueAtMs: [nowMs + RECHECK_MS] };
+}

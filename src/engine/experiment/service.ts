@@ -12,7 +12,7 @@ import {
 import type { Action } from "../plan.ts";
 import { podHashOf } from "../pods/replicaset.ts";
 import { type ExperimentContext, experimentReference, templateAnnotations } from "./context.ts";
-import { type ExperimentPart, NO_PART } from "./plan.ts";
+import { beingDeleted, type ExperimentPart, NO_PART } from "./plan.ts";
 
 export interface ServicePart extends ExperimentPart {
   /** Of the Service, once the actions are done. */
@@ -39,9 +39,11 @@ export function planTemplateService(
   }
   const own = template.service.name ?? "";
   const name = own === "" ? replicaSet.metadata.name : own;
-  const isTaken = context.snapshot.services.some((service) => service.metadata.name === name);
+  const blocker = context.snapshot.services.find((service) => service.metadata.name === name);
+  if (blocker?.metadata.deletionTimestamp !== undefined) return beingDeleted(context, "Service", name);
   const refused = context.snapshot.refused.find((one) => one.kind === "Service" && one.name === name);
-  const problem = isTaken ? EXPERIMENT_MESSAGES.serviceTaken(name, template.name) : refused?.message;
+  const problem =
+    blocker === undefined ? refused?.message : EXPERIMENT_MESSAGES.serviceTaken(name, template.name);
   if (problem !== undefined)
     return { ...NO_PART, error: EXPERIMENT_MESSAGES.serviceRefused(name, template.name, problem) };
   const action: Action = {

@@ -12,7 +12,7 @@ import { formatTime, parseTime } from "../../lib/time.ts";
 import { identityOf, podHashOf, versionOf } from "../pods/replicaset.ts";
 import { clean } from "../status/status.ts";
 import { type ExperimentContext, rawPodTemplate } from "./context.ts";
-import { type ExperimentPart, NO_PART, together } from "./plan.ts";
+import { beingDeleted, type ExperimentPart, NO_PART, together } from "./plan.ts";
 import { isSameTemplate, newTemplateReplicaSet, templateReplicaSetName } from "./replicaset.ts";
 import { planGrowth, planShrinking } from "./scaling.ts";
 import { planTemplateService, removeService } from "./service.ts";
@@ -78,10 +78,7 @@ function planCreation(context: ExperimentContext, template: ExperimentTemplate, 
   if (refused !== undefined)
     return { ...NO_PART, error: EXPERIMENT_MESSAGES.replicaSetRefused(template.name, refused.message) };
   const blocker = context.snapshot.workload.replicaSets.find((item) => item.metadata.name === name);
-  if (blocker?.metadata.deletionTimestamp !== undefined) {
-    const wait = { code: "replicas", text: `ReplicaSet ${name} is being deleted` } as const;
-    return { ...NO_PART, waits: [wait], requeueAtMs: [context.nowMs + RECHECK_MS] };
-  }
+  if (blocker?.metadata.deletionTimestamp !== undefined) return beingDeleted(context, "ReplicaSet", name);
   // Somebody else's under that name: another salt, another name. Argo counts the collision and tries the same name for ever.
   if (blocker !== undefined)
     return {
@@ -94,9 +91,6 @@ function planCreation(context: ExperimentContext, template: ExperimentTemplate, 
   const reason = `template ${template.name} has no ReplicaSet yet`;
   return { ...NO_PART, actions: [{ kind: "createReplicaSet", namespace, name, object, reason }] };
 }
-
-/** How soon to look again while an object of ours is on its way out. */
-const RECHECK_MS = 1000;
 
 /** Begun anew with another spec: what ran before makes room. */
 function planReplacement(template: ExperimentTemplate, replicaSet: ReplicaSet): Found {
