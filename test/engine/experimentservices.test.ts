@@ -170,3 +170,22 @@ test("experiment: a foreign Service that is on its way out is waited for as well
   t.equal(experimentStatus(world).phase, "Running");
   t.end();
 });
+
+test("experiment: it ends without its ReplicaSet, and still takes its Service down", (t) => {
+  const world = served();
+  world.replicaSets.clear();
+  changeSpec(world, { terminate: true });
+  t.strictSame(doings(world), ["deleteService duel-a"]);
+  t.strictSame(next(world), [undefined, undefined]);
+  world.settle();
+  t.strictSame([world.services.size, doings(world)], [0, []]);
+  t.end();
+});
+
+test("experiment: a template that is no longer in the spec takes its Service along, also without its ReplicaSet", (t) => {
+  const world = served();
+  world.replicaSets.clear();
+  changeSpec(world, { templates: [templateManifest("b")] });
+  t.strictSame(doings(world), ["createReplicaSet duel-b", "deleteService duel-a"]);
+  t.end();
+});

@@ -9,6 +9,7 @@ import {
   type TemplateStatus,
 } from "../../api/api.ts";
 import { formatTime, parseTime } from "../../lib/time.ts";
+import type { Action } from "../plan.ts";
 import { identityOf, podHashOf, versionOf } from "../pods/replicaset.ts";
 import { clean } from "../status/status.ts";
 import { type ExperimentContext, rawPodTemplate } from "./context.ts";
@@ -55,24 +56,34 @@ export function planTemplate(context: ExperimentContext, template: ExperimentTem
 /** ReplicaSets and Services of templates that are no longer in the spec. Argo leaves them running. */
 export function planRemoved(context: ExperimentContext): ExperimentPart {
   const names = new Set(context.experiment.spec.templates.map(({ name }) => name));
-  const gone = [...context.replicaSets].filter(([template]) => !names.has(template));
-  const reason = "its template is no longer in the spec";
-  const parts = gone.map(([template, replicaSet]): ExperimentPart => {
-    const resourceVersion = versionOf(replicaSet);
-    const action = {
-      kind: "deleteReplicaSet",
-      ...identityOf(replicaSet),
-      resourceVersion,
-      reason,
-    } as const;
-    return { ...NO_PART, actions: [action, ...removeService(context.services.get(template), reason)] };
-  });
-  return together(parts);
+  const made = new Set([...context.replicaSets.keys(), ...context.services.keys()]);
+  const gone = [...made].filter((template) => !names.has(template));
+  return together(gone.map((template) => planLeaving(context, template)));
 }
 
-/** Without a ReplicaSet: it is made with 0 pods, unless the Experiment is about to end. */
+function planLeaving(context: ExperimentContext, template: string): ExperimentPart {
+  const reason = "its template is no longer in the spec";
+  const replicaSet = context.replicaSets.get(template);
+  const service = removeService(context.services.get(template), reason);
+  if (replicaSet === undefined) return { ...NO_PART, actions: service };
+  return { ...NO_PART, actions: [removeReplicaSet(replicaSet, reason), ...service] };
+}
+
+function removeReplicaSet(replicaSet: ReplicaSet, reason: string): Action {
+  return {
+    kind: "deleteReplicaSet",
+    ...identityOf(replicaSet),
+    resourceVersion: versionOf(replicaSet),
+    reason,
+  };
+}
+
+/** Without a ReplicaSet: it is made with 0 pods, or, where the Experiment is about to end, its Service goes as after the last pod. */
 function planCreation(context: ExperimentContext, template: ExperimentTemplate, seen: TemplateStatus): Found {
-  if (context.isEnding) return NO_PART;
+  if (context.isEnding) {
+    const reason = `template ${template.name} has no pods any more`;
+    return { ...NO_PART, actions: removeService(context.services.get(template.name), reason) };
+  }
   const name = templateReplicaSetName(context, template, seen.collisionCount);
   const refused = context.snapshot.refused.find((one) => one.kind === "ReplicaSet" && one.name === name);
   if (refused !== undefined)
@@ -94,10 +105,8 @@ function planCreation(context: ExperimentContext, template: ExperimentTemplate, 
 
 /** Begun anew with another spec: what ran before makes room. */
 function planReplacement(template: ExperimentTemplate, replicaSet: ReplicaSet): Found {
-  const resourceVersion = versionOf(replicaSet);
   const reason = `template ${template.name} is written otherwise now`;
-  const action = { kind: "deleteReplicaSet", ...identityOf(replicaSet), resourceVersion, reason } as const;
-  return { ...NO_PART, actions: [action] };
+  return { ...NO_PART, actions: [removeReplicaSet(replicaSet, reason)] };
 }
 
 function planExisting(
