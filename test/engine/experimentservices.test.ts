@@ -1,6 +1,7 @@
 // How long the status of an Experiment names a template's Service and the hash that it leads to: shares of the traffic follow these two.
 import { test } from "tap";
 import type { TemplateStatus } from "../../src/api/api.ts";
+import { patchExperiment } from "../../src/simulate/experiments.ts";
 import {
   changeObject,
   changeSpec,
@@ -32,6 +33,9 @@ const next = (world: World) => named(nextPass(world).status.templateStatuses)[0]
 
 const hashIn = (world: World) =>
   world.replicaSets.get("duel-a")?.metadata.labels?.["rollouts-pod-template-hash"];
+
+/** As `weir retry` does it. */
+const retry = (world: World) => patchExperiment(world, "duel", { status: null });
 
 test("experiment: Service and hash are told from the pass that makes the Service, and before there is none", (t) => {
   const world = experimentWorld([templateManifest("a", { service: {} }), templateManifest("b")]);
@@ -187,5 +191,49 @@ test("experiment: a template that is no longer in the spec takes its Service alo
   world.replicaSets.clear();
   changeSpec(world, { templates: [templateManifest("b")] });
   t.strictSame(doings(world), ["createReplicaSet duel-b", "deleteService duel-a"]);
+  t.end();
+});
+
+test("experiment: another name for a Service that is there is told, and what is there goes on", (t) => {
+  for (const [had, wanted] of [
+    [{}, { name: "other" }],
+    [{ name: "lab" }, { name: "other" }],
+    [{ name: "lab" }, {}],
+  ]) {
+    const world = served(had);
+    t.strictSame(nextPass(world).waits, []);
+    changeSpec(world, { templates: [templateManifest("a", { service: wanted })] });
+    const { actions, status, waits } = nextPass(world);
+    const text =
+      "spec.templates[a].service.name: Forbidden: it has begun with another one, and goes on with that; retry the Experiment to run it as it is now";
+    t.strictSame(actions, []);
+    t.strictSame(waits, [{ code: "valid", text }]);
+    t.match(status.conditions, [{ type: "Progressing" }, { type: "InvalidSpec", message: text }]);
+  }
+  t.end();
+});
+
+test("experiment: begun anew, it has its Service under the name that is written now", (t) => {
+  const world = served();
+  changeSpec(world, { templates: [templateManifest("a", { service: { name: "lab" } })] });
+  retry(world);
+  t.strictSame(doings(world), ["deleteService duel-a"]);
+  t.strictSame(next(world), [undefined, undefined]);
+  world.settle();
+  t.strictSame([...world.services.keys()], ["lab"]);
+  t.strictSame(named(experimentStatus(world).templateStatuses), [["lab", hashIn(world)]]);
+  t.end();
+});
+
+test("experiment: begun anew with other pods, its Service leads to those", (t) => {
+  const world = served();
+  const before = hashIn(world);
+  changeSpec(world, { templates: [{ ...templateManifest("b", { service: {} }), name: "a" }] });
+  retry(world);
+  world.settle();
+  t.not(hashIn(world), before);
+  const selector = { "rollouts-pod-template-hash": hashIn(world) };
+  t.match([...world.services.values()], [{ metadata: { name: "duel-a" }, spec: { selector } }]);
+  t.equal(experimentStatus(world).phase, "Running");
   t.end();
 });

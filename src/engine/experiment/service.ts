@@ -18,6 +18,8 @@ export interface ServicePart extends ExperimentPart {
   /** Of the Service, once the actions are done. */
   readonly name?: string;
   readonly error?: string;
+  /** The field that is written otherwise than what runs. */
+  readonly changed?: string;
 }
 
 /** Creates the Service that the template asks for, deletes one that it does not ask for any more. */
@@ -31,14 +33,13 @@ export function planTemplateService(
     const reason = `template ${template.name} asks for no Service`;
     return { ...NO_PART, actions: removeService(existing, reason) };
   }
-  if (existing !== undefined) return { ...NO_PART, name: existing.metadata.name };
+  if (existing !== undefined) return planExistingService(context, template, replicaSet, existing);
   const ports = portsOf(replicaSet);
   if (ports.length === 0) {
     const text = `template ${template.name} declares no container port: no Service can lead to it`;
     return { ...NO_PART, waits: [{ code: "valid", text }] };
   }
-  const own = template.service.name ?? "";
-  const name = own === "" ? replicaSet.metadata.name : own;
+  const name = wantedName(template, replicaSet);
   const blocker = context.snapshot.services.find((service) => service.metadata.name === name);
   if (blocker?.metadata.deletionTimestamp !== undefined) return beingDeleted(context, "Service", name);
   const refused = context.snapshot.refused.find((one) => one.kind === "Service" && one.name === name);
@@ -54,6 +55,28 @@ export function planTemplateService(
     reason: `template ${template.name} asks for a Service`,
   };
   return { ...NO_PART, actions: [action], name };
+}
+
+/** Keeps the Service, with a word where it should have another name; it makes room for one that leads to the template's pods. */
+function planExistingService(
+  context: ExperimentContext,
+  template: ExperimentTemplate,
+  replicaSet: ReplicaSet,
+  existing: Service,
+): ServicePart {
+  const { name } = existing.metadata;
+  if (existing.spec.selector?.[POD_HASH_LABEL] !== podHashOf(replicaSet))
+    return { ...NO_PART, actions: removeService(existing, `template ${template.name} has other pods now`) };
+  if (name === wantedName(template, replicaSet)) return { ...NO_PART, name };
+  if (context.status.phase !== undefined)
+    return { ...NO_PART, name, changed: `spec.templates[${template.name}].service.name` };
+  const reason = `template ${template.name} names its Service otherwise now`;
+  return { ...NO_PART, actions: removeService(existing, reason) };
+}
+
+function wantedName({ service }: ExperimentTemplate, replicaSet: ReplicaSet): string {
+  const own = service?.name ?? "";
+  return own === "" ? replicaSet.metadata.name : own;
 }
 
 /** Deletes the Service if there is one. */

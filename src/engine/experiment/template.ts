@@ -122,6 +122,7 @@ function planExisting(
     ...together([service, growth]),
     ...(service.error === undefined ? {} : { error: service.error }),
     ...(service.name === undefined ? {} : { serviceName: service.name }),
+    ...(service.changed === undefined ? {} : { changed: service.changed }),
   };
 }
 
