@@ -52,15 +52,28 @@ export function planShrinking(
     const service = isEmpty ? context.services.get(template.name) : undefined;
     return { ...NO_PART, actions: removeService(service, `template ${template.name} has no pods any more`) };
   }
-  const { name } = replicaSet.metadata;
   const delayMs = experimentScaleDownDelaySecondsOf(context.experiment) * 1000;
+  const why = "the Experiment has ended";
+  return (
+    planStay(context, template.name, replicaSet, { delayMs, why }) ??
+    scaled(replicaSet, 0, { annotations: {}, reason: why })
+  );
+}
+
+/** What keeps the template's pods up: their delay, and proxies that may still send to them, for the grace at most; undefined when they may go. */
+export function planStay(
+  context: ExperimentContext,
+  template: string,
+  replicaSet: ReplicaSet,
+  { delayMs, why }: { readonly delayMs: number; readonly why: string },
+): ExperimentPart | undefined {
+  const { name } = replicaSet.metadata;
   // Requests only come to templates with a Service.
-  const isRouted =
-    context.services.has(template.name) && context.snapshot.routed.includes(podHashOf(replicaSet));
+  const isRouted = context.services.has(template) && context.snapshot.routed.includes(podHashOf(replicaSet));
   const dueMs = deadlineMsOf(replicaSet);
   if (dueMs === undefined && (delayMs > 0 || isRouted)) {
     const endMs = context.nowMs + delayMs;
-    const reason = `the Experiment has ended; its pods stay for ${delayMs / 1000} s`;
+    const reason = `${why}; its pods stay for ${delayMs / 1000} s`;
     const annotations = { [SCALE_DOWN_DEADLINE_ANNOTATION]: formatTime(endMs) };
     const action: Action = { kind: "annotateReplicaSet", ...identityOf(replicaSet), annotations, reason };
     return { ...staying(name, endMs), actions: [action], requeueAtMs: [endMs] };
@@ -68,12 +81,10 @@ export function planShrinking(
   if (dueMs !== undefined && delayMs > 0 && context.nowMs < dueMs) return staying(name, dueMs);
   const graceMs = Math.max(0, context.snapshot.config.nodeGraceMs - delayMs);
   const overdueMs = (dueMs ?? context.nowMs) + graceMs;
-  if (isRouted && context.nowMs < overdueMs) {
-    const text = `proxies may still send to template ${template.name}`;
-    const wait = { code: "acknowledgement", text, untilMs: overdueMs } as const;
-    return { ...NO_PART, waits: [wait], requeueAtMs: [overdueMs] };
-  }
-  return scaled(replicaSet, 0, { annotations: {}, reason: "the Experiment has ended" });
+  if (!isRouted || context.nowMs >= overdueMs) return undefined;
+  const text = `proxies may still send to template ${template}`;
+  const wait = { code: "acknowledgement", text, untilMs: overdueMs } as const;
+  return { ...NO_PART, waits: [wait], requeueAtMs: [overdueMs] };
 }
 
 function staying(name: string, untilMs: number): ExperimentPart {

@@ -22,7 +22,7 @@ export interface ServicePart extends ExperimentPart {
   readonly changed?: string;
 }
 
-/** Creates the Service that the template asks for, deletes one that it does not ask for any more. */
+/** Creates the Service that the template asks for, deletes one that it does not ask for any more once no proxy sends there. */
 export function planTemplateService(
   context: ExperimentContext,
   template: ExperimentTemplate,
@@ -31,7 +31,7 @@ export function planTemplateService(
   const existing = context.services.get(template.name);
   if (template.service === undefined) {
     const reason = `template ${template.name} asks for no Service`;
-    return { ...NO_PART, actions: removeService(existing, reason) };
+    return planServiceRemoval(context, template.name, reason);
   }
   if (existing !== undefined) return planExistingService(context, template, replicaSet, existing);
   const ports = portsOf(replicaSet);
@@ -66,7 +66,7 @@ function planExistingService(
 ): ServicePart {
   const { name } = existing.metadata;
   if (existing.spec.selector?.[POD_HASH_LABEL] !== podHashOf(replicaSet))
-    return { ...NO_PART, actions: removeService(existing, `template ${template.name} has other pods now`) };
+    return planServiceRemoval(context, template.name, `template ${template.name} has other pods now`);
   if (name === wantedName(template, replicaSet)) return { ...NO_PART, name };
   if (context.status.phase !== undefined)
     return { ...NO_PART, name, changed: `spec.templates[${template.name}].service.name` };
@@ -77,6 +77,25 @@ function planExistingService(
 function wantedName({ service }: ExperimentTemplate, replicaSet: ReplicaSet): string {
   const own = service?.name ?? "";
   return own === "" ? replicaSet.metadata.name : own;
+}
+
+/**
+ * Deletes the template's Service if there is one, once no proxy may send to the pods that it leads to: without it their endpoints are gone from
+ * the proxies at once. It costs nothing, so that it is waited for as long as those pods are there.
+ */
+export function planServiceRemoval(
+  { services, snapshot }: ExperimentContext,
+  template: string,
+  reason: string,
+): ExperimentPart {
+  const service = services.get(template);
+  const podHash = service?.spec.selector?.[POD_HASH_LABEL] ?? "";
+  return snapshot.routed.includes(podHash)
+    ? {
+        ...NO_PART,
+        waits: [{ code: "acknowledgement", text: `proxies may still send to template ${template}` }],
+      }
+    : { ...NO_PART, actions: removeService(service, reason) };
 }
 
 /** Deletes the Service if there is one. */

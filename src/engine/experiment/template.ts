@@ -6,6 +6,7 @@ import {
   type ExperimentTemplate,
   experimentDeadlineSecondsOf,
   type ReplicaSet,
+  replicasOf,
   type TemplateStatus,
 } from "../../api/api.ts";
 import { formatTime, parseTime } from "../../lib/time.ts";
@@ -15,8 +16,8 @@ import { clean } from "../status/status.ts";
 import { type ExperimentContext, rawPodTemplate } from "./context.ts";
 import { beingDeleted, type ExperimentPart, NO_PART, together } from "./plan.ts";
 import { isSameTemplate, newTemplateReplicaSet, templateReplicaSetName } from "./replicaset.ts";
-import { planGrowth, planShrinking } from "./scaling.ts";
-import { planTemplateService, removeService } from "./service.ts";
+import { planGrowth, planShrinking, planStay } from "./scaling.ts";
+import { planServiceRemoval, planTemplateService, removeService, type ServicePart } from "./service.ts";
 
 export interface TemplatePlan extends ExperimentPart {
   readonly status: TemplateStatus;
@@ -30,7 +31,8 @@ export interface TemplatePlan extends ExperimentPart {
 interface Found extends ExperimentPart {
   readonly error?: string;
   readonly collisionCount?: number;
-  readonly serviceName?: string;
+  /** What becomes of its Service; absent: the one that is there leads to it until it is deleted. */
+  readonly service?: ServicePart;
   readonly changed?: string;
 }
 
@@ -64,9 +66,11 @@ export function planRemoved(context: ExperimentContext): ExperimentPart {
 function planLeaving(context: ExperimentContext, template: string): ExperimentPart {
   const reason = "its template is no longer in the spec";
   const replicaSet = context.replicaSets.get(template);
+  if (replicaSet === undefined) return planServiceRemoval(context, template, reason);
   const service = removeService(context.services.get(template), reason);
-  if (replicaSet === undefined) return { ...NO_PART, actions: service };
-  return { ...NO_PART, actions: [removeReplicaSet(replicaSet, reason), ...service] };
+  const hasPods = replicasOf(replicaSet) > 0;
+  const stay = hasPods ? planStay(context, template, replicaSet, { delayMs: 0, why: reason }) : undefined;
+  return stay ?? { ...NO_PART, actions: [removeReplicaSet(replicaSet, reason), ...service] };
 }
 
 function removeReplicaSet(replicaSet: ReplicaSet, reason: string): Action {
@@ -82,7 +86,7 @@ function removeReplicaSet(replicaSet: ReplicaSet, reason: string): Action {
 function planCreation(context: ExperimentContext, template: ExperimentTemplate, seen: TemplateStatus): Found {
   if (context.isEnding) {
     const reason = `template ${template.name} has no pods any more`;
-    return { ...NO_PART, actions: removeService(context.services.get(template.name), reason) };
+    return planServiceRemoval(context, template.name, reason);
   }
   const name = templateReplicaSetName(context, template, seen.collisionCount);
   const refused = context.snapshot.refused.find((one) => one.kind === "ReplicaSet" && one.name === name);
@@ -120,8 +124,8 @@ function planExisting(
   const growth = planGrowth(template, replicaSet, desired);
   return {
     ...together([service, growth]),
+    service,
     ...(service.error === undefined ? {} : { error: service.error }),
-    ...(service.name === undefined ? {} : { serviceName: service.name }),
     ...(service.changed === undefined ? {} : { changed: service.changed }),
   };
 }
@@ -185,7 +189,7 @@ function serviceOf(
   template: ExperimentTemplate,
   found: Found,
 ): string | undefined {
-  if (found.serviceName !== undefined) return found.serviceName;
+  if (found.service !== undefined) return found.service.name;
   const service = context.services.get(template.name)?.metadata.name;
   const isGoing = found.actions.some(({ kind, name }) => kind === "deleteService" && name === service);
   return isGoing ? undefined : service;
