@@ -41,6 +41,11 @@ function outcome(world: World): readonly [readonly string[], TemplateStatus["sta
   return [actions.map(({ kind, name }) => `${kind} ${name}`), template?.status, template?.message];
 }
 
+interface Port {
+  readonly name?: string;
+  readonly port: number;
+}
+
 /** Pods of one container with these ports. */
 const listening = (...ports: readonly object[]): object => ({
   service: {},
@@ -116,12 +121,71 @@ test("experiment: the Service of a template leads to its pods by every port of t
       selector: { "rollouts-pod-template-hash": hashIn(world) },
       ports: [
         { name: "http", protocol: "TCP", port: 8080, targetPort: 8080 },
-        { protocol: "UDP", port: 53, targetPort: 53 },
+        { name: "port-2", protocol: "UDP", port: 53, targetPort: 53 },
         { name: "metrics", port: 9090, targetPort: 9090 },
-        { port: 15000, targetPort: 15000 },
+        { name: "port-4", port: 15000, targetPort: 15000 },
       ],
     },
   });
+  t.end();
+});
+
+test("experiment: of several ports each has a name of its own, the only one the name that it was given", (t) => {
+  const cases: readonly [string, readonly object[], readonly (readonly [string | undefined, number])[]][] = [
+    ["one without a name", [{ containerPort: 80 }], [[undefined, 80]]],
+    [
+      "several without a name",
+      [{ containerPort: 80 }, { containerPort: 81 }],
+      [
+        ["port-1", 80],
+        ["port-2", 81],
+      ],
+    ],
+    [
+      "a name like those that are made up",
+      [{ containerPort: 80 }, { name: "port-1", containerPort: 81 }, { containerPort: 82 }],
+      [
+        ["port-2", 80],
+        ["port-1", 81],
+        ["port-3", 82],
+      ],
+    ],
+    [
+      "a name twice, as two containers may have it",
+      [
+        { name: "http", containerPort: 80 },
+        { name: "http", containerPort: 81 },
+      ],
+      [
+        ["http", 80],
+        ["port-2", 81],
+      ],
+    ],
+    [
+      "a port twice",
+      [{ containerPort: 80 }, { containerPort: 80, protocol: "TCP", hostIP: "10.0.0.1", hostPort: 80 }],
+      [[undefined, 80]],
+    ],
+    [
+      "one port of two protocols",
+      [{ containerPort: 53 }, { containerPort: 53, protocol: "UDP" }],
+      [
+        ["port-1", 53],
+        ["port-2", 53],
+      ],
+    ],
+  ];
+  for (const [words, ports, expected] of cases) {
+    // A Service that the engine wrote has ports.
+    const spec = created(begun(listening(...ports)), "duel-a")?.spec as
+      | { ports: readonly Port[] }
+      | undefined;
+    t.strictSame(
+      spec?.ports.map(({ name, port }) => [name, port]),
+      expected,
+      words,
+    );
+  }
   t.end();
 });
 

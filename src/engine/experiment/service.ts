@@ -106,17 +106,39 @@ export function removeService(service: Service | undefined, reason: string): rea
 }
 
 type Ports = readonly Readonly<Record<string, unknown>>[];
+type ContainerPort = { readonly containerPort: number; readonly protocol?: string | undefined };
 
+/** As the containers declare them, each once. With several an API server asks for a name of each: Argo gives none, and gets no Service. */
 function portsOf(replicaSet: ReplicaSet): Ports {
   const containers = replicaSet.spec.template?.spec?.containers ?? [];
-  return containers
-    .flatMap(({ ports = [] }) => ports)
-    .map(({ name, protocol, containerPort }) => ({
-      ...(name === undefined || name === "" ? {} : { name }),
-      ...(protocol === undefined || protocol === "" ? {} : { protocol }),
-      port: containerPort,
-      targetPort: containerPort,
-    }));
+  const ports = containers
+    .flatMap(({ ports: declared = [] }) => declared)
+    .filter((port, index, all) => all.findIndex((other) => isSamePort(port, other)) === index);
+  const names = namesOf(ports.map(({ name = "" }) => name));
+  return ports.map(({ protocol, containerPort }, index) => ({
+    ...(names[index] === "" ? {} : { name: names[index] }),
+    ...(protocol === undefined || protocol === "" ? {} : { protocol }),
+    port: containerPort,
+    targetPort: containerPort,
+  }));
+}
+
+function isSamePort(a: ContainerPort, b: ContainerPort): boolean {
+  return a.containerPort === b.containerPort && (a.protocol || "TCP") === (b.protocol || "TCP");
+}
+
+/** One name for each of several ports: the given ones, the first time, and `port-<n>` for the others, as `kubectl expose` does. */
+function namesOf(given: readonly string[]): readonly string[] {
+  if (given.length < 2) return given;
+  const taken = new Set(given);
+  const free = (number: number): string =>
+    taken.has(`port-${number}`) ? free(number + 1) : `port-${number}`;
+  return given.map((name, index) => {
+    const isFirst = name !== "" && given.indexOf(name) === index;
+    const chosen = isFirst ? name : free(index + 1);
+    taken.add(chosen);
+    return chosen;
+  });
 }
 
 function serviceObject(
