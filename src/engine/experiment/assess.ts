@@ -44,7 +44,7 @@ export function assess(
   const { phase, message = "" } = context.status;
   if (phase === undefined) return { phase: "Pending", message, isAvailable: false };
   if (isCompleted(phase)) return { phase, message, isAvailable: false };
-  const ofTemplates = worstTemplate(templates);
+  const ofTemplates = templates.length === 0 ? withoutTemplates(context, runs) : worstTemplate(templates);
   const isAvailable = ofTemplates.phase === "Running" && context.availableMs === undefined;
   return { ...joined(context, ofTemplates, runs), isAvailable };
 }
@@ -67,6 +67,17 @@ function joined(
 /** Terminated before any analysis could begin, there is none to wait for. */
 function hasBegun(context: ExperimentContext): boolean {
   return context.availableMs !== undefined;
+}
+
+/** Without templates it is available at once, and runs for its duration, or else as long as its analyses. With Argo it succeeds before any begins. */
+function withoutTemplates(
+  { experiment, isEnding, availableMs, endMs, nowMs }: ExperimentContext,
+  runs: readonly ExperimentAnalysisRunStatus[],
+): Assessed {
+  const { analyses = [] } = experiment.spec;
+  const isMeasuring = availableMs === undefined || runs.some(({ phase }) => !isCompleted(phase));
+  const isDue = endMs === undefined ? isMeasuring : nowMs < endMs;
+  return { phase: analyses.length > 0 && isDue && !isEnding ? "Running" : "Successful", message: "" };
 }
 
 function worstTemplate(templates: readonly TemplateStatus[]): Assessed {
