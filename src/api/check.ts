@@ -16,7 +16,7 @@ export interface Issue {
   readonly isKey?: true;
   /** The name that was probably meant by an unknown key. */
   readonly meant?: string;
-  /** It may well be right: a field of a kind that others define, and that weir does not know. */
+  /** It may well be right, or be carried out as far as it goes: a field of a kind that others define, a weight that there is no room for. */
   readonly isNote?: true;
 }
 

@@ -1,7 +1,9 @@
 // Steps whose Experiment would be InvalidSpec, so that the update would stand at the step for ever. Argo holds nothing of it against the Rollout
 // and finds it when the step has come; the Experiment's own rules are in engine/experiment/spec.ts.
 import { parseDuration } from "../lib/duration.ts";
+import type { Issue } from "./check.ts";
 import type { Path } from "./decode.ts";
+import { maxTrafficWeightOf } from "./defaults.ts";
 import { duplicate, type FieldError, invalid, printed, quoted, required } from "./fielderror.ts";
 import type { Rollout } from "./rolloutschema.ts";
 import { selectorMatches } from "./selector.ts";
@@ -25,6 +27,26 @@ export function experimentStepErrors(rollout: Rollout): readonly FieldError[] {
       ),
       ...durationErrors(experiment, [...path, "duration"]),
     ];
+  });
+}
+
+/** Templates of experiment steps that will get less of the traffic than their weight says, though the Rollout runs as it is written. */
+export function experimentShareNotes(rollout: Rollout): readonly Issue[] {
+  const { steps = [], trafficRouting } = rollout.spec.strategy?.canary ?? {};
+  if (trafficRouting === undefined) return [];
+  const max = maxTrafficWeightOf(rollout);
+  let canary = 0;
+  return steps.flatMap(({ experiment, setWeight = canary }, index) => {
+    canary = setWeight;
+    let left = Math.max(0, max - canary);
+    return (experiment?.templates ?? []).flatMap(({ weight = 0 }, at): readonly Issue[] => {
+      const share = Math.min(Math.max(0, weight), left);
+      left -= share;
+      if (share >= weight) return [];
+      const path = [...STEPS, index, "experiment", "templates", at, "weight"];
+      const message = `the template gets ${share} of its weight ${weight}: no more of ${max} is left beside the canary's ${canary}`;
+      return [{ path, message, mend: "lower the weights of this step", isNote: true }];
+    });
   });
 }
 

@@ -7,7 +7,7 @@ import { abortSettingErrors } from "./abortsettings.ts";
 import type { AnalysisTemplateSpec, Metric } from "./analysisschema.ts";
 import { type Issue, isMisspelt, isReadableKind, schemaIssues } from "./check.ts";
 import type { Path } from "./decode.ts";
-import { experimentStepErrors } from "./experimentstep.ts";
+import { experimentShareNotes, experimentStepErrors } from "./experimentstep.ts";
 import { type FieldError, fieldErrorText, invalid } from "./fielderror.ts";
 import { WEIR_ROUTER, WEIR_TRAFFIC_METRIC } from "./labels.ts";
 import { managedRouteErrors } from "./managedroutes.ts";
@@ -61,10 +61,13 @@ export function metricErrors(spec: AnalysisTemplateSpec): readonly MetricError[]
 
 function ruleIssues(object: KubeObject, capabilities: CapabilityTable): readonly Issue[] {
   switch (object.kind) {
-    case "Rollout":
-      return rolloutErrors(readRollout(object).value, capabilities).map((error) =>
+    case "Rollout": {
+      const rollout = readRollout(object).value;
+      const errors = rolloutErrors(rollout, capabilities).map((error) =>
         fieldIssue(error, "a Rollout with it is Degraded (InvalidSpec)"),
       );
+      return [...errors, ...experimentShareNotes(rollout)];
+    }
     case "Experiment":
       return readExperiment(object).value.spec.templates.flatMap(({ template, selector }, index) =>
         validatePodTemplate(template, selector, ["spec", "templates", index, "template"]).map((error) =>

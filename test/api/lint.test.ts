@@ -221,6 +221,43 @@ test("lint: an experiment step whose Experiment would be InvalidSpec is named at
   t.end();
 });
 
+test("lint: weights of an experiment step that do not fit beside the canary's are noted, and no error", (t) => {
+  const weights = (...given: readonly number[]) => ({
+    experiment: {
+      templates: given.map((weight, index) => ({ name: `t${index}`, specRef: "canary", weight })),
+    },
+  });
+  const routed = {
+    stableService: "web-stable",
+    canaryService: "web-canary",
+    trafficRouting: { plugins: { "weir.dev/proxy": {} } },
+  };
+  const notes = (steps: readonly object[], more: object = {}) =>
+    lint(rollout({ ...routed, ...more, steps })).map(({ path, message, isNote }) => [
+      path.slice(4).join("."),
+      message,
+      isNote,
+    ]);
+  t.strictSame(notes([weights(40, 60)]), [], "the canary has nothing yet");
+  t.strictSame(notes([{ setWeight: 40 }, weights(30, 30)]), []);
+  t.strictSame(
+    notes([{ setWeight: 50 }, { pause: {} }, weights(30, 30, 5), { setWeight: 40 }, weights(60)]),
+    [
+      [
+        "2.experiment.templates.1.weight",
+        "the template gets 20 of its weight 30: no more of 100 is left beside the canary's 50",
+        true,
+      ],
+      [
+        "2.experiment.templates.2.weight",
+        "the template gets 0 of its weight 5: no more of 100 is left beside the canary's 50",
+        true,
+      ],
+    ],
+  );
+  t.end();
+});
+
 test("lint: a pause that is no duration is shown as it is written, with what may be written", (t) => {
   const [wrong, negative, ...others] = lint(
     rollout({

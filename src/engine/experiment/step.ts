@@ -14,9 +14,11 @@ import { formatTime, parseTime } from "../../lib/time.ts";
 import { type Context, isOwnedBy } from "../context.ts";
 import type { Action, PlannedEvent, Wait } from "../plan.ts";
 import { identityOf } from "../pods/replicaset.ts";
+import { shareAt } from "../pods/routedsizes.ts";
 import { aborted, hasPause, isHalted, type Mode, type Stage, withPause } from "../stage.ts";
 import { conditionOf } from "../status/conditions.ts";
 import { beyondHistory } from "../steps/runhistory.ts";
+import { fitted } from "../traffic/additional.ts";
 import { newExperiment } from "./newexperiment.ts";
 
 export interface ExperimentStepPlan {
@@ -88,6 +90,28 @@ export function experimentShares(context: Context, mode: Mode, stage: Stage): re
   });
 }
 
+/** Templates that get less than the weight that the step gives them: the canary is served before them, and a Service must lead to their pods. */
+function shareWaits(context: Context, stage: Stage, { status }: Experiment): readonly Wait[] {
+  const step = stage.index === undefined ? undefined : context.steps[stage.index];
+  if (step?.kind !== "experiment") return [];
+  const { maxWeight } = context;
+  const canary = shareAt(context, stage.index);
+  const weighted = step.experiment.templates.map(({ name, weight = 0 }) => {
+    const template = status.templateStatuses?.find((one) => one.name === name);
+    return { name, weight, isServed: template?.status !== "Running" || template.serviceName !== undefined };
+  });
+  const shares = weighted.map(({ weight, isServed }) => ({ weight: isServed ? weight : 0 }));
+  const fitting = fitted(shares, maxWeight - canary);
+  return weighted.flatMap(({ name, weight, isServed }, index): readonly Wait[] => {
+    const share = fitting[index]?.weight ?? 0;
+    if (share >= weight) return [];
+    const why = isServed
+      ? `no more of ${maxWeight} is left beside the canary's ${canary}`
+      : "it has no Service, which takes a port that its containers declare";
+    return [{ code: "experiment", text: `template ${name} gets ${share} of its weight ${weight}: ${why}` }];
+  });
+}
+
 /** The Experiment that the stage stands at, if it is there. */
 function currentExperiment(context: Context, stage: Stage): Experiment | undefined {
   return stage.experiment === undefined
@@ -106,7 +130,13 @@ function begin(context: Context, stage: Stage): ExperimentStepPlan | undefined {
     return { stage, actions: [], events: [], waits: [{ code: "inconclusive", text }] };
   }
   const current = currentExperiment(context, stage);
-  if (current !== undefined) return { stage, actions: [], events: [], waits: [waitFor(current)] };
+  if (current !== undefined)
+    return {
+      stage,
+      actions: [],
+      events: [],
+      waits: [waitFor(current), ...shareWaits(context, stage, current)],
+    };
   const made = newExperiment(context, stage.index ?? 0);
   if (made.kind === "error")
     return { stage, actions: [], events: [], waits: [{ code: "valid", text: made.message }] };
