@@ -5,7 +5,6 @@ import {
   MESSAGES,
   progressDeadlineSecondsOf,
   REASONS,
-  type ReplicaSet,
   type RolloutStatus,
   replicasOf,
   type TrafficIntent,
@@ -50,12 +49,12 @@ export function deadlineOf(
   if (isDone || isResting(context, stage)) return {};
   const seconds = progressDeadlineSecondsOf(context.rollout);
   const known = conditionOf(context.status.conditions, CONDITION_TYPES.progressing);
-  const sinceMs = parseTime(known?.lastUpdateTime);
+  const knownMs = parseTime(known?.lastUpdateTime);
   const wasPaused = conditionOf(context.status.conditions, CONDITION_TYPES.paused)?.status === "True";
   const isFresh =
     wasPaused || known?.reason === REASONS.rolloutPaused || known?.reason === REASONS.rolloutAborted;
-  if (sinceMs === undefined || isFresh || hasProgressed(context, draft)) return {};
-  const atMs = sinceMs + seconds * 1000;
+  if (knownMs === undefined || isFresh || hasProgressed(context, draft)) return {};
+  const atMs = Math.max(knownMs, delayEndMs(context)) + seconds * 1000;
   const isOver = known?.reason === REASONS.progressDeadlineExceeded || context.nowMs >= atMs;
   if (isOver && heldUntilMs !== undefined) return { atMs: heldUntilMs };
   return isOver ? { timedOut: timedOutText(context) } : { atMs };
@@ -71,7 +70,7 @@ function isResting(context: Context, stage: Stage): boolean {
     stage.pauses.length > 0 ||
     context.rollout.spec.paused === true ||
     (isInFlight && (waitsByDesign || isAnalysed(stage) || isGateAtWork(context, stage))) ||
-    context.roles.others.some(isDelayed)
+    delayEndMs(context) > context.nowMs
   );
 }
 
@@ -80,9 +79,10 @@ function isAnalysed({ prePromotionRun, postPromotionRun }: Stage): boolean {
   return [prePromotionRun, postPromotionRun].some((run) => run !== undefined && !isCompleted(run.status));
 }
 
-/** Whether an old version stays up for its delay alone. */
-function isDelayed(replicaSet: ReplicaSet): boolean {
-  return replicasOf(replicaSet) > 0 && deadlineMsOf(replicaSet) !== undefined;
+/** Until when old versions stay up for their delay alone: what keeps one of them longer has the whole deadline from then on. */
+function delayEndMs({ roles }: Context): number {
+  const kept = roles.others.filter((replicaSet) => replicasOf(replicaSet) > 0);
+  return Math.max(0, ...kept.map((replicaSet) => deadlineMsOf(replicaSet) ?? 0));
 }
 
 /** Argo's words, and those of what holds the update: a crash loop, or the routers. */
