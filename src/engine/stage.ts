@@ -20,6 +20,8 @@ export interface Stage {
   readonly abortMessage: string | undefined;
   readonly promoteFull: boolean;
   readonly pauses: readonly PauseCondition[];
+  /** The current step is over, but for routers that do not follow. Each pass finds it anew. */
+  readonly isHeld?: boolean;
   /** True from the pass that pauses until the pass that sees the pause gone: how a user's resume is told from no pause at all. */
   readonly controllerPause: boolean;
   readonly stepRun: AnalysisRunRef | undefined;
@@ -174,6 +176,12 @@ export function withPause(context: Context, stage: Stage, reason: PauseReason): 
 export function withoutPause(stage: Stage, reason: PauseReason): Stage {
   const pauses = stage.pauses.filter((pause) => pause.reason !== reason);
   return { ...stage, pauses, controllerPause: pauses.length > 0 };
+}
+
+/** Whether a pause holds the update up, and not routers alone though its time is over. */
+export function isPaused({ rollout }: Context, { pauses, isHeld }: Stage): boolean {
+  const isOver = (reason: PauseReason): boolean => isHeld === true && reason === "CanaryPauseStep";
+  return rollout.spec.paused === true || pauses.some(({ reason }) => !isOver(reason));
 }
 
 /** Whether scaling, Service switches and rising weights stand still. */

@@ -47,6 +47,14 @@ export function isExperimentSuccessful(context: Context, stage: Stage): boolean 
   return currentExperiment(context, stage)?.status.phase === "Successful";
 }
 
+/** When the step's Experiment last told of itself; undefined without one, now where it has no time for it. */
+export function experimentToldMs(context: Context, stage: Stage): number | undefined {
+  const experiment = currentExperiment(context, stage);
+  if (experiment === undefined) return undefined;
+  const told = conditionOf(experiment.status.conditions, CONDITION_TYPES.progressing);
+  return parseTime(told?.lastUpdateTime) ?? context.nowMs;
+}
+
 /** Creates the Experiment that the stage needs, ends those that it does not, deletes old ones. */
 export function planExperiments(context: Context, mode: Mode, before: Stage): ExperimentStepPlan {
   const isWanted = mode === "steps" && isAtExperiment(context, before) && !isHalted(context, before);

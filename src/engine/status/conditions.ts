@@ -205,10 +205,12 @@ export function hasProgressed(context: Context, draft: Draft): boolean {
     (draft.availableReplicas ?? 0) > (status.availableReplicas ?? 0) ||
     weights(draft) !== weights(status);
   // What comes after an analysis has all of the deadline that it has rested.
-  const analysed = ({ blueGreen }: Draft): number =>
-    [blueGreen?.prePromotionAnalysisRunStatus, blueGreen?.postPromotionAnalysisRunStatus].filter(
-      (run) => run !== undefined && isCompleted(run.status),
-    ).length;
+  const analysed = ({ canary, blueGreen }: Draft): number =>
+    [
+      canary?.currentStepAnalysisRunStatus,
+      blueGreen?.prePromotionAnalysisRunStatus,
+      blueGreen?.postPromotionAnalysisRunStatus,
+    ].filter((run) => run !== undefined && isCompleted(run.status)).length;
   // A gate that was at work and errs has its deadline from then on.
   const phases = (of: Draft): string =>
     (of.canary?.stepPluginStatuses ?? [])

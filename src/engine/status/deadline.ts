@@ -12,10 +12,11 @@ import {
 import { parseTime } from "../../lib/time.ts";
 import { blueGreenInForce, blueGreenIntent } from "../bluegreen/traffic.ts";
 import { type Context, isPromoted, isStableGone, replicaSetName } from "../context.ts";
+import { experimentToldMs } from "../experiment/step.ts";
 import { crashAbortWords, crashLoopOf, wordsOf } from "../pods/crashloop.ts";
 import { deadlineMsOf } from "../pods/replicaset.ts";
 import type { Snapshot } from "../snapshot.ts";
-import { aborted, type Mode, type Stage, updateLeft } from "../stage.ts";
+import { aborted, isPaused, type Mode, type Stage, updateLeft } from "../stage.ts";
 import { isGateAtWork } from "../steps/stepplugins.ts";
 import type { InForce } from "../traffic/inforce.ts";
 import { inForceNow, intentNow } from "../traffic/managedroutes.ts";
@@ -39,7 +40,7 @@ interface Outcome {
 
 /**
  * Where the deadline stands after a pass that leads to `draft`. It rests while the update is paused, analysed, experimented with, aborted or
- * done, and while an old version only waits for the end of its delay.
+ * done, and while an old version only waits for the end of its delay; not while routers alone hold a step that is over.
  */
 export function deadlineOf(
   context: Context,
@@ -54,7 +55,9 @@ export function deadlineOf(
   const isFresh =
     wasPaused || known?.reason === REASONS.rolloutPaused || known?.reason === REASONS.rolloutAborted;
   if (knownMs === undefined || isFresh || hasProgressed(context, draft)) return {};
-  const atMs = Math.max(knownMs, delayEndMs(context)) + seconds * 1000;
+  // What comes after an experiment or a delay has all of the deadline that it has rested.
+  const restedMs = Math.max(experimentToldMs(context, stage) ?? 0, delayEndMs(context));
+  const atMs = Math.max(knownMs, restedMs) + seconds * 1000;
   const isOver = known?.reason === REASONS.progressDeadlineExceeded || context.nowMs >= atMs;
   if (isOver && heldUntilMs !== undefined) return { atMs: heldUntilMs };
   return isOver ? { timedOut: timedOutText(context) } : { atMs };
@@ -64,11 +67,11 @@ function isResting(context: Context, stage: Stage): boolean {
   const step = stage.index === undefined ? undefined : context.steps[stage.index];
   // Without its stable version a canary takes over whatever step it stands at.
   const isInFlight = updateLeft(context.status) !== "none" && !isPromoted(context) && !isStableGone(context);
-  const waitsByDesign = step?.kind === "pause" || step?.kind === "analysis" || step?.kind === "experiment";
+  const takesTime = step?.kind === "pause" || step?.kind === "analysis" || step?.kind === "experiment";
+  const waitsByDesign = takesTime && stage.isHeld !== true;
   return (
     stage.isAborted ||
-    stage.pauses.length > 0 ||
-    context.rollout.spec.paused === true ||
+    isPaused(context, stage) ||
     (isInFlight && (waitsByDesign || isAnalysed(stage) || isGateAtWork(context, stage))) ||
     delayEndMs(context) > context.nowMs
   );

@@ -33,7 +33,9 @@ export function phaseOf(
   if (context.rollout.spec.paused === true)
     return { phase: "Paused", message: PHASE_MESSAGES.manuallyPaused };
   const [pause] = status.pauseConditions ?? [];
-  if (pause !== undefined) return { phase: "Paused", message: pause.reason };
+  // A pause whose time is over stays in the status while routers hold the step, and is none: nobody has to resume it.
+  const isOver = conditionOf(status.conditions, CONDITION_TYPES.paused)?.status === "False";
+  if (pause !== undefined && !isOver) return { phase: "Paused", message: pause.reason };
   const progress = progressMessage(context, status);
   // Argo says nothing of an object that it may not write to, and tries again for ever.
   const waiting = progress === undefined ? unsettled : `${progress}${routerRefusals(context)}`;

@@ -4,7 +4,7 @@ import { type Context, replicaSetName } from "../context.ts";
 import type { Decision } from "../decision.ts";
 import type { PlannedEvent } from "../plan.ts";
 import { workloadGeneration } from "../pods/workload.ts";
-import { isSettled, type Stage } from "../stage.ts";
+import { isPaused, isSettled, type Stage } from "../stage.ts";
 import { type ConditionFacts, firstConditions, invalidConditions, nextConditions } from "./conditions.ts";
 import { type Deadline, deadlineOf } from "./deadline.ts";
 import { nextDuration } from "./duration.ts";
@@ -45,7 +45,7 @@ export function buildStatus(context: Context, decision: Decision, pass: Pass): B
   const facts: ConditionFacts = {
     isAborted: stage.isAborted,
     abortMessage: stage.abortMessage,
-    isPaused: stage.pauses.length > 0 || context.rollout.spec.paused === true,
+    isPaused: isPaused(context, stage),
     wasComplete: isSettled(context.status),
     isHealthy: isDone && !hasOldPods(context, draft),
     isCreating: pass.isCreating,

@@ -32,7 +32,10 @@ export function planSteps(context: Context, before: Stage, isResumed: boolean, i
   if (!isAtStep || (held.length > 0 && !endsWhileHalted(context, step)))
     return { stage: before, events: [], waits: held };
   const state = stepState(context, before, { step, index, isResumed, inForce });
-  if (state.kind === "waiting") return underHalt(enterPause(context, before, state.waits), held);
+  if (state.kind !== "complete") {
+    const stage = state.kind === "held" ? { ...before, isHeld: true } : before;
+    return underHalt(enterPause(context, stage, state.waits), held);
+  }
 
   const count = context.steps.length;
   const text = stepText(context.canary.steps?.[index] ?? {});
@@ -69,7 +72,9 @@ function underHalt(plan: StepPlan, held: readonly Wait[]): StepPlan {
 
 type StepState =
   | { readonly kind: "complete" }
-  | { readonly kind: "waiting"; readonly waits: readonly Wait[] };
+  | { readonly kind: "waiting"; readonly waits: readonly Wait[] }
+  /** Complete, but for routers that do not follow. */
+  | { readonly kind: "held"; readonly waits: readonly Wait[] };
 
 /** The current step, and what is known beside it. */
 interface Current {
@@ -135,7 +140,7 @@ function routeState(context: Context, stage: Stage, name: string, inForce: InFor
  */
 function unlessUnsure(state: StepState, { isResumed, inForce }: Current): StepState {
   if (state.kind === "waiting" || isResumed || inForce.kind !== "no") return state;
-  return completeWithout([{ code: "acknowledgement", text: inForce.words }]);
+  return { kind: "held", waits: [{ code: "acknowledgement", text: inForce.words }] };
 }
 
 function pauseState(
@@ -161,7 +166,7 @@ function enterPause(context: Context, before: Stage, known: readonly Wait[]): St
   // The event comes with the status.
   const stage = isEntered ? withPause(context, before, "CanaryPauseStep") : before;
   const state = isEntered ? pauseState(context, stage, step.durationMs, false) : completeWithout(known);
-  const waits = state.kind === "waiting" ? state.waits : [];
+  const waits = state.kind === "complete" ? [] : state.waits;
   const untilMs = waits.find((wait) => wait.code === "pause")?.untilMs;
   return { stage, events: [], waits, ...(untilMs === undefined ? {} : { requeueAtMs: untilMs }) };
 }
