@@ -37,13 +37,11 @@ export function crashLoopWaits(context: Context, mode: Mode): readonly Wait[] {
 /** The words of an abort that the Rollout wants after so many ends; undefined when there were not as many. */
 export function crashAbortWords(context: Context): string | undefined {
   const limit = crashLoopLimitOf(context.rollout);
-  const worst = worstOf(context);
-  if (limit === undefined || worst === undefined || worst.restarts < limit) return undefined;
-  // After a retry a container gets another chance: it must end once more.
-  if (context.status.abortedAt !== undefined) return undefined;
-  const since = context.status.conditions?.find(({ type }) => type === CONDITION_TYPES.progressing);
-  const sinceMs = parseTime(since?.lastTransitionTime) ?? 0;
-  return worst.endedMs !== undefined && worst.endedMs < sinceMs ? undefined : wordsOf(worst);
+  const { abortedAt, duration } = context.status;
+  if (limit === undefined || abortedAt !== undefined) return undefined;
+  // An update begins anew with a retry, and gives the containers another chance: they must end once more.
+  const worst = worstOf(context, parseTime(duration?.rolloutStartedAt));
+  return worst !== undefined && worst.restarts >= limit ? wordsOf(worst) : undefined;
 }
 
 /** In words: which, how often, how. */
@@ -57,14 +55,15 @@ export function wasHealthy({ status }: Context): boolean {
   return status.conditions?.some(({ type }) => type === CONDITION_TYPES.healthy) === true;
 }
 
-function worstOf(context: Context): CrashLoop | undefined {
+/** `sinceMs`: those that have ended before do not count. */
+function worstOf(context: Context, sinceMs = 0): CrashLoop | undefined {
   // A first version is stable before its pods have ever been available: until Healthy has been told it is still on its way.
   if (context.status.stableRS === context.podHash && wasHealthy(context)) return undefined;
   const loops = (context.snapshot.workload.pods ?? [])
     .filter(({ metadata }) => metadata.labels?.[POD_HASH_LABEL] === context.podHash)
     .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
     .flatMap((pod) => endsOf(pod))
-    .filter(({ endedMs }) => endedMs === undefined || context.nowMs - endedMs < MEMORY_MS);
+    .filter(({ endedMs = context.nowMs }) => endedMs >= sinceMs && context.nowMs - endedMs < MEMORY_MS);
   return loops.sort((a, b) => b.restarts - a.restarts || (a.pod < b.pod ? -1 : 1))[0];
 }
 
