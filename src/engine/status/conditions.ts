@@ -200,9 +200,11 @@ export function hasProgressed(context: Context, draft: Draft): boolean {
   const { status } = context;
   const old = (of: Draft): number => (of.replicas ?? 0) - (of.updatedReplicas ?? 0);
   const weights = (of: Draft): string => JSON.stringify(of.canary?.weights ?? null);
-  const rises =
+  // What may come and go with the readiness of pods: with dynamicStableScale traffic does, and stable's pods with it.
+  const gains =
     (draft.readyReplicas ?? 0) > (status.readyReplicas ?? 0) ||
     (draft.availableReplicas ?? 0) > (status.availableReplicas ?? 0) ||
+    old(draft) < old(status) ||
     weights(draft) !== weights(status);
   // What comes after an analysis has all of the deadline that it has rested.
   const analysed = ({ canary, blueGreen }: Draft): number =>
@@ -220,9 +222,8 @@ export function hasProgressed(context: Context, draft: Draft): boolean {
   return (
     phases(draft) !== phases(status) ||
     analysed(draft) > analysed(status) ||
-    (rises && crashLoopOf(context) === undefined) ||
+    (gains && crashLoopOf(context) === undefined) ||
     (draft.updatedReplicas ?? 0) !== (status.updatedReplicas ?? 0) ||
-    old(draft) < old(status) ||
     draft.currentStepIndex !== status.currentStepIndex ||
     (draft.currentStepHash ?? "") !== (status.currentStepHash ?? "") ||
     draft.stableRS !== status.stableRS ||
