@@ -11,6 +11,7 @@ import {
   ROLLOUT_TYPE_LABEL,
   STEP_INDEX_LABEL,
 } from "../../api/api.ts";
+import { assertNever } from "../../lib/assert.ts";
 import { type Context, isOwnedBy, isPromoted } from "../context.ts";
 import type { Action, PlannedEvent, Wait } from "../plan.ts";
 import { identityOf } from "../pods/replicaset.ts";
@@ -95,14 +96,33 @@ export function planRuns(
   return { stage, actions, waits };
 }
 
-/** The runs of a canary that is promoted count no more, nor does one of another step: the user has gone past it. */
-function withoutPastRuns(context: Context, stage: Stage): Stage {
-  if (isPromoted(context) && !stage.isAborted)
-    return { ...stage, stepRun: undefined, backgroundRun: undefined };
+/** Without the runs that count no more. An abort goes on showing those that it came from. */
+function withoutPastRuns(context: Context, before: Stage): Stage {
+  if (before.isAborted) return before;
+  const past = KINDS.filter((kind) => !isOfSpec(context, before, kind));
+  return past.reduce((stage, kind) => withRef(stage, kind, undefined), before);
+}
+
+/** Whether the spec still has what the run of that kind is for: the user may have taken an analysis out, put it off, or gone past its step. */
+function isOfSpec(context: Context, stage: Stage, kind: RunKind): boolean {
+  switch (kind) {
+    case "PrePromotion":
+      return context.blueGreen.prePromotionAnalysis !== undefined;
+    case "PostPromotion":
+      return context.blueGreen.postPromotionAnalysis !== undefined;
+    case "Step":
+    case "Background":
+      return !isPromoted(context) && isOfIndex(context, stage, kind);
+    default:
+      return assertNever(kind);
+  }
+}
+
+/** Whether the run goes with the step that the update stands at. */
+function isOfIndex(context: Context, stage: Stage, kind: "Step" | "Background"): boolean {
+  if (kind === "Background") return runsAt(context, indexOf(stage)).includes(kind);
   const run = stage.stepRun === undefined ? undefined : ownRun(context, stage.stepRun.name);
-  if (run === undefined || stage.isAborted) return stage;
-  const isOfThisStep = run.metadata.labels?.[STEP_INDEX_LABEL] === String(stage.index);
-  return isOfThisStep ? stage : { ...stage, stepRun: undefined };
+  return run === undefined || run.metadata.labels?.[STEP_INDEX_LABEL] === String(stage.index);
 }
 
 /** Whether a run of that kind goes on for the wanted version: one that a pass made and could not note in the status is no other's. */
@@ -121,9 +141,13 @@ export function isStepRunSuccessful(stage: Stage): boolean {
 /** The runs that a canary has now. */
 export function canaryRuns(context: Context, mode: Mode, stage: Stage): readonly RunKind[] {
   if (mode !== "steps" || isHalted(context, stage)) return [];
-  // Without steps a background analysis begins at once.
-  const kinds = runsAt(context, stage.index ?? Number.POSITIVE_INFINITY);
+  const kinds = runsAt(context, indexOf(stage));
   return hasPause(stage, "CanaryPauseStep") ? kinds.filter((kind) => kind !== "Step") : kinds;
+}
+
+/** Without steps a background analysis begins at once. */
+function indexOf({ index }: Stage): number {
+  return index ?? Number.POSITIVE_INFINITY;
 }
 
 /** The runs that go with a step. */
