@@ -6,6 +6,7 @@ import { progressDeadlineSecondsOf, replicasOf, revisionHistoryLimitOf } from ".
 import {
   type FieldError,
   fieldErrorText,
+  forbidden,
   internalError,
   invalid,
   missingField,
@@ -14,6 +15,8 @@ import {
   required,
   sameServices,
 } from "./fielderror.ts";
+import { labelValueFaults, qualifiedNameFaults } from "./names.ts";
+import { textErrors } from "./podrule.ts";
 import { MESSAGES } from "./reasons.ts";
 import type { Rollout } from "./rolloutschema.ts";
 import type { CapabilityTable } from "./routers.ts";
@@ -21,6 +24,9 @@ import type { LabelSelector } from "./shapes.ts";
 import type { BlueGreenStrategy } from "./strategyschema.ts";
 import { validateAntiAffinity, validateCanary } from "./validatecanary.ts";
 import { validatePodTemplate } from "./validatepod.ts";
+import { labelErrors } from "./validatescheduling.ts";
+
+type Requirement = NonNullable<LabelSelector["matchExpressions"]>[number];
 
 /** What Argo holds against the spec of `rollout`, in its order; empty when valid. */
 export function validateRollout(rollout: Rollout, capabilities: CapabilityTable): readonly FieldError[] {
@@ -77,20 +83,34 @@ function validateWorkload({ spec }: Rollout): FieldError[] {
   return [...errors, ...validatePodTemplate(template ?? {}, selector, ["spec", "template"])];
 }
 
-function validateSelector(selector: LabelSelector, path: Path): FieldError[] {
-  return (selector.matchExpressions ?? []).flatMap(({ operator, values = [] }, index) => {
-    const at = [...path, "matchExpressions", index];
-    const hasValues = values.length > 0;
-    if (operator === "In" || operator === "NotIn") {
-      const words = "must be specified when `operator` is 'In' or 'NotIn'";
-      return hasValues ? [] : [required([...at, "values"], words)];
-    }
-    if (operator === "Exists" || operator === "DoesNotExist") {
-      const words = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
-      return hasValues ? [{ ...required([...at, "values"], words), type: "Forbidden" as const }] : [];
-    }
-    return [invalid([...at, "operator"], quoted(operator), "not a valid selector operator")];
-  });
+function validateSelector({ matchLabels, matchExpressions = [] }: LabelSelector, path: Path): FieldError[] {
+  return [
+    ...labelErrors(matchLabels, [...path, "matchLabels"]),
+    ...matchExpressions.flatMap((requirement, index) => {
+      const at = [...path, "matchExpressions", index];
+      const { key, values = [] } = requirement;
+      return [
+        ...operatorErrors(requirement, at),
+        ...textErrors([...at, "key"], key, qualifiedNameFaults(key)),
+        ...values.flatMap((value, item) =>
+          textErrors([...at, "values", item], value, labelValueFaults(value)),
+        ),
+      ];
+    }),
+  ];
+}
+
+function operatorErrors({ operator, values = [] }: Requirement, at: Path): FieldError[] {
+  const hasValues = values.length > 0;
+  if (operator === "In" || operator === "NotIn") {
+    const words = "must be specified when `operator` is 'In' or 'NotIn'";
+    return hasValues ? [] : [required([...at, "values"], words)];
+  }
+  if (operator === "Exists" || operator === "DoesNotExist") {
+    const words = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
+    return hasValues ? [forbidden([...at, "values"], words)] : [];
+  }
+  return [invalid([...at, "operator"], quoted(operator), "not a valid selector operator")];
 }
 
 function validateStrategy(rollout: Rollout, capabilities: CapabilityTable): readonly FieldError[] {
