@@ -34,9 +34,6 @@ export const EXPERIMENT_MESSAGES = {
     `Experiment ${name} has empty template name at index ${index}`,
   repeatedTemplateName: (name: string, template: string): string =>
     `Experiment ${name} has repeated template name '${template}' in templates`,
-  /** weir: Argo lets such an Experiment run without end. */
-  unreadableDuration: (text: string): string =>
-    `spec.duration: Invalid value: ${JSON.stringify(text)}: must be a duration such as 30s, 5m or 1h`,
   /** weir: Argo ignores the change. */
   changed: (path: string): string =>
     `${path}: Forbidden: it has begun with another one, and goes on with that; retry the Experiment to run it as it is now`,

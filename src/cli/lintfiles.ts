@@ -13,7 +13,7 @@ import {
   readRollout,
   rolloutErrors,
 } from "../api/api.ts";
-import { experimentProblem, findReferenceProblems } from "../engine/decide.ts";
+import { experimentProblems, findReferenceProblems } from "../engine/decide.ts";
 import { CAPABILITIES, routerSettingsErrors } from "../routers/routers.ts";
 import { namespaceOf, worldOfFiles } from "../simulate/simulate.ts";
 import { routeProblems } from "./lintroutes.ts";
@@ -142,7 +142,7 @@ function referenceFindings(
     });
 }
 
-/** Why an Experiment cannot be run, and templates of its analyses that the files do not hold. */
+/** Why an Experiment cannot be run, analyses that share a name, and templates of analyses that the files do not hold. */
 function experimentFindings(
   { object, place }: FileObject,
   all: readonly KubeObject[],
@@ -150,29 +150,27 @@ function experimentFindings(
   // Without a spec there is nothing more to say than that it is missing.
   if (object.kind !== "Experiment" || object.spec === undefined) return [];
   const experiment = readExperiment(object).value;
-  const problem = experimentProblem(experiment);
-  const words = (path: Path, message: string, mend: string): Words => ({
-    object: nameOf(object),
-    field: formatPath(path),
-    message,
-    mend,
-  });
-  const at: Path = ["spec"];
-  const own =
-    problem === undefined
-      ? []
-      : [finding(place(at), words(at, problem, "correct it; the Experiment is not run as it stands"))];
-  const missing = (experiment.spec.analyses ?? []).flatMap(({ templateName, clusterScope }, index) => {
+  const found = (path: Path, message: string, mend: string, severity: Severity): LintFinding =>
+    finding(place(path), { object: nameOf(object), field: formatPath(path), message, mend }, severity);
+  const own = experimentProblems(experiment).map(({ path, detail }) =>
+    found(path, detail, "correct it; the Experiment is not run as it stands", "error"),
+  );
+  const names = new Set<string>();
+  const others = (experiment.spec.analyses ?? []).flatMap(({ name, templateName, clusterScope }, index) => {
+    const at: Path = ["spec", "analyses", index];
+    const notes: LintFinding[] = [];
+    if (names.has(name))
+      notes.push(found([...at, "name"], `Duplicate value: "${name}"`, "give each its own", "note"));
+    names.add(name);
     const kind = clusterScope === true ? "ClusterAnalysisTemplate" : "AnalysisTemplate";
     const isNear = (other: KubeObject): boolean =>
       clusterScope === true || namespaceOf(other) === namespaceOf(object);
     if (all.some((other) => other.kind === kind && other.metadata.name === templateName && isNear(other)))
-      return [];
-    const path: Path = ["spec", "analyses", index, "templateName"];
+      return notes;
     const message = `${kind} "${templateName}" is not in these files`;
-    return [finding(place(path), words(path, message, "it must be in the cluster"), "note")];
+    return [...notes, found([...at, "templateName"], message, "it must be in the cluster", "note")];
   });
-  return [...own, ...missing];
+  return [...own, ...others];
 }
 
 /** What the proxies would not carry out of HTTPRoutes and TrafficPolicies. What may come by itself is a note. */

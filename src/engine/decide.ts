@@ -23,7 +23,7 @@ import { verdictsOf } from "./traffic/verdicts.ts";
 import { oneWriteEach } from "./writes.ts";
 
 export type { ExperimentPlan } from "./experiment/plan.ts";
-export { experimentProblem } from "./experiment/spec.ts";
+export { type ExperimentProblem, experimentProblems } from "./experiment/spec.ts";
 export { decideExperiment } from "./experiment.ts";
 export { findReferenceProblems, type ReferenceProblem } from "./invalid.ts";
 export type {

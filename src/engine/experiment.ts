@@ -8,7 +8,7 @@ import { assess, type Verdict } from "./experiment/assess.ts";
 import { type ExperimentContext, experimentContextOf } from "./experiment/context.ts";
 import { type ExperimentPlan, together } from "./experiment/plan.ts";
 import { planExperimentRuns } from "./experiment/runs.ts";
-import { experimentProblem } from "./experiment/spec.ts";
+import { experimentProblems } from "./experiment/spec.ts";
 import { planRemoved, planTemplate, type TemplatePlan } from "./experiment/template.ts";
 import type { ExperimentSnapshot } from "./snapshot.ts";
 import { ConditionBoard } from "./status/conditions.ts";
@@ -18,8 +18,8 @@ import { clean } from "./status/status.ts";
 export function decideExperiment(snapshot: ExperimentSnapshot, nowMs: number): ExperimentPlan {
   const context = experimentContextOf(snapshot, nowMs);
   if (snapshot.experiment.metadata.deletionTimestamp !== undefined) return untouched(context);
-  const problem = experimentProblem(snapshot.experiment);
-  if (problem !== undefined) return invalid(context, problem);
+  const [problem] = experimentProblems(snapshot.experiment);
+  if (problem !== undefined) return invalid(context, problem.message);
   const templates = snapshot.experiment.spec.templates.map((template) => planTemplate(context, template));
   const runs = planExperimentRuns(context);
   const verdict = assess(

@@ -220,9 +220,48 @@ test("lint: Experiments are held against their schema, their pods' rules and the
   const wrong = { duraton: "5m", templates: [right, { ...right, template: pod("Web_1") }] };
   t.match(lines(experiment({ ...wrong, analyses: [{ name: "x", templateName: "errors" }] })), [
     /error: spec\.duraton: is not a field that weir knows; did you mean duration\?/,
-    /error: spec: Experiment e has repeated template name 'a' in templates/,
+    /error: spec\.templates\[1\]\.name: Experiment e has repeated template name 'a' in templates/,
     /error: spec\.templates\[1\]\.template\.spec\.containers\[0\]\.name: Invalid value: "Web_1"/,
     /note: spec\.analyses\[0\]\.templateName: AnalysisTemplate "errors" is not in these files/,
+  ]);
+});
+
+test("lint: all that is wrong with an Experiment is told, each at its place", async (t) => {
+  const template = {
+    metadata: { labels: { app: "a" } },
+    spec: { containers: [{ name: "a", image: "a:1" }] },
+  };
+  const selector = { matchLabels: { app: "a" } };
+  const slow = { name: "a", minReadySeconds: 700, selector, template };
+  const spec = {
+    duration: "soon",
+    templates: [
+      slow,
+      { name: "a", selector, template },
+      { name: "", selector: { matchLabels: {} }, template },
+    ],
+    analyses: [
+      { name: "q", templateName: "t" },
+      { name: "q", templateName: "t" },
+    ],
+  };
+  const experiment = {
+    apiVersion: "argoproj.io/v1alpha1",
+    kind: "Experiment",
+    metadata: { name: "e" },
+    spec,
+  };
+  const found = lines(stringify(experiment)).map((line) => line.replace(/^\S+ (.*) \(.*\)$/, "$1"));
+  const at = "error: spec.templates";
+  t.strictSame(found.toSorted(), [
+    'error: spec.duration: Invalid value: "soon": must be a duration such as 30s, 5m or 1h',
+    `${at}[0].minReadySeconds: MinReadySeconds cannot be longer than ProgressDeadlineSeconds. Check template index 0`,
+    `${at}[1].name: Experiment e has repeated template name 'a' in templates`,
+    `${at}[2].name: Experiment e has empty template name at index 2`,
+    `${at}[2].selector: This experiment is selecting all pods at index 2. A non-empty selector is required.`,
+    'note: spec.analyses[0].templateName: AnalysisTemplate "t" is not in these files',
+    'note: spec.analyses[1].name: Duplicate value: "q"',
+    'note: spec.analyses[1].templateName: AnalysisTemplate "t" is not in these files',
   ]);
 });
 
