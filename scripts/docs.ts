@@ -132,6 +132,7 @@ function validationPage(): string {
     "# Validation",
     "`weir lint -f FILES` checks manifests without a server and prints file, line and column; `weir apply` checks them before it sends anything; the controller holds Rollouts to the same rules and says `InvalidSpec` with the first that is broken. The words are Argo's and Kubernetes'.",
     "Lint says more than the controller: a field that no schema knows, or a value of the wrong type, is an error there, while the controller reads over it as Argo does (a quantity that is none, ephemeral containers that do not decode). Services, analysis templates and Ingresses that a Rollout names are looked up among the files; those that the files do not hold are notes, for they may be in the cluster. HTTPRoutes and TrafficPolicies are held against what the proxies carry out.",
+    "Beyond Argo's rules, what could only fail later is refused from the beginning: a number of pods below 0 (`previewReplicaCount`, `replicas` of an experiment's template). Delays and `autoPromotionSeconds` below 0 do work, as times that are over; lint notes them.",
     "## Pod templates",
     "Of Kubernetes' rules these hold without a cluster, in this order.",
     rows(POD_RULES),

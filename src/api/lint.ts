@@ -7,11 +7,13 @@ import { abortSettingErrors } from "./abortsettings.ts";
 import type { AnalysisTemplateSpec, Metric } from "./analysisschema.ts";
 import { type Issue, isMisspelt, isReadableKind, schemaIssues } from "./check.ts";
 import type { Path } from "./decode.ts";
+import type { Experiment } from "./experimentschema.ts";
 import { experimentShareNotes, experimentStepErrors } from "./experimentstep.ts";
 import { type FieldError, fieldErrorText, invalid } from "./fielderror.ts";
 import { WEIR_ROUTER, WEIR_TRAFFIC_METRIC } from "./labels.ts";
 import { managedRouteErrors } from "./managedroutes.ts";
 import type { KubeObject } from "./meta.ts";
+import { negativeExperimentTimeNotes, negativeSizeErrors, negativeTimeNotes } from "./negatives.ts";
 import { notYetErrors, notYetMetricErrors } from "./notyet.ts";
 import { readAnalysisRun, readAnalysisTemplate, readExperiment, readRollout } from "./read.ts";
 import type { Rollout } from "./rolloutschema.ts";
@@ -42,6 +44,7 @@ export function rolloutErrors(rollout: Rollout, capabilities: CapabilityTable): 
     ...routerSettingsErrors(rollout),
     ...managedRouteErrors(rollout),
     ...experimentStepErrors(rollout),
+    ...negativeSizeErrors(rollout),
     ...abortSettingErrors(rollout),
     ...webhookStepErrors(rollout),
     ...notYetErrors(rollout),
@@ -63,17 +66,15 @@ function ruleIssues(object: KubeObject, capabilities: CapabilityTable): readonly
   switch (object.kind) {
     case "Rollout": {
       const rollout = readRollout(object).value;
-      const errors = rolloutErrors(rollout, capabilities).map((error) =>
-        fieldIssue(error, "a Rollout with it is Degraded (InvalidSpec)"),
-      );
-      return [...errors, ...experimentShareNotes(rollout)];
+      const errors = rolloutErrors(rollout, capabilities);
+      return [
+        ...errors.map((error) => fieldIssue(error, "a Rollout with it is Degraded (InvalidSpec)")),
+        ...negativeTimeNotes(rollout),
+        ...experimentShareNotes(rollout),
+      ];
     }
     case "Experiment":
-      return readExperiment(object).value.spec.templates.flatMap(({ template, selector }, index) =>
-        validatePodTemplate(template, selector, ["spec", "templates", index, "template"]).map((error) =>
-          fieldIssue(error, "its pods would be refused"),
-        ),
-      );
+      return experimentIssues(readExperiment(object).value);
     case "AnalysisRun":
       return metricErrors(readAnalysisRun(object).value.spec).map(metricIssue);
     case "AnalysisTemplate":
@@ -85,6 +86,16 @@ function ruleIssues(object: KubeObject, capabilities: CapabilityTable): readonly
     default:
       return [];
   }
+}
+
+function experimentIssues(experiment: Experiment): readonly Issue[] {
+  const errors = experiment.spec.templates.flatMap(({ template, selector }, index) =>
+    validatePodTemplate(template, selector, ["spec", "templates", index, "template"]),
+  );
+  return [
+    ...errors.map((error) => fieldIssue(error, "its pods would be refused")),
+    ...negativeExperimentTimeNotes(experiment),
+  ];
 }
 
 /** `outcome`: what comes of it as it stands. */

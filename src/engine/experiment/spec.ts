@@ -48,6 +48,11 @@ function templateProblems(
     problems.push(told([...at, "selector"], EXPERIMENT_MESSAGES.selectsAll(index)));
   if ((template.minReadySeconds ?? 0) > experimentDeadlineSecondsOf(experiment))
     problems.push(told([...at, "minReadySeconds"], EXPERIMENT_MESSAGES.minReadyLongerThanDeadline(index)));
+  for (const field of ["replicas", "minReadySeconds"] as const) {
+    const value = template[field] ?? 0;
+    // No API takes such a ReplicaSet: Argo tries until the deadline.
+    if (value < 0) problems.push(wrong([...at, field], value, "must be greater than or equal to 0"));
+  }
   const { name } = experiment.metadata;
   if (template.name === "")
     problems.push(told([...at, "name"], EXPERIMENT_MESSAGES.emptyTemplateName(name, index)));
