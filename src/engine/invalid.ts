@@ -4,6 +4,7 @@
 import { metricsProblem, metricsWithoutSecrets, runsIndefinitely } from "../analysis/assess.ts";
 import {
   type AnalysisArgument,
+  type AnalysisRunSpec,
   type FieldError,
   fieldErrorText,
   formatPath,
@@ -171,21 +172,35 @@ export function oneAnalysisProblem(
     return [problem(place, name, resolved.message, `${kind} "${name}"`)];
   }
   if (given.some(isLate)) return [];
-  // Limits, counts and times may be arguments. A tag that stays is the run's to complain about.
+  // Limits, counts and times may be arguments.
   const filled = metricsWithoutSecrets(resolved);
-  const metrics = filled.kind === "ok" ? filled.value : resolved.spec.metrics;
-  const fault = filled.kind === "ok" ? metricsProblem(metrics) : undefined;
+  if (filled.kind === "error") return [unresolved(context, at, resolved.spec, filled.message)];
+  const metrics = filled.value;
+  const fault = metricsProblem(metrics);
   if (fault !== undefined) return invalid(fault);
   if (place === "background") return [];
   return metrics.filter(runsIndefinitely).map((metric) => endless(context, at, metric));
 }
 
+/** An argument that no template declares: the run would end in phase Error as soon as it begins. */
+function unresolved(context: Context, path: Path, spec: AnalysisRunSpec, words: string): ReferenceProblem {
+  const isUnresolved = (metric: Metric): boolean =>
+    metricsWithoutSecrets({ spec: { ...spec, metrics: [metric] } }).kind === "error";
+  const template = templateNameOf(context, spec.metrics.find(isUnresolved)?.name);
+  return problem(path, template, `AnalysisTemplate ${template}: ${words}`);
+}
+
 function endless(context: Context, path: Path, { name, count }: Metric): ReferenceProblem {
-  const { templates, clusterTemplates } = context.snapshot.analysis;
-  const from = [...templates, ...clusterTemplates].find(({ spec }) =>
-    (spec.metrics ?? []).some((metric) => metric.name === name),
-  );
-  const template = from?.metadata.name ?? "";
+  const template = templateNameOf(context, name);
   const words = `AnalysisTemplate ${template} has metric ${name} which runs indefinitely. Invalid value for count: ${count ?? "<nil>"}`;
   return problem(path, template, words);
+}
+
+/** Where a metric comes from. */
+function templateNameOf({ snapshot }: Context, metric: string | undefined): string {
+  const { templates, clusterTemplates } = snapshot.analysis;
+  const from = [...templates, ...clusterTemplates].find(({ spec }) =>
+    (spec.metrics ?? []).some(({ name }) => name === metric),
+  );
+  return from?.metadata.name ?? "";
 }

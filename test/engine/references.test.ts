@@ -120,6 +120,46 @@ const ROWS: readonly Row[] = [
     problems: [`${STEP}: Invalid value: "templateNames: [errors]": args.region was not resolved`],
   },
   {
+    rule: "an argument that no template declares",
+    strategy: analysed("errors"),
+    objects: [
+      template("errors", { metrics: [metric("m", { successCondition: "result < {{args.limit}}" })] }),
+    ],
+    problems: [`${STEP}: Invalid value: "errors": AnalysisTemplate errors: failed to resolve {{args.limit}}`],
+  },
+  {
+    rule: "an argument that another template declares",
+    strategy: {
+      canary: { steps: [{ analysis: { templates: [{ templateName: "a" }, { templateName: "b" }] } }] },
+    },
+    objects: [
+      template("a", { args: [{ name: "limit", value: "1" }], metrics: [metric("a")] }),
+      template("b", { metrics: [metric("b", { successCondition: "result < {{ args.limit }}" })] }),
+    ],
+    problems: [],
+  },
+  {
+    rule: "an argument that only a Secret has",
+    strategy: analysed("errors"),
+    objects: [
+      template("errors", {
+        args: [{ name: "limit", valueFrom: { secretKeyRef: { name: "s", key: "k" } } }],
+        metrics: [metric("m", { successCondition: "result < {{args.limit}}" })],
+      }),
+    ],
+    problems: [],
+  },
+  {
+    rule: "an argument that no template of a background analysis declares",
+    strategy: { canary: { analysis: { templates: [{ templateName: "errors" }] } } },
+    objects: [
+      template("errors", { metrics: [metric("m", { successCondition: "result < {{args.limit}}" })] }),
+    ],
+    problems: [
+      `${CANARY}.analysis.templates: Invalid value: "errors": AnalysisTemplate errors: failed to resolve {{args.limit}}`,
+    ],
+  },
+  {
     rule: "an argument with different values",
     strategy: {
       canary: { steps: [{ analysis: { templates: [{ templateName: "a" }, { templateName: "b" }] } }] },
