@@ -46,7 +46,7 @@ export {
   runSpecFromTemplates,
 } from "./runspec.ts";
 export { ttlExpiresAtMs } from "./ttl.ts";
-export { metricsProblem, runsIndefinitely } from "./validate.ts";
+export { metricsProblem, rulesProblem, runsIndefinitely } from "./validate.ts";
 
 /** An event on the AnalysisRun, to be written once, after the status. */
 export interface RunEvent {

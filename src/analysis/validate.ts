@@ -1,5 +1,5 @@
 // What makes the spec of an AnalysisRun invalid whatever is measured. Argo: ValidateMetrics and its neighbours.
-import { effectiveCountOf, type Metric, validateMetrics } from "../api/api.ts";
+import { type AnalysisRunSpec, effectiveCountOf, type Metric, validateMetrics } from "../api/api.ts";
 
 interface Rule {
   readonly metricName: string;
@@ -32,6 +32,17 @@ export function rulesByMetric<R extends Rule>(
     for (const { name } of hits) matched.set(name, rule);
   }
   return { kind: "ok", rules: matched };
+}
+
+/** The first fault of the rules about metrics: what ends a run before anything is measured. */
+export function rulesProblem(
+  { dryRun = [], measurementRetention = [] }: Pick<AnalysisRunSpec, "dryRun" | "measurementRetention">,
+  metrics: readonly Metric[],
+): string | undefined {
+  const dry = rulesByMetric("dryRun", dryRun, metrics);
+  if (dry.kind === "error") return dry.message;
+  const retention = rulesByMetric("measurementRetention", measurementRetention, metrics);
+  return retention.kind === "error" ? retention.message : undefined;
 }
 
 /** A rule that is no regular expression is taken as the name itself. */

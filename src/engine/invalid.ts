@@ -1,7 +1,7 @@
 // Why a Rollout cannot be carried out: what is wrong in itself (found by validation), or an object that it names and that is missing or
 // does not fit. The first reason counts; nothing is touched until it is gone.
 // Source: Argo pkg/apis/rollouts/validation/validation_references.go, rollout/controller.go getRolloutReferencedResources, v1.9.
-import { metricsProblem, metricsWithoutSecrets, runsIndefinitely } from "../analysis/assess.ts";
+import { metricsProblem, metricsWithoutSecrets, rulesProblem, runsIndefinitely } from "../analysis/assess.ts";
 import {
   type AnalysisArgument,
   type AnalysisRunSpec,
@@ -131,13 +131,14 @@ function analysisProblems(context: Context): readonly ReferenceProblem[] {
 /** What is wrong about the analyses of an experiment step. Argo finds out when the step is reached, and aborts. */
 function experimentProblems(context: Context, path: Path, step: Step): readonly ReferenceProblem[] {
   if (step.kind !== "experiment") return [];
-  return (step.experiment.analyses ?? []).flatMap(({ templateName, clusterScope, args = [] }, index) => {
+  const { analyses = [], dryRun = [] } = step.experiment;
+  return analyses.flatMap(({ templateName, clusterScope, args = [] }, index) => {
     const ref = { templateName, ...(clusterScope === undefined ? {} : { clusterScope }) };
     // They may measure for as long as the Experiment runs.
     return oneAnalysisProblem(
       context,
       [...path, "analyses", index],
-      { templates: [ref], args },
+      { templates: [ref], args, dryRun },
       "background",
     );
   });
@@ -176,7 +177,7 @@ export function oneAnalysisProblem(
   const filled = metricsWithoutSecrets(resolved);
   if (filled.kind === "error") return [unresolved(context, at, resolved.spec, filled.message)];
   const metrics = filled.value;
-  const fault = metricsProblem(metrics);
+  const fault = metricsProblem(metrics) ?? rulesProblem(resolved.spec, metrics);
   if (fault !== undefined) return invalid(fault);
   if (place === "background") return [];
   return metrics.filter(runsIndefinitely).map((metric) => endless(context, at, metric));

@@ -160,6 +160,53 @@ const ROWS: readonly Row[] = [
     ],
   },
   {
+    rule: "rules about metrics that match none",
+    strategy: analysed("errors", { dryRun: [{ metricName: "none" }] }),
+    objects: [template("errors", { metrics: [metric("m")] })],
+    problems: [
+      `${STEP}: Invalid value: "templateNames: [errors]": dryRun[0]: Rule didn't match any metric name(s)`,
+    ],
+  },
+  {
+    rule: "kept measurements of metrics that are none, in a background analysis",
+    strategy: {
+      canary: {
+        analysis: {
+          templates: [{ templateName: "errors" }],
+          dryRun: [{ metricName: "m.*" }],
+          measurementRetention: [{ metricName: "none", limit: 5 }],
+        },
+      },
+    },
+    objects: [template("errors", { metrics: [metric("m1")] })],
+    problems: [
+      `${CANARY}.analysis.templates: Invalid value: "templateNames: [errors]": measurementRetention[0]: Rule didn't match any metric name(s)`,
+    ],
+  },
+  {
+    rule: "a rule that matches the metrics of one analysis of an experiment only",
+    strategy: {
+      canary: {
+        steps: [
+          {
+            experiment: {
+              templates: [{ name: "base", specRef: "stable" }],
+              dryRun: [{ metricName: "a" }],
+              analyses: [
+                { name: "first", templateName: "a" },
+                { name: "second", templateName: "b" },
+              ],
+            },
+          },
+        ],
+      },
+    },
+    objects: [template("a", { metrics: [metric("a")] }), template("b", { metrics: [metric("b")] })],
+    problems: [
+      `${CANARY}.steps[0].experiment.analyses[1].templates: Invalid value: "templateNames: [b]": dryRun[0]: Rule didn't match any metric name(s)`,
+    ],
+  },
+  {
     rule: "an argument with different values",
     strategy: {
       canary: { steps: [{ analysis: { templates: [{ templateName: "a" }, { templateName: "b" }] } }] },
