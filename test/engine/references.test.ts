@@ -61,6 +61,15 @@ const ROWS: readonly Row[] = [
     ],
   },
   {
+    // As in v1.9; a Service by them would be without pods while these change their role, between two versions.
+    rule: "labels that pods carry for their role do not count",
+    strategy: { canary: { stableService: "web", stableMetadata: { labels: { role: "stable" } } } },
+    objects: [service("web", { app: "web", role: "stable" })],
+    problems: [
+      `${CANARY}.stableService: Invalid value: "web": Service "web" has unmatch label "role" in rollout`,
+    ],
+  },
+  {
     rule: "the hash label of a Service is the controller's",
     strategy: { canary: { stableService: "web" } },
     objects: [service("web", { app: "web", "rollouts-pod-template-hash": "abc" })],
