@@ -72,7 +72,8 @@ export function explanationOf(context: Context, decided: Decided): Explanation {
   const index = status.currentStepIndex;
   const count = context.steps.length;
   const text = index === undefined ? "" : stepWords(context, index);
-  const waits = withBegin({ ...context, status }, [...decided.waits, ...failureWaits(context)]);
+  const after = { ...context, status };
+  const waits = withBegin(after, [...decided.waits, ...failureWaits(context)]);
   return {
     phase: status.phase ?? "",
     message: status.message ?? "",
@@ -81,9 +82,9 @@ export function explanationOf(context: Context, decided: Decided): Explanation {
     versions: versionsOf(context, status),
     routes: (decided.traffic?.routes ?? []).map(routeWords),
     ...(index === undefined || count === 0 ? {} : { step: { index, count, text } }),
-    metrics: metricLines({ ...context, status }),
+    metrics: metricLines(after),
     waits,
-    ways: waysOn(context, waits, planner === "abort"),
+    ways: waysOn(after, waits, planner === "abort"),
     does: actions.map(actionText),
     next,
   };

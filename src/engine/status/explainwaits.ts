@@ -5,6 +5,7 @@ import { assertNever } from "../../lib/assert.ts";
 import { parseTime } from "../../lib/time.ts";
 import { type Context, isPromoted } from "../context.ts";
 import type { Wait } from "../plan.ts";
+import { isInRollbackWindow } from "../pods/rollbackwindow.ts";
 import { conditionOf } from "./conditions.ts";
 import { isHeldForSomebody } from "./duration.ts";
 
@@ -21,11 +22,18 @@ export function withBegin(context: Context, waits: readonly Wait[]): readonly Wa
 export function waysOn(context: Context, waits: readonly Wait[], isAborted: boolean): readonly string[] {
   const command = (verb: string): string => `weir ${verb} ${nameOf(context)}`;
   if (isAborted) return [`${command("retry")}, or another version`];
-  const { stableRS = "" } = context.status;
-  // A first version, or the one that is stable already, has nothing to go back to.
-  const back = stableRS === "" || isPromoted(context) ? "" : `, or ${command("abort")}`;
+  const back = hearsAbort(context) ? `, or ${command("abort")}` : "";
   const answer = answerDue(context);
   return [...new Set(waits.flatMap((wait) => wayOf(wait, command("promote"), back, answer) ?? []))];
+}
+
+/**
+ * Whether an abort would do anything: a first version, or the one that is stable already, has nothing to go back to, and a way back inside the
+ * window, or a full promotion, goes on in spite of it (stage.ts afterUser).
+ */
+function hearsAbort(context: Context): boolean {
+  const { stableRS = "", promoteFull = false } = context.status;
+  return stableRS !== "" && !isPromoted(context) && !promoteFull && !isInRollbackWindow(context);
 }
 
 /** Whose word is waited for where routers have to follow. */
