@@ -179,7 +179,7 @@ function promotionWaits(context: Context, mode: Mode, inForce: InForce): readonl
     });
   if (!hasRouter || isFirst) return waits;
   if (!isShareSet(context, maxWeight))
-    waits.push({ code: "acknowledgement", text: "the new version does not have all the traffic yet" });
+    waits.push({ code: "weight", text: "the new version does not have all the traffic yet" });
   else if (inForce.kind === "no") waits.push({ code: "acknowledgement", text: inForce.words });
   return waits;
 }

@@ -287,6 +287,8 @@ export type WaitCode =
   | "user"
   | "pause"
   | "replicas"
+  /** A share is not the canary's yet: what keeps it from rising is a wait of its own. */
+  | "weight"
   | "acknowledgement"
   | "analysis"
   | "experiment"

@@ -173,7 +173,10 @@ test("decide: no proxy connected holds the first raise, and Healthy waits for th
   };
   const plan = world.settle();
   t.equal(plan.traffic?.versions[1]?.weight, 0);
-  t.match(plan.explanation.waits, [{ code: "acknowledgement" }, { text: /: no proxy connected$/ }]);
+  t.match(plan.explanation.waits, [
+    { code: "weight" },
+    { code: "acknowledgement", text: /: no proxy connected$/ },
+  ]);
 });
 
 test("decide: a lower setWeight is published before the canary's pods go", async (t) => {

@@ -81,6 +81,7 @@ function beginOf(context: Context, { code }: Wait): number | undefined {
       return lastProgress(context);
     case "retry":
       return parseTime(abortedAt);
+    case "weight":
     case "experiment":
     case "scaleDownDelay":
     case "restart":
@@ -128,6 +129,7 @@ function wayOf({ code, untilMs }: Wait, promote: string, orBack: string, answer:
       return "an apply of the corrected Rollout, or of what it names";
     case "plugin":
       return "the plugin's answer";
+    case "weight":
     case "scaleDownDelay":
     case "restart":
     case "retry":

@@ -218,7 +218,7 @@ function unsetWaits(context: Context, stage: Stage, weight: number): readonly Wa
   if (!context.hasRouter) return [];
   const isToHaveNone = context.replicas > 0 && targetSizes(context, "steps", stage).canary === 0;
   if (isShareSet(context, weight) || isToHaveNone) return [];
-  return [{ code: "acknowledgement", text: `the weight is not set to ${weight} yet` }];
+  return [{ code: "weight", text: `the weight is not set to ${weight} yet` }];
 }
 
 function haltedWaits(context: Context, stage: Stage): readonly Wait[] {
