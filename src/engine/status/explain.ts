@@ -16,7 +16,7 @@ import { countsOf, podHashOf, revisionOf } from "../pods/replicaset.ts";
 import { weightOf } from "../traffic/inforce.ts";
 import { replicaFailure } from "./conditions.ts";
 import { metricLines } from "./explainmetrics.ts";
-import { waysOn, withBegin } from "./explainwaits.ts";
+import { nextOf, waysOn, withBegin } from "./explainwaits.ts";
 
 interface Decided {
   readonly planner: string;
@@ -86,7 +86,7 @@ export function explanationOf(context: Context, decided: Decided): Explanation {
     waits,
     ways: waysOn(after, waits, planner === "abort"),
     does: actions.map(actionText),
-    next,
+    next: nextOf(after, waits, { isOver: planner === "abort" || planner === "promoted", next }),
   };
 }
 

@@ -4,10 +4,16 @@ import { CONDITION_TYPES, progressDeadlineSecondsOf, REASONS } from "../../api/a
 import { assertNever } from "../../lib/assert.ts";
 import { parseTime } from "../../lib/time.ts";
 import { type Context, isPromoted } from "../context.ts";
-import type { Wait } from "../plan.ts";
+import type { Wait, WaitCode } from "../plan.ts";
 import { isInRollbackWindow } from "../pods/rollbackwindow.ts";
 import { conditionOf } from "./conditions.ts";
 import { isHeldForSomebody } from "./duration.ts";
+
+/** Whether the update itself has come to an end, and what its planner says of what comes. */
+interface UpdateEnd {
+  readonly isOver: boolean;
+  readonly next: string;
+}
 
 /** The waits, each once, with since when where that is known. */
 export function withBegin(context: Context, waits: readonly Wait[]): readonly Wait[] {
@@ -25,6 +31,24 @@ export function waysOn(context: Context, waits: readonly Wait[], isAborted: bool
   const back = hearsAbort(context) ? `, or ${command("abort")}` : "";
   const answer = answerDue(context);
   return [...new Set(waits.flatMap((wait) => wayOf(wait, command("promote"), back, answer) ?? []))];
+}
+
+/**
+ * What comes once the waits are over. An update that is over has nothing before it, but beside it traffic may still be on its way back, pods be
+ * restarted or a version stay up for its delay: that comes first.
+ */
+export function nextOf(context: Context, waits: readonly Wait[], update: UpdateEnd): string {
+  if (!update.isOver) return update.next;
+  const isWaitedFor = (...codes: WaitCode[]): boolean => waits.some(({ code }) => codes.includes(code));
+  const share = context.status.canary?.weights?.canary.weight ?? 0;
+  // Its next step, or the pods that stable lacks. Without such a wait the share stays: stable is gone.
+  const isReturning = share > 0 && isWaitedFor("retry", "replicas");
+  const first = [
+    ...(isReturning ? ["send the rest of the traffic back to stable"] : []),
+    ...(isWaitedFor("restart") ? ["restart pods"] : []),
+    ...(isWaitedFor("scaleDownDelay") ? ["scale down what stays up"] : []),
+  ];
+  return first.length === 0 ? update.next : `${first.join(", ")}, then ${update.next}`;
 }
 
 /**
