@@ -1,10 +1,11 @@
 // What belongs to a wait but no planner says: since when, and what would move it on. Told from the status and the snapshot, by the wait's kind,
 // so that planners only name what they wait for.
-import { CONDITION_TYPES, progressDeadlineSecondsOf, REASONS } from "../../api/api.ts";
+import { abortScaleDownDelayOf, CONDITION_TYPES, progressDeadlineSecondsOf, REASONS } from "../../api/api.ts";
 import { assertNever } from "../../lib/assert.ts";
 import { parseTime } from "../../lib/time.ts";
 import { type Context, isPromoted } from "../context.ts";
 import type { Wait, WaitCode } from "../plan.ts";
+import { deadlineMsOf } from "../pods/replicaset.ts";
 import { isInRollbackWindow } from "../pods/rollbackwindow.ts";
 import { conditionOf } from "./conditions.ts";
 import { isHeldForSomebody } from "./duration.ts";
@@ -73,7 +74,7 @@ function nameOf({ name, namespace }: Context): string {
   return namespace === "default" || namespace === "" ? name : `${name} -n ${namespace}`;
 }
 
-function beginOf(context: Context, { code }: Wait): number | undefined {
+function beginOf(context: Context, { code, untilMs }: Wait): number | undefined {
   const { pauseConditions = [], conditions = [], currentStepIndex, ...status } = context.status;
   const { duration, abortedAt, canary, blueGreen } = status;
   const condition = (type: string) => conditions.find((item) => item.type === type);
@@ -105,15 +106,39 @@ function beginOf(context: Context, { code }: Wait): number | undefined {
       return lastProgress(context);
     case "retry":
       return parseTime(abortedAt);
+    case "restart":
+      // A refused eviction has its own time: only the last refusal is known.
+      return untilMs === undefined ? parseTime(context.rollout.spec.restartAt) : undefined;
+    case "scaleDownDelay":
+      return delayBegin(context, untilMs);
+    case "plugin":
+      return pluginBegin(context);
     case "weight":
     case "experiment":
-    case "scaleDownDelay":
-    case "restart":
-    case "plugin":
       return undefined;
     default:
       return assertNever(code);
   }
+}
+
+/** When the delay that ends at `untilMs` began; undefined before it is written down. As long as the spec has it now. */
+function delayBegin(context: Context, untilMs: number | undefined): number | undefined {
+  const { roles, rollout, status, scaleDownDelayMs } = context;
+  const replicaSet = roles.owned.find((item) => deadlineMsOf(item) === untilMs);
+  if (untilMs === undefined || replicaSet === undefined) return undefined;
+  const isAborted = status.abort === true && replicaSet === roles.current;
+  if (!isAborted) return untilMs - scaleDownDelayMs;
+  const seconds = abortScaleDownDelayOf(rollout);
+  return seconds === "never" ? undefined : untilMs - seconds * 1000;
+}
+
+/** When the plugin that is waited for was first asked: the current step's, or with an abort those that it ends. */
+function pluginBegin({ status }: Context): number | undefined {
+  if (status.abort === true) return parseTime(status.abortedAt);
+  const run = status.canary?.stepPluginStatuses?.find(
+    ({ index, operation }) => index === status.currentStepIndex && operation === "Run",
+  );
+  return parseTime(run?.startedAt);
 }
 
 /**
@@ -152,7 +177,8 @@ function wayOf({ code, untilMs }: Wait, promote: string, orBack: string, answer:
     case "valid":
       return "an apply of the corrected Rollout, or of what it names";
     case "plugin":
-      return "the plugin's answer";
+      // One that is told to end is past any promote or abort.
+      return orBack === "" ? "the plugin's answer" : `the plugin's answer, or ${promote}${orBack}`;
     case "weight":
     case "scaleDownDelay":
     case "restart":
