@@ -177,23 +177,25 @@ function sizeWaits(context: Context, stage: Stage): readonly Wait[] {
   const waits: Wait[] = [];
   const counts = countsOf(current);
   if (!isReached(context.canary, counts, target.canary)) {
-    waits.push({ code: "replicas", text: sizeWords("the canary", counts.available, target.canary) });
+    waits.push({ code: "replicas", text: sizeWords("the canary", current, target.canary) });
   }
   // A stable version that follows its traffic is one pass behind it; what it needs holds back the weights.
   const isStableChecked = stable !== undefined && stable !== current && !isDynamic(context);
   if (isStableChecked && !isCreated(stable, target.stable)) {
-    waits.push({ code: "replicas", text: sizeWords("stable", countsOf(stable).available, target.stable) });
+    waits.push({ code: "replicas", text: sizeWords("stable", stable, target.stable) });
   }
   const isDraining = !context.hasRouter && others.some((replicaSet) => countsOf(replicaSet).available > 0);
   if (isDraining) waits.push({ code: "replicas", text: "pods of older versions are still there" });
   return waits;
 }
 
-/** Pods that are missing, or too many. */
-function sizeWords(whose: string, available: number, wanted: number): string {
-  return available > wanted
-    ? `${whose} still has ${available} pods available and is to have ${wanted}`
-    : `${whose} has ${available} of ${wanted} pods available`;
+/** Pods that are missing, or too many: these may be unavailable, and are too many all the same. */
+function sizeWords(whose: string, replicaSet: ReplicaSet | undefined, wanted: number): string {
+  const { spec, available } = countsOf(replicaSet);
+  const pods = Math.max(spec, replicaSet?.status.replicas ?? 0);
+  if (available > wanted) return `${whose} still has ${available} pods available and is to have ${wanted}`;
+  if (pods > wanted) return `${whose} still has ${pods} pods and is to have ${wanted}`;
+  return `${whose} has ${available} of ${wanted} pods available`;
 }
 
 /** Whether a ReplicaSet has been asked for `wanted` pods and they exist: stable's may be unready, that is not the update's doing. */
