@@ -27,6 +27,9 @@ interface Decided {
   readonly next: string;
 }
 
+/** Lines of one list at most. */
+const MAX_LINES = 6;
+
 /** The lines of `weir explain`, one thing each, few enough for a screen. With `nowMs`, waits say since when and how long they still take. */
 export function explain(plan: Plan, nowMs?: number): readonly string[] {
   const { phase, message, planner, revision, step, versions, waits, does, next } = plan.explanation;
@@ -43,16 +46,21 @@ export function explain(plan: Plan, nowMs?: number): readonly string[] {
     const pods = `${version.available} of ${version.desired} pods available`;
     lines.push(`${version.role}: ${version.replicaSet}, ${pods}${weight}`);
   }
-  for (const route of routes) lines.push(`route: ${route}`);
-  for (const metric of metrics) lines.push(`metric: ${metric}`);
-  for (const wait of waits) lines.push(`waits: ${wait.text}${timesOf(wait, nowMs)}`);
-  for (const way of ways) lines.push(`moves on: ${way}`);
-  for (const action of does) lines.push(`does: ${action}`);
-  for (const warning of plan.warnings) lines.push(`warning: ${warning}`);
+  const waited = waits.map((wait) => `${wait.text}${timesOf(wait, nowMs)}`);
+  const { warnings } = plan;
+  const lists = { route: routes, metric: metrics, waits: waited, "moves on": ways, does, warning: warnings };
+  for (const [name, items] of Object.entries(lists))
+    lines.push(...shortened(items).map((item) => `${name}: ${item}`));
   lines.push(`next: ${next}`);
   if (nowMs !== undefined && plan.requeueAtMs !== undefined)
     lines.push(`looks again: in ${humanDuration(plan.requeueAtMs - nowMs)}, or when something changes`);
   return lines;
+}
+
+/** The first of a list, and how many more there are: metrics, routes and pods may be many. */
+function shortened(items: readonly string[]): readonly string[] {
+  const left = items.length - MAX_LINES;
+  return left > 0 ? [...items.slice(0, MAX_LINES), `and ${left} more`] : items;
 }
 
 /** ` (2m so far, 8m left)`. */

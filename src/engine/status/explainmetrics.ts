@@ -2,9 +2,6 @@
 import { type AnalysisRun, effectiveCountOf, type Metric, metricLimitsOf } from "../../api/api.ts";
 import type { Context } from "../context.ts";
 
-/** Lines at most; more metrics are counted. */
-const MAX_LINES = 6;
-
 /** The metrics of the runs that the status names and that have not succeeded. */
 export function metricLines({ status, snapshot }: Context): readonly string[] {
   const { canary = {}, blueGreen = {} } = status;
@@ -18,9 +15,7 @@ export function metricLines({ status, snapshot }: Context): readonly string[] {
   const runs = snapshot.analysis.runs.filter(
     (run) => names.has(run.metadata.name) && run.status.phase !== "Successful",
   );
-  const lines = runs.flatMap((run) => (run.spec.metrics ?? []).map((metric) => lineOf(run, metric)));
-  const left = lines.length - MAX_LINES;
-  return left > 0 ? [...lines.slice(0, MAX_LINES), `and ${left} more`] : lines;
+  return runs.flatMap((run) => (run.spec.metrics ?? []).map((metric) => lineOf(run, metric)));
 }
 
 /** `error-rate 3 of 5 measured, 1 failed (limit 2)`. */
