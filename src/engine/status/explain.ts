@@ -34,7 +34,7 @@ const MAX_LINES = 6;
 export function explain(plan: Plan, nowMs?: number): readonly string[] {
   const { phase, message, planner, revision, step, versions, waits, does, next } = plan.explanation;
   const { routes, metrics, ways } = plan.explanation;
-  const lines = [`${phase}${message === "" ? "" : `: ${message}`}`];
+  const lines = [headline(phase, message, waits.slice(0, MAX_LINES))];
   lines.push(`decided by: ${planner}${revision === undefined ? "" : `, revision ${revision}`}`);
   if (step !== undefined) {
     const position =
@@ -57,6 +57,13 @@ export function explain(plan: Plan, nowMs?: number): readonly string[] {
   return lines;
 }
 
+/** The phase and its message, without the words that a wait says anyway, with since when: what makes a spec invalid. */
+function headline(phase: string, message: string, waits: readonly Wait[]): string {
+  const said = waits.find(({ text }) => message.endsWith(`: ${text}`));
+  const rest = said === undefined ? message : message.slice(0, -`: ${said.text}`.length);
+  return rest === "" ? phase : `${phase}: ${rest}`;
+}
+
 /** The first of a list, and how many more there are: metrics, routes and pods may be many. */
 function shortened(items: readonly string[]): readonly string[] {
   const left = items.length - MAX_LINES;
@@ -77,9 +84,7 @@ function timesOf({ sinceMs, untilMs }: Wait, nowMs: number | undefined): string 
 export function explanationOf(context: Context, decided: Decided): Explanation {
   const { status, planner, actions, next } = decided;
   const revision = Number(context.rollout.metadata.annotations?.[REVISION_ANNOTATION] ?? Number.NaN);
-  const index = status.currentStepIndex;
-  const count = context.steps.length;
-  const text = index === undefined ? "" : stepWords(context, index);
+  const step = stepOf(context, status);
   const after = { ...context, status };
   const waits = withBegin(after, [...decided.waits, ...failureWaits(context)]);
   return {
@@ -89,7 +94,7 @@ export function explanationOf(context: Context, decided: Decided): Explanation {
     planner,
     versions: versionsOf(context, status),
     routes: (decided.traffic?.routes ?? []).map(routeWords),
-    ...(index === undefined || count === 0 ? {} : { step: { index, count, text } }),
+    ...(step === undefined ? {} : { step }),
     metrics: metricLines(after),
     waits,
     ways: waysOn(after, waits, planner === "abort"),
@@ -138,9 +143,14 @@ export function actionText(action: Action): string {
   return `${action.kind} ${action.name}${size}${version}: ${action.reason}`;
 }
 
-function stepWords(context: Context, index: number): string {
+/** The place in the steps; undefined where the status tells one of another version, or of other steps, than the spec has (it is invalid, say). */
+function stepOf(context: Context, status: RolloutStatus): Explanation["step"] {
+  const { currentStepIndex: index, currentPodHash, currentStepHash = "" } = status;
+  const count = context.steps.length;
+  const isOfSpec = currentPodHash === context.podHash && currentStepHash === context.stepHash;
+  if (index === undefined || count === 0 || !isOfSpec) return undefined;
   const step = context.canary.steps?.[index];
-  return step === undefined ? "" : stepText(step);
+  return { index, count, text: step === undefined ? "" : stepText(step) };
 }
 
 function versionsOf(context: Context, status: RolloutStatus): readonly ExplainedVersion[] {
