@@ -13,6 +13,7 @@ import {
   type RunSummary,
 } from "../api/api.ts";
 import { jsonEqual } from "../lib/json.ts";
+import { oncePerObject } from "../lib/once.ts";
 import { formatTime } from "../lib/time.ts";
 import { metricsWithoutSecrets } from "./arguments.ts";
 import { type DueMeasurement, schedule, unfinished } from "./due.ts";
@@ -72,7 +73,7 @@ export interface Assessment {
 /** How the run stands at `nowMs`, and what is to be done. Assessing a completed run changes nothing. */
 export function assessRun(run: AnalysisRun, nowMs: number): Assessment {
   if (isCompleted(run.status.phase)) return idle(run.status);
-  const prepared = prepare(run);
+  const prepared = preparedOf(run.spec);
   if (prepared.kind === "error") return ended(run.status, "Error", prepared.message, nowMs, []);
   const { metrics, isDryRun, retention } = prepared;
   const started: AnalysisRunStatus = {
@@ -119,16 +120,19 @@ type Prepared =
       readonly retention: ReadonlyMap<string, MeasurementRetention>;
     };
 
-function prepare(run: AnalysisRun): Prepared {
-  const rendered = metricsWithoutSecrets(run);
+/** A spec is replaced, never written to, and outlives many measurements. */
+const preparedOf = oncePerObject(prepare);
+
+function prepare(spec: AnalysisRun["spec"]): Prepared {
+  const rendered = metricsWithoutSecrets({ spec });
   if (rendered.kind === "error")
     return { kind: "error", message: `Unable to resolve metric arguments: ${rendered.message}` };
   const metrics = rendered.value;
   const problem = metricsProblem(metrics);
   if (problem !== undefined) return { kind: "error", message: `Analysis spec invalid: ${problem}` };
-  const dryRun = rulesByMetric("dryRun", run.spec.dryRun ?? [], metrics);
+  const dryRun = rulesByMetric("dryRun", spec.dryRun ?? [], metrics);
   if (dryRun.kind === "error") return { kind: "error", message: `Analysis spec invalid: ${dryRun.message}` };
-  const retention = rulesByMetric("measurementRetention", run.spec.measurementRetention ?? [], metrics);
+  const retention = rulesByMetric("measurementRetention", spec.measurementRetention ?? [], metrics);
   if (retention.kind === "error")
     return { kind: "error", message: `Analysis spec invalid: ${retention.message}` };
   const isDryRun = (metric: string): boolean => dryRun.rules.has(metric);

@@ -1,9 +1,10 @@
 // `weir simulate -f FILES --script SCRIPT`: runs a Rollout of the user's files in virtual time, through the decisions that the controller
 // would make, with pods, metrics and users as the script says. Needs no server and changes nothing.
+import { setImmediate } from "node:timers/promises";
 import type { Command } from "commander";
 import type { KubeObject } from "../api/api.ts";
 import { WeirError } from "../lib/errors.ts";
-import { namespaceOf, simulate } from "../simulate/simulate.ts";
+import { namespaceOf, type SoFar, simulate } from "../simulate/simulate.ts";
 import { CLI_ERRORS, type Cli } from "./cli.ts";
 import { lineOf } from "./lint.ts";
 import { lintObjects } from "./lintfiles.ts";
@@ -18,6 +19,8 @@ interface SimulateFlags {
 
 /** What happens without a script: another image, and a day. */
 const PLAIN_SCRIPT = "image simulated:new\ntick 24h\n";
+/** How long the simulation works before it is looked whether it is to end. */
+const LOOK_MS = 50;
 
 /** Adds the command. */
 export function addSimulate(program: Command, cli: Cli): void {
@@ -43,11 +46,34 @@ async function runSimulate(cli: Cli, flags: SimulateFlags): Promise<void> {
     ...read.flatMap((file) => file.foreign.flatMap(({ object }) => object ?? [])),
   ];
   const rollout = chosen(objects, flags.rollout);
-  const { text, timeline, decisions } = simulate(rollout, objects, await scriptOf(cli, flags.script));
-  cli.out(text.trimEnd());
-  if (!flags.timeline) return;
+  const { rows, soFar } = simulate(rollout, objects, await scriptOf(cli, flags.script));
+  let ending = "";
+  try {
+    await show(cli, rows);
+  } catch (error) {
+    ending = `, broken off at ${soFar().clock}`;
+    throw error;
+  } finally {
+    if (flags.timeline) showTimeline(cli, soFar(), ending);
+  }
+}
+
+/** Prints rows as they come. A simulation never waits, so signals are looked for in between. */
+async function show(cli: Cli, rows: Iterable<readonly string[]>): Promise<void> {
+  let lookedAtMs = performance.now();
+  for (const some of rows) {
+    for (const row of some) cli.out(row);
+    if (performance.now() - lookedAtMs < LOOK_MS) continue;
+    await setImmediate();
+    cli.signal.throwIfAborted();
+    lookedAtMs = performance.now();
+  }
+}
+
+function showTimeline(cli: Cli, { timeline, decisions }: SoFar, ending: string): void {
+  if (timeline.length === 0) return;
   cli.out("");
-  cli.out(`# timeline, ${decisions} decisions`);
+  cli.out(`# timeline, ${decisions} decisions${ending}`);
   for (const line of timeline) cli.out(`# ${line}`);
 }
 

@@ -28,7 +28,7 @@ export function settle(world: World, onlooker?: Onlooker): Plan | undefined {
     const hasWritten = plan !== undefined && apply(world, plan);
     const experiments = passExperiments(world);
     onlooker?.experimented(experiments.lines);
-    if (!runReplicaSets(world) && !measure(world) && !hasWritten && !experiments.hasWritten) return plan;
+    if (!runReplicaSets(world) && !measureRuns(world) && !hasWritten && !experiments.hasWritten) return plan;
   }
   throw new Error("does not come to rest");
 }
@@ -67,9 +67,14 @@ export function apply(world: World, plan: Plan, steps = Number.POSITIVE_INFINITY
 
 /** When something wants to be looked at though nothing changes; infinity when nothing does. */
 export function dueMs(world: World): number {
+  const decisionMs = decisionDueMs(world, world.hasRollout ? world.plan() : undefined);
+  return Math.min(decisionMs, measureDueMs(world) ?? Number.POSITIVE_INFINITY);
+}
+
+/** The same without measurements. `plan`: what the world would decide now. */
+export function decisionDueMs(world: World, plan: Plan | undefined): number {
   const never = Number.POSITIVE_INFINITY;
-  const rolloutMs = world.hasRollout ? world.plan().requeueAtMs : undefined;
-  return Math.min(rolloutMs ?? never, experimentsDueMs(world) ?? never, measureDueMs(world) ?? never);
+  return Math.min(plan?.requeueAtMs ?? never, experimentsDueMs(world) ?? never);
 }
 
 /** Notes where the plan leaves the Rollout, if that is somewhere else. */
@@ -79,14 +84,4 @@ function note({ nowMs, timeline }: World, { explanation }: Plan): void {
   const last = timeline.at(-1);
   if (last !== undefined && jsonEqual({ ...last, atMs: 0 }, { ...moment, atMs: 0 })) return;
   timeline.push({ atMs: nowMs, ...moment });
-}
-
-/** Takes the measurements that scripts answer. Tells whether a run changed. */
-function measure(world: World): boolean {
-  const changed = measureRuns(world);
-  for (const [name, status] of changed) {
-    const run = world.runs.get(name);
-    if (run !== undefined) world.add("runs", { ...run, status });
-  }
-  return changed.size > 0;
 }

@@ -9,14 +9,18 @@ import { argumentsOf } from "./arguments.ts";
 import { COMMANDS } from "./commands.ts";
 import { experimentStates } from "./experiments.ts";
 import { createWorld, withoutRollout } from "./madeup.ts";
-import { unanswered } from "./measuring.ts";
-import { dueMs, settle } from "./reconcile.ts";
+import { measureAhead, measureDueMs, unanswered } from "./measuring.ts";
+import { decisionDueMs, settle } from "./reconcile.ts";
 import { clockText } from "./show.ts";
 import type { World } from "./world.ts";
 
 /** Decisions that one script may take. */
 const MAX_DECISIONS = 200_000;
-/** The lines below `# timeline, …` in an output. */
+/** Times at which one script may measure without a decision. */
+const MAX_MEASURED = 5_000_000;
+/** The line above a timeline; that of a script that did not come to its end says how far it came. */
+const TIMELINE_HEAD = /^# timeline, \d+ decisions(?:, broken off at .*)?$/;
+/** The lines below it. */
 const TIMELINE_ROW = /^# +\S+ +(?:Healthy|Progressing|Paused|Degraded)\b/;
 
 export const SIMULATE_ERRORS = {
@@ -31,36 +35,64 @@ export interface ScriptOptions {
   readonly world?: World;
 }
 
+/** What has come up; nothing for a while of work that nothing is to be told of, in which whoever listens may look elsewhere. */
+type Rows = Generator<readonly string[], void>;
+
 /**
  * The script again, with the output that the engine gives now. Throws `script` at the line that is wrong.
  * A command may stand without its `> `; what is indented is the output of an earlier run, and left out.
  */
-export function runScript(text: string, { file = "script", world: given }: ScriptOptions = {}): string {
-  const out: string[] = [];
+export function runScript(text: string, options: ScriptOptions = {}): string {
+  return `${[...playScript(text, options)].flat().join("\n")}\n`;
+}
+
+/** The same row by row, as it happens. */
+export function* playScript(text: string, { file = "script", world: given }: ScriptOptions = {}): Rows {
   let world: World | undefined;
+  let last: string | undefined;
+  let isBlankDue = false;
   for (const line of linesOf(text)) {
-    if (line.kind === "remark") {
-      if (line.text !== "" || out.at(-1) !== "") out.push(line.text);
+    const isRemark = line.kind === "remark";
+    if (isRemark && line.text === "") {
+      isBlankDue = true;
       continue;
     }
     const isBegun = given === undefined || world !== undefined || /^rollout\b/.test(line.text);
-    for (const command of isBegun ? [line.text] : ["rollout", line.text]) {
+    for (const part of isRemark || isBegun ? [line.text] : ["rollout", line.text]) {
+      const isApart = isBlankDue || (!isRemark && last !== undefined && !last.startsWith("#"));
+      const head = [...(isApart ? [""] : []), isRemark ? part : `> ${part}`];
+      isBlankDue = false;
+      last = head.at(-1);
+      if (isRemark) {
+        yield head;
+        continue;
+      }
       try {
-        world = worldFor(command, world, given);
-        const shown = runCommand(world, command, given !== undefined);
-        const isApart = out.length > 0 && out.at(-1) !== "" && !(out.at(-1) ?? "").startsWith("#");
-        out.push(...(isApart ? [""] : []), `> ${command}`, ...shown.map((row) => `  ${row}`));
+        world = worldFor(part, world, given);
+        yield* below(head, runCommand(world, part, given !== undefined));
       } catch (error) {
-        throw new WeirError({
-          code: SIMULATE_ERRORS.script,
-          source: "user",
-          message: `${file}:${line.number}: ${command}: ${messageOf(error)}`,
-          cause: error,
-        });
+        throw scriptError(`${file}:${line.number}: ${part}`, error);
       }
     }
   }
-  return `${out.join("\n").trimEnd()}\n`;
+}
+
+/** A command is shown with the first that comes of it: one that is refused is not. */
+function* below(head: readonly string[], rows: Rows): Rows {
+  let above = head;
+  for (const some of rows) {
+    yield [...above, ...some.map((row) => `  ${row}`)];
+    above = [];
+  }
+}
+
+function scriptError(place: string, cause: unknown): WeirError {
+  return new WeirError({
+    code: SIMULATE_ERRORS.script,
+    source: "user",
+    message: `${place}: ${messageOf(cause)}`,
+    cause,
+  });
 }
 
 /** A line that stays: a command, or a comment or an empty line. */
@@ -80,7 +112,7 @@ function linesOf(text: string): readonly Line[] {
     .replace(/^\uFEFF/, "")
     .split("\n")
     .entries()) {
-    isTimeline = /^# timeline, \d+ decisions$/.test(line) || (isTimeline && TIMELINE_ROW.test(line));
+    isTimeline = TIMELINE_HEAD.test(line) || (isTimeline && TIMELINE_ROW.test(line));
     const number = index + 1;
     if (isTimeline) continue;
     if (line.startsWith("#") || line.trim() === "") lines.push({ kind: "remark", text: line.trim(), number });
@@ -101,40 +133,65 @@ function worldFor(command: string, known: World | undefined, given: World | unde
   return world;
 }
 
-function runCommand(world: World, text: string, isOfFiles: boolean): readonly string[] {
+function* runCommand(world: World, text: string, isOfFiles: boolean): Rows {
   const [, verb = "", rest = ""] = /^(\S+)\s*(.*)$/s.exec(text) ?? [];
   const command = Object.hasOwn(COMMANDS, verb) ? COMMANDS[verb] : undefined;
   if (command === undefined) throw new Error(`unknown command${didYouMean(verb, Object.keys(COMMANDS))}`);
   if (isOfFiles && command.notOnFiles !== undefined)
     throw new Error(`not with a Rollout of files: ${command.notOnFiles}`);
   const args = argumentsOf(verb, command.form, rest);
-  if (command.show !== undefined) return command.show(world, args);
   command.act?.(world, args);
-  return verb === "tick" ? tick(world, parseDuration(args[0] ?? "") ?? 0) : comeToRest(world);
+  if (command.show !== undefined) yield command.show(world, args);
+  else if (verb === "tick") yield* tick(world, parseDuration(args[0] ?? "") ?? 0);
+  else yield comeToRest(world).rows;
 }
 
-/** What happens until nothing changes any more, and how everything stands then. */
-function comeToRest(world: World): readonly string[] {
+interface Rest {
+  /** What happened until then, and how everything stands. */
+  readonly rows: readonly string[];
+  /** The last decision; undefined where no Rollout takes part. */
+  readonly plan: Plan | undefined;
+}
+
+/** Decides until nothing changes any more. */
+function comeToRest(world: World): Rest {
   const shown: string[] = [];
   const plan = settle(world, {
     decided: (next) => shown.push(...describe(world, next)),
     experimented: (lines) => shown.push(...lines),
   });
-  return [...shown, ...(plan === undefined ? [] : state(world, plan)), ...experimentStates(world)];
+  const states = [...(plan === undefined ? [] : state(world, plan)), ...experimentStates(world)];
+  return { rows: [...shown, ...states], plan };
 }
 
 /** Time passes; how everything stands is told at its end alone. */
-function tick(world: World, durationMs: number): readonly string[] {
+function* tick(world: World, durationMs: number): Rows {
   const untilMs = world.nowMs + durationMs;
-  const shown: string[] = [];
-  for (let atMs = dueMs(world); atMs <= untilMs; atMs = dueMs(world)) {
+  let wakeMs = decisionDueMs(world, world.hasRollout ? world.plan() : undefined);
+  for (;;) {
+    yield* measure(world, Math.min(wakeMs - 1, untilMs));
+    const atMs = Math.min(wakeMs, measureDueMs(world) ?? Number.POSITIVE_INFINITY);
+    if (atMs > untilMs) break;
     if (world.decisions > MAX_DECISIONS)
       throw new Error(`more than ${MAX_DECISIONS} decisions: let less time pass`);
     world.nowMs = Math.max(world.nowMs, atMs);
-    shown.push(...comeToRest(world).filter((line) => !/^(?:=|~|waits(?!: metric ))/.test(line)));
+    const { rows, plan } = comeToRest(world);
+    yield rows.filter((line) => !/^(?:=|~|waits(?!: metric ))/.test(line));
+    wakeMs = decisionDueMs(world, plan);
   }
   world.nowMs = untilMs;
-  return [...shown, ...comeToRest(world)];
+  yield comeToRest(world).rows;
+}
+
+/** Measurements until `untilMs`, as far as nobody decides anything because of them. */
+function* measure(world: World, untilMs: number): Rows {
+  for (const atMs of measureAhead(world, untilMs)) {
+    world.nowMs = atMs;
+    world.measured += 1;
+    if (world.measured > MAX_MEASURED)
+      throw new Error(`measurements at more than ${MAX_MEASURED} times: let less time pass`);
+    yield [];
+  }
 }
 
 /** What a plan changes; nothing for a plan that changes nothing. */

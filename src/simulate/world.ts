@@ -111,6 +111,8 @@ export class World {
   readonly timeline: Moment[] = [];
   /** Decisions made so far. */
   decisions = 0;
+  /** Times so far at which measurements were taken and nothing was decided. */
+  measured = 0;
   readiness: Readiness = "auto";
   acking: Acking = "auto";
   /** Whether proxies route the Services of a blue-green Rollout, which no field asks for. */

@@ -17,12 +17,22 @@ interface Outcome {
 }
 
 async function weir(...args: readonly string[]): Promise<Outcome> {
+  return weirUntil(undefined, ...args);
+}
+
+/** Ctrl-C comes with the first line of the output that is `last`. */
+async function weirUntil(last: string | undefined, ...args: readonly string[]): Promise<Outcome> {
   const out: string[] = [];
   const err: string[] = [];
-  const io = { env: {}, signal: new AbortController().signal, write: (text: string) => void out.push(text) };
+  const stopping = new AbortController();
+  const io = { env: {}, signal: stopping.signal, write: (text: string) => void out.push(text) };
   const code = await main(args, {
     ...io,
-    out: (line) => void out.push(line),
+    out: (line) => {
+      out.push(line);
+      // As a signal comes: not before the simulation lets go.
+      if (line === last) setImmediate(() => stopping.abort());
+    },
     err: (line) => void err.push(line),
   });
   return { code, text: out.join("\n"), err: err.join("\n") };
@@ -80,6 +90,57 @@ test("simulate: an annotation that is a setting is held against its rule when it
   t.match(text, /abort-step 0\n[^>]*= 00:00:00 Degraded \(InvalidSpec: .*abort-step\]: Invalid value: "0"/);
   t.match(text, /abort-step 10\n[^>]*= 00:00:00 Healthy/);
   t.notMatch(/> show[^#]*/.exec(text)?.[0], /abort-step/);
+});
+
+test("simulate: a measurement from which nothing follows costs no decision", async (t) => {
+  const at = await files(t, {
+    "long.txt":
+      "metric error-rate 0.01\nimage watched:2\npause\ntick 2h\nexplain\nmetric error-rate 0.4\ntick 2s\n",
+  });
+  const { code, text } = await weir("simulate", "-f", EXAMPLE, "--script", at("long.txt"));
+  t.equal(code, 0);
+  t.match(text, /metric: error-rate 7201 measured, last 0\.01/);
+  t.match(text, /! AnalysisRunFailed: [\s\S]*= 02:00:02 Degraded/, "what follows from one is decided");
+  t.ok(Number(/timeline, (\d+) decisions/.exec(text)?.[1]) < 40);
+});
+
+test("simulate: Ctrl-C ends it between two measurements, and what was done until then is told", async (t) => {
+  const at = await files(t, {
+    "long.txt": "metric error-rate 0.01\nimage watched:2\npause\ntick 720h\nexplain\n",
+  });
+  const { code, text } = await weirUntil(
+    "> tick 720h",
+    "simulate",
+    "-f",
+    EXAMPLE,
+    "--script",
+    at("long.txt"),
+  );
+  t.equal(code, 130);
+  t.match(
+    text,
+    /= 00:00:00 Paused[^>]*> tick 720h\n\n# timeline, \d+ decisions, broken off at \d\d:\d\d:\d\d\n/,
+  );
+  await writeFile(at("again.txt"), `${text}\nabort\n`);
+  const { text: again } = await weirUntil(
+    "> tick 720h",
+    "simulate",
+    "-f",
+    EXAMPLE,
+    "--script",
+    at("again.txt"),
+  );
+  t.equal(again.match(/# timeline/g)?.length, 1, "the output is a script again");
+});
+
+test("simulate: what was done before a line that is wrong is told", async (t) => {
+  const at = await files(t, { "wrong.txt": "image watched:2\n\ntick 1m\nimagee watched:3\n" });
+  const { code, text, err } = await weir("simulate", "-f", EXAMPLE, "--script", at("wrong.txt"));
+  t.equal(code, 1);
+  t.match(text, /> image watched:2\n[\s\S]*> tick 1m\n {2}= 00:01:00 Paused/);
+  t.match(text, /# timeline, \d+ decisions, broken off at 00:01:00\n# 0s /);
+  t.notMatch(text, /imagee/);
+  t.match(err, /wrong\.txt:4: imagee watched:3: unknown command/);
 });
 
 test("simulate: files that apply refuses are not carried out", async (t) => {
