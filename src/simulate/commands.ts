@@ -76,6 +76,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     form: "auto|manual",
     act: (world, [how]) => {
       world.acking = how === "manual" ? "manual" : "auto";
+      if (world.acking === "auto") world.acknowledge();
     },
   },
   ack: { form: "", act: (world) => world.acknowledge() },
