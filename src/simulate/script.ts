@@ -212,13 +212,13 @@ function describe(world: World, plan: Plan): readonly string[] {
 function state(world: World, plan: Plan): readonly string[] {
   const { phase, message, step, versions, waits } = plan.explanation;
   const time = clockText(world.nowMs);
-  const at = step === undefined ? "" : `, step ${step.index}/${step.count}`;
+  const at = step === undefined ? [] : [`step ${step.index}/${step.count}`];
   const pods = versions.map(({ role, available, desired, weight }) => {
     const share = weight === undefined ? "" : ` ${weight}%`;
     return `${role} ${available}/${desired}${share}`;
   });
   return [
-    `= ${time} ${phase}${message === "" ? "" : ` (${message})`}${at}, ${pods.join(", ")}`,
+    [`= ${time} ${phase}${message === "" ? "" : ` (${message})`}`, ...at, ...pods].join(", "),
     ...waits.map(({ text }) => `waits: ${text}`),
     ...missingAnswers(world),
   ];
