@@ -212,6 +212,7 @@ function describe(world: World, plan: Plan): readonly string[] {
 function state(world: World, plan: Plan): readonly string[] {
   const { phase, message, step, versions, waits } = plan.explanation;
   const time = clockText(world.nowMs);
+  const isGoing = world.rollout.metadata.deletionTimestamp !== undefined;
   const at = step === undefined ? [] : [`step ${step.index}/${step.count}`];
   const pods = versions.map(({ role, available, desired, weight }) => {
     const share = weight === undefined ? "" : ` ${weight}%`;
@@ -220,6 +221,7 @@ function state(world: World, plan: Plan): readonly string[] {
   return [
     [`= ${time} ${phase}${message === "" ? "" : ` (${message})`}`, ...at, ...pods].join(", "),
     ...waits.map(({ text }) => `waits: ${text}`),
+    ...(isGoing ? ["waits: for nothing any more: the Rollout is being deleted"] : []),
     ...missingAnswers(world),
   ];
 }
