@@ -1,10 +1,13 @@
 // A model world from a user's own objects: a Rollout and what the files around it hold, with the rules that the controller holds them against.
 import { fieldErrorText, type KubeObject, type Rollout, rolloutErrors, WORKLOAD_TYPES } from "../api/api.ts";
 import { CAPABILITIES, routerSettingsErrors } from "../routers/routers.ts";
-import { type Store, World } from "./world.ts";
+import { START_MS, type Store, World } from "./world.ts";
 
 /** The namespace of objects that name none. */
 export const DEFAULT_NAMESPACE = "default";
+
+/** How long the first version is there when the script begins: versions of one second have no order, and none could be rolled back to another. */
+const FIRST_MS = 1000;
 
 /** The kinds that the model holds, and where. */
 const STORES: Readonly<Record<string, Store>> = {
@@ -31,7 +34,7 @@ export function worldOfFiles(rollout: KubeObject, objects: readonly KubeObject[]
   const near = objects.filter(
     (object) => namespaceOf(object) === namespace || object.kind === "ClusterAnalysisTemplate",
   );
-  const world = new World(placed({ ...rollout, status: {} }));
+  const world = new World(placed({ ...rollout, status: {} }), START_MS - FIRST_MS);
   for (const object of near) {
     const store = STORES[object.kind];
     if (store !== undefined) world.add(store, placed(object));

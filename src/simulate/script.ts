@@ -12,7 +12,7 @@ import { createWorld, withoutRollout } from "./madeup.ts";
 import { measureAhead, measureDueMs, unanswered } from "./measuring.ts";
 import { decisionDueMs, settle } from "./reconcile.ts";
 import { clockText } from "./show.ts";
-import type { World } from "./world.ts";
+import { START_MS, type World } from "./world.ts";
 
 /** Decisions that one script may take. */
 const MAX_DECISIONS = 200_000;
@@ -70,6 +70,7 @@ export function* playScript(text: string, { file = "script", world: given }: Scr
       try {
         world = worldFor(part, world, given);
         yield* below(head, runCommand(world, part, given !== undefined));
+        world.nowMs = Math.max(world.nowMs, START_MS);
       } catch (error) {
         throw scriptError(`${file}:${line.number}: ${part}`, error);
       }

@@ -108,10 +108,11 @@ function clock(time: string | undefined): string {
   return time === undefined ? "never" : clockText(Date.parse(time));
 }
 
-/** `00:20:00`, the time since the simulation began; beyond a day `1d 00:20:00`. */
+/** `00:20:00`, the time since the script began; beyond a day `1d 00:20:00`. What was before stands at its beginning. */
 export function clockText(atMs: number): string {
-  const time = new Date(atMs).toISOString().slice(11, 19);
-  const days = Math.floor((atMs - START_MS) / DAY_MS);
+  const elapsedMs = Math.max(0, atMs - START_MS);
+  const time = new Date(START_MS + elapsedMs).toISOString().slice(11, 19);
+  const days = Math.floor(elapsedMs / DAY_MS);
   return days > 0 ? `${days}d ${time}` : time;
 }
 

@@ -1,12 +1,11 @@
 // The timeline of a simulation: one line for every state that the Rollout came to, with how long after the beginning.
 import { humanDuration } from "../lib/duration.ts";
-import type { Moment, World } from "./world.ts";
+import { type Moment, START_MS, type World } from "./world.ts";
 
 /** The lines, widths aligned. */
 export function timelineOf({ timeline }: Pick<World, "timeline">): readonly string[] {
-  const begunMs = timeline[0]?.atMs ?? 0;
   const rows = lastOfEach(timeline).map((moment) => [
-    humanDuration(moment.atMs - begunMs),
+    humanDuration(Math.max(0, moment.atMs - START_MS)),
     moment.phase,
     stepOf(moment),
     versionsOf(moment),

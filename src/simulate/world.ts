@@ -61,14 +61,14 @@ export interface Moment {
   readonly versions: Plan["explanation"]["versions"];
 }
 
-/** When every simulation begins. */
+/** When a script's first command is carried out. */
 export const START_MS = Date.parse("2026-01-01T00:00:00Z");
 
 /** The model. Methods that change it do not reconcile; `settle` does. */
 export class World {
   /** What its objects say, typed. */
   readonly views: Views = createViews();
-  nowMs = START_MS;
+  nowMs: number;
   rollout: KubeObject;
   readonly replicaSets = new Map<string, KubeObject>();
   /** Of the ReplicaSets; made and taken away in replicasets.ts. */
@@ -128,13 +128,14 @@ export class World {
   refusedEvictions: Readonly<Record<string, RefusedEviction>> = {};
   #version = 0;
 
-  constructor(rollout: KubeObject) {
+  constructor(rollout: KubeObject, nowMs = START_MS) {
+    this.nowMs = nowMs;
     this.rollout = this.#stamp({ ...rollout, metadata: { ...rollout.metadata, generation: 1 } });
   }
 
   /** An independent copy. */
   clone(): World {
-    const copy = new World(this.rollout);
+    const copy = new World(this.rollout, this.nowMs);
     const stores = Object.fromEntries(STORES.map((kind) => [kind, new Map(this[kind])]));
     Object.assign(copy, this, stores, {
       events: [],

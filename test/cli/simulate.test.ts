@@ -276,6 +276,19 @@ test("simulate: an argument that does not fit is refused at its line with the fo
   );
 });
 
+test("simulate: the version of the files is older than what a script begins with, and may be rolled back to", async (t) => {
+  const at = await files(t, {
+    "back.txt": "image greeter:2\npromote\ntick 1m\nimage argoproj/rollouts-demo:blue\n",
+  });
+  const { text } = await weir("simulate", "-f", "deploy/examples/rollback", "--script", at("back.txt"));
+  t.match(text, /RolloutCompleted: Rollout completed update to revision 3 .*: Rollback within window/);
+  t.match(
+    text,
+    /^> rollout\n(?: {2}.*\n)* {2}= 00:00:00 Healthy.*\n\n> image greeter:2\n(?: {2}.*\n)* {2}= 00:00:00 Paused/,
+  );
+  t.match(text, /# 0s +Healthy[^#]*\n# 0s +Healthy[^#]*\n# 60s +Healthy/);
+});
+
 test("simulate: a clock that goes on beyond a day", async (t) => {
   const at = await files(t, { "a.txt": "tick 23h\ntick 1h\ntick 49h\n" });
   const { text } = await weir("simulate", "-f", EXAMPLE, "--script", at("a.txt"));
