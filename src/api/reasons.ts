@@ -202,10 +202,11 @@ export function stepText(step: CanaryStep): string {
     return step.pause.duration === undefined ? "pause" : `pause: ${step.pause.duration}`;
   if (step.experiment !== undefined) return "experiment";
   if (step.analysis !== undefined) return "analysis";
+  // Of several fields the one that counts, as in `scaleOf`: Argo applies that one, too, but names the weight.
   const scale = step.setCanaryScale;
-  if (scale?.weight !== undefined) return `setCanaryScale{weight: ${scale.weight}}`;
   if (scale?.matchTrafficWeight === true) return "setCanaryScale{matchTrafficWeight: true}";
   if (scale?.replicas !== undefined) return `setCanaryScale{replicas: ${scale.replicas}}`;
+  if (scale?.weight !== undefined) return `setCanaryScale{weight: ${scale.weight}}`;
   if (step.plugin !== undefined) return `plugin: ${step.plugin.name}`;
   if (step.setHeaderRoute !== undefined) return `setHeaderRoute: ${step.setHeaderRoute.name ?? ""}`;
   if (step.setMirrorRoute !== undefined) return `setMirrorRoute: ${step.setMirrorRoute.name}`;

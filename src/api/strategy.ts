@@ -66,8 +66,10 @@ export function pauseDurationMs(duration: number | string): number | undefined {
   return durationMs === undefined ? undefined : Math.trunc(durationMs / 1000) * 1000;
 }
 
+/** Of several fields one counts. Source: Argo: utils/replicaset/canary.go UseSetCanaryScale, GetCanaryReplicasOrWeight, v1.9. */
 function scaleOf(scale: NonNullable<CanaryStep["setCanaryScale"]>): CanaryScale {
-  if (scale.weight !== undefined) return { kind: "weight", weight: scale.weight };
+  if (scale.matchTrafficWeight === true) return { kind: "matchTrafficWeight" };
   if (scale.replicas !== undefined) return { kind: "replicas", replicas: scale.replicas };
+  if (scale.weight !== undefined) return { kind: "weight", weight: scale.weight };
   return { kind: "matchTrafficWeight" };
 }

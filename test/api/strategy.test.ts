@@ -66,6 +66,21 @@ test("strategy: every step has its tag", (t) => {
   t.end();
 });
 
+test("strategy: of a setCanaryScale with several fields the one counts that Argo takes, and is named", (t) => {
+  const all = { matchTrafficWeight: true, replicas: 1, weight: 50 };
+  const cases = [
+    [all, { kind: "matchTrafficWeight" }, "setCanaryScale{matchTrafficWeight: true}"],
+    [{ ...all, matchTrafficWeight: false }, { kind: "replicas", replicas: 1 }, "setCanaryScale{replicas: 1}"],
+    [{ matchTrafficWeight: false, weight: 50 }, { kind: "weight", weight: 50 }, "setCanaryScale{weight: 50}"],
+  ] as const;
+  for (const [setCanaryScale, scale, text] of cases) {
+    const steps = [{ setCanaryScale }];
+    t.strictSame(stepsOf(rollout({ canary: { steps } })), [{ kind: "setCanaryScale", scale }]);
+    t.equal(stepText({ setCanaryScale }), text);
+  }
+  t.end();
+});
+
 test("strategy: a step's text is Argo's", (t) => {
   const texts = [
     { setWeight: 20 },
