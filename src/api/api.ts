@@ -246,8 +246,12 @@ export { type CanaryServices, canaryServicesOf, pingPongAfter, servicesNamedBy }
 export type { DeepReadonly, LabelSelector } from "./shapes.ts";
 export {
   type CanaryScale,
+  type MemberOf,
+  memberOf,
+  membersOf,
   pauseDurationMs,
   type Step,
+  type StepMember,
   type Strategy,
   stepOf,
   stepsOf,

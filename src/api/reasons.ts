@@ -195,20 +195,27 @@ export const CLIENT_MESSAGES = {
   unpausing: "waiting for rollout to unpause",
 } as const;
 
-/** A step in the words of RolloutStepCompleted: `setWeight: 20`, `pause: 1m`, `analysis`. */
+/** A step in the words of RolloutStepCompleted: `setWeight: 20`, `pause: 1m`, `analysis`. All its members; Argo names the first. */
 export function stepText(step: CanaryStep): string {
-  if (step.setWeight !== undefined) return `setWeight: ${step.setWeight}`;
-  if (step.pause !== undefined)
-    return step.pause.duration === undefined ? "pause" : `pause: ${step.pause.duration}`;
-  if (step.experiment !== undefined) return "experiment";
-  if (step.analysis !== undefined) return "analysis";
-  // Of several fields the one that counts, as in `scaleOf`: Argo applies that one, too, but names the weight.
-  const scale = step.setCanaryScale;
-  if (scale?.matchTrafficWeight === true) return "setCanaryScale{matchTrafficWeight: true}";
-  if (scale?.replicas !== undefined) return `setCanaryScale{replicas: ${scale.replicas}}`;
-  if (scale?.weight !== undefined) return `setCanaryScale{weight: ${scale.weight}}`;
-  if (step.plugin !== undefined) return `plugin: ${step.plugin.name}`;
-  if (step.setHeaderRoute !== undefined) return `setHeaderRoute: ${step.setHeaderRoute.name ?? ""}`;
-  if (step.setMirrorRoute !== undefined) return `setMirrorRoute: ${step.setMirrorRoute.name}`;
-  return "invalid";
+  const { setWeight, pause, experiment, analysis, setCanaryScale, plugin } = step;
+  const { setHeaderRoute, setMirrorRoute } = step;
+  const texts = [
+    setWeight !== undefined && `setWeight: ${setWeight}`,
+    experiment && "experiment",
+    analysis && "analysis",
+    setCanaryScale && scaleText(setCanaryScale),
+    plugin && `plugin: ${plugin.name}`,
+    setHeaderRoute && `setHeaderRoute: ${setHeaderRoute.name ?? ""}`,
+    setMirrorRoute && `setMirrorRoute: ${setMirrorRoute.name}`,
+    pause && (pause.duration === undefined ? "pause" : `pause: ${pause.duration}`),
+  ].filter((text) => typeof text === "string");
+  return texts.length === 0 ? "invalid" : texts.join(", ");
+}
+
+/** Of several fields the one that counts, as in `scaleOf`: Argo applies that one, too, but names the weight. */
+function scaleText(scale: NonNullable<CanaryStep["setCanaryScale"]>): string {
+  const { matchTrafficWeight, replicas, weight } = scale;
+  if (matchTrafficWeight === true) return "setCanaryScale{matchTrafficWeight: true}";
+  if (replicas !== undefined) return `setCanaryScale{replicas: ${replicas}}`;
+  return weight === undefined ? "setCanaryScale" : `setCanaryScale{weight: ${weight}}`;
 }

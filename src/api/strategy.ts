@@ -9,8 +9,11 @@ export type Strategy =
   | { readonly kind: "blueGreen"; readonly blueGreen: BlueGreenStrategy }
   | { readonly kind: "none" };
 
-/** One step. `invalid`: no member is set. */
-export type Step =
+/** One step: all that it has done together. Empty when no member is set, which validation refuses. */
+export type Step = readonly StepMember[];
+
+/** One member of a step. */
+export type StepMember =
   | { readonly kind: "setWeight"; readonly weight: number }
   /** Without a duration: until somebody promotes. */
   | { readonly kind: "pause"; readonly durationMs: number | "indefinite" }
@@ -19,8 +22,9 @@ export type Step =
   | { readonly kind: "setCanaryScale"; readonly scale: CanaryScale }
   | { readonly kind: "setHeaderRoute"; readonly route: NonNullable<CanaryStep["setHeaderRoute"]> }
   | { readonly kind: "setMirrorRoute"; readonly route: NonNullable<CanaryStep["setMirrorRoute"]> }
-  | { readonly kind: "plugin"; readonly name: string; readonly config: unknown }
-  | { readonly kind: "invalid" };
+  | { readonly kind: "plugin"; readonly name: string; readonly config: unknown };
+
+export type MemberOf<Kind extends StepMember["kind"]> = Extract<StepMember, { readonly kind: Kind }>;
 
 export type CanaryScale =
   | { readonly kind: "weight"; readonly weight: number }
@@ -39,23 +43,41 @@ export function stepsOf(rollout: Rollout): readonly Step[] {
   return rollout.spec.strategy?.canary?.steps?.map(stepOf) ?? [];
 }
 
-/** One step. Argo reads setWeight first, then pause, experiment, analysis and the others. */
+/** One step. Of setWeight, pause, experiment and analysis validation lets it have one; any of the others may stand beside it. */
 export function stepOf(step: CanaryStep): Step {
-  if (step.setWeight !== undefined) return { kind: "setWeight", weight: step.setWeight };
-  if (step.pause !== undefined) {
-    const { duration } = step.pause;
-    const durationMs = duration === undefined ? "indefinite" : (pauseDurationMs(duration) ?? "indefinite");
-    return { kind: "pause", durationMs };
-  }
-  if (step.experiment !== undefined) return { kind: "experiment", experiment: step.experiment };
-  if (step.analysis !== undefined) return { kind: "analysis", analysis: step.analysis };
-  if (step.setCanaryScale !== undefined)
-    return { kind: "setCanaryScale", scale: scaleOf(step.setCanaryScale) };
-  if (step.plugin !== undefined)
-    return { kind: "plugin", name: step.plugin.name, config: step.plugin.config };
-  if (step.setHeaderRoute !== undefined) return { kind: "setHeaderRoute", route: step.setHeaderRoute };
-  if (step.setMirrorRoute !== undefined) return { kind: "setMirrorRoute", route: step.setMirrorRoute };
-  return { kind: "invalid" };
+  const { setWeight, pause, experiment, analysis, setCanaryScale, plugin } = step;
+  const { setHeaderRoute, setMirrorRoute } = step;
+  const members: readonly (StepMember | undefined)[] = [
+    setWeight === undefined ? undefined : { kind: "setWeight", weight: setWeight },
+    experiment && { kind: "experiment", experiment },
+    analysis && { kind: "analysis", analysis },
+    setCanaryScale && { kind: "setCanaryScale", scale: scaleOf(setCanaryScale) },
+    plugin && { kind: "plugin", name: plugin.name, config: plugin.config },
+    setHeaderRoute && { kind: "setHeaderRoute", route: setHeaderRoute },
+    setMirrorRoute && { kind: "setMirrorRoute", route: setMirrorRoute },
+    pause && { kind: "pause", durationMs: durationOf(pause) },
+  ];
+  return members.filter((member) => member !== undefined);
+}
+
+/** The step's member of that kind. */
+export function memberOf<Kind extends StepMember["kind"]>(
+  step: Step | undefined,
+  kind: Kind,
+): MemberOf<Kind> | undefined {
+  return step?.find((member): member is MemberOf<Kind> => member.kind === kind);
+}
+
+/** The members of that kind, in the order of the steps. */
+export function membersOf<Kind extends StepMember["kind"]>(
+  steps: readonly Step[],
+  kind: Kind,
+): readonly MemberOf<Kind>[] {
+  return steps.flatMap((step) => memberOf(step, kind) ?? []);
+}
+
+function durationOf({ duration }: NonNullable<CanaryStep["pause"]>): number | "indefinite" {
+  return duration === undefined ? "indefinite" : (pauseDurationMs(duration) ?? "indefinite");
 }
 
 /** Milliseconds of a pause: a number or digits are seconds, else a Go duration cut to whole seconds; undefined when unreadable. */

@@ -104,7 +104,7 @@ const canaryStep = open({
   }).optional(),
   plugin: open({ name: z.string(), config: anyJson.optional() }).optional(),
 });
-/** A step as it is written: one member set. The engine reads `stepsOf` instead. */
+/** A step as it is written: one member set, or several. The engine reads `stepsOf` instead. */
 export type CanaryStep = Parsed<typeof canaryStep>;
 
 const antiAffinity = open({

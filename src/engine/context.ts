@@ -6,7 +6,9 @@ import {
   type CanaryStrategy,
   canaryServicesOf,
   controllerOf,
+  type MemberOf,
   maxTrafficWeightOf,
+  memberOf,
   podTemplateHash,
   type ReplicaSet,
   type Rollout,
@@ -15,6 +17,7 @@ import {
   replicasOf,
   rollingLimitsOf,
   type Step,
+  type StepMember,
   type Strategy,
   scaleDownDelaySecondsOf,
   selectorMatches,
@@ -159,6 +162,15 @@ export function replicaSetName(rollout: string, hash: string): string {
 export function templateOf(snapshot: Snapshot): unknown {
   const spec: unknown = snapshot.raw.spec;
   return typeof spec === "object" && spec !== null && "template" in spec ? spec.template : undefined;
+}
+
+/** The member of that kind of the step at `index`. */
+export function memberAt<Kind extends StepMember["kind"]>(
+  { steps }: Context,
+  index: number | undefined,
+  kind: Kind,
+): MemberOf<Kind> | undefined {
+  return index === undefined ? undefined : memberOf(steps[index], kind);
 }
 
 /** Whether the spec's version is the stable one: nothing is in flight. */

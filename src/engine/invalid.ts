@@ -10,6 +10,7 @@ import {
   formatPath,
   MANAGED_BY_ANNOTATION,
   type Metric,
+  memberOf,
   type Path,
   POD_HASH_LABEL,
   type RolloutAnalysis,
@@ -112,16 +113,15 @@ function analysisProblems(context: Context): readonly ReferenceProblem[] {
   const at: Path = ["spec", "strategy", "canary"];
   const background = context.canary.analysis;
   const { prePromotionAnalysis, postPromotionAnalysis } = context.blueGreen;
-  const gate = (field: string, analysis: RolloutAnalysis | undefined) =>
-    analysis === undefined ? [] : oneAnalysisProblem(context, [...BLUE_GREEN, field], analysis, "inline");
+  const inline = (path: Path, analysis: RolloutAnalysis | undefined) =>
+    analysis === undefined ? [] : oneAnalysisProblem(context, path, analysis, "inline");
   return [
-    ...gate("prePromotionAnalysis", prePromotionAnalysis),
-    ...gate("postPromotionAnalysis", postPromotionAnalysis),
-    ...context.steps.flatMap((step, index) =>
-      step.kind === "analysis"
-        ? oneAnalysisProblem(context, [...at, "steps", index, "analysis"], step.analysis, "inline")
-        : experimentProblems(context, [...at, "steps", index, "experiment"], step),
-    ),
+    ...inline([...BLUE_GREEN, "prePromotionAnalysis"], prePromotionAnalysis),
+    ...inline([...BLUE_GREEN, "postPromotionAnalysis"], postPromotionAnalysis),
+    ...context.steps.flatMap((step, index) => [
+      ...inline([...at, "steps", index, "analysis"], memberOf(step, "analysis")?.analysis),
+      ...experimentProblems(context, [...at, "steps", index, "experiment"], step),
+    ]),
     ...(background === undefined
       ? []
       : oneAnalysisProblem(context, [...at, "analysis"], background, "background")),
@@ -130,8 +130,7 @@ function analysisProblems(context: Context): readonly ReferenceProblem[] {
 
 /** What is wrong about the analyses of an experiment step. Argo finds out when the step is reached, and aborts. */
 function experimentProblems(context: Context, path: Path, step: Step): readonly ReferenceProblem[] {
-  if (step.kind !== "experiment") return [];
-  const { analyses = [], dryRun = [] } = step.experiment;
+  const { analyses = [], dryRun = [] } = memberOf(step, "experiment")?.experiment ?? {};
   return analyses.flatMap(({ templateName, clusterScope, args = [] }, index) => {
     const ref = { templateName, ...(clusterScope === undefined ? {} : { clusterScope }) };
     // They may measure for as long as the Experiment runs.

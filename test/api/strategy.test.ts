@@ -5,6 +5,8 @@ import {
   effectiveCountOf,
   type Metric,
   maxTrafficWeightOf,
+  memberOf,
+  membersOf,
   metricLimitsOf,
   progressDeadlineSecondsOf,
   type Rollout,
@@ -48,21 +50,38 @@ test("strategy: every step has its tag", (t) => {
     {},
   ];
   t.strictSame(stepsOf(rollout({ canary: { steps } })), [
-    { kind: "setWeight", weight: 0 },
-    { kind: "pause", durationMs: "indefinite" },
-    { kind: "pause", durationMs: 10_000 },
-    { kind: "pause", durationMs: 10_000 },
-    { kind: "pause", durationMs: 90_000 },
-    { kind: "pause", durationMs: 1000 },
-    { kind: "analysis", analysis: { templates: [] } },
-    { kind: "setCanaryScale", scale: { kind: "weight", weight: 5 } },
-    { kind: "setCanaryScale", scale: { kind: "replicas", replicas: 2 } },
-    { kind: "setCanaryScale", scale: { kind: "matchTrafficWeight" } },
-    { kind: "plugin", name: "a/b", config: { c: 1 } },
-    { kind: "invalid" },
+    [{ kind: "setWeight", weight: 0 }],
+    [{ kind: "pause", durationMs: "indefinite" }],
+    [{ kind: "pause", durationMs: 10_000 }],
+    [{ kind: "pause", durationMs: 10_000 }],
+    [{ kind: "pause", durationMs: 90_000 }],
+    [{ kind: "pause", durationMs: 1000 }],
+    [{ kind: "analysis", analysis: { templates: [] } }],
+    [{ kind: "setCanaryScale", scale: { kind: "weight", weight: 5 } }],
+    [{ kind: "setCanaryScale", scale: { kind: "replicas", replicas: 2 } }],
+    [{ kind: "setCanaryScale", scale: { kind: "matchTrafficWeight" } }],
+    [{ kind: "plugin", name: "a/b", config: { c: 1 } }],
+    [],
   ]);
   t.equal(strategyOf(rollout({})).kind, "none");
   t.equal(strategyOf(rollout({ blueGreen: { activeService: "a" } })).kind, "blueGreen");
+  t.end();
+});
+
+test("strategy: a step has all its members, the pause last", (t) => {
+  const several = { pause: { duration: 5 }, plugin: { name: "a/b" }, setCanaryScale: { replicas: 2 } };
+  t.strictSame(stepsOf(rollout({ canary: { steps: [several] } })), [
+    [
+      { kind: "setCanaryScale", scale: { kind: "replicas", replicas: 2 } },
+      { kind: "plugin", name: "a/b", config: undefined },
+      { kind: "pause", durationMs: 5000 },
+    ],
+  ]);
+  t.equal(stepText(several), "setCanaryScale{replicas: 2}, plugin: a/b, pause: 5");
+  const [step = []] = stepsOf(rollout({ canary: { steps: [several] } }));
+  t.strictSame(memberOf(step, "pause"), { kind: "pause", durationMs: 5000 });
+  t.equal(memberOf(step, "setWeight"), undefined);
+  t.strictSame(membersOf([step, [], step], "plugin").length, 2);
   t.end();
 });
 
@@ -75,7 +94,7 @@ test("strategy: of a setCanaryScale with several fields the one counts that Argo
   ] as const;
   for (const [setCanaryScale, scale, text] of cases) {
     const steps = [{ setCanaryScale }];
-    t.strictSame(stepsOf(rollout({ canary: { steps } })), [{ kind: "setCanaryScale", scale }]);
+    t.strictSame(stepsOf(rollout({ canary: { steps } })), [[{ kind: "setCanaryScale", scale }]]);
     t.equal(stepText({ setCanaryScale }), text);
   }
   t.end();

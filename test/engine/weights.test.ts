@@ -233,10 +233,7 @@ function desiredWeightsOf(before: readonly number[], inForce: InForce) {
   const at: Context = {
     ...context,
     snapshot: { ...context.snapshot, experiments: [experiment] },
-    steps: [
-      { kind: "setWeight", weight: 20 },
-      { kind: "experiment", experiment: { templates } },
-    ],
+    steps: [[{ kind: "setWeight", weight: 20 }], [{ kind: "experiment", experiment: { templates } }]],
     status: { ...context.status, canary: { ...context.status.canary, weights: last } },
   };
   return desiredWeights(at, "steps", { ...firstStage(at), index: 1, experiment: "exp" }, inForce);

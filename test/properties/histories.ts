@@ -121,8 +121,7 @@ const plainStep = fc.oneof<fc.Arbitrary<unknown>[]>(
   weight.map((share) => ({ setWeight: share })),
   fc.constantFrom({ pause: {} }, { pause: { duration: 10 } }, { analysis: ANALYSIS }),
 );
-const routedStep = fc.oneof<fc.Arbitrary<unknown>[]>(
-  plainStep,
+const routedMember = fc.oneof<fc.Arbitrary<unknown>[]>(
   fc.integer({ min: 0, max: 3 }).map((replicas) => ({ setCanaryScale: { replicas } })),
   weight.map((share) => ({ setCanaryScale: { weight: share } })),
   fc.constantFrom(
@@ -133,6 +132,10 @@ const routedStep = fc.oneof<fc.Arbitrary<unknown>[]>(
     { setMirrorRoute: { name: "copies" } },
   ),
 );
+const severalMembers = fc
+  .tuple(plainStep, fc.array(routedMember, { minLength: 1, maxLength: 3 }))
+  .map(([plain, members]) => Object.assign({}, plain, ...members));
+const routedStep = fc.oneof<fc.Arbitrary<unknown>[]>(plainStep, routedMember, severalMembers);
 /** Lists of steps as people write them, and any others. */
 function stepLists(
   written: readonly (readonly unknown[])[],

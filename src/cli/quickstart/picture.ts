@@ -1,6 +1,6 @@
 // The quick start's picture: the phase, a bar for every step, the split that is set beside the split that is measured, and requests and errors
 // per version. Pure: from what was last seen to lines of text that fit a terminal.
-import { type Rollout, type Step, stepsOf, stepText } from "../../api/api.ts";
+import { memberOf, type Rollout, type Step, stepsOf, stepText } from "../../api/api.ts";
 import { fitLine, fitTable, renderTable } from "../narrow.ts";
 import { phaseSeen } from "../rolloutview.ts";
 
@@ -89,11 +89,12 @@ function stepLines(picture: Picture, rollout: Rollout, nowMs: number, columns: n
 }
 
 function progressOf(step: Step, { analysisProgress }: Picture, rollout: Rollout, nowMs: number): number {
-  if (step.kind === "analysis") return analysisProgress;
-  if (step.kind !== "pause") return 0.5;
+  if (memberOf(step, "analysis") !== undefined) return analysisProgress;
+  const pause = memberOf(step, "pause");
+  if (pause === undefined) return 0.5;
   const began = rollout.status.pauseConditions?.[0]?.startTime;
-  if (began === undefined || step.durationMs === "indefinite") return 0;
-  return (nowMs - Date.parse(began)) / Math.max(step.durationMs, 1);
+  if (began === undefined || pause.durationMs === "indefinite") return 0;
+  return (nowMs - Date.parse(began)) / Math.max(pause.durationMs, 1);
 }
 
 function splitLines(picture: Picture, rollout: Rollout, cells: number): string[] {

@@ -5,6 +5,7 @@ import {
   apiVersionOf,
   type CanaryStep,
   type KubeObject,
+  memberOf,
   POD_HASH_LABEL,
   RESOURCES,
   REVISION_ANNOTATION,
@@ -30,9 +31,9 @@ const MAX_NAMES = 1000;
 
 /** The Experiment for the step at `index`. */
 export function newExperiment(context: Context, index: number): NewExperiment {
-  const step = context.steps[index];
+  const step = memberOf(context.steps[index], "experiment");
   const { current, stable } = context.roles;
-  if (step?.kind !== "experiment" || current === undefined || stable === undefined)
+  if (step === undefined || current === undefined || stable === undefined)
     return { kind: "error", message: "an Experiment needs a stable version" };
   const spec = specOf(context, step.experiment, { canary: current, stable });
   if (spec.kind === "error") return spec;

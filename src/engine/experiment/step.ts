@@ -11,7 +11,7 @@ import {
 } from "../../api/api.ts";
 import { parseDuration } from "../../lib/duration.ts";
 import { formatTime, parseTime } from "../../lib/time.ts";
-import { type Context, isOwnedBy } from "../context.ts";
+import { type Context, isOwnedBy, memberAt } from "../context.ts";
 import type { Action, PlannedEvent, Wait } from "../plan.ts";
 import { identityOf } from "../pods/replicaset.ts";
 import { shareAt } from "../pods/routedsizes.ts";
@@ -88,9 +88,9 @@ export function planExperiments(context: Context, mode: Mode, before: Stage): Ex
 
 /** The shares of the templates that run: those whose pods are all there and that a Service leads to. */
 export function experimentShares(context: Context, mode: Mode, stage: Stage): readonly WeightDestination[] {
-  const step = stage.index === undefined ? undefined : context.steps[stage.index];
+  const step = memberAt(context, stage.index, "experiment");
   const experiment = currentExperiment(context, stage);
-  if (mode !== "steps" || step?.kind !== "experiment" || experiment?.status.phase !== "Running") return [];
+  if (mode !== "steps" || step === undefined || experiment?.status.phase !== "Running") return [];
   return (experiment.status.templateStatuses ?? []).flatMap(({ name, serviceName, podTemplateHash }) => {
     const weight = step.experiment.templates.find((template) => template.name === name)?.weight;
     const isRoutable = serviceName !== undefined && podTemplateHash !== undefined;
@@ -100,8 +100,8 @@ export function experimentShares(context: Context, mode: Mode, stage: Stage): re
 
 /** Templates that get less than the weight that the step gives them: the canary is served before them, and a Service must lead to their pods. */
 function shareWaits(context: Context, stage: Stage, { status }: Experiment): readonly Wait[] {
-  const step = stage.index === undefined ? undefined : context.steps[stage.index];
-  if (step?.kind !== "experiment") return [];
+  const step = memberAt(context, stage.index, "experiment");
+  if (step === undefined) return [];
   const { maxWeight } = context;
   const canary = shareAt(context, stage.index);
   const weighted = step.experiment.templates.map(({ name, weight = 0 }) => {
@@ -128,7 +128,7 @@ function currentExperiment(context: Context, stage: Stage): Experiment | undefin
 }
 
 function isAtExperiment(context: Context, stage: Stage): boolean {
-  return stage.index !== undefined && context.steps[stage.index]?.kind === "experiment";
+  return memberAt(context, stage.index, "experiment") !== undefined;
 }
 
 /** The step's Experiment: the one that is there, or a new one. It needs both versions to copy from. */
@@ -138,13 +138,12 @@ function begin(context: Context, stage: Stage): ExperimentStepPlan | undefined {
     return { stage, actions: [], events: [], waits: [{ code: "inconclusive", text }] };
   }
   const current = currentExperiment(context, stage);
-  if (current !== undefined)
-    return {
-      stage,
-      actions: [],
-      events: [],
-      waits: [waitFor(current), ...shareWaits(context, stage, current)],
-    };
+  if (current !== undefined) {
+    const waits = isExperimentSuccessful(context, stage)
+      ? []
+      : [waitFor(current), ...shareWaits(context, stage, current)];
+    return { stage, actions: [], events: [], waits };
+  }
   const made = newExperiment(context, stage.index ?? 0);
   if (made.kind === "error")
     return { stage, actions: [], events: [], waits: [{ code: "valid", text: made.message }] };

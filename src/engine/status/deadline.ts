@@ -11,12 +11,13 @@ import {
 } from "../../api/api.ts";
 import { parseTime } from "../../lib/time.ts";
 import { blueGreenInForce, blueGreenIntent } from "../bluegreen/traffic.ts";
-import { type Context, isPromoted, isStableGone, replicaSetName } from "../context.ts";
-import { experimentToldMs } from "../experiment/step.ts";
+import { type Context, isPromoted, isStableGone, memberAt, replicaSetName } from "../context.ts";
+import { experimentToldMs, isExperimentSuccessful } from "../experiment/step.ts";
 import { crashAbortWords, crashLoopOf, wordsOf } from "../pods/crashloop.ts";
 import { deadlineMsOf } from "../pods/replicaset.ts";
 import type { Snapshot } from "../snapshot.ts";
 import { aborted, isPaused, type Mode, type Stage, updateLeft } from "../stage.ts";
+import { isStepRunSuccessful } from "../steps/analysisruns.ts";
 import { isGateAtWork } from "../steps/stepplugins.ts";
 import type { InForce } from "../traffic/inforce.ts";
 import { inForceNow, intentNow } from "../traffic/managedroutes.ts";
@@ -64,17 +65,23 @@ export function deadlineOf(
 }
 
 function isResting(context: Context, stage: Stage): boolean {
-  const step = stage.index === undefined ? undefined : context.steps[stage.index];
   // Without its stable version a canary takes over whatever step it stands at.
   const isInFlight = updateLeft(context.status) !== "none" && !isPromoted(context) && !isStableGone(context);
-  const takesTime = step?.kind === "pause" || step?.kind === "analysis" || step?.kind === "experiment";
-  const waitsByDesign = takesTime && stage.isHeld !== true;
   return (
     stage.isAborted ||
     isPaused(context, stage) ||
-    (isInFlight && (waitsByDesign || isAnalysed(stage) || isGateAtWork(context, stage))) ||
+    (isInFlight && (waitsByDesign(context, stage) || isAnalysed(stage) || isGateAtWork(context, stage))) ||
     delayEndMs(context) > context.nowMs
   );
+}
+
+/** Whether the step's analysis or experiment goes on; a pause that has begun is told by its condition. Beside other members they end before those. */
+function waitsByDesign(context: Context, stage: Stage): boolean {
+  const isStepAnalysed =
+    memberAt(context, stage.index, "analysis") !== undefined && !isStepRunSuccessful(stage);
+  const isTried =
+    memberAt(context, stage.index, "experiment") !== undefined && !isExperimentSuccessful(context, stage);
+  return isStepAnalysed || isTried;
 }
 
 /** Whether an analysis before or after a switch runs: as at a step, it may take its time. Argo lets the deadline run meanwhile. */

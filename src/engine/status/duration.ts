@@ -2,7 +2,7 @@
 // Source: Argo: rollout/sync.go calculateStatusDuration, v1.10.
 import type { CompletionStatus, PauseCondition, RolloutDuration } from "../../api/api.ts";
 import { formatTime, parseTime } from "../../lib/time.ts";
-import type { Context } from "../context.ts";
+import { type Context, memberAt } from "../context.ts";
 import { availableOf, createdMs } from "../pods/replicaset.ts";
 import type { Stage } from "../stage.ts";
 
@@ -94,18 +94,18 @@ function isManuallyPaused(context: Context, { pauses, index }: Stage): boolean {
 
 /** The same without spec.paused: at step `index`, under these pauses. */
 export function isHeldForSomebody(
-  { steps, strategy }: Context,
+  context: Context,
   pauses: readonly PauseCondition[],
   index: number | undefined,
 ): boolean {
-  const step = index === undefined ? undefined : steps[index];
+  const { strategy } = context;
   const isTimed =
     strategy.kind === "blueGreen" &&
     strategy.blueGreen.autoPromotionEnabled !== false &&
     (strategy.blueGreen.autoPromotionSeconds ?? 0) > 0;
   return pauses.some(({ reason }) => {
     if (reason === "BlueGreenPause") return !isTimed;
-    if (reason === "CanaryPauseStep") return step?.kind === "pause" && step.durationMs === "indefinite";
+    if (reason === "CanaryPauseStep") return memberAt(context, index, "pause")?.durationMs === "indefinite";
     return true;
   });
 }

@@ -7,6 +7,7 @@ import {
   type AnalysisRunRef,
   analysisRunReason,
   MESSAGES,
+  memberOf,
   POD_HASH_LABEL,
   ROLLOUT_TYPE_LABEL,
   STEP_INDEX_LABEL,
@@ -89,7 +90,9 @@ export function planRuns(
       if (run.action !== undefined) actions.push(run.action);
       stage = withRef(stage, kind, { name: run.name });
     }
-    if (kind !== "Background") waits.push(waitFor(refOf(stage, kind)));
+    // A step's run that has succeeded holds up nothing more, whatever else its step lacks.
+    const isAwaited = kind !== "Background" && !(kind === "Step" && isStepRunSuccessful(stage));
+    if (isAwaited) waits.push(waitFor(refOf(stage, kind)));
   }
   actions.push(...endUnneeded(context, isOver ? undefined : stage));
   actions.push(...deleteOld(context, shownIn(stage)));
@@ -153,7 +156,7 @@ function indexOf({ index }: Stage): number {
 /** The runs that go with a step. */
 function runsAt({ steps, canary: { analysis } }: Context, index: number): readonly RunKind[] {
   const kinds: RunKind[] = [];
-  if (steps[index]?.kind === "analysis") kinds.push("Step");
+  if (memberOf(steps[index], "analysis") !== undefined) kinds.push("Step");
   if (analysis !== undefined && index >= (analysis.startingStep ?? 0)) kinds.push("Background");
   return kinds;
 }

@@ -8,6 +8,7 @@ import {
   apiVersionOf,
   INSTANCE_ID_LABEL,
   type KubeObject,
+  memberOf,
   type ObjectMeta,
   POD_HASH_LABEL,
   RESOURCES,
@@ -87,10 +88,8 @@ function analysisOf({ blueGreen, canary, steps }: Context, kind: RunKind, index:
       return blueGreen.prePromotionAnalysis ?? {};
     case "PostPromotion":
       return blueGreen.postPromotionAnalysis ?? {};
-    case "Step": {
-      const step = steps[index];
-      return step?.kind === "analysis" ? step.analysis : {};
-    }
+    case "Step":
+      return memberOf(steps[index], "analysis")?.analysis ?? {};
     default:
       return assertNever(kind);
   }

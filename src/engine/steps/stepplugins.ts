@@ -5,7 +5,7 @@ import { MESSAGES, REASONS, type StepPluginStatus } from "../../api/api.ts";
 import { assertNever } from "../../lib/assert.ts";
 import { formatDuration, parseDuration } from "../../lib/duration.ts";
 import { formatTime, parseTime } from "../../lib/time.ts";
-import type { Context } from "../context.ts";
+import { type Context, memberAt } from "../context.ts";
 import type { PlannedEvent, PluginCall, Wait } from "../plan.ts";
 import type { PluginOutcome } from "../snapshot.ts";
 import { aborted, isHalted, type Mode, type Stage } from "../stage.ts";
@@ -79,10 +79,10 @@ export function isPluginDone(stage: Stage, index: number): boolean {
  * Whether the current step is one of weir's own plugins that says it is at work: the progress deadline rests meanwhile, as in a pause.
  * With any other it runs on, as users of Argo expect it.
  */
-export function isGateAtWork({ steps }: Context, stage: Stage): boolean {
+export function isGateAtWork(context: Context, stage: Stage): boolean {
   const { index } = stage;
-  const step = index === undefined ? undefined : steps[index];
-  if (index === undefined || step?.kind !== "plugin" || !isGate(step.name)) return false;
+  const plugin = memberAt(context, index, "plugin");
+  if (index === undefined || plugin === undefined || !isGate(plugin.name)) return false;
   const run = entryOf(stage, index, "Run");
   return run?.phase === "Running" && (run.executions ?? 0) > 0;
 }
@@ -90,10 +90,10 @@ export function isGateAtWork({ steps }: Context, stage: Stage): boolean {
 /** The current step's plugin: asked at once, and again after each back-off until it is done. */
 function running(context: Context, stage: Stage): PluginPlan {
   const { index } = stage;
-  const step = index === undefined ? undefined : context.steps[index];
+  const plugin = memberAt(context, index, "plugin");
   const idle = { stage, calls: [], events: [], waits: [] };
-  if (index === undefined || step?.kind !== "plugin" || isPluginDone(stage, index)) return idle;
-  const { name } = step;
+  if (index === undefined || plugin === undefined || isPluginDone(stage, index)) return idle;
+  const { name } = plugin;
   if (!isKnown(context, name)) return unknownPlugin(context, stage, index, name);
   const run = entryOf(stage, index, "Run");
   const at = formatTime(context.nowMs);
@@ -250,8 +250,7 @@ function callOf(
   execution: number,
 ): PluginCall {
   const { index, name } = run;
-  const step = context.steps[index];
-  const config = step?.kind === "plugin" ? step.config : undefined;
+  const config = memberAt(context, index, "plugin")?.config;
   const versions = { stable: context.status.stableRS ?? "", canary: context.podHash };
   const { revision } = context;
   const call = { index, name, operation, execution, config, status: run.status, revision, versions };

@@ -1,9 +1,17 @@
 // The steps of a canary: whether the current one is complete, what the next one asks for. One step at most is completed in a pass, so
 // that each is seen by whoever watches.
-import { MESSAGES, REASONS, type ReplicaSet, type Step, stepText } from "../../api/api.ts";
+import {
+  MESSAGES,
+  memberOf,
+  REASONS,
+  type ReplicaSet,
+  type Step,
+  type StepMember,
+  stepText,
+} from "../../api/api.ts";
 import { assertNever } from "../../lib/assert.ts";
 import { formatTime, parseTime } from "../../lib/time.ts";
-import type { Context } from "../context.ts";
+import { type Context, memberAt } from "../context.ts";
 import { isExperimentSuccessful } from "../experiment/step.ts";
 import type { PlannedEvent, Wait } from "../plan.ts";
 import { isReached } from "../pods/progressthreshold.ts";
@@ -32,9 +40,10 @@ export function planSteps(context: Context, before: Stage, isResumed: boolean, i
   if (!isAtStep || (held.length > 0 && !endsWhileHalted(context, step)))
     return { stage: before, events: [], waits: held };
   const state = stepState(context, before, { step, index, isResumed, inForce });
+  if (state.kind === "pausing") return underHalt(enterPause(context, before), held);
   if (state.kind !== "complete") {
     const stage = state.kind === "held" ? { ...before, isHeld: true } : before;
-    return underHalt(enterPause(context, stage, state.waits), held);
+    return underHalt(waitingAt(stage, state.waits), held);
   }
 
   const count = context.steps.length;
@@ -51,18 +60,23 @@ export function planSteps(context: Context, before: Stage, isResumed: boolean, i
     experiment: undefined,
   };
   const resumed: PlannedEvent = { type: "Normal", reason: REASONS.rolloutResumed, message: MESSAGES.resumed };
-  const isResuming = step.kind === "pause" && held.length === 0;
-  const entered = underHalt(enterPause(context, next, []), held);
+  const isResuming = memberOf(step, "pause") !== undefined && held.length === 0;
+  // A pause alone begins with its step; beside other members the next pass sees what those lack.
+  const following = context.steps[index + 1];
+  const isPause = following?.length === 1 && memberOf(following, "pause") !== undefined;
+  const entered = underHalt(isPause ? enterPause(context, next) : waitingAt(next, []), held);
   return { ...entered, events: [completed, ...(isResuming ? [resumed] : [])] };
 }
 
 /**
- * Whether a step may end while an inconclusive analysis waits for somebody: one that only waits or asks does, what moves traffic or pods does not.
+ * Whether a step may end while an inconclusive analysis waits for somebody: one that only waits or asks does, with all its members; what moves
+ * traffic or pods does not.
  * Source: Argo: rollout/canary.go completedCurrentCanaryStep, v1.9; there any step ends whose pods are there, and a further pause at once.
  */
-function endsWhileHalted(context: Context, { kind }: Step): boolean {
+function endsWhileHalted(context: Context, step: Step): boolean {
   const isByUser = context.rollout.spec.paused === true;
-  return !isByUser && (kind === "pause" || kind === "analysis" || kind === "experiment" || kind === "plugin");
+  const kinds: readonly StepMember["kind"][] = ["pause", "analysis", "experiment", "plugin"];
+  return !isByUser && step.every(({ kind }) => kinds.includes(kind));
 }
 
 /** While the update is halted, that is what it waits for; a timed pause still ends. */
@@ -74,7 +88,9 @@ type StepState =
   | { readonly kind: "complete" }
   | { readonly kind: "waiting"; readonly waits: readonly Wait[] }
   /** Complete, but for routers that do not follow. */
-  | { readonly kind: "held"; readonly waits: readonly Wait[] };
+  | { readonly kind: "held"; readonly waits: readonly Wait[] }
+  /** Its pause is to begin. */
+  | { readonly kind: "pausing" };
 
 /** The current step, and what is known beside it. */
 interface Current {
@@ -84,16 +100,44 @@ interface Current {
   readonly inForce: InForce;
 }
 
+/**
+ * A step is complete when each of its members is. They begin together, but its pause once the others are done, as in a step after theirs: what is to
+ * be looked at is there. Argo carries out all members, too (each is looked for by itself), but asks only the first of pause, setCanaryScale, setWeight,
+ * experiment, analysis, routes and plugin whether the step is complete: a gate beside a setWeight would hold up nothing.
+ * Source: Argo: rollout/canary.go completedCurrentCanaryStep, utils/replicaset/canary.go, rollout/trafficrouting.go, rollout/stepplugin.go, v1.9.
+ */
 function stepState(context: Context, stage: Stage, current: Current): StepState {
-  const { step, index, isResumed, inForce } = current;
-  switch (step.kind) {
+  const { step, index } = current;
+  // Validation refuses it; an object that got past that waits rather than skip what its author asked for.
+  if (step.length === 0)
+    return completeWithout([{ code: "valid", text: `step ${index + 1} (invalid) is not carried out yet` }]);
+  const pause = memberOf(step, "pause");
+  const others = allOf(
+    step.filter((member) => member !== pause).map((member) => memberState(context, stage, member, current)),
+  );
+  const isBegun = hasPause(stage, "CanaryPauseStep");
+  if (pause === undefined || (others.kind !== "complete" && !isBegun)) return others;
+  return memberState(context, stage, pause, current);
+}
+
+function allOf(states: readonly StepState[]): StepState {
+  const undone = states.filter((state) => state.kind === "waiting" || state.kind === "held");
+  const isHeld = undone.every(({ kind }) => kind === "held");
+  return undone.length === 0
+    ? { kind: "complete" }
+    : { kind: isHeld ? "held" : "waiting", waits: undone.flatMap(({ waits }) => waits) };
+}
+
+function memberState(context: Context, stage: Stage, member: StepMember, current: Current): StepState {
+  const { index, isResumed, inForce } = current;
+  switch (member.kind) {
     case "setWeight":
       return completeWithout([
         ...sizeWaits(context, stage),
-        ...weightWaits(context, stage, step.weight, inForce),
+        ...weightWaits(context, stage, member.weight, inForce),
       ]);
     case "pause":
-      return unlessUnsure(pauseState(context, stage, step.durationMs, isResumed), current);
+      return unlessUnsure(pauseState(context, stage, member.durationMs, isResumed), current);
     case "setCanaryScale":
       return unlessUnsure(
         completeWithout([...sizeWaits(context, stage), ...owedWaits(context, stage)]),
@@ -108,14 +152,9 @@ function stepState(context: Context, stage: Stage, current: Current): StepState 
       return unlessUnsure(completeIf(isPluginDone(stage, index)), current);
     case "setHeaderRoute":
     case "setMirrorRoute":
-      return routeState(context, stage, step.route.name ?? "", inForce);
-    case "invalid":
-      // Validation refuses it; an object that got past that waits rather than skip what its author asked for.
-      return completeWithout([
-        { code: "valid", text: `step ${index + 1} (${step.kind}) is not carried out yet` },
-      ]);
+      return routeState(context, stage, member.route.name ?? "", inForce);
     default:
-      return assertNever(step);
+      return assertNever(member);
   }
 }
 
@@ -139,7 +178,7 @@ function routeState(context: Context, stage: Stage, name: string, inForce: InFor
  * its predecessor knew, or waits out their grace. What a person has decided goes on.
  */
 function unlessUnsure(state: StepState, { isResumed, inForce }: Current): StepState {
-  if (state.kind === "waiting" || isResumed || inForce.kind !== "no") return state;
+  if (state.kind !== "complete" || isResumed || inForce.kind !== "no") return state;
   return { kind: "held", waits: [{ code: "acknowledgement", text: inForce.words }] };
 }
 
@@ -150,7 +189,7 @@ function pauseState(
   isResumed: boolean,
 ): StepState {
   const pause = stage.pauses.find((condition) => condition.reason === "CanaryPauseStep");
-  if (pause === undefined) return completeIf(isResumed);
+  if (pause === undefined) return isResumed ? { kind: "complete" } : { kind: "pausing" };
   const startMs = parseTime(pause.startTime) ?? context.nowMs;
   if (durationMs === "indefinite")
     return completeWithout([{ code: "pause", text: "paused until it is promoted" }]);
@@ -159,14 +198,16 @@ function pauseState(
   return completeWithout(context.nowMs >= untilMs ? [] : [{ code: "pause", text, untilMs }]);
 }
 
-/** At a pause step without its condition: adds it. A pause of no time at all is over in the next pass, which sees it begun. */
-function enterPause(context: Context, before: Stage, known: readonly Wait[]): StepPlan {
-  const step = before.index === undefined ? undefined : context.steps[before.index];
-  const isEntered = step?.kind === "pause" && !hasPause(before, "CanaryPauseStep");
+/** Begins the pause of the step that the stage stands at. One of no time at all is over in the next pass, which sees it begun. */
+function enterPause(context: Context, before: Stage): StepPlan {
   // The event comes with the status.
-  const stage = isEntered ? withPause(context, before, "CanaryPauseStep") : before;
-  const state = isEntered ? pauseState(context, stage, step.durationMs, false) : completeWithout(known);
-  const waits = state.kind === "complete" ? [] : state.waits;
+  const stage = withPause(context, before, "CanaryPauseStep");
+  const { durationMs = "indefinite" } = memberAt(context, before.index, "pause") ?? {};
+  const state = pauseState(context, stage, durationMs, false);
+  return waitingAt(stage, state.kind === "waiting" ? state.waits : []);
+}
+
+function waitingAt(stage: Stage, waits: readonly Wait[]): StepPlan {
   const untilMs = waits.find((wait) => wait.code === "pause")?.untilMs;
   return { stage, events: [], waits, ...(untilMs === undefined ? {} : { requeueAtMs: untilMs }) };
 }

@@ -6,7 +6,7 @@ import type {
   HeaderMatch,
   ManagedRoute,
   MirrorMatch,
-  Step,
+  StepMember,
   TextMatch,
   TrafficIntent,
 } from "../../api/api.ts";
@@ -85,16 +85,16 @@ function wantedRoutes(context: Context, mode: Mode, stage: Stage): readonly Mana
   const set = new Map(
     context.steps
       .slice(0, (stage.index ?? 0) + (isHeld ? 0 : 1))
-      .flatMap((step) => routeOf(step) ?? [])
+      .flatMap((step) => step.flatMap((member) => routeOf(member) ?? []))
       .map((route) => [route.name, route] as const),
   );
   // A step without a match takes the route of its name away.
   return [...declared].flatMap((name) => set.get(name) ?? []).filter(({ matches }) => matches.length > 0);
 }
 
-function routeOf(step: Step): ManagedRoute | undefined {
-  if (step.kind === "setHeaderRoute") return headerRoute(step.route);
-  return step.kind === "setMirrorRoute" ? mirrorRoute(step.route) : undefined;
+function routeOf(member: StepMember): ManagedRoute | undefined {
+  if (member.kind === "setHeaderRoute") return headerRoute(member.route);
+  return member.kind === "setMirrorRoute" ? mirrorRoute(member.route) : undefined;
 }
 
 function lackOf(context: Context, mode: Mode, stage: Stage): Lack | undefined {
