@@ -29,6 +29,7 @@ import {
 import { currentAmong, isSpecObserved } from "./identity.ts";
 import { byAge, podHashOf } from "./pods/replicaset.ts";
 import type { Snapshot } from "./snapshot.ts";
+import { rescaled } from "./traffic/rescale.ts";
 
 export interface Context {
   readonly snapshot: Snapshot;
@@ -37,7 +38,7 @@ export interface Context {
   readonly namespace: string;
   readonly name: string;
   readonly uid: string;
-  /** The status that the pass starts from. */
+  /** The status that the pass starts from, its weights as parts of `maxWeight`. */
   readonly status: RolloutStatus;
   readonly strategy: Strategy;
   /** Empty for other strategies. */
@@ -93,6 +94,7 @@ export function contextOf(snapshot: Snapshot, nowMs: number): Context {
   const blueGreen =
     strategy.kind === "blueGreen" ? analysedBlueGreen(strategy.blueGreen) : { activeService: "" };
   const collisionCount = rollout.status.collisionCount;
+  const maxWeight = maxTrafficWeightOf(rollout);
   const isObserved = isSpecObserved(rollout) && isWorkloadObserved(snapshot);
   const computed = podTemplateHash(templateOf(snapshot), collisionCount);
   const roles = rolesOf(snapshot, computed, isObserved);
@@ -103,14 +105,14 @@ export function contextOf(snapshot: Snapshot, nowMs: number): Context {
     namespace,
     name,
     uid,
-    status: rollout.status,
+    status: rescaled(rollout.status, maxWeight),
     strategy,
     canary,
     blueGreen,
     steps: stepsOf(rollout),
     replicas: replicasOf(rollout),
     ...rollingLimitsOf(rollout),
-    maxWeight: maxTrafficWeightOf(rollout),
+    maxWeight,
     services: canaryServicesOf(rollout),
     hasRouter: usedRouters(canary.trafficRouting).length > 0,
     scaleDownDelayMs: scaleDownDelaySecondsOf(rollout) * 1000,

@@ -33,7 +33,7 @@ test("properties: an abort of a routed canary ends with all the traffic on the s
       world.settle();
       world.advance(LAST_DELAY_MS);
       const { stable } = world.status().canary?.weights ?? {};
-      equal(stable?.weight, 100, "stable does not have all the traffic");
+      equal(stable?.weight, world.plan().traffic?.maxWeight, "stable does not have all the traffic");
     }),
     HISTORY_OPTIONS,
   );

@@ -11,6 +11,8 @@ export type Event =
   | { readonly kind: "image"; readonly index: number }
   | { readonly kind: "replicas" | "budget"; readonly count: number }
   | { readonly kind: "steps"; readonly index: number }
+  /** Null: the default. */
+  | { readonly kind: "maxWeight"; readonly max: number | null }
   | { readonly kind: "ready"; readonly role: "stable" | "canary"; readonly count: number }
   | { readonly kind: "crashPod"; readonly role: "stable" | "canary"; readonly restarts: number }
   | { readonly kind: "readiness" | "acking"; readonly isAuto: boolean }
@@ -239,6 +241,7 @@ const event: fc.Arbitrary<Event> = fc.oneof(
   fc.record({ kind: kind("replicas"), count: fc.integer({ min: 0, max: 6 }) }),
   fc.record({ kind: kind("budget"), count: fc.integer({ min: 0, max: 6 }) }),
   fc.record({ kind: kind("steps"), index: fc.integer({ min: 0, max: ROUTED_STEPS.length - 1 }) }),
+  fc.record({ kind: kind("maxWeight"), max: fc.constantFrom(1000, 250, null) }),
   fc.record({ kind: kind("ready"), role, count: fc.integer({ min: 0, max: 6 }) }),
   fc.record({ kind: kind("crashPod"), role, restarts: fc.integer({ min: 1, max: 8 }) }),
   fc.record({ kind: fc.constantFrom("readiness" as const, "acking" as const), isAuto: fc.boolean() }),
@@ -315,6 +318,9 @@ export function play(world: World, next: Event, check: (world: World) => Plan = 
     case "steps":
       editSteps(world, next.index);
       break;
+    case "maxWeight":
+      editMaxWeight(world, next.max);
+      break;
     case "ready":
       withReplicaSet(world, next.role, (name) => world.setReady(name, next.count));
       break;
@@ -325,10 +331,8 @@ export function play(world: World, next: Event, check: (world: World) => Plan = 
       });
       break;
     case "readiness":
-      world.readiness = next.isAuto ? "auto" : "manual";
-      break;
     case "acking":
-      world.acking = next.isAuto ? "auto" : "manual";
+      world[next.kind] = next.isAuto ? "auto" : "manual";
       break;
     case "tick":
       world.nowMs += next.seconds * 1000;
@@ -393,6 +397,13 @@ function editSteps(world: World, at: number): void {
   const isRouted = canary?.weights !== undefined;
   const steps = (isRouted ? ROUTED_STEPS : STEPS)[at];
   if (steps !== undefined && isCanary(world)) world.editSpec({ strategy: { canary: { steps } } });
+}
+
+function editMaxWeight(world: World, max: number | null): void {
+  const { trafficRouting } = Object(Object(Object(world.rollout.spec).strategy).canary);
+  // No other number is allowed beside an ALB.
+  if (trafficRouting === undefined || trafficRouting.alb !== undefined) return;
+  world.editSpec({ strategy: { canary: { trafficRouting: { maxTrafficWeight: max } } } });
 }
 
 function isCanary(world: World): boolean {

@@ -55,7 +55,10 @@ function checkWeights(world: World, plan: Plan): void {
     if (before === undefined || replicas === 0) continue;
     const last = before.stable.podTemplateHash === podHash ? before.stable : before.canary;
     const was = last.podTemplateHash === podHash ? last.weight : 0;
-    if (weight <= was) continue;
+    // The last weights may be parts of another maximum; what is no whole part of this one is stable's.
+    const all = [before.canary, before.stable, ...(before.additional ?? [])];
+    const kept = (was * maxWeight) / all.reduce((sum, one) => sum + one.weight, 0);
+    if (weight <= (role === "stable" ? Math.ceil(kept) : kept)) continue;
     // Who sets a threshold, or sizes the canary himself, takes fewer pods for enough.
     const { replicaProgressThreshold, steps = [] } = Object(Object(specOf(world).strategy).canary);
     const isWhole = replicaProgressThreshold === undefined && !isSizedByHand(steps, plan);
