@@ -6,7 +6,7 @@ import type {
   RolloutStatus,
   StepPluginStatus,
 } from "../api/api.ts";
-import { formatTime } from "../lib/time.ts";
+import { formatTime, parseTime } from "../lib/time.ts";
 import type { Context } from "./context.ts";
 import { isPromoted, isStableGone } from "./context.ts";
 import { canSkipSteps, isInRollbackWindow } from "./pods/rollbackwindow.ts";
@@ -130,10 +130,15 @@ export function aborted(context: Context, stage: Stage, message?: string): Stage
   return {
     ...withoutPauses(stage),
     isAborted: true,
-    abortedAt: stage.abortedAt ?? formatTime(context.nowMs),
+    abortedAt: isPast(context, stage.abortedAt) ? stage.abortedAt : formatTime(context.nowMs),
     abortMessage: message,
     index: context.steps.length === 0 ? undefined : isPromoted(context) ? lastIndex(context) : 0,
   };
+}
+
+/** What counts from a time that is yet to come, written by a clock that was ahead, would wait for that long. */
+function isPast({ nowMs }: Context, time: string | undefined): boolean {
+  return (parseTime(time) ?? Number.POSITIVE_INFINITY) <= nowMs;
 }
 
 /** The stage of a version that has become the stable one. */

@@ -58,6 +58,13 @@ const ROWS: readonly Row[] = [
     next: "02:10",
   },
   {
+    name: "a mark that is yet to come is of a clock that was ahead, and counts for nothing",
+    now: "01:10",
+    mark: "59:00",
+    share: 50,
+    next: "02:10",
+  },
+  {
     name: "without a time of the abort at once",
     now: "01:30",
     mark: "01:10",
@@ -106,6 +113,30 @@ for (const row of ROWS)
     if (row.says !== undefined) t.equal(waits[0]?.text, row.says.replace("HASH", context.podHash));
     t.end();
   });
+
+test("gradual abort: a clock that goes back makes one step due, and the interval counts on from there", (t) => {
+  const world = worldWith({ replicas: 4, isRouted: true, steps: [{ setWeight: 80 }, { pause: {} }] });
+  world.annotate("weir.dev/abort-step", "20");
+  world.annotate("weir.dev/abort-interval", "1m");
+  world.settle();
+  world.editSpec(imagePatch("web:2"));
+  world.settle();
+  world.patchStatus({ abort: true });
+  world.settle();
+  const share = (): number | undefined => world.status().canary?.weights?.canary.weight;
+  t.equal(share(), 60);
+  world.nowMs -= 3_600_000;
+  world.settle();
+  const seen = [share()];
+  for (let minute = 0; minute < 2; minute += 1) {
+    world.advance(59_000);
+    seen.push(share());
+    world.advance(1000);
+    seen.push(share());
+  }
+  t.strictSame(seen, [40, 40, 20, 20, 0]);
+  t.end();
+});
 
 test("gradual abort: a step back is marked with its time, and nothing else is", (t) => {
   const context = scene({ name: "", now: "02:30", share: 0 });

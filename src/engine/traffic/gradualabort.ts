@@ -65,7 +65,9 @@ function gradualReturn(context: Context, { stepPercent, intervalMs }: GradualAbo
 function dueAt({ nowMs, roles, status }: Context, intervalMs: number): number {
   const loweredMs = parseTime(roles.current?.metadata.annotations?.[TRAFFIC_LOWERED_ANNOTATION]);
   const abortedMs = parseTime(status.abortedAt);
-  const isOfThisAbort = loweredMs !== undefined && abortedMs !== undefined && loweredMs >= abortedMs;
+  // A mark that is yet to come is of a clock that was ahead: nobody knows how long ago it was.
+  const isKnown = loweredMs !== undefined && loweredMs <= nowMs;
+  const isOfThisAbort = isKnown && abortedMs !== undefined && loweredMs >= abortedMs;
   return isOfThisAbort ? loweredMs + intervalMs : nowMs;
 }
 
