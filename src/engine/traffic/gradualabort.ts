@@ -84,7 +84,8 @@ function uncarriedShare(context: Context): number {
   return maxWeight - Math.floor((maxWeight * available) / replicas);
 }
 
-function capacityWait(context: Context, share: number): Wait {
+/** What stays for want of stable's pods, in words. */
+export function capacityWait(context: Context, share: number): Wait {
   const { replicas, status } = context;
   const available = availableOfVersion(context, status.stableRS);
   const kept = `${percent(context, share)} of the traffic stays with version ${holderOf(context) ?? ""}`;

@@ -20,7 +20,7 @@ import {
 } from "../pods/routedsizes.ts";
 import { hasPause, type Mode, type Stage } from "../stage.ts";
 import { fitted, shareIn, sharesOf } from "./additional.ts";
-import { returningTraffic } from "./gradualabort.ts";
+import { capacityWait, returningTraffic } from "./gradualabort.ts";
 import { type InForce, weightOf } from "./inforce.ts";
 import { isVerifiable } from "./otherrouters.ts";
 
@@ -61,6 +61,9 @@ export function desiredWeights(context: Context, mode: Mode, stage: Stage, inFor
       { mode, stage, inForce },
       split({ ...context, podHash }, stableHash, share),
     );
+    const kept = settled.weights?.canary.weight ?? share;
+    // What was to go back has not: stable has nobody to answer it, and no time changes that.
+    if (mode === "aborted" && kept !== share) return { ...settled, waits: [capacityWait(context, kept)] };
     return { ...settled, waits: [...settled.waits, ...waits], ...rest };
   }
   const share = wantedShare(context, mode, stage);
