@@ -29,7 +29,7 @@ export function addSimulate(program: Command, cli: Cli): void {
     .description("run a Rollout of files in virtual time, with pods, metrics and users as a script says")
     .option("-f, --filename <path...>", "files, folders, or - for standard input")
     .option("--script <path>", "what happens, one command a line (default: a new image, and a day)")
-    .option("--rollout <name>", "which Rollout, where the files hold several")
+    .option("--rollout <name>", "which Rollout (NAME or NAMESPACE/NAME), where the files hold several")
     .option("--no-timeline", "leave the timeline out at the end")
     .action((flags: SimulateFlags) => runSimulate(cli, flags));
 }
@@ -82,18 +82,23 @@ async function scriptOf(cli: Cli, path: string | undefined): Promise<{ file: str
   return readText(path, process.stdin, cli.signal);
 }
 
-function chosen(objects: readonly KubeObject[], name: string | undefined): KubeObject {
-  const rollouts = objects.filter(({ kind }) => kind === "Rollout");
-  const found = name === undefined ? rollouts : rollouts.filter(({ metadata }) => metadata.name === name);
-  const [first, ...others] = found;
-  const names = rollouts.map((rollout) => `${namespaceOf(rollout)}/${rollout.metadata.name}`).join(", ");
-  if (first === undefined)
-    throw manifestError(
-      name === undefined ? "the files hold no Rollout" : `no Rollout ${name} among ${names || "the files"}`,
-    );
-  if (others.length > 0 && name === undefined) throw usage(`say which with --rollout: ${names}`);
+/** The Rollout to simulate. `wanted`: its name, or NAMESPACE/NAME. */
+function chosen(objects: readonly KubeObject[], wanted: string | undefined): KubeObject {
   // Versions of one Rollout in several files: as with apply, the last one counts.
-  return others.at(-1) ?? first;
+  const rollouts = new Map(
+    objects
+      .filter(({ kind }) => kind === "Rollout")
+      .map((rollout) => [`${namespaceOf(rollout)}/${rollout.metadata.name}`, rollout]),
+  );
+  const found = [...rollouts].filter(
+    ([name, { metadata }]) => wanted === undefined || wanted === name || wanted === metadata.name,
+  );
+  const [first, ...others] = found;
+  if (rollouts.size === 0) throw manifestError("the files hold no Rollout");
+  if (first === undefined)
+    throw manifestError(`no Rollout ${wanted} among ${[...rollouts.keys()].join(", ")}`);
+  if (others.length > 0) throw usage(`say which with --rollout: ${found.map(([name]) => name).join(", ")}`);
+  return first[1];
 }
 
 function usage(message: string): WeirError {

@@ -242,6 +242,29 @@ test("simulate: what is wrong is said with its file and line, or names what ther
   t.equal((await weir("simulate", "-f", at("two.yaml"), "--rollout", "b")).code, 0);
 });
 
+test("simulate: of several Rollouts one is named, by its namespace where names are alike, and of one Rollout the last version counts", async (t) => {
+  const rollout = (namespace: string, replicas: number): string => {
+    const { metadata, ...rest } = rolloutManifest({ name: "web", replicas });
+    return stringify({ ...rest, metadata: { name: metadata.name, namespace } });
+  };
+  const at = await files(t, {
+    "versions.yaml": [rollout("a", 1), rollout("a", 3)].join("---\n"),
+    "namespaces.yaml": [rollout("a", 1), rollout("b", 2), rollout("b", 3)].join("---\n"),
+    "s.txt": "tick 1s\n",
+  });
+  const run = (file: string, ...more: readonly string[]): Promise<Outcome> =>
+    weir("simulate", "-f", at(file), "--script", at("s.txt"), ...more);
+  t.match((await run("versions.yaml")).text, /Healthy, stable 3\/3/);
+  t.match((await run("versions.yaml", "--rollout", "web")).text, /Healthy, stable 3\/3/);
+  for (const more of [[], ["--rollout", "web"]]) {
+    const { code, err } = await run("namespaces.yaml", ...more);
+    t.equal(code, 2);
+    t.match(err, /say which with --rollout: a\/web, b\/web$/);
+  }
+  t.match((await run("namespaces.yaml", "--rollout", "a/web")).text, /Healthy, stable 1\/1/);
+  t.match((await run("namespaces.yaml", "--rollout", "b/web")).text, /Healthy, stable 3\/3/);
+});
+
 test("simulate: an argument that does not fit is refused at its line with the form that does", async (t) => {
   const refusal = async (line: string): Promise<string> => {
     const at = await files(t, { "wrong.txt": `image watched:2\n${line}\n` });
