@@ -37,6 +37,8 @@ export function addSimulate(program: Command, cli: Cli): void {
 async function runSimulate(cli: Cli, flags: SimulateFlags): Promise<void> {
   if (flags.filename === undefined)
     throw usage("say what to simulate: `weir simulate -f FILE --script SCRIPT`");
+  if (flags.script === "-" && flags.filename.includes("-"))
+    throw usage("standard input holds the files (`-f -`) or the script (`--script -`), not both");
   const read = (await readObjects(flags.filename, process.stdin, cli.signal)).flatMap(({ files }) => files);
   // What `weir apply` refuses would not run like this anywhere.
   const errors = lintObjects(read).filter(({ severity }) => severity === "error");

@@ -172,7 +172,11 @@ function editSpec(world: World, patch: unknown): void {
 }
 
 function remove(store: Map<string, KubeObject>, name: string): void {
-  if (!store.delete(name)) throw new Error(`there is no ${name}; there are: ${[...store.keys()].join(", ")}`);
+  if (!store.delete(name)) throw new Error(`there is no ${name}${thereAre([...store.keys()])}`);
+}
+
+function thereAre(names: readonly string[]): string {
+  return names.length === 0 ? "; there is none" : `; there are: ${names.join(", ")}`;
 }
 
 function restartPods(world: World, [after = "0s"]: readonly string[]): void {
@@ -185,8 +189,7 @@ function answer(world: World, [name = "", value = ""]: readonly string[]): void 
   const known = templates.flatMap((template) =>
     (readAnalysisTemplate(template).value.spec.metrics ?? []).map((metric) => metric.name),
   );
-  if (!known.includes(name))
-    throw new Error(`no template has a metric ${name}; there are: ${known.join(", ")}`);
+  if (!known.includes(name)) throw new Error(`no template has a metric ${name}${thereAre(known)}`);
   world.answers.set(name, answerFrom(value));
 }
 

@@ -239,6 +239,14 @@ test("simulate: what is wrong is said with its file and line, or names what ther
   t.match(await words("-f", at("none.yaml")), /the files hold no Rollout/);
   t.match(await words("-f", at("broken.yaml")), /broken\.yaml:\d+:\d+: error: is not YAML/);
   t.match(await words(), /say what to simulate/);
+  t.match(
+    await words("-f", "-", "--script", "-"),
+    /standard input holds the files \(`-f -`\) or the script \(`--script -`\), not both/,
+  );
+  t.match(
+    await words("-f", at("two.yaml"), "--rollout", "a", "--script", at("metric.txt")),
+    /no template has a metric latency; there is none$/,
+  );
   t.equal((await weir("simulate", "-f", at("two.yaml"), "--rollout", "b")).code, 0);
 });
 
