@@ -13,7 +13,7 @@ import {
   readRollout,
   rolloutErrors,
 } from "../api/api.ts";
-import { experimentProblems, findReferenceProblems } from "../engine/decide.ts";
+import { experimentProblems, findReferenceProblems, type Snapshot } from "../engine/decide.ts";
 import { CAPABILITIES, routerSettingsErrors } from "../routers/routers.ts";
 import { namespaceOf, worldOfFiles } from "../simulate/simulate.ts";
 import { routeProblems } from "./lintroutes.ts";
@@ -118,7 +118,8 @@ function referenceFindings(
   const { strategy } = rollout.spec;
   if (strategy?.canary === undefined && strategy?.blueGreen === undefined) return [];
   const world = worldOfFiles(object, all);
-  const { reference } = world.snapshot().workload;
+  const snapshot = world.snapshot();
+  const { reference } = snapshot.workload;
   if (reference?.kind === "missing") {
     // Without its pod template there is nothing to hold the others against.
     const at: Path = ["spec", "workloadRef"];
@@ -128,9 +129,9 @@ function referenceFindings(
     const message = reference.words.replace(/ not found$/, " is not in these files");
     return [finding(place(at), { ...words, message, mend: "it must be in the cluster" }, "note")];
   }
-  const problems = findReferenceProblems(world.snapshot(), world.nowMs);
-  const isJudged = new Set(rolloutErrors(rollout, CAPABILITIES).map(fieldErrorText));
-  return problems
+  const own = [...rolloutErrors(rollout, CAPABILITIES), ...routerSettingsErrors(rollout)];
+  const isJudged = new Set(own.map(fieldErrorText));
+  const named = findReferenceProblems(snapshot, world.nowMs)
     .filter(({ error }) => !isJudged.has(fieldErrorText(error)))
     .map(({ error, missing }) => {
       const words = { object: nameOf(object), field: error.field };
@@ -140,6 +141,21 @@ function referenceFindings(
       const message = `${missing} is not in these files`;
       return finding(at, { ...words, message, mend: "it must be in the cluster" }, "note");
     });
+  return [...named, ...workloadFindings({ object, place }, snapshot, isJudged)];
+}
+
+/** What the rules hold against the pod template that another object lends. */
+function workloadFindings(
+  { object, place }: Pick<FileObject, "object" | "place">,
+  { validation, workload: { reference } }: Snapshot,
+  isJudged: ReadonlySet<string>,
+): readonly LintFinding[] {
+  if (reference?.kind !== "found") return [];
+  const at: Path = ["spec", "workloadRef"];
+  const mend = `correct the ${reference.type.kind}; a Rollout with it is Degraded (InvalidSpec)`;
+  return validation.errors
+    .filter((message) => !isJudged.has(message))
+    .map((message) => finding(place(at), { object: nameOf(object), field: formatPath(at), message, mend }));
 }
 
 /** Why an Experiment cannot be run, analyses that share a name, and templates of analyses that the files do not hold. */

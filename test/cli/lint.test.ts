@@ -316,6 +316,22 @@ test("lint: a workload that the Rollout refers to is looked up, and gives the te
   ]);
 });
 
+test("lint: a template that another object lends is held against the rules as the Rollout's own is", async (t) => {
+  const { spec, ...rest } = rolloutManifest({});
+  const { template: _, ...own } = spec as { readonly template: object };
+  const workloadRef = { apiVersion: "v1", kind: "PodTemplate", name: "pods" };
+  const rollout = stringify({ ...rest, spec: { ...own, workloadRef } });
+  const containers = [{ name: "web", image: "web:1" }];
+  const template = { metadata: { labels: { app: "other" } }, spec: { restartPolicy: "Never", containers } };
+  const pods = stringify({ apiVersion: "v1", kind: "PodTemplate", metadata: { name: "pods" }, template });
+  const at = "a.yaml:15:5: error: spec.workloadRef: spec.template";
+  const mend = "(correct the PodTemplate; a Rollout with it is Degraded (InvalidSpec))";
+  t.strictSame(lines(rollout, pods), [
+    `${at}.metadata.labels: Invalid value: {"app":"other"}: \`selector\` does not match template \`labels\` ${mend}`,
+    `${at}.spec.restartPolicy: Unsupported value: "Never": supported values: "Always" ${mend}`,
+  ]);
+});
+
 test("lint: AnalysisRuns and Experiments may have a generateName alone, and are checked all the same", async (t) => {
   const apiVersion = "argoproj.io/v1alpha1";
   const of = (kind: string, metadata: object, spec: object): string =>
