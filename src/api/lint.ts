@@ -6,7 +6,7 @@ import { isObject } from "../lib/json.ts";
 import { abortSettingErrors } from "./abortsettings.ts";
 import type { AnalysisTemplateSpec, Metric } from "./analysisschema.ts";
 import { type Issue, isMisspelt, isReadableKind, schemaIssues } from "./check.ts";
-import type { Path } from "./decode.ts";
+import { formatPath, type Path } from "./decode.ts";
 import type { Experiment } from "./experimentschema.ts";
 import { experimentShareNotes, experimentStepErrors } from "./experimentstep.ts";
 import { type FieldError, fieldErrorText, invalid } from "./fielderror.ts";
@@ -34,7 +34,14 @@ export function lint(object: KubeObject, capabilities: CapabilityTable): readonl
   const issues = schemaIssues(kind, object);
   // The rules would only say what follows from the misspelt name.
   if (isMisspelt(["spec"], issues)) return issues;
-  return [...issues, ...ruleIssues(object, capabilities).filter(({ path }) => !isMisspelt(path, issues))];
+  const rules = ruleIssues(object, capabilities).filter(({ path }) => !isMisspelt(path, issues));
+  return once([...issues, ...rules]);
+}
+
+/** Argo looks at some things twice, or once for every step. */
+function once(issues: readonly Issue[]): readonly Issue[] {
+  const byText = new Map(issues.map((issue) => [`${formatPath(issue.path)}: ${issue.message}`, issue]));
+  return [...byText.values()];
 }
 
 /** Why `rollout` is InvalidSpec, in order: Argo's rules, weir's router settings, what is not carried out yet. */

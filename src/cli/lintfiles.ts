@@ -125,6 +125,9 @@ function referenceFindings(
     const at: Path = ["spec", "workloadRef"];
     const words = { object: nameOf(object), field: formatPath(at), message: reference.words };
     const isThere = !reference.words.endsWith("not found");
+    // Beside a template of the Rollout's own it is told at the template.
+    const isTold = rolloutErrors(rollout, CAPABILITIES).some(({ detail }) => detail === reference.words);
+    if (isTold) return [];
     if (isThere) return [finding(place(at), { ...words, mend: "correct it" })];
     const message = reference.words.replace(/ not found$/, " is not in these files");
     return [finding(place(at), { ...words, message, mend: "it must be in the cluster" }, "note")];
@@ -136,8 +139,9 @@ function referenceFindings(
     .map(({ error, missing }) => {
       const words = { object: nameOf(object), field: error.field };
       const at = place(error.path);
+      const { mend = "correct either of them" } = error;
       if (missing === undefined)
-        return finding(at, { ...words, message: error.detail, mend: "correct either of them" });
+        return finding(at, { ...words, message: fieldErrorText({ ...error, field: "" }), mend });
       const message = `${missing} is not in these files`;
       return finding(at, { ...words, message, mend: "it must be in the cluster" }, "note");
     });

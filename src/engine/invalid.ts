@@ -61,6 +61,12 @@ function problem(path: Path, value: string, detail: string, missing?: string): R
   return missing === undefined ? { error } : { error, missing };
 }
 
+/** One that may be mended on either side. */
+function analysisProblem(path: Path, value: string, detail: string): ReferenceProblem {
+  const { error } = problem(path, value, detail);
+  return { error: { ...error, mend: "correct the analysis here, or its templates" } };
+}
+
 const BLUE_GREEN: Path = ["spec", "strategy", "blueGreen"];
 
 function serviceProblems(context: Context): readonly ReferenceProblem[] {
@@ -156,7 +162,7 @@ export function oneAnalysisProblem(
   const names = (analysis.templates ?? []).map((ref) => ref.templateName ?? "");
   const at: Path = [...path, "templates"];
   const invalid = (detail: string): readonly ReferenceProblem[] => [
-    problem(at, `templateNames: [${names.join(" ")}]`, detail),
+    analysisProblem(at, `templateNames: [${names.join(" ")}]`, detail),
   ];
   const hashes = { stable: context.status.stableRS ?? "", latest: context.podHash };
   // What the Rollout cannot tell yet is the run's to find; what depends on it cannot be judged.
@@ -187,13 +193,13 @@ function unresolved(context: Context, path: Path, spec: AnalysisRunSpec, words: 
   const isUnresolved = (metric: Metric): boolean =>
     metricsWithoutSecrets({ spec: { ...spec, metrics: [metric] } }).kind === "error";
   const template = templateNameOf(context, spec.metrics.find(isUnresolved)?.name);
-  return problem(path, template, `AnalysisTemplate ${template}: ${words}`);
+  return analysisProblem(path, template, `AnalysisTemplate ${template}: ${words}`);
 }
 
 function endless(context: Context, path: Path, { name, count }: Metric): ReferenceProblem {
   const template = templateNameOf(context, name);
   const words = `AnalysisTemplate ${template} has metric ${name} which runs indefinitely. Invalid value for count: ${count ?? "<nil>"}`;
-  return problem(path, template, words);
+  return analysisProblem(path, template, words);
 }
 
 /** Where a metric comes from. */

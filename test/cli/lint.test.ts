@@ -95,7 +95,7 @@ test("lint: what a Rollout names is looked up among the files, in its namespace;
   const rollout = ROLLOUT({ ...ROUTED, ...routing });
   t.strictSame(lines(rollout, SERVICE("web-stable", "web"), SERVICE("web-canary", "web")), []);
   t.strictSame(lines(rollout, SERVICE("web-stable", "other")), [
-    'a.yaml:18:22: error: spec.strategy.canary.stableService: Service "web-stable" has unmatch label "app" in rollout (correct either of them)',
+    'a.yaml:18:22: error: spec.strategy.canary.stableService: Invalid value: "web-stable": Service "web-stable" has unmatch label "app" in rollout (correct either of them)',
     'a.yaml:19:22: note: spec.strategy.canary.canaryService: service "web-canary" is not in these files (it must be in the cluster)',
   ]);
   const elsewhere = SERVICE("web-stable", "web").replace("metadata:", "metadata:\n  namespace: other");
@@ -147,7 +147,7 @@ test("lint: Ingresses that routers name are looked up among the files, and their
     'note: spec.strategy.canary.trafficRouting.nginx.stableIngress: ingress "shop" is not in these files (it must be in the cluster)',
   ]);
   t.strictSame(found({ stableIngress: "shop" }, ingress("other")), [
-    "error: spec.strategy.canary.trafficRouting.nginx.stableIngress: ingress `shop` has no rules using service web-stable backend (correct either of them)",
+    'error: spec.strategy.canary.trafficRouting.nginx.stableIngress: Invalid value: "shop": ingress `shop` has no rules using service web-stable backend (correct either of them)',
   ]);
   t.strictSame(found({}), [
     "error: spec.strategy.canary.trafficRouting.nginx: Internal error: Either StableIngress or StableIngresses must be configured. Neither are configured. (correct the value)",
@@ -169,7 +169,7 @@ test("lint: templates of analyses are held against what the Rollout gives them",
   const analysis = (args: readonly object[]): string =>
     ROLLOUT({ steps: [{ analysis: { templates: [{ templateName: "rate" }], args } }] });
   t.match(lines(analysis([]), template), [
-    /a\.yaml:\d+:\d+: error: .*analysis\.templates: args\.region was not resolved/,
+    /a\.yaml:\d+:\d+: error: .*analysis\.templates: Invalid value: "templateNames: \[rate\]": args\.region was not resolved/,
   ]);
   t.match(lines(analysis([{ name: "region", value: "eu" }]), template), [
     /has metric rate which runs indefinitely/,
@@ -313,6 +313,32 @@ test("lint: a workload that the Rollout refers to is looked up, and gives the te
   t.strictSame(lines(rollout, stringify(deployment)), []);
   t.match(lines(rollout), [
     /note: spec\.workloadRef: deployments\.apps "default\/web" is not in these files/,
+  ]);
+});
+
+test("lint: what two rules or two places have to say is said once, and mended where it can be", async (t) => {
+  const { spec, ...rest } = rolloutManifest({});
+  const workloadRef = { apiVersion: "apps/v1", kind: "Deployment", name: "web" };
+  t.match(lines(stringify({ ...rest, spec: { ...(spec as object), workloadRef } })), [
+    /error: spec\.template: Internal error: template must be empty for workload reference rollout/,
+  ]);
+  const setHeaderRoute = { name: "h", match: [{ headerName: "a", headerValue: { exact: "b" } }] };
+  const trafficRouting = { plugins: { "weir.dev/proxy": {} } };
+  const routed = ROLLOUT({ ...ROUTED, trafficRouting, steps: [{ setHeaderRoute }, { setHeaderRoute }] });
+  const services = ["web-stable", "web-canary"].map((name) => SERVICE(name, "web"));
+  t.equal(lines(routed, ...services).length, 1);
+  const template = stringify({
+    apiVersion: "argoproj.io/v1alpha1",
+    kind: "AnalysisTemplate",
+    metadata: { name: "errors" },
+    spec: {
+      args: [{ name: "limit" }],
+      metrics: [{ name: "m", provider: { plugin: { "weir.dev/traffic": { metric: "requests" } } } }],
+    },
+  });
+  const analysed = ROLLOUT({ steps: [{ analysis: { templates: [{ templateName: "errors" }] } }] });
+  t.match(lines(analysed, template), [
+    /args\.limit was not resolved \(correct the analysis here, or its templates\)$/,
   ]);
 });
 
