@@ -16,6 +16,7 @@ import {
 import { experimentProblems, findReferenceProblems, type Snapshot } from "../engine/decide.ts";
 import { CAPABILITIES, routerSettingsErrors } from "../routers/routers.ts";
 import { namespaceOf, worldOfFiles } from "../simulate/simulate.ts";
+import { conditionFaults } from "./lintconditions.ts";
 import { routeProblems } from "./lintroutes.ts";
 import type { FileObject, FileObjects, ForeignObject, Place } from "./manifests.ts";
 
@@ -49,6 +50,7 @@ export function lintObjects(read: readonly FileObjects[]): readonly LintFinding[
     ...objects.flatMap(ownFindings),
     ...objects.flatMap((object) => referenceFindings(object, all)),
     ...objects.flatMap((object) => experimentFindings(object, all)),
+    ...objects.flatMap((object) => conditionFindings(object, all)),
     ...routeFindings(objects),
     ...repeated(objects),
   ];
@@ -191,6 +193,20 @@ function experimentFindings(
     return [...notes, found([...at, "templateName"], message, "it must be in the cluster", "note")];
   });
   return [...own, ...others];
+}
+
+/** Conditions of metrics that do not compile. */
+function conditionFindings(
+  { object, place }: FileObject,
+  all: readonly KubeObject[],
+): readonly LintFinding[] {
+  return conditionFaults(object, all).map(({ path, message, isDryRun }) => {
+    const mend = isDryRun
+      ? "correct the condition; its metric is dry-run, and counts for nothing"
+      : "correct the condition; a run of it would end in phase Error";
+    const words = { object: nameOf(object), field: formatPath(path), message, mend };
+    return finding(place(path), words, isDryRun ? "note" : "error");
+  });
 }
 
 /** What the proxies would not carry out of HTTPRoutes and TrafficPolicies. What may come by itself is a note. */

@@ -176,6 +176,32 @@ test("lint: templates of analyses are held against what the Rollout gives them",
   ]);
 });
 
+test("lint: a condition that does not compile is an error where it counts, and a note where it is dry-run", async (t) => {
+  const template = (condition: string, more: object = {}): string => {
+    const provider = { plugin: { "weir.dev/traffic": { metric: "requests" } } };
+    const metrics = [{ name: "rate", successCondition: condition, provider }];
+    const spec = { args: [{ name: "limit", value: "1" }], metrics, ...more };
+    const metadata = { name: "rate" };
+    return stringify({ apiVersion: "argoproj.io/v1alpha1", kind: "AnalysisTemplate", metadata, spec });
+  };
+  const wrong = "result[0 <<< 3 and (";
+  t.match(lines(template(wrong)), [
+    /error: spec\.metrics\[0\]\.successCondition: .+ at column \d+.* \(correct the condition; a run of it would end in phase Error\)$/,
+  ]);
+  t.match(lines(template("reslut < 1")), [/error: .*unknown name reslut at column 1/]);
+  t.strictSame(lines(template("result < {{args.limit}} && (")), [], "with an argument it is the run's");
+  t.match(lines(template("(".repeat(50_000))), [/error: .*successCondition/]);
+  const dryRun = [{ metricName: "ra.*" }];
+  const note = /note: .*\(correct the condition; its metric is dry-run, and counts for nothing\)$/;
+  t.match(lines(template(wrong, { dryRun })), [note]);
+  const rollout = (name: string): string =>
+    ROLLOUT({
+      steps: [{ analysis: { templates: [{ templateName: "rate" }], dryRun: [{ metricName: name }] } }],
+    });
+  t.match(lines(template(wrong), rollout("rate")), [note]);
+  t.match(lines(template(wrong), rollout("other")), [/Rule didn't match/, /error: .*successCondition/]);
+});
+
 test("lint: a misspelt kind or version of weir's own groups is said; kinds of others are left alone", async (t) => {
   const kind = (apiVersion: string, name: string): string =>
     stringify({ apiVersion, kind: name, metadata: { name: "x" } });
