@@ -14,6 +14,6 @@ test("restart: while the pods are not known none is evicted, and the pass looks 
   const plan = decide({ ...seen, workload }, world.nowMs);
   t.notOk(plan.actions.some(({ kind }) => kind === "evictPod"));
   t.notOk(plan.status.restartedAt, "nor is the restart told as done");
-  t.ok(explain(plan, world.nowMs).includes("waits: the pods to restart are not known yet"));
+  t.ok(explain(plan, world.nowMs).includes("waits: the pods to restart are not known yet (10s so far)"));
   t.equal(plan.requeueAtMs, world.nowMs + 30_000);
 });

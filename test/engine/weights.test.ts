@@ -83,7 +83,9 @@ const ROWS: readonly Row[] = [
     has: 60,
     stable: 0,
     gets: 60,
-    waits: [TOO_FEW],
+    waits: [
+      "60 % of the traffic stays with version 7dcbc4c9bf until stable can carry it: 0 of 10 pods available",
+    ],
   },
   { name: "past the steps a whole version gets all", index: 2, has: 60, canary: [10, 10], gets: 100 },
   {
