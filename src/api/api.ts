@@ -246,6 +246,7 @@ export { type CanaryServices, canaryServicesOf, pingPongAfter, servicesNamedBy }
 export type { DeepReadonly, LabelSelector } from "./shapes.ts";
 export {
   type CanaryScale,
+  lastMemberOf,
   type MemberOf,
   memberOf,
   membersOf,

@@ -73,7 +73,20 @@ export function membersOf<Kind extends StepMember["kind"]>(
   steps: readonly Step[],
   kind: Kind,
 ): readonly MemberOf<Kind>[] {
-  return steps.flatMap((step) => memberOf(step, kind) ?? []);
+  return steps.map((step) => memberOf(step, kind)).filter((member) => member !== undefined);
+}
+
+/** The last member of that kind up to the step at `index`. */
+export function lastMemberOf<Kind extends StepMember["kind"]>(
+  steps: readonly Step[],
+  index: number,
+  kind: Kind,
+): MemberOf<Kind> | undefined {
+  for (let at = index; at >= 0; at -= 1) {
+    const member = memberOf(steps[at], kind);
+    if (member !== undefined) return member;
+  }
+  return undefined;
 }
 
 function durationOf({ duration }: NonNullable<CanaryStep["pause"]>): number | "indefinite" {

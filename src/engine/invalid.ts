@@ -9,13 +9,13 @@ import {
   fieldErrorText,
   formatPath,
   MANAGED_BY_ANNOTATION,
+  type MemberOf,
   type Metric,
-  memberOf,
   type Path,
   POD_HASH_LABEL,
   type RolloutAnalysis,
   type Service,
-  type Step,
+  type StepMember,
 } from "../api/api.ts";
 import { type Context, contextOf } from "./context.ts";
 import { workloadProblem } from "./pods/workload.ts";
@@ -124,19 +124,27 @@ function analysisProblems(context: Context): readonly ReferenceProblem[] {
   return [
     ...inline([...BLUE_GREEN, "prePromotionAnalysis"], prePromotionAnalysis),
     ...inline([...BLUE_GREEN, "postPromotionAnalysis"], postPromotionAnalysis),
-    ...context.steps.flatMap((step, index) => [
-      ...inline([...at, "steps", index, "analysis"], memberOf(step, "analysis")?.analysis),
-      ...experimentProblems(context, [...at, "steps", index, "experiment"], step),
-    ]),
+    ...context.steps.flatMap((step, index) =>
+      step.flatMap((member) => memberProblems(context, index, member)),
+    ),
     ...(background === undefined
       ? []
       : oneAnalysisProblem(context, [...at, "analysis"], background, "background")),
   ];
 }
 
+function memberProblems(context: Context, index: number, member: StepMember): readonly ReferenceProblem[] {
+  const path: Path = ["spec", "strategy", "canary", "steps", index, member.kind];
+  if (member.kind === "analysis") return oneAnalysisProblem(context, path, member.analysis, "inline");
+  return member.kind === "experiment" ? experimentProblems(context, path, member.experiment) : [];
+}
+
 /** What is wrong about the analyses of an experiment step. Argo finds out when the step is reached, and aborts. */
-function experimentProblems(context: Context, path: Path, step: Step): readonly ReferenceProblem[] {
-  const { analyses = [], dryRun = [] } = memberOf(step, "experiment")?.experiment ?? {};
+function experimentProblems(
+  context: Context,
+  path: Path,
+  { analyses = [], dryRun = [] }: MemberOf<"experiment">["experiment"],
+): readonly ReferenceProblem[] {
   return analyses.flatMap(({ templateName, clusterScope, args = [] }, index) => {
     const ref = { templateName, ...(clusterScope === undefined ? {} : { clusterScope }) };
     // They may measure for as long as the Experiment runs.

@@ -1,7 +1,7 @@
 // With a router: how many pods each version should have for its share of the traffic. The canary follows its share or the setCanaryScale in
 // force; stable stays whole or, with dynamicStableScale, follows the share that is left to it, one pass behind the traffic.
 // Source of the rules: Argo: utils/replicaset/canary.go, rollout/trafficrouting.go, v1.10.
-import { type CanaryScale, gradualAbortOf, membersOf } from "../../api/api.ts";
+import { type CanaryScale, gradualAbortOf, lastMemberOf, membersOf } from "../../api/api.ts";
 import { type Context, isPromoted } from "../context.ts";
 import type { Mode, Stage } from "../stage.ts";
 import { weightOf } from "../traffic/inforce.ts";
@@ -23,7 +23,7 @@ export function isDynamic(context: Context): boolean {
 export function shareAt(context: Context, index: number | undefined): number {
   const { steps, maxWeight } = context;
   if (index === undefined || index >= steps.length) return maxWeight;
-  return membersOf(steps.slice(0, index + 1), "setWeight").at(-1)?.weight ?? 0;
+  return lastMemberOf(steps, index, "setWeight")?.weight ?? 0;
 }
 
 /** The share that the pass is about. */
@@ -105,7 +105,7 @@ export function returningShare(context: Context): number {
 /** The setCanaryScale that governs at `index`: the last one up to it. One that matches the weight says nothing beside it. */
 function scaleInForce({ steps }: Context, index: number | undefined): CanaryScale | undefined {
   if (index === undefined || index >= steps.length) return undefined;
-  return membersOf(steps.slice(0, index + 1), "setCanaryScale").at(-1)?.scale;
+  return lastMemberOf(steps, index, "setCanaryScale")?.scale;
 }
 
 /** What stable needs for the traffic that it has and for that which it is to have. */

@@ -102,7 +102,7 @@ export function planRuns(
 /** Without the runs that count no more. An abort goes on showing those that it came from. */
 function withoutPastRuns(context: Context, before: Stage): Stage {
   if (before.isAborted) return before;
-  const past = KINDS.filter((kind) => !isOfSpec(context, before, kind));
+  const past = KINDS.filter((kind) => refOf(before, kind) !== undefined && !isOfSpec(context, before, kind));
   return past.reduce((stage, kind) => withRef(stage, kind, undefined), before);
 }
 
