@@ -5,6 +5,7 @@ import {
   MESSAGES,
   progressDeadlineSecondsOf,
   REASONS,
+  type ReplicaSet,
   type RolloutStatus,
   replicasOf,
   type TrafficIntent,
@@ -71,7 +72,8 @@ function isResting(context: Context, stage: Stage): boolean {
     stage.isAborted ||
     isPaused(context, stage) ||
     (isInFlight && (waitsByDesign(context, stage) || isAnalysed(stage) || isGateAtWork(context, stage))) ||
-    delayEndMs(context) > context.nowMs
+    delayEndMs(context) > context.nowMs ||
+    context.roles.others.some(isLeaving)
   );
 }
 
@@ -93,6 +95,11 @@ function isAnalysed({ prePromotionRun, postPromotionRun }: Stage): boolean {
 function delayEndMs({ roles }: Context): number {
   const kept = roles.others.filter((replicaSet) => replicasOf(replicaSet) > 0);
   return Math.max(0, ...kept.map((replicaSet) => deadlineMsOf(replicaSet) ?? 0));
+}
+
+/** Scaled to nothing, and its pods still counted: that they are gone is the progress to come. Its time to go went with the write. */
+function isLeaving(replicaSet: ReplicaSet): boolean {
+  return replicasOf(replicaSet) === 0 && (replicaSet.status.replicas ?? 0) > 0;
 }
 
 /** Argo's words, and those of what holds the update: a crash loop, or the routers. */
