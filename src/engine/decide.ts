@@ -84,7 +84,7 @@ export function decide(snapshot: Snapshot, nowMs: number): Plan {
 function planDeleted(context: Context): Plan {
   return undecided(context, {
     planner: "deleted",
-    status: context.status,
+    status: context.rollout.status,
     next: "nothing: the Rollout is being deleted",
   });
 }

@@ -76,13 +76,13 @@ export function buildStatus(context: Context, decision: Decision, pass: Pass): B
 /** The status of a Rollout that cannot be carried out: as it was, with the reason. */
 export function invalidStatus(context: Context, reason: string): RolloutStatus {
   const conditions = invalidConditions(context, MESSAGES.invalidRollout(context.name, reason));
-  const status = { ...context.status, observedGeneration: observed(context), conditions };
+  const status = { ...context.rollout.status, observedGeneration: observed(context), conditions };
   return clean({ ...status, ...phaseOf(context, status, undefined) });
 }
 
 /** The status while the wanted version's name is being found anew. The first status of all carries phase and conditions, as any does. */
 export function collisionStatus(context: Context, collisionCount: number): RolloutStatus {
-  const status = { ...context.status, collisionCount };
+  const status = { ...context.rollout.status, collisionCount };
   if (status.phase !== undefined && status.conditions !== undefined) return clean(status);
   const conditions = firstConditions(context);
   return clean({ ...status, conditions, ...phaseOf(context, { ...status, conditions }, undefined) });

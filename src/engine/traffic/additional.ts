@@ -6,6 +6,11 @@ export function sharesOf(weights: TrafficWeights | undefined): readonly WeightDe
   return weights?.additional ?? [];
 }
 
+/** What shares add up to. */
+export function sumOf(shares: readonly WeightDestination[]): number {
+  return shares.reduce((sum, { weight }) => sum + weight, 0);
+}
+
 /** The share that `weights` give to the same pods behind the same Service. */
 export function shareIn(
   weights: TrafficWeights,

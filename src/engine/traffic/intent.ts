@@ -1,7 +1,7 @@
 // What routers are asked for: weights and routes of a Rollout as an intent, which weir's proxies and other routers' objects are made from.
 import { type ManagedRoute, proxyRoutingOf, type TrafficIntent, type TrafficWeights } from "../../api/api.ts";
 import type { Context } from "../context.ts";
-import { sharesOf } from "./additional.ts";
+import { sharesOf, sumOf } from "./additional.ts";
 
 /** What the routers should do for these weights and routes. */
 export function intentOf(
@@ -40,8 +40,10 @@ export function intentOf(
 
 /** What was published last, or what the status says was decided: for passes that decide no weights. */
 export function lastIntent(context: Context): TrafficIntent | undefined {
-  const { weights } = context.status.canary ?? {};
+  // As they were decided: parts of what they add up to, whatever the maximum is now.
+  const { weights } = context.rollout.status.canary ?? {};
   if (!context.hasRouter || weights === undefined) return context.snapshot.traffic.published;
+  const maxWeight = sumOf([weights.canary, weights.stable, ...sharesOf(weights)]);
   // Which routes were in force the status does not tell, and the steps may be what is wrong.
-  return intentOf(context, weights, context.snapshot.traffic.published?.routes ?? []);
+  return intentOf({ ...context, maxWeight }, weights, context.snapshot.traffic.published?.routes ?? []);
 }

@@ -1,6 +1,6 @@
 // The weights of the status as parts of what all weights add up to now: maxTrafficWeight may be another one than when they were decided.
 import type { RolloutStatus, WeightDestination } from "../../api/api.ts";
-import { sharesOf } from "./additional.ts";
+import { sharesOf, sumOf } from "./additional.ts";
 
 /**
  * The status with the same shares as parts of `maxWeight`. What is no whole part goes to stable. That the proxies follow is said of the numbers,
@@ -33,8 +33,4 @@ export function rescaled(status: RolloutStatus, maxWeight: number): RolloutStatu
       },
     },
   };
-}
-
-function sumOf(shares: readonly WeightDestination[]): number {
-  return shares.reduce((sum, { weight }) => sum + weight, 0);
 }
