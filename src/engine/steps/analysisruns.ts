@@ -18,6 +18,7 @@ import type { Action, PlannedEvent, Wait } from "../plan.ts";
 import { identityOf } from "../pods/replicaset.ts";
 import { isInRollbackWindow } from "../pods/rollbackwindow.ts";
 import { aborted, hasPause, isHalted, type Mode, type Stage, withPause } from "../stage.ts";
+import { selectedBy } from "../traffic/services.ts";
 import { newRun, type RunKind } from "./newrun.ts";
 import { beyondHistory } from "./runhistory.ts";
 
@@ -81,6 +82,8 @@ export function planRuns(
   let stage = before;
   for (const kind of wanted) {
     const ref = refOf(stage, kind);
+    // A step's run that has succeeded holds up nothing more, whatever else its step lacks, nor is it repeated when it is deleted.
+    if (kind === "Step" && isStepRunSuccessful(stage)) continue;
     if (ref === undefined || ownRun(context, ref.name) === undefined) {
       const run = newRun(context, kind, stage.index ?? 0);
       if (run.kind === "error") {
@@ -90,9 +93,7 @@ export function planRuns(
       if (run.action !== undefined) actions.push(run.action);
       stage = withRef(stage, kind, { name: run.name });
     }
-    // A step's run that has succeeded holds up nothing more, whatever else its step lacks.
-    const isAwaited = kind !== "Background" && !(kind === "Step" && isStepRunSuccessful(stage));
-    if (isAwaited) waits.push(waitFor(refOf(stage, kind)));
+    if (kind !== "Background") waits.push(waitFor(refOf(stage, kind)));
   }
   actions.push(...endUnneeded(context, isOver ? undefined : stage));
   actions.push(...deleteOld(context, shownIn(stage)));
@@ -110,7 +111,7 @@ function withoutPastRuns(context: Context, before: Stage): Stage {
 function isOfSpec(context: Context, stage: Stage, kind: RunKind): boolean {
   switch (kind) {
     case "PrePromotion":
-      return context.blueGreen.prePromotionAnalysis !== undefined;
+      return context.blueGreen.prePromotionAnalysis !== undefined && !isOvertaken(context, stage);
     case "PostPromotion":
       return context.blueGreen.postPromotionAnalysis !== undefined;
     case "Step":
@@ -119,6 +120,15 @@ function isOfSpec(context: Context, stage: Stage, kind: RunKind): boolean {
     default:
       return assertNever(kind);
   }
+}
+
+/**
+ * Whether the version has the traffic, though the run that was to come before has not succeeded: its verdict comes too late.
+ * Source: Argo: rollout/analysis.go skipPrePromotionAnalysisRun, v1.9.
+ */
+function isOvertaken(context: Context, { prePromotionRun }: Stage): boolean {
+  if (selectedBy(context.snapshot.services.active) !== context.podHash) return false;
+  return ownRun(context, prePromotionRun?.name ?? "")?.status.phase !== "Successful";
 }
 
 /** Whether the run goes with the step that the update stands at. */
