@@ -183,6 +183,17 @@ export function withoutPause(stage: Stage, reason: PauseReason): Stage {
   return { ...stage, pauses, controllerPause: pauses.length > 0 };
 }
 
+/** Whether the current step was begun before an inconclusive analysis stopped the update; one that is come to then is not begun. */
+export function isStepBegun(stage: Stage): boolean {
+  const isAsked = stage.plugins.some(({ index }) => index === stage.index);
+  return (
+    stage.stepRun !== undefined ||
+    stage.experiment !== undefined ||
+    isAsked ||
+    hasPause(stage, "CanaryPauseStep")
+  );
+}
+
 /** Whether a pause holds the update up, and not routers alone though its time is over. */
 export function isPaused({ rollout }: Context, { pauses, isHeld }: Stage): boolean {
   const isOver = (reason: PauseReason): boolean => isHeld === true && reason === "CanaryPauseStep";

@@ -52,7 +52,7 @@ export function experimentToldMs(context: Context, stage: Stage): number | undef
   const experiment = currentExperiment(context, stage);
   if (experiment === undefined) return undefined;
   const told = conditionOf(experiment.status.conditions, CONDITION_TYPES.progressing);
-  return parseTime(told?.lastUpdateTime) ?? context.nowMs;
+  return parseTime(told?.lastUpdateTime);
 }
 
 /** Creates the Experiment that the stage needs, ends those that it does not, deletes old ones. */

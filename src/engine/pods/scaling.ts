@@ -14,7 +14,7 @@ import {
 import { formatTime } from "../../lib/time.ts";
 import type { Context } from "../context.ts";
 import type { Action, AnnotationChanges, PlannedEvent, Wait } from "../plan.ts";
-import { hasPause, isHalted, type Mode, type Stage } from "../stage.ts";
+import { hasPause, isHalted, isStepBegun, type Mode, type Stage } from "../stage.ts";
 import { loweredMark } from "../traffic/gradualabort.ts";
 import { podsToKeep } from "../traffic/inforce.ts";
 import { selectedBy } from "../traffic/services.ts";
@@ -95,9 +95,10 @@ function planInUse(context: Context, wishes: ScalingWishes): readonly Sizing[] {
   return [...parts, sizing(context, wishes, current, canary)];
 }
 
-/** What sizes go by: while an inconclusive analysis waits for somebody, the steps that are done; the current one is not begun before. */
+/** What sizes go by: while an inconclusive analysis waits for somebody, the steps that are done, and the current one if it was begun before. */
 function stageDone(stage: Stage): Stage {
-  const isHeld = stage.index !== undefined && hasPause(stage, "InconclusiveAnalysisRun");
+  const isHeld =
+    stage.index !== undefined && hasPause(stage, "InconclusiveAnalysisRun") && !isStepBegun(stage);
   return isHeld ? { ...stage, index: (stage.index ?? 0) - 1 } : stage;
 }
 

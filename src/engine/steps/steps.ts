@@ -42,8 +42,10 @@ export function planSteps(context: Context, before: Stage, isResumed: boolean, i
   const state = stepState(context, before, { step, index, isResumed, inForce });
   if (state.kind === "pausing") return underHalt(enterPause(context, before), held);
   if (state.kind !== "complete") {
-    const stage = state.kind === "held" ? { ...before, isHeld: true } : before;
-    return underHalt(waitingAt(stage, state.waits), held);
+    const isHeld = state.kind === "held" ? { isHeld: true } : {};
+    // What the user let pass has passed: it is not to be taken for an answer to a pause that is yet to come.
+    const heard = isResumed ? { controllerPause: before.pauses.length > 0 } : {};
+    return underHalt(waitingAt({ ...before, ...isHeld, ...heard }, state.waits), held);
   }
 
   const count = context.steps.length;
@@ -112,11 +114,11 @@ function stepState(context: Context, stage: Stage, current: Current): StepState 
   if (step.length === 0)
     return completeWithout([{ code: "valid", text: `step ${index + 1} (invalid) is not carried out yet` }]);
   const pause = memberOf(step, "pause");
-  const others = allOf(
-    step.filter((member) => member !== pause).map((member) => memberState(context, stage, member, current)),
-  );
-  const isBegun = hasPause(stage, "CanaryPauseStep");
-  if (pause === undefined || (others.kind !== "complete" && !isBegun)) return others;
+  const isBegun = pause !== undefined && hasPause(stage, "CanaryPauseStep");
+  // Pods that are lost in a pause do not hold up its end; a plugin that has not answered does, as in a pause that Argo began.
+  const awaited = step.filter((member) => (isBegun ? member.kind === "plugin" : member !== pause));
+  const others = allOf(awaited.map((member) => memberState(context, stage, member, current)));
+  if (pause === undefined || others.kind !== "complete") return others;
   return memberState(context, stage, pause, current);
 }
 

@@ -14,7 +14,7 @@ import type { Context } from "../context.ts";
 import type { Wait } from "../plan.ts";
 import { availableOf } from "../pods/replicaset.ts";
 import { targetSizes } from "../pods/scaling.ts";
-import { afterUser, hasPause, type Mode, modeOf, type Stage } from "../stage.ts";
+import { afterUser, hasPause, isStepBegun, type Mode, modeOf, type Stage } from "../stage.ts";
 import { type InForce, inForceOf } from "./inforce.ts";
 import { intentOf } from "./intent.ts";
 import { isSelected } from "./weights.ts";
@@ -81,7 +81,7 @@ function wantedRoutes(context: Context, mode: Mode, stage: Stage): readonly Mana
   const declared = new Set(context.canary.trafficRouting?.managedRoutes?.map(({ name }) => name));
   if (!context.hasRouter || mode !== "steps") return [];
   // A step that was come to while an inconclusive analysis waits for somebody sets nothing yet.
-  const isHeld = hasPause(stage, "InconclusiveAnalysisRun");
+  const isHeld = hasPause(stage, "InconclusiveAnalysisRun") && !isStepBegun(stage);
   const set = new Map(
     context.steps
       .slice(0, (stage.index ?? 0) + (isHeld ? 0 : 1))
