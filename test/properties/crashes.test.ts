@@ -226,6 +226,44 @@ const KNOWN: readonly { readonly name: string; readonly history: History; readon
     },
     writes: 1,
   },
+  {
+    name: "a pause beside a setCanaryScale is promoted while a leader that has just begun knows no proxies",
+    history: {
+      ...PLAIN,
+      shape: {
+        isRouted: true,
+        steps: [{ pause: {}, setCanaryScale: { matchTrafficWeight: true } }],
+        canary: { dynamicStableScale: true },
+      },
+      isWarm: true,
+      events: [{ kind: "paused", isPaused: true }, { kind: "promote" }, { kind: "tick", seconds: 0 }],
+    },
+    writes: 1,
+  },
+  {
+    name: "an aborted version that had the traffic is retried in its preview's size before the proxies have followed",
+    history: {
+      replicas: 2,
+      shape: {
+        isRouted: true,
+        blueGreen: {
+          previewReplicaCount: 1,
+          postPromotionAnalysis: { templates: [{ templateName: "errors" }] },
+        },
+      },
+      isWarm: true,
+      isReferring: false,
+      isAcking: false,
+      events: [
+        { kind: "abort" },
+        { kind: "settle" },
+        { kind: "retry" },
+        { kind: "crash", writes: 0 },
+        { kind: "image", index: 1 },
+      ],
+    },
+    writes: 0,
+  },
 ];
 
 for (const { name, history, writes } of KNOWN) {

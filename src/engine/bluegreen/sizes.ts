@@ -60,13 +60,20 @@ function currentSizing(context: Context, wishes: BlueGreenWishes, current: Repli
   const { facts, stage } = wishes;
   const isStable = current === context.roles.stable;
   const isAbandoned = stage.isAborted && !isStable;
-  // The time of a rollback's version shows that it is one, until the status says that it is the stable one.
-  const sizing = isAbandoned
-    ? abandoned(context, wishes, current)
-    : sized(context, current, facts.size, facts.fastTrack !== "delay");
+  const sizing = isAbandoned ? abandoned(context, wishes, current) : wanted(context, wishes, current);
   const isTried = isAbandoned || (!isStable && facts.fastTrack !== "delay" && facts.fastTrack !== "first");
   if (!isTried || sizing.replicas === 0 || isOnTrial(current)) return sizing;
   return { ...sizing, annotations: { ...sizing.annotations, [ON_TRIAL_ANNOTATION]: "true" } };
+}
+
+/** A retry begins with the preview's size again: not before every proxy has heard that the version has the traffic no more. */
+function wanted(context: Context, { facts, inForce }: BlueGreenWishes, current: ReplicaSet): Sizing {
+  // The time of a rollback's version shows that it is one, until the status says that it is the stable one.
+  const isInUse = facts.fastTrack !== "delay";
+  const kept = Math.min(replicasOf(current), context.replicas);
+  if (inForce.kind !== "no" || facts.size >= kept) return sized(context, current, facts.size, isInUse);
+  const size = inForce.isOverdue ? facts.size : kept;
+  return { ...sized(context, current, size, isInUse), ...heldBack(inForce, size > facts.size, inForce) };
 }
 
 /** The aborted version stays for its delay, which begins once stable has the traffic and can take it. */

@@ -62,9 +62,11 @@ export function judgeRuns(context: Context, before: Stage, isResumed: boolean): 
     if (phase === "Failed" || phase === "Error") {
       stage = aborted(context, stage, PLACES[kind].failed(message ?? ""));
     } else if (phase === "Inconclusive") {
-      stage = isResumed
-        ? withRef(stage, kind, undefined)
-        : withPause(context, stage, "InconclusiveAnalysisRun");
+      // Only a verdict that was told before can be what the user has answered.
+      stage =
+        isResumed && ref.status === "Inconclusive"
+          ? withRef(stage, kind, undefined)
+          : withPause(context, stage, "InconclusiveAnalysisRun");
     }
   }
   return { stage, events };

@@ -43,8 +43,9 @@ export function planSteps(context: Context, before: Stage, isResumed: boolean, i
   if (state.kind === "pausing") return underHalt(enterPause(context, before), held);
   if (state.kind !== "complete") {
     const isHeld = state.kind === "held" ? { isHeld: true } : {};
-    // What the user let pass has passed: it is not to be taken for an answer to a pause that is yet to come.
-    const heard = isResumed ? { controllerPause: before.pauses.length > 0 } : {};
+    // Before a gate has opened the step's pause has not begun: what the user let pass was another one, and is no answer to it.
+    const isGated = isResumed && lacksVerdict(context, before, { step, index, isResumed, inForce });
+    const heard = isGated ? { controllerPause: before.pauses.length > 0 } : {};
     return underHalt(waitingAt({ ...before, ...isHeld, ...heard }, state.waits), held);
   }
 
@@ -120,6 +121,15 @@ function stepState(context: Context, stage: Stage, current: Current): StepState 
   const others = allOf(awaited.map((member) => memberState(context, stage, member, current)));
   if (pause === undefined || others.kind !== "complete") return others;
   return memberState(context, stage, pause, current);
+}
+
+/** Whether an analysis, an Experiment or a plugin of the step is at work. */
+function lacksVerdict(context: Context, stage: Stage, current: Current): boolean {
+  const gates: readonly StepMember["kind"][] = ["analysis", "experiment", "plugin"];
+  return current.step.some(
+    (member) =>
+      gates.includes(member.kind) && memberState(context, stage, member, current).kind === "waiting",
+  );
 }
 
 function allOf(states: readonly StepState[]): StepState {
