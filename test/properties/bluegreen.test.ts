@@ -111,15 +111,16 @@ function checked(world: World): Plan {
   return plan;
 }
 
-/** The active Service goes to a whole version; back to stable, when it is an abort, to one that has any pod. */
+/** The active Service goes to a whole version; back to stable, by an abort or because stable is wanted again, to one that has any pod. */
 function checkSwitch(world: World, plan: Plan): void {
   const replicas = replicasOf(world);
   for (const action of plan.actions) {
     if (action.kind !== "selectPods" || action.name !== "web-active") continue;
     const { available, desired } = sizeOf(world, action.podHash);
-    const needed = plan.status.abort === true ? Math.min(1, replicas) : replicas;
+    const isBack = plan.status.abort === true || action.podHash === world.status().stableRS;
+    const needed = isBack ? Math.min(1, replicas) : replicas;
     if (available < needed) throw new Error(`switched to ${available} of ${needed} pods`);
-    if (plan.status.abort !== true && desired !== replicas) throw new Error(`switched to ${desired} pods`);
+    if (!isBack && desired !== replicas) throw new Error(`switched to ${desired} pods`);
   }
 }
 
