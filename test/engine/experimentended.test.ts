@@ -6,25 +6,16 @@ import {
   changeObject,
   changeStatus,
   changeTemplateStatus,
+  doings,
   EXPERIMENT_OWNER,
   experimentStatus,
   experimentWorld,
   nextPass,
   pass,
+  servedExperiment,
   templateManifest,
 } from "../support/experimentworld.ts";
 import type { World } from "../support/world.ts";
-
-/** Up and running, with a Service. */
-function running(spec: object = {}): World {
-  const world = experimentWorld([templateManifest("a", { service: {} })], spec);
-  world.settle();
-  return world;
-}
-
-/** What the next pass does, in short. */
-const doings = (world: World): readonly string[] =>
-  nextPass(world).actions.map(({ kind, name }) => `${kind} ${name}`);
 
 const run = (name: string, phase: ExperimentAnalysisRunStatus["phase"]): ExperimentAnalysisRunStatus => ({
   name,
@@ -93,7 +84,7 @@ test("experiment: it ends with a bad template or a bad analysis, and with none t
     ["verdict given", (world) => changeStatus(world, { phase: "Successful" }), ends],
   ];
   for (const [words, change, expected] of cases) {
-    const world = running();
+    const world = servedExperiment();
     change(world);
     t.strictSame(doings(world), expected, words);
   }
@@ -101,7 +92,7 @@ test("experiment: it ends with a bad template or a bad analysis, and with none t
 });
 
 test("experiment: without a duration it goes on, and says that it runs", (t) => {
-  const world = running();
+  const world = servedExperiment();
   world.nowMs += 24 * 3600 * 1000;
   const { status, requeueAtMs, waits, actions } = nextPass(world);
   t.strictSame([actions, waits, requeueAtMs], [[], [], undefined]);
@@ -130,16 +121,16 @@ test("experiment: a ReplicaSet is its own by owner and template, unless it is on
     ["of no owner", { metadata: { ownerReferences: null } }],
   ];
   for (const [words, patch] of others) {
-    const world = running();
+    const world = servedExperiment();
     changeObject(world, "replicaSets", "duel-a", patch);
     const { actions, status } = nextPass(world);
     // Its name is taken: the next one has a number.
     t.strictSame([actions, status.templateStatuses?.[0]?.collisionCount], [[], 1], words);
   }
-  const going = running();
+  const going = servedExperiment();
   changeObject(going, "replicaSets", "duel-a", { metadata: { deletionTimestamp: "2026-01-01T00:00:00Z" } });
   t.match(nextPass(going).waits, [{ text: "ReplicaSet duel-a is being deleted" }]);
-  const unnamed = running();
+  const unnamed = servedExperiment();
   const annotations = { [EXPERIMENT_TEMPLATE_ANNOTATION]: null };
   changeObject(unnamed, "replicaSets", "duel-a", { metadata: { annotations } });
   t.match(nextPass(unnamed).status.templateStatuses, [{ collisionCount: 1 }], "of no template");
@@ -155,7 +146,7 @@ test("experiment: a Service of another owner is not the template's", (t) => {
     ["of no owner", { metadata: { ownerReferences: null } }],
   ];
   for (const [words, patch] of cases) {
-    const world = running();
+    const world = servedExperiment();
     changeObject(world, "services", "duel-a", patch);
     const { actions, status } = nextPass(world);
     t.strictSame(actions, [], words);
@@ -169,7 +160,7 @@ test("experiment: of two ReplicaSets of one template the older one is the templa
     ["2025-12-31T23:59:59Z", "duel-a-1"],
     ["2026-01-01T00:00:01Z", "duel-a"],
   ] as const) {
-    const world = running();
+    const world = servedExperiment();
     const first = world.replicaSets.get("duel-a");
     if (first === undefined) throw new Error("there is no ReplicaSet");
     const metadata = { ...first.metadata, name: "duel-a-1", uid: "uid-second", creationTimestamp: created };

@@ -7,23 +7,15 @@ import {
   changeSpec,
   changeStatus,
   changeTemplateStatus,
+  doings,
   experimentStatus,
   experimentWorld,
   nextPass,
   pass,
+  servedExperiment,
   templateManifest,
 } from "../support/experimentworld.ts";
 import type { World } from "../support/world.ts";
-
-/** Up and running, with a Service named like its ReplicaSet unless the template gives another name. */
-function served(service: object = {}, spec: object = {}): World {
-  const world = experimentWorld([templateManifest("a", { service })], spec);
-  world.settle();
-  return world;
-}
-
-const doings = (world: World): readonly string[] =>
-  nextPass(world).actions.map(({ kind, name }) => `${kind} ${name}`);
 
 /** The Service and the hash that a status names. */
 const named = (statuses: readonly TemplateStatus[] = []) =>
@@ -56,7 +48,7 @@ test("experiment: Service and hash are told from the pass that makes the Service
 
 test("experiment: Service and hash stay in the status while the ended Experiment's pods stay, and go with the Service", (t) => {
   for (const service of [{}, { name: "lab" }]) {
-    const world = served(service, { duration: "1m", scaleDownDelaySeconds: 30 });
+    const world = servedExperiment(service, { duration: "1m", scaleDownDelaySeconds: 30 });
     const there = [world.services.keys().next().value, hashIn(world)];
     const steps: string[] = [];
     world.advance(60_000);
@@ -80,7 +72,7 @@ test("experiment: Service and hash stay in the status while the ended Experiment
 });
 
 test("experiment: the pass that notes the delay of its pods still names their Service", (t) => {
-  const world = served();
+  const world = servedExperiment();
   const there = ["duel-a", hashIn(world)];
   changeSpec(world, { terminate: true });
   t.strictSame(doings(world), ["annotateReplicaSet duel-a"]);
@@ -89,7 +81,7 @@ test("experiment: the pass that notes the delay of its pods still names their Se
 });
 
 test("experiment: a Service that the template asks for no more is deleted, and gone from the status at once", (t) => {
-  const world = served({ name: "lab" });
+  const world = servedExperiment({ name: "lab" });
   changeSpec(world, { templates: [templateManifest("a")] });
   t.strictSame(nextPass(world).actions, [
     {
@@ -105,7 +97,7 @@ test("experiment: a Service that the template asks for no more is deleted, and g
 });
 
 test("experiment: a Service that is there is told under its own name, also where the spec gives another by now", (t) => {
-  const world = served({ name: "lab" });
+  const world = servedExperiment({ name: "lab" });
   changeSpec(world, { templates: [templateManifest("a", { service: { name: "other" } })] });
   t.strictSame(doings(world), []);
   t.strictSame(next(world), ["lab", hashIn(world)]);
@@ -113,7 +105,7 @@ test("experiment: a Service that is there is told under its own name, also where
 });
 
 test("experiment: without a ReplicaSet there is no hash, though the Service is there", (t) => {
-  const world = served();
+  const world = servedExperiment();
   world.replicaSets.clear();
   t.strictSame(doings(world), ["createReplicaSet duel-a"]);
   t.strictSame(next(world), ["duel-a", undefined]);
@@ -121,7 +113,7 @@ test("experiment: without a ReplicaSet there is no hash, though the Service is t
 });
 
 test("experiment: a template that lost a Service gets it back, a failed one does not", (t) => {
-  const world = served();
+  const world = servedExperiment();
   world.services.clear();
   t.strictSame(doings(world), ["createService duel-a"]);
   changeTemplateStatus(world, "a", { status: "Failed" });
@@ -131,7 +123,7 @@ test("experiment: a template that lost a Service gets it back, a failed one does
 });
 
 test("experiment: a template that is no longer in the spec goes with its Service", (t) => {
-  const world = served();
+  const world = servedExperiment();
   const { resourceVersion } = world.replicaSets.get("duel-a")?.metadata ?? {};
   changeSpec(world, { templates: [templateManifest("b")] });
   const of = { namespace: "default", name: "duel-a", uid: "uid-duel-a" };
@@ -146,7 +138,7 @@ test("experiment: a template that is no longer in the spec goes with its Service
 });
 
 test("experiment: a Service on its way out is waited for under its name, and then made anew", (t) => {
-  const world = served();
+  const world = servedExperiment();
   const metadata = { deletionTimestamp: "2026-01-01T00:00:00Z", finalizers: ["example.com/hold"] };
   changeObject(world, "services", "duel-a", { metadata });
   const { status, actions, waits, requeueAtMs } = nextPass(world);
@@ -176,7 +168,7 @@ test("experiment: a foreign Service that is on its way out is waited for as well
 });
 
 test("experiment: it ends without its ReplicaSet, and still takes its Service down", (t) => {
-  const world = served();
+  const world = servedExperiment();
   world.replicaSets.clear();
   changeSpec(world, { terminate: true });
   t.strictSame(doings(world), ["deleteService duel-a"]);
@@ -187,7 +179,7 @@ test("experiment: it ends without its ReplicaSet, and still takes its Service do
 });
 
 test("experiment: a template that is no longer in the spec takes its Service along, also without its ReplicaSet", (t) => {
-  const world = served();
+  const world = servedExperiment();
   world.replicaSets.clear();
   changeSpec(world, { templates: [templateManifest("b")] });
   t.strictSame(doings(world), ["createReplicaSet duel-b", "deleteService duel-a"]);
@@ -200,7 +192,7 @@ test("experiment: another name for a Service that is there is told, and what is 
     [{ name: "lab" }, { name: "other" }],
     [{ name: "lab" }, {}],
   ]) {
-    const world = served(had);
+    const world = servedExperiment(had);
     t.strictSame(nextPass(world).waits, []);
     changeSpec(world, { templates: [templateManifest("a", { service: wanted })] });
     const { actions, status, waits } = nextPass(world);
@@ -214,7 +206,7 @@ test("experiment: another name for a Service that is there is told, and what is 
 });
 
 test("experiment: begun anew, it has its Service under the name that is written now", (t) => {
-  const world = served();
+  const world = servedExperiment();
   changeSpec(world, { templates: [templateManifest("a", { service: { name: "lab" } })] });
   retry(world);
   t.strictSame(doings(world), ["deleteService duel-a"]);
@@ -226,7 +218,7 @@ test("experiment: begun anew, it has its Service under the name that is written 
 });
 
 test("experiment: begun anew with other pods, its Service leads to those", (t) => {
-  const world = served();
+  const world = servedExperiment();
   const before = hashIn(world);
   changeSpec(world, { templates: [{ ...templateManifest("b", { service: {} }), name: "a" }] });
   retry(world);

@@ -46,9 +46,21 @@ export function templateManifest(name: string, more: object = {}): object {
   };
 }
 
+/** One whose template `a` is up and running behind a Service, named like its ReplicaSet unless `service` gives another name. */
+export function servedExperiment(service: object = {}, spec: object = {}): World {
+  const world = experimentWorld([templateManifest("a", { service })], spec);
+  world.settle();
+  return world;
+}
+
 /** What the next pass decides. */
 export function nextPass(world: World): ReturnType<typeof experimentPlan> {
   return experimentPlan(world, NAME);
+}
+
+/** The same in short: kind and name of each action. */
+export function doings(world: World): readonly string[] {
+  return nextPass(world).actions.map(({ kind, name }) => `${kind} ${name}`);
 }
 
 /** Carries out so many passes, and nothing else: no ReplicaSet gets its pods. */
